@@ -1,0 +1,1 @@
+"""Runs and reports: data, the certification run, the results table, and one folder for each paper."""

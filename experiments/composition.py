@@ -1,0 +1,159 @@
+"""From a composed Hydra configuration to checked settings and objects.
+
+A group is `_target_` and that class's own arguments; the class signature is its schema. So a new metric, noise, model
+or data set is one class and one YAML file, and a mistyped key or value is refused wherever it was written.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import inspect
+import json
+import typing
+from dataclasses import dataclass, field, make_dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.utils import get_class
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from smoothing import SettingError
+
+GROUPS = ("dataset", "model", "noise", "certifier", "metric")
+GIVEN = ("f", "noise", "metric", "seed", "batch_size", "precision", "on_samples")  # passed by the run, not by a group
+NOT_IDENTITY = ("root",)  # where data lies is not what it is
+
+
+@dataclass
+class Results:
+    root: str = "results"
+
+
+@dataclass
+class Shard:
+    index: int = 0
+    count: int = 1
+
+
+@dataclass
+class CertifyConfig:
+    """Every key that certify.py knows; groups are checked against the class that they name."""
+
+    name: str = MISSING
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "float32"
+    batch_size: int = 32
+    eps: Any = MISSING
+    limit: int | None = None
+    indices: list[int] | None = None
+    results: Results = field(default_factory=Results)
+    shard: Shard = field(default_factory=Shard)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    noise: dict[str, Any] = field(default_factory=dict)
+    certifier: dict[str, Any] = field(default_factory=dict)
+    metric: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] | None = None
+
+
+@dataclass
+class PlotConfig:
+    """Every key that plot.py knows."""
+
+    figure: dict[str, Any] = field(default_factory=dict)
+    source: str | None = None
+    results: Results = field(default_factory=Results)
+    figures: Results = field(default_factory=lambda: Results("figures"))
+
+
+def register() -> None:
+    """Make the schemas and resolvers known to Hydra; call before composing."""
+    store = ConfigStore.instance()
+    store.store(name="certify_schema", node=CertifyConfig)
+    store.store(name="plot_schema", node=PlotConfig)
+    OmegaConf.register_new_resolver("times", lambda factor, value: factor * value, replace=True)
+
+
+def settings(cfg: DictConfig, schema: type) -> dict[str, Any]:
+    """The configuration as plain, checked values with every default filled in.
+
+    Raises:
+        SettingError: an unknown key, a value of the wrong type or one that is still missing.
+    """
+    known = [f.name for f in dataclasses.fields(schema)]
+    for key in cfg:
+        if key not in known:
+            raise SettingError(f"{key}: no such key{_suggest(str(key), known)}")
+    try:
+        plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise SettingError(f"{error.full_key or 'configuration'}: {_first_line(error)}") from error
+    for group in GROUPS:
+        if group in plain:
+            plain[group] = _checked_group(group, plain[group])
+    return plain
+
+
+def build(node: dict[str, Any], **given: Any) -> Any:
+    """The object that a checked group describes; `given` is what the run passes to it."""
+    arguments = {key: value for key, value in node.items() if key != "_target_"}
+    return get_class(node["_target_"])(**arguments, **given)
+
+
+def identity(plain: dict[str, Any], fingerprint: str) -> dict[str, Any]:
+    """What a run's results depend on: two runs of one identity share a folder and continue each other."""
+    groups = {
+        group: {"type": plain[group]["_target_"].rpartition(".")[2]}
+        | {k: v for k, v in plain[group].items() if k not in ("_target_", *NOT_IDENTITY)}
+        for group in GROUPS
+    }
+    if fingerprint:
+        groups["dataset"]["fingerprint"] = fingerprint
+    return groups | {"seed": plain["seed"], "precision": plain["precision"]}
+
+
+def identity_hash(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def _checked_group(group: str, node: dict[str, Any]) -> dict[str, Any]:
+    if "_target_" not in node:
+        raise SettingError(f"{group}: has no _target_, the class to use")
+    target = node["_target_"]
+    try:
+        cls = get_class(target)
+    except Exception as error:
+        raise SettingError(f"{group}._target_: no class {target} ({_first_line(error)})") from error
+    schema = _signature_schema(cls)
+    known = [f.name for f in dataclasses.fields(schema)]
+    for key in node:
+        if key != "_target_" and key not in known:
+            raise SettingError(f"{group}.{key}: no such key{_suggest(key, known)}")
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), {k: v for k, v in node.items() if k != "_target_"})
+        values: dict[str, Any] = OmegaConf.to_container(merged, throw_on_missing=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise SettingError(f"{group}.{error.full_key or ''}: {_first_line(error)}") from error
+    return {"_target_": target} | values
+
+
+def _signature_schema(cls: type) -> type:
+    """A dataclass of a class's constructor arguments: their types, and their defaults."""
+    hints = typing.get_type_hints(cls.__init__)
+    fields = []
+    for name, parameter in inspect.signature(cls).parameters.items():
+        if name not in GIVEN:
+            default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
+            fields.append((name, hints.get(name, Any), field(default=default)))
+    return make_dataclass(cls.__name__, fields)
+
+
+def _suggest(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,152 @@
+"""The folder of one run: results/<experiment>/<readable settings>-<hash of the identity>/.
+
+    certificates.csv            the table (certificates.<k>-of-<K>.csv for shards)
+    run.json                    identity, configuration, versions, commit, device, times
+    draws/<index>.npz           what was drawn for an example: every certificate can be read off it again
+"""
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from experiments.composition import identity_hash
+from smoothing import CenterDraws, SmoothingError
+
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image")
+
+
+class RunFolder:
+    """Where one identity's results are kept, and continued.
+
+    Args:
+        root: results.root.
+        plain: the checked configuration.
+        identity: what the results depend on.
+
+    Raises:
+        SmoothingError: the folder holds a run of another identity.
+    """
+
+    def __init__(self, root: Path, plain: dict[str, Any], identity: dict[str, Any]) -> None:
+        noise = [f"{key}={value}" for key, value in identity["noise"].items() if key != "type"]
+        self.path = root / plain["name"] / "-".join([*noise, identity_hash(identity)])
+        index, count = plain["shard"]["index"], plain["shard"]["count"]
+        if not 0 <= index < count:
+            raise SmoothingError(f"shard.index: expected 0 to shard.count - 1 = {count - 1}, got {index}")
+        suffix = f".{index}-of-{count}" if count > 1 else ""
+        self.table_path = self.path / f"certificates{suffix}.csv"
+        self._record_path = self.path / f"run{suffix}.json"
+        self._plain, self._identity = plain, identity
+        self._refuse_another_identity()
+
+    def begin(self, device: str) -> None:
+        """Note in run.json that a session starts here."""
+        (self.path / "draws").mkdir(parents=True, exist_ok=True)
+        session = {"started": _now(), "ended": None, "device": device, **provenance()}
+        record = self._record()
+        if record is None:
+            self._write(
+                {"identity": self._identity, "seed": self._plain["seed"], "config": self._plain, **session, "resumed": []}
+            )
+        else:
+            record["resumed"].append(session)
+            self._write(record)
+
+    def end(self) -> None:
+        """Note in run.json that the session that began last has finished."""
+        record = self._record()
+        assert record is not None
+        record["ended"] = _now()
+        for session in record["resumed"][-1:]:
+            session["ended"] = record["ended"]
+        self._write(record)
+
+    def save(self, index: int, draws: CenterDraws, seconds: float) -> None:
+        """Keep an example's draws, all or nothing."""
+        partial = self._draws_path(index).with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez_compressed(file, seconds=seconds, **{name: np.asarray(value) for name, value in asdict(draws).items()})
+        partial.replace(self._draws_path(index))
+
+    def load(self, index: int) -> tuple[CenterDraws, float] | None:
+        """An example's draws and the seconds that they took; None where there are none yet."""
+        return load_draws(self._draws_path(index))
+
+    def _draws_path(self, index: int) -> Path:
+        return self.path / "draws" / f"{index}.npz"
+
+    def _record(self) -> dict[str, Any] | None:
+        return json.loads(self._record_path.read_text()) if self._record_path.exists() else None
+
+    def _write(self, record: dict[str, Any]) -> None:
+        partial = self._record_path.with_suffix(".partial")
+        partial.write_text(json.dumps(record, indent=2) + "\n")
+        os.replace(partial, self._record_path)
+
+    def _refuse_another_identity(self) -> None:
+        for path in sorted(self.path.glob("run*.json")):
+            try:
+                found = json.loads(path.read_text())["identity"]
+            except (ValueError, KeyError) as error:
+                raise SmoothingError(f"{path}: not a run record; move the folder away to start again") from error
+            if found != self._identity:
+                flat, wanted = _flat(found), _flat(self._identity)
+                keys = sorted(key for key in flat.keys() | wanted.keys() if flat.get(key) != wanted.get(key))
+                raise SmoothingError(f"{path}: another run lives here; it differs in {', '.join(keys)}")
+
+
+def load_draws(path: Path) -> tuple[CenterDraws, float] | None:
+    """Draws and their seconds from a file of `RunFolder.save`; None where there is none."""
+    if not path.exists():
+        return None
+    with np.load(path) as stored:
+        draws = CenterDraws(
+            base_output=torch.from_numpy(stored["base_output"]),
+            center=torch.from_numpy(stored["center"]),
+            center_radius=float(stored["center_radius"]),
+            n=int(stored["n"]),
+            inside=int(stored["inside"]),
+            distances=stored["distances"],
+            smoothing_error=float(stored["smoothing_error"]),
+        )
+        return draws, float(stored["seconds"])
+
+
+def provenance() -> dict[str, Any]:
+    """Commit, whether tracked files differ from it, and the versions of what computes."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    status = _git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": _git("rev-parse", "HEAD"), "dirty": None if status is None else status != "", "versions": versions}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        here = Path(__file__).parent
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in node.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,210 @@
+"""The pre-trained MTCNN face detector as a base function: a batch of images in, one box an image out.
+
+Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks" (2016), with the
+weights that ship inside the facenet-pytorch wheel. `facenet_pytorch.MTCNN.detect` crops and resizes one candidate at
+a time; here the candidates of a whole batch are cropped in groups of equal size and the networks run channels-last,
+which is where its time went. The boxes are those of `MTCNN.detect` on each image alone (`tests/models`).
+"""
+
+from collections.abc import Iterator
+
+import facenet_pytorch
+import torch
+from torch import Tensor, nn
+from torchvision.ops import nms
+
+from smoothing import BaseFunctionError, SettingError
+
+PIXEL_CENTER, PIXEL_SCALE = 127.5, 0.0078125  # the networks' input is (pixel - 127.5) / 128 for pixels in 0..255
+PROPOSAL_CELL, PROPOSAL_STRIDE = 12, 2  # P-Net looks at 12x12 windows, 2 pixels apart
+CROPS_AT_ONCE = 512  # bounds the memory of R-Net and O-Net; their outputs do not depend on it
+
+
+class _AreaResize:
+    """Area interpolation of any windows of a batch of images, from one table of sums over upper-left rectangles.
+
+    The mean over a rectangle is four look-ups however large it is, and windows of all sizes are resized at once. The
+    table is float64: the means are those of `interpolate(mode="area")` to float32 rounding.
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        n, channels, self.height, self.width = images.shape
+        table = images.new_zeros(n, self.height + 1, self.width + 1, channels, dtype=torch.float64)
+        table[:, 1:, 1:] = images.permute(0, 2, 3, 1)
+        self.dtype = images.dtype
+        self.rows = table.cumsum_(dim=1).cumsum_(dim=2).flatten(0, 2)
+
+    def __call__(self, image: Tensor, corner: Tensor, extent: Tensor, size: tuple[int, int]) -> Tensor:
+        """Windows (N,) of the images `image`, from `corner` (N, 2) over `extent` (N, 2) pixels (y, x); (N, C, *size)."""
+        (top, bottom), (left, right) = (
+            self._cells(corner[:, axis, None], extent[:, axis, None], size[axis]) for axis in (0, 1)
+        )
+        base = image[:, None] * (self.height + 1)
+        top_row, bottom_row = ((base + edge) * (self.width + 1) for edge in (top, bottom))
+        total = self._at(bottom_row, right) - self._at(bottom_row, left)
+        total -= self._at(top_row, right) - self._at(top_row, left)
+        total /= ((bottom - top)[:, :, None] * (right - left)[:, None, :])[..., None]
+        return total.to(self.dtype).permute(0, 3, 1, 2)  # channels last in memory
+
+    def _at(self, row: Tensor, column: Tensor) -> Tensor:
+        where = row[:, :, None] + column[:, None, :]
+        return self.rows.index_select(0, where.flatten()).view(*where.shape, -1)
+
+    @staticmethod
+    def _cells(start: Tensor, length: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+        """First and last edge of each of `cells` cells, which overlap where they do not divide the length."""
+        cell = torch.arange(cells, device=start.device)
+        return start + cell * length // cells, start - (-(cell + 1) * length // cells)
+
+
+class FaceDetector(nn.Module):
+    """Largest face in each image, found by the pre-trained MTCNN.
+
+    Args:
+        min_face_size: smallest face searched for, in pixels (facenet-pytorch's default: 20).
+
+    Shape:
+        images (n, 3, H, W), RGB, float32, nominally in [0, 1]; noise may leave that range, nothing is clipped.
+        Returns (n, 4) boxes (x1, y1, x2, y2) in pixels, as floats; a row of zeros, the empty set, where no face is
+        found. Row i depends on image i alone.
+    """
+
+    def __init__(self, min_face_size: int = 20) -> None:
+        super().__init__()
+        if min_face_size < PROPOSAL_CELL:
+            raise SettingError(f"model.min_face_size: expected at least {PROPOSAL_CELL} pixels, got {min_face_size}")
+        mtcnn = facenet_pytorch.MTCNN(min_face_size=min_face_size)
+        self.min_face_size = min_face_size
+        self.pyramid_factor: float = mtcnn.factor
+        self.thresholds: list[float] = mtcnn.thresholds
+        self.pnet, self.rnet, self.onet = mtcnn.pnet, mtcnn.rnet, mtcnn.onet
+        self.to(memory_format=torch.channels_last).eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.dim() != 4 or images.shape[1] != 3:
+            raise BaseFunctionError(f"face detector: expected images (n, 3, H, W), got {tuple(images.shape)}")
+        n = len(images)
+        if min(images.shape[2:]) < self.min_face_size:
+            return images.new_zeros(n, 4)
+        windows = _AreaResize(images * 255)
+
+        # Stage 1: proposals of P-Net over an image pyramid.
+        boxes, scores, owner = self._propose(windows, n)
+
+        # Stage 2: R-Net rejects most of them.
+        boxes, owner, (offsets, scores, *_) = self._look(self.rnet, 24, windows, _squared(boxes), owner)
+        keep = scores[:, 1] > self.thresholds[1]
+        boxes, owner, offsets, scores = boxes[keep], owner[keep], offsets[keep], scores[keep, 1]
+        keep = _suppress(boxes, scores, owner, 0.7)
+        boxes, owner = _regressed(boxes[keep], offsets[keep]), owner[keep]
+
+        # Stage 3: O-Net decides.
+        boxes, owner, (offsets, _, scores) = self._look(self.onet, 48, windows, _squared(boxes), owner)
+        keep = scores[:, 1] > self.thresholds[2]
+        boxes, owner, scores = _regressed(boxes[keep], offsets[keep]), owner[keep], scores[keep, 1]
+        keep = _suppress_contained(boxes, scores, owner, 0.7)
+        return _largest(boxes[keep], owner[keep], n)
+
+    def _scales(self, height: int, width: int) -> Iterator[float]:
+        scale = PROPOSAL_CELL / self.min_face_size
+        side = min(height, width) * scale
+        while side >= PROPOSAL_CELL:
+            yield scale
+            scale, side = scale * self.pyramid_factor, side * self.pyramid_factor
+
+    def _propose(self, windows: _AreaResize, n: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Candidates of all images: boxes (N, 4), scores (N,) and owner (N,), the image that each belongs to."""
+        height, width = windows.height, windows.width
+        every = torch.arange(n, device=windows.rows.device)
+        corner, extent = every.new_zeros(n, 2), every.new_tensor([height, width]).expand(n, 2)
+        found = []
+        for scale in self._scales(height, width):
+            size = (int(height * scale + 1), int(width * scale + 1))
+            offsets, scores = self.pnet(_normalised(windows(every, corner, extent, size)))
+            owner, row, column = (scores[:, 1] >= self.thresholds[0]).nonzero(as_tuple=True)
+            cell = torch.stack([column, row], dim=1).to(scores.dtype) * PROPOSAL_STRIDE
+            boxes = torch.cat([((cell + 1) / scale).floor(), ((cell + PROPOSAL_CELL) / scale).floor()], dim=1)
+            score, offset = scores[owner, 1, row, column], offsets[owner, :, row, column]
+            keep = _suppress(boxes, score, owner, 0.5)
+            found.append((boxes[keep], score[keep], owner[keep], offset[keep]))
+        boxes, scores, owner, offsets = (torch.cat(part) for part in zip(*found, strict=True))
+        keep = _suppress(boxes, scores, owner, 0.7)
+        boxes, offsets = boxes[keep], offsets[keep]
+        sides = boxes[:, 2:] - boxes[:, :2]
+        return boxes + offsets * sides.repeat(1, 2), scores[keep], owner[keep]
+
+    @staticmethod
+    def _look(
+        network: nn.Module, size: int, windows: _AreaResize, boxes: Tensor, owner: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Show each box's content, resized to (size, size), to a network.
+
+        Returns the boxes (N', 4) that have content (a box wholly outside its image has none and is dropped), their
+        owners, and the network's outputs, one row a box; all empty where no box is left.
+        """
+        x1, y1, x2, y2 = boxes.trunc().long().unbind(dim=1)  # one-based and inclusive, as MTCNN was trained
+        corner = torch.stack([y1, x1], dim=1).clamp(min=1) - 1
+        extent = torch.stack([y2.clamp(max=windows.height), x2.clamp(max=windows.width)], dim=1) - corner
+        keep = (extent > 0).all(dim=1)
+        boxes, owner, corner, extent = boxes[keep], owner[keep], corner[keep], extent[keep]
+        if len(boxes) == 0:
+            return boxes, owner, [boxes.new_zeros(0, 4)] * 3
+        parts = zip(*(part.split(CROPS_AT_ONCE) for part in (owner, corner, extent)), strict=True)
+        outputs = [network(_normalised(windows(*part, (size, size)))) for part in parts]
+        return boxes, owner, [torch.cat(part) for part in zip(*outputs, strict=True)]
+
+
+def _normalised(pixels: Tensor) -> Tensor:
+    return (pixels - PIXEL_CENTER) * PIXEL_SCALE
+
+
+def _squared(boxes: Tensor) -> Tensor:
+    """The square around each box's center whose side is the longer one."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    side = sides.amax(dim=1, keepdim=True)
+    corner = boxes[:, :2] + sides * 0.5 - side * 0.5
+    return torch.cat([corner, corner + side], dim=1)
+
+
+def _regressed(boxes: Tensor, offsets: Tensor) -> Tensor:
+    sides = boxes[:, 2:] - boxes[:, :2] + 1
+    return boxes + offsets * sides.repeat(1, 2)
+
+
+def _suppress(boxes: Tensor, scores: Tensor, owner: Tensor, threshold: float) -> Tensor:
+    """Non-maximum suppression within each image; returns the indices kept.
+
+    Images are kept apart by moving each to its own place. In float64 that moves no box by more than 1e-9 pixels; in
+    float32 it would make an image's boxes depend on its batch.
+    """
+    if len(boxes) == 0:
+        return owner
+    place = owner.double() * (boxes.max() - boxes.min() + 1).double()
+    return nms(boxes.double() + place[:, None], scores.double(), threshold)
+
+
+def _suppress_contained(boxes: Tensor, scores: Tensor, owner: Tensor, threshold: float) -> Tensor:
+    """As `_suppress`, with the overlap measured against the smaller box (inclusive pixels); few boxes an image."""
+    order = scores.argsort(descending=True, stable=True)
+    boxes, owner = boxes[order], owner[order]
+    sides = (boxes[:, 2:] - boxes[:, :2] + 1).clamp(min=0)
+    area = sides.prod(dim=1)
+    corner = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    shared = (torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - corner + 1).clamp(min=0).prod(dim=2)
+    overlaps = (shared / torch.minimum(area[:, None], area[None, :]) > threshold) & (owner[:, None] == owner[None, :])
+    overlaps = overlaps.cpu()
+    kept = torch.ones(len(boxes), dtype=torch.bool)
+    for i in range(len(boxes)):
+        if kept[i]:
+            kept[i + 1 :] &= ~overlaps[i, i + 1 :]
+    return order[kept.to(order.device)]
+
+
+def _largest(boxes: Tensor, owner: Tensor, n: int) -> Tensor:
+    """Each image's box of largest area, (n, 4); zeros where it has none."""
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    order = area.argsort(stable=True)  # the last write wins: the largest
+    result = boxes.new_zeros(n, 4)
+    for i, image in zip(order.tolist(), owner[order].tolist(), strict=True):
+        result[image] = boxes[i]
+    return result

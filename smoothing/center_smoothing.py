@@ -1,0 +1,183 @@
+"""Center smoothing: sampling the center of a base function's outputs, and their distances from it.
+
+Kumar and Goldstein (2021), algorithms 1 (Smooth) and 2 (Certify); what is concluded from the draws is in
+`center_guarantee`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smoothing import center_guarantee
+from smoothing.base_function import FrozenFunction, Precision
+from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate
+from smoothing.errors import SettingError
+from smoothing.metrics import Metric
+from smoothing.noise import Noise
+from smoothing.sampling import noisy_inputs, noisy_outputs
+from smoothing.streams import Stage, Stream
+
+PAIRS_AT_ONCE = 2**21  # bounds the memory of a block of pairwise distances
+PROBE = 8  # samples on which independence of the batch is checked
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothedOutput:
+    """f_hat(x), or the reason why the smoothed function abstains at x (then `center` is not to be used)."""
+
+    center: Tensor
+    center_radius: float
+    inside: int
+    n: int
+    reason: str
+
+    @property
+    def abstained(self) -> bool:
+        return self.reason != ""
+
+
+class CenterSmoothing:
+    """The smoothed function f_hat of a base function f with outputs in a metric space.
+
+    Args:
+        f: base function, (b, *input shape) -> (b, *output shape), float; frozen on construction (eval mode).
+        noise: smoothing distribution in the input space.
+        metric: distance in the output space.
+        n: samples that choose the center, and again as many fresh ones that check it.
+        m: fresh samples for the certificate.
+        delta, alpha1, alpha2, bound: see `CenterSettings`.
+        seed: every sample is a function of (seed, example, stage, sample number).
+        batch_size: samples shown to f at once; changes no sample.
+        precision: see `FrozenFunction`.
+        on_samples: called with the number of samples just evaluated.
+
+    Raises:
+        SettingError: a setting out of range, or n too small ever to accept a center.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        metric: Metric,
+        *,
+        n: int,
+        m: int,
+        delta: float = 0.05,
+        alpha1: float = 0.005,
+        alpha2: float = 0.005,
+        bound: str = "exact",
+        seed: int = 0,
+        batch_size: int = 32,
+        precision: Precision = "float32",
+        on_samples: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        for name, value in (("certifier.n", n), ("certifier.m", m), ("batch_size", batch_size)):
+            if value < 1:
+                raise SettingError(f"{name}: expected at least 1, got {value}")
+        if seed < 0:
+            raise SettingError(f"seed: expected at least 0, got {seed}")
+        self.f = FrozenFunction(f, precision)
+        self.noise, self.metric = noise, metric
+        self.n, self.m = n, m
+        self.settings = CenterSettings(bound, delta, alpha1, alpha2)
+        self.seed, self.batch_size, self.on_samples = seed, batch_size, on_samples
+        self._probed = False
+        self.require_feasible([])
+
+    def require_feasible(self, eps: Sequence[float]) -> None:
+        """Raise SettingError where n or m samples can never certify some eps, naming how many would."""
+        center_guarantee.require_feasible(self.n, self.m, list(eps), self.noise, self.settings)
+
+    def smooth(self, x: Tensor, example: int = 0) -> SmoothedOutput:
+        """f_hat(x) (algorithm 1).
+
+        Args:
+            x: one input, (*input shape), on the device to compute on.
+            example: which stream of samples to use; take another for another x.
+        """
+        # 1. The center: the point with the smallest median distance to n outputs, of those outputs and a few others.
+        outputs = torch.cat(list(self._outputs(x, self.n, example, Stage.CENTER)))
+        center, radius = best_center(outputs, self.metric)
+        # 2. On n fresh outputs: how many lie in its ball?
+        inside = sum(
+            int((self.metric(batch, center[None]) <= radius).sum())
+            for batch in self._outputs(x, self.n, example, Stage.FRESH_CHECK)
+        )
+        # 3. Few enough, and it is not accepted.
+        reason = center_guarantee.why_abstain(radius, inside, self.n, self.settings)
+        return SmoothedOutput(center, radius, inside, self.n, reason)
+
+    def draw(self, x: Tensor, example: int = 0) -> CenterDraws:
+        """Draw all that certificates at x are read from (algorithm 2, up to the distances)."""
+        if not self._probed:
+            probe = next(noisy_inputs(x, self.noise, PROBE, Stream(self.seed, example, Stage.CENTER), PROBE))
+            self.f.require_batch_independence(probe)
+            self._probed = True
+        smoothed = self.smooth(x, example)
+        center = smoothed.center[None]
+        distances = torch.empty(0, dtype=torch.float64)
+        if not smoothed.abstained:
+            batches = self._outputs(x, self.m, example, Stage.CERTIFICATION)
+            distances = torch.cat([self.metric(batch, center) for batch in batches]).cpu()
+        base_output = self.f(x[None])
+        return CenterDraws(
+            base_output=base_output[0].cpu(),
+            center=smoothed.center.cpu(),
+            center_radius=smoothed.center_radius,
+            n=self.n,
+            inside=smoothed.inside,
+            distances=np.sort(distances.numpy()),
+            smoothing_error=float(self.metric(base_output, center)),
+        )
+
+    @overload
+    def certify(self, x: Tensor, eps: float, example: int = 0) -> OutputCertificate: ...
+    @overload
+    def certify(self, x: Tensor, eps: Sequence[float], example: int = 0) -> list[OutputCertificate]: ...
+    def certify(
+        self, x: Tensor, eps: float | Sequence[float], example: int = 0
+    ) -> OutputCertificate | list[OutputCertificate]:
+        """Certified output radius at x for one input radius or, from the same draws, for several (algorithm 2).
+
+        Args:
+            x: one input, (*input shape).
+            eps: input radius or radii in the noise's threat norm, in the units of x.
+            example: which stream of samples to use; take another for another x.
+        """
+        draws = self.draw(x, example)
+        if isinstance(eps, Sequence):
+            return [self.read(draws, radius) for radius in eps]
+        return self.read(draws, eps)
+
+    def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
+        """The certificate for eps, from draws made earlier."""
+        return center_guarantee.certificate(draws, eps, self.noise, self.metric, self.settings)
+
+    def _outputs(self, x: Tensor, count: int, example: int, stage: Stage) -> Iterator[Tensor]:
+        for batch in noisy_outputs(self.f, x, self.noise, count, Stream(self.seed, example, stage), self.batch_size):
+            yield batch
+            self.on_samples(len(batch))
+
+
+def best_center(outputs: Tensor, metric: Metric) -> tuple[Tensor, float]:
+    """The medoid, or one of the metric's candidates that is no worse, and its median distance to the outputs.
+
+    Args:
+        outputs: (n, *output shape).
+
+    Returns:
+        The center (*output shape) and the ceil(n/2)-th smallest of its distances to the n outputs, +inf where half of
+        the outputs or more are not finite. The medoid's is at most beta = 2 gamma times the radius of the smallest
+        ball that holds half of the outputs, so this one's is too.
+    """
+    candidates = torch.cat([outputs, metric.candidates(outputs)])
+    half = (len(outputs) + 1) // 2
+    rows = max(1, PAIRS_AT_ONCE // len(outputs))
+    medians = torch.cat([metric.pairwise(part, outputs).kthvalue(half, dim=1).values for part in candidates.split(rows)])
+    best = int(medians.argmin())
+    return candidates[best], float(medians[best])

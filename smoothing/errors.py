@@ -1,0 +1,13 @@
+"""What can be refused, as exceptions whose message is one line a user can act on."""
+
+
+class SmoothingError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class SettingError(SmoothingError, ValueError):
+    """A setting out of its range, or settings with which no certificate can ever be given."""
+
+
+class BaseFunctionError(SmoothingError, ValueError):
+    """A base function that is not one fixed function of its input, or whose outputs have the wrong shape."""

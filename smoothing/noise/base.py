@@ -1,0 +1,33 @@
+"""What depends on the smoothing distribution alone (METHODS: one algebra for all three systems)."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from smoothing.streams import BlockSource
+
+
+class Noise(ABC):
+    """A smoothing distribution and the one fact that every certificate needs of it.
+
+    If an event has probability at least p under the noise at x, then at every x' with ||x - x'|| <= eps, in
+    `threat_norm`, it has probability at least `shift(p, eps)`; `mass` is the inverse of that.
+    """
+
+    threat_norm: ClassVar[str]
+
+    @abstractmethod
+    def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
+        """`count` noisy copies of x: (*shape) -> (count, *shape), same dtype and device."""
+
+    @abstractmethod
+    def shift(self, p: float, eps: float) -> float:
+        """Least probability, within eps, of an event of probability p at x. In [0, 1], rounded down."""
+
+    @abstractmethod
+    def mass(self, p0: float, eps: float) -> float:
+        """Probability an event needs at x so that at least p0 remains within eps. In [0, 1], rounded up.
+
+        1.0 where only certain events keep p0: no number of samples can then show enough.
+        """

@@ -1,0 +1,58 @@
+"""Random numbers keyed by (seed, example, stage, sample block).
+
+A stream is independent of batch size, of the order of the examples and of what ran before, and the first k samples of
+a stream are the same however many are asked for. Stages have independent streams, so no sample is ever used twice.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BLOCK = 64  # samples drawn together; part of what a seed means, so never tuned
+
+
+class Stage(IntEnum):
+    """What a sample is drawn for. The numbers are part of what a seed means."""
+
+    CENTER = 0
+    FRESH_CHECK = 1
+    CERTIFICATION = 2
+
+
+class BlockSource:
+    """The random numbers of one block, on one device.
+
+    CPU: NumPy's counter-based Philox, keyed with 128 bits (a CPU `torch.Generator` keeps 32 bits of its seed, and two
+    blocks in 10^5 would be likely to coincide). CUDA: torch's Philox, keyed with 64 bits. The two draw different
+    numbers of the same law; CUDA's numbers may also differ between GPU models (pytorch issue 196613).
+    """
+
+    def __init__(self, key: np.random.SeedSequence, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cpu":
+            self._numpy = np.random.Generator(np.random.Philox(key))
+        else:
+            self._torch = torch.Generator(device)
+            self._torch.manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
+
+    def normal(self, shape: tuple[int, ...]) -> Tensor:
+        """Independent N(0, 1) numbers, float32, of the given shape."""
+        if self.device.type == "cpu":
+            return torch.from_numpy(self._numpy.standard_normal(shape, dtype=np.float32))
+        return torch.randn(shape, generator=self._torch, device=self.device)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """All samples of one stage of one example: blocks 0, 1, 2, ... of `BLOCK` samples each."""
+
+    seed: int
+    example: int
+    stage: Stage
+
+    def block(self, index: int, device: torch.device) -> BlockSource:
+        key = np.random.SeedSequence(self.seed, spawn_key=(self.example, self.stage, index))
+        return BlockSource(key, device)
