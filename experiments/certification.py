@@ -26,7 +26,6 @@ def certify(plain: dict[str, Any]) -> Path:
         SmoothingError: settings, data or a base function that cannot be used; the message says what to do.
     """
     device = choose_device(plain["device"])
-    eps = _radii(plain["eps"])
     dataset: Dataset = build(plain["dataset"])
     certifier: CenterSmoothing = build(
         plain["certifier"],
@@ -37,6 +36,7 @@ def certify(plain: dict[str, Any]) -> Path:
         batch_size=plain["batch_size"],
         precision=plain["precision"],
     )
+    eps = _radii(plain["eps"])
     certifier.require_feasible(eps)
     if isinstance(certifier.f.f, torch.nn.Module):
         certifier.f.f.to(device)

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from smoothing import SettingError
 
 GROUPS = ("dataset", "model", "noise", "certifier", "metric")
-GIVEN = ("f", "noise", "metric", "seed", "batch_size", "precision", "on_samples")  # passed by the run, not by a group
+GIVEN = {"certifier": ("f", "noise", "metric", "seed", "batch_size", "precision", "on_samples")}  # passed by the run
 NOT_IDENTITY = ("root",)  # where data lies is not what it is
 
 
@@ -62,7 +62,7 @@ class CertifyConfig:
 class PlotConfig:
     """Every key that plot.py knows."""
 
-    figure: dict[str, Any] = field(default_factory=dict)
+    figure: dict[str, Any] | None = None
     source: str | None = None
     results: Results = field(default_factory=Results)
     figures: Results = field(default_factory=lambda: Results("figures"))
@@ -83,16 +83,16 @@ def settings(cfg: DictConfig, schema: type) -> dict[str, Any]:
         SettingError: an unknown key, a value of the wrong type or one that is still missing.
     """
     known = [f.name for f in dataclasses.fields(schema)]
-    for key in cfg:
+    for key in map(str, cfg):
         if key not in known:
-            raise SettingError(f"{key}: no such key{_suggest(str(key), known)}")
+            raise SettingError(f"{key}: no such key{_suggest(key, known)}")
     try:
         plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise SettingError(f"{error.full_key or 'configuration'}: {_first_line(error)}") from error
     for group in GROUPS:
         if group in plain:
-            plain[group] = _checked_group(group, plain[group])
+            plain[group] = checked_group(group, plain[group])
     return plain
 
 
@@ -118,7 +118,8 @@ def identity_hash(identity: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def _checked_group(group: str, node: dict[str, Any]) -> dict[str, Any]:
+def checked_group(group: str, node: dict[str, Any]) -> dict[str, Any]:
+    """A group's `_target_` and all arguments of its class, defaults filled in, types checked. Raises SettingError."""
     if "_target_" not in node:
         raise SettingError(f"{group}: has no _target_, the class to use")
     target = node["_target_"]
@@ -126,7 +127,7 @@ def _checked_group(group: str, node: dict[str, Any]) -> dict[str, Any]:
         cls = get_class(target)
     except Exception as error:
         raise SettingError(f"{group}._target_: no class {target} ({_first_line(error)})") from error
-    schema = _signature_schema(cls)
+    schema = _signature_schema(cls, GIVEN.get(group, ()))
     known = [f.name for f in dataclasses.fields(schema)]
     for key in node:
         if key != "_target_" and key not in known:
@@ -139,12 +140,12 @@ def _checked_group(group: str, node: dict[str, Any]) -> dict[str, Any]:
     return {"_target_": target} | values
 
 
-def _signature_schema(cls: type) -> type:
-    """A dataclass of a class's constructor arguments: their types, and their defaults."""
-    hints = typing.get_type_hints(cls.__init__)
+def _signature_schema(cls: type, given: tuple[str, ...]) -> type:
+    """A dataclass of a class's constructor arguments, but for the `given` ones: their types and their defaults."""
+    hints = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
     fields = []
     for name, parameter in inspect.signature(cls).parameters.items():
-        if name not in GIVEN:
+        if name not in given:
             default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
             fields.append((name, hints.get(name, Any), field(default=default)))
     return make_dataclass(cls.__name__, fields)

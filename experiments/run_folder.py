@@ -1,8 +1,8 @@
 """The folder of one run: results/<experiment>/<readable settings>-<hash of the identity>/.
 
-    certificates.csv            the table (certificates.<k>-of-<K>.csv for shards)
-    run.json                    identity, configuration, versions, commit, device, times
-    draws/<index>.npz           what was drawn for an example: every certificate can be read off it again
+certificates.csv            the table (certificates.<k>-of-<K>.csv for shards)
+run.json                    identity, configuration, versions, commit, device, times
+draws/<index>.npz           what was drawn for an example: every certificate can be read off it again
 """
 
 import json
@@ -55,7 +55,13 @@ class RunFolder:
         record = self._record()
         if record is None:
             self._write(
-                {"identity": self._identity, "seed": self._plain["seed"], "config": self._plain, **session, "resumed": []}
+                {
+                    "identity": self._identity,
+                    "seed": self._plain["seed"],
+                    "config": self._plain,
+                    **session,
+                    "resumed": [],
+                }
             )
         else:
             record["resumed"].append(session)
@@ -74,7 +80,8 @@ class RunFolder:
         """Keep an example's draws, all or nothing."""
         partial = self._draws_path(index).with_suffix(".partial")
         with partial.open("wb") as file:
-            np.savez_compressed(file, seconds=seconds, **{name: np.asarray(value) for name, value in asdict(draws).items()})
+            arrays: dict[str, Any] = {name: np.asarray(value) for name, value in asdict(draws).items()}
+            np.savez_compressed(file, seconds=seconds, **arrays)
         partial.replace(self._draws_path(index))
 
     def load(self, index: int) -> tuple[CenterDraws, float] | None:
@@ -130,7 +137,11 @@ def provenance() -> dict[str, Any]:
         except PackageNotFoundError:
             versions[package] = "not installed"
     status = _git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": _git("rev-parse", "HEAD"), "dirty": None if status is None else status != "", "versions": versions}
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if status is None else status != "",
+        "versions": versions,
+    }
 
 
 def _git(*arguments: str) -> str | None:
@@ -146,7 +157,7 @@ def _now() -> str:
 
 
 def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in node.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

@@ -35,7 +35,7 @@ class _AreaResize:
         self.rows = table.cumsum_(dim=1).cumsum_(dim=2).flatten(0, 2)
 
     def __call__(self, image: Tensor, corner: Tensor, extent: Tensor, size: tuple[int, int]) -> Tensor:
-        """Windows (N,) of the images `image`, from `corner` (N, 2) over `extent` (N, 2) pixels (y, x); (N, C, *size)."""
+        """Windows of the images `image` (N,) from `corner` (N, 2) over `extent` (N, 2), both (y, x): (N, C, *size)."""
         (top, bottom), (left, right) = (
             self._cells(corner[:, axis, None], extent[:, axis, None], size[axis]) for axis in (0, 1)
         )
@@ -68,6 +68,8 @@ class FaceDetector(nn.Module):
         Returns (n, 4) boxes (x1, y1, x2, y2) in pixels, as floats; a row of zeros, the empty set, where no face is
         found. Row i depends on image i alone.
     """
+
+    pretrained = True
 
     def __init__(self, min_face_size: int = 20) -> None:
         super().__init__()
@@ -120,7 +122,8 @@ class FaceDetector(nn.Module):
         found = []
         for scale in self._scales(height, width):
             size = (int(height * scale + 1), int(width * scale + 1))
-            offsets, scores = self.pnet(_normalised(windows(every, corner, extent, size)))
+            level = self.pnet(_normalised(windows(every, corner, extent, size)))
+            offsets, scores = (part.to(windows.dtype) for part in level)
             owner, row, column = (scores[:, 1] >= self.thresholds[0]).nonzero(as_tuple=True)
             cell = torch.stack([column, row], dim=1).to(scores.dtype) * PROPOSAL_STRIDE
             boxes = torch.cat([((cell + 1) / scale).floor(), ((cell + PROPOSAL_CELL) / scale).floor()], dim=1)
@@ -149,9 +152,9 @@ class FaceDetector(nn.Module):
         boxes, owner, corner, extent = boxes[keep], owner[keep], corner[keep], extent[keep]
         if len(boxes) == 0:
             return boxes, owner, [boxes.new_zeros(0, 4)] * 3
-        parts = zip(*(part.split(CROPS_AT_ONCE) for part in (owner, corner, extent)), strict=True)
-        outputs = [network(_normalised(windows(*part, (size, size)))) for part in parts]
-        return boxes, owner, [torch.cat(part) for part in zip(*outputs, strict=True)]
+        parts = zip(owner.split(CROPS_AT_ONCE), corner.split(CROPS_AT_ONCE), extent.split(CROPS_AT_ONCE), strict=True)
+        outputs = [network(_normalised(windows(*part, size=(size, size)))) for part in parts]
+        return boxes, owner, [torch.cat(part).to(boxes.dtype) for part in zip(*outputs, strict=True)]
 
 
 def _normalised(pixels: Tensor) -> Tensor:

@@ -3,10 +3,11 @@
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate, certificate
 from smoothing.center_smoothing import CenterSmoothing, SmoothedOutput
 from smoothing.errors import BaseFunctionError, SettingError, SmoothingError
-from smoothing.metrics import Jaccard, Metric
+from smoothing.metrics import L2, Jaccard, Metric
 from smoothing.noise import Gaussian, Noise
 
 __all__ = [
+    "L2",
     "BaseFunctionError",
     "CenterDraws",
     "CenterSettings",

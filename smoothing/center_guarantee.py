@@ -154,12 +154,17 @@ def why_abstain(center_radius: float, inside: int, n: int, settings: CenterSetti
     return ""
 
 
-def certificate(draws: CenterDraws, eps: float, noise: Noise, metric: Metric, settings: CenterSettings) -> OutputCertificate:
+def certificate(
+    draws: CenterDraws, eps: float, noise: Noise, metric: Metric, settings: CenterSettings
+) -> OutputCertificate:
     """Read the certificate for input radius eps off the draws (algorithm 2).
 
     Args:
+        draws: what `CenterSmoothing.draw` drew.
         eps: input radius in the noise's threat norm and the input's units, >= 0.
-        noise, metric, settings: those of the draws; bound and alphas may be others.
+        noise: the noise of the draws.
+        metric: the metric of the draws.
+        settings: what to claim, and by which bound; neither need be those of the draws.
 
     Raises:
         SettingError: eps is negative or not a number.
@@ -181,7 +186,7 @@ def certificate(draws: CenterDraws, eps: float, noise: Noise, metric: Metric, se
         elif not (r_hat := float(draws.distances[k - 1])) < float("inf"):
             status, reason = "failed", f"the {k}-th of {m} outputs from the center is not finite"
     gamma, certified = metric.gamma, status == "certified"
-    eps_out = up(gamma * (1 + 2 * gamma) * r_hat)
+    eps_out = up(gamma * (1 + 2 * gamma) * r_hat)  # beta = 2 gamma
     return OutputCertificate(
         eps_in=eps,
         eps_out=eps_out,
@@ -216,12 +221,14 @@ def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: C
         low, high = least // 2, least
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if bound.median_margin(middle, settings.alpha1 / 2) > settings.delta else (low, middle)
+            low, high = (
+                (middle, high) if bound.median_margin(middle, settings.alpha1 / 2) > settings.delta else (low, middle)
+            )
         raise SettingError(
             f"certifier.n: {n} samples always abstain at delta={settings.delta} with bound={settings.bound}; "
             f"at least {high} are needed, about twice that to succeed often"
         )
-    for radius in eps:
+    for radius in sorted(eps, reverse=True):  # the largest needs most
         p = noise.mass(0.5 + settings.delta, radius)
         if bound.order_statistic(p, m, settings.alpha2) is None:
             raise SettingError(

@@ -169,6 +169,7 @@ def best_center(outputs: Tensor, metric: Metric) -> tuple[Tensor, float]:
 
     Args:
         outputs: (n, *output shape).
+        metric: a distance between them.
 
     Returns:
         The center (*output shape) and the ceil(n/2)-th smallest of its distances to the n outputs, +inf where half of
@@ -178,6 +179,8 @@ def best_center(outputs: Tensor, metric: Metric) -> tuple[Tensor, float]:
     candidates = torch.cat([outputs, metric.candidates(outputs)])
     half = (len(outputs) + 1) // 2
     rows = max(1, PAIRS_AT_ONCE // len(outputs))
-    medians = torch.cat([metric.pairwise(part, outputs).kthvalue(half, dim=1).values for part in candidates.split(rows)])
+    medians = torch.cat(
+        [metric.pairwise(part, outputs).kthvalue(half, dim=1).values for part in candidates.split(rows)]
+    )
     best = int(medians.argmin())
     return candidates[best], float(medians[best])

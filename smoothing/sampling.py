@@ -31,6 +31,6 @@ def noisy_inputs(x: Tensor, noise: Noise, count: int, stream: Stream, batch_size
 def noisy_outputs(
     f: FrozenFunction, x: Tensor, noise: Noise, count: int, stream: Stream, batch_size: int
 ) -> Iterator[Tensor]:
-    """f at `count` noisy copies of x, as batches (b, *output shape) with b <= batch_size."""
+    """F at `count` noisy copies of x, as batches (b, *output shape) with b <= batch_size."""
     for batch in noisy_inputs(x, noise, count, stream, batch_size):
         yield f(batch)

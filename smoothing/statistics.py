@@ -55,7 +55,7 @@ def exact_median_margin(n: int, alpha: float) -> float:
 
 
 def dkw_order_statistic(p: float, m: int, alpha: float) -> int | None:
-    """k such that the k-th smallest of m samples lies below the p-quantile with probability <= alpha.
+    """K such that the k-th smallest of m samples lies below the p-quantile with probability <= alpha.
 
     k = ceil(q m) with q = p + sqrt(ln(1/alpha) / (2m)) (Dvoretzky, Kiefer and Wolfowitz; Massart 1990, one side);
     1-based. None where q > 1: no order statistic is large enough. Rounded up: an interpolated quantile is too low.

@@ -11,7 +11,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from smoothing import SmoothingError
 
 
-class MissingData(SmoothingError):
+class MissingDataError(SmoothingError):
     """Data that is not where it was looked for; the message says where to put it, and what to try instead."""
 
 
@@ -32,10 +32,10 @@ class Dataset(ABC):
 
 
 def read_image(path: Path) -> Tensor:
-    """An image file as (3, H, W), RGB, float32 in [0, 1]. Raises MissingData where it cannot be read."""
+    """An image file as (3, H, W), RGB, float32 in [0, 1]. Raises MissingDataError where it cannot be read."""
     try:
         with Image.open(path) as image:
             pixels = pil_to_tensor(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise MissingData(f"{path}: not a readable image ({error})") from error
+        raise MissingDataError(f"{path}: not a readable image ({error})") from error
     return pixels.to(torch.float32) / 255

@@ -5,7 +5,7 @@ from torch import Tensor
 from torchvision.datasets import CelebA as TorchvisionCelebA
 from torchvision.transforms.functional import to_tensor
 
-from experiments.data.base import Dataset, MissingData
+from experiments.data.base import Dataset, MissingDataError
 
 
 class CelebA(Dataset):
@@ -17,14 +17,14 @@ class CelebA(Dataset):
         seed: of that draw.
 
     Raises:
-        MissingData: the images or their lists are not under `root`.
+        MissingDataError: the images or their lists are not under `root`.
     """
 
     def __init__(self, root: str, count: int = 50, seed: int = 0) -> None:
         try:
             self._test = TorchvisionCelebA(root, split="test", target_type="identity", download=False)
         except (RuntimeError, OSError) as error:
-            raise MissingData(
+            raise MissingDataError(
                 f"dataset.root: no CelebA in '{root}/celeba'. Put img_align_celeba/ and the five list files "
                 "(list_attr_celeba.txt, identity_CelebA.txt, list_bbox_celeba.txt, list_landmarks_align_celeba.txt, "
                 "list_eval_partition.txt) there, or set dataset.root=<folder that holds celeba/>.\n"
@@ -33,7 +33,9 @@ class CelebA(Dataset):
         self.count, self.seed = count, seed
 
     def indices(self) -> list[int]:
-        chosen = np.random.default_rng(self.seed).choice(len(self._test), min(self.count, len(self._test)), replace=False)
+        chosen = np.random.default_rng(self.seed).choice(
+            len(self._test), min(self.count, len(self._test)), replace=False
+        )
         return [int(index) for index in chosen]
 
     def __getitem__(self, index: int) -> Tensor:

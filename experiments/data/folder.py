@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from experiments.data.base import Dataset, MissingData, read_image
+from experiments.data.base import Dataset, MissingDataError, read_image
 
 
 class ImageFolder(Dataset):
@@ -16,20 +16,20 @@ class ImageFolder(Dataset):
         root: the folder.
 
     Raises:
-        MissingData: no such folder, or no images in it; on access, an image that cannot be read.
+        MissingDataError: no such folder, or no images in it; on access, an image that cannot be read.
     """
 
     def __init__(self, root: str) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise MissingData(
+            raise MissingDataError(
                 f"dataset.root: no folder '{root}'. Set dataset.root=<folder of images>, "
                 "or try the embedded photographs: dataset=faces"
             )
         images = (path for path in self.root.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
         self._paths = sorted(images, key=lambda path: path.relative_to(self.root).as_posix())
         if not self._paths:
-            raise MissingData(f"dataset.root: no images in '{root}' (looked for {', '.join(IMG_EXTENSIONS)})")
+            raise MissingDataError(f"dataset.root: no images in '{root}' (looked for {', '.join(IMG_EXTENSIONS)})")
 
     def indices(self) -> list[int]:
         return list(range(len(self._paths)))

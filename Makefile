@@ -1,0 +1,49 @@
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test test-all lint figures bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed ## a .venv with everything (torch with CUDA: 5.5 GB)
+
+# --no-deps: requirements.lock names every package; see its first lines.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --no-deps -r requirements.lock
+	$(RUN) -m pip install --quiet --no-deps -e .
+	@touch $@
+
+demo: setup ## certify three photographs (about 2 minutes on 2 CPU cores), draw both figures
+	$(RUN) certify.py
+	$(RUN) plot.py source=results/demo figures.root=figures/demo
+
+test: setup ## the tests, without the slow and the GPU ones
+	$(RUN) -m pytest -m "not slow and not gpu"
+
+test-all: setup ## every test, also the slow ones; the GPU ones skip where there is none
+	$(RUN) -m pytest
+
+lint: setup ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+figures: setup ## every figure that results/ holds data for, into figures/; certifies nothing
+	$(RUN) plot.py
+
+bench: setup ## samples a second, beside the library that the detector comes from
+	$(RUN) -m experiments.bench
+
+lock: setup ## write the versions in .venv to requirements.lock
+	@head -3 requirements.lock > requirements.lock.partial
+	@$(RUN) -m pip freeze --exclude-editable | sed -E "s/^((nvidia|cuda)-[^=]*==[^ ]+|triton==[^ ]+)$$/\1 ; sys_platform == 'linux'/" >> requirements.lock.partial
+	@mv requirements.lock.partial requirements.lock
+
+clean: ## remove the environment and the figures; keep results
+	rm -rf $(VENV) figures build *.egg-info

@@ -1,0 +1,30 @@
+"""Fixtures: composed settings, and a base function that costs nothing."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from experiments import composition
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items):
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+
+
+@pytest.fixture
+def settings():
+    """The checked settings of a certify command: settings("experiment=demo", "noise.sigma=0.2")."""
+    composition.register()
+
+    def composed(*overrides):
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return composition.settings(compose("certify", list(overrides)), composition.CertifyConfig)
+
+    return composed

@@ -1,0 +1,122 @@
+"""The batched detector against facenet-pytorch's own, one image at a time."""
+
+import numpy as np
+import pytest
+import torch
+from facenet_pytorch import MTCNN
+
+from experiments.data import Faces
+from models.face_detector import FaceDetector, _AreaResize
+from smoothing import BaseFunctionError, SettingError
+
+FACES = Faces()
+TOLERANCE = 1e-3  # pixels; the networks round differently in another memory layout, by some 1e-5 pixels
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return FaceDetector()
+
+
+@pytest.fixture(scope="module")
+def mtcnn():
+    return MTCNN().eval()
+
+
+def noisy_faces(indices, sigma, seed=0):
+    clean = torch.stack([FACES[index] for index in indices])
+    return clean + sigma * torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
+
+
+def largest_by_detect(mtcnn, images):
+    found = [mtcnn.detect((image * 255).permute(1, 2, 0))[0] for image in images]
+    return np.array([np.zeros(4) if boxes is None else boxes[0].astype(float) for boxes in found])
+
+
+def assert_same_boxes(mtcnn, detector, images):
+    with torch.no_grad():
+        boxes = torch.cat([detector(batch) for batch in images.split(32)]).numpy()
+    assert np.abs(boxes - largest_by_detect(mtcnn, images)).max() <= TOLERANCE
+    return boxes
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.1, 0.5])
+def test_the_boxes_are_those_of_detect(mtcnn, detector, sigma):
+    assert_same_boxes(mtcnn, detector, noisy_faces(range(6), sigma))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sigma", [0.0, 0.05, 0.1, 0.25, 0.5])
+def test_the_boxes_are_those_of_detect_on_every_photograph(mtcnn, detector, sigma):
+    boxes = assert_same_boxes(mtcnn, detector, noisy_faces(range(101), sigma))
+    assert (boxes[:, 2] > boxes[:, 0]).mean() > 0.9
+
+
+def test_of_several_faces_the_largest(mtcnn, detector):
+    small = torch.nn.functional.interpolate(FACES[0][None], scale_factor=0.5, mode="area")[0]
+    image = torch.full((3, 218, 330), 0.5)
+    image[:, :109, :89], image[:, :, 130:308] = small, FACES[0]
+    found, _ = mtcnn.detect((image * 255).permute(1, 2, 0))
+    assert len(found) > 1
+    box = assert_same_boxes(mtcnn, detector, image[None])[0]
+    assert box[0] > 130
+
+
+@pytest.mark.parametrize("shape", [(160, 90), (90, 160), (64, 64)])
+def test_other_image_sizes(mtcnn, detector, shape):
+    faces = torch.stack([FACES[0], FACES[7]])
+    assert_same_boxes(mtcnn, detector, torch.nn.functional.interpolate(faces, size=shape, mode="area"))
+
+
+@pytest.mark.parametrize("image", [torch.zeros(3, 100, 80), torch.ones(3, 100, 80), torch.full((3, 19, 300), 0.5)])
+def test_no_face_is_the_empty_box(detector, image):
+    assert detector(torch.stack([image, image])).tolist() == [[0.0] * 4] * 2
+
+
+def test_a_face_beside_a_blank_image_in_a_batch(detector):
+    boxes = detector(torch.stack([torch.zeros(3, 218, 178), FACES[0], torch.zeros(3, 218, 178)]))
+    assert boxes[[0, 2]].tolist() == [[0.0] * 4] * 2
+    assert boxes[1, 2] > boxes[1, 0]
+
+
+def test_a_box_depends_on_its_image_alone(detector):
+    images = noisy_faces([0] * 40, 0.2)
+    with torch.no_grad():
+        together, alone = detector(images), torch.cat([detector(image[None]) for image in images[:10]])
+    assert (together[:10] - alone).abs().max() <= TOLERANCE
+
+
+def test_coordinates_are_kept_as_floats(detector):
+    boxes = detector(FACES[0][None])
+    assert (boxes != boxes.round()).all()
+
+
+def test_pixels_are_in_0_1(detector):
+    """The same photograph in 0..255 is another, saturated input."""
+    assert not torch.allclose(detector(FACES[0][None]), detector(255 * FACES[0][None]))
+
+
+def test_area_resize_against_interpolate():
+    images = torch.rand(5, 3, 40, 30, generator=torch.Generator().manual_seed(0))
+    resize = _AreaResize(images)
+    for y, x, h, w in [(0, 0, 40, 30), (3, 5, 7, 20), (39, 29, 1, 1), (10, 2, 24, 24)]:
+        window = torch.tensor([[y, x]]), torch.tensor([[h, w]])
+        for size in [(24, 24), (5, 9), (48, 48)]:
+            expected = torch.nn.functional.interpolate(images[3:4, :, y : y + h, x : x + w], size=size, mode="area")
+            assert torch.allclose(resize(torch.tensor([3]), *window, size), expected, atol=1e-6)
+
+
+def test_bad_input(detector):
+    with pytest.raises(BaseFunctionError, match="expected images"):
+        detector(torch.zeros(3, 100, 100))
+    with pytest.raises(SettingError, match=r"model\.min_face_size"):
+        FaceDetector(min_face_size=5)
+
+
+@pytest.mark.gpu
+def test_on_cuda(detector):
+    images = noisy_faces(range(20), 0.1)
+    with torch.no_grad():
+        expected, found = detector(images), FaceDetector().cuda()(images.cuda()).cpu()
+    close = (expected - found).abs().amax(dim=1) < 0.5
+    assert close.float().mean() >= 0.9  # another device rounds otherwise, and a detector is not continuous

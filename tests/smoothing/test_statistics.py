@@ -1,0 +1,128 @@
+"""Confidence bounds against independent implementations, at their edges, and against METHODS' printed table."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binom, binomtest, norm
+from statsmodels.stats.proportion import proportion_confint
+
+from smoothing import statistics
+from smoothing.errors import SettingError
+
+RNG = np.random.default_rng(0)
+
+
+def random_counts(size):
+    n = RNG.integers(1, 10 ** RNG.uniform(0, 5, size).astype(int) + 1)
+    k = np.minimum(n, RNG.binomial(n, RNG.uniform(0, 1, size)))
+    k[::10], k[5::10] = 0, n[5::10]
+    return zip(k.tolist(), n.tolist(), (10 ** RNG.uniform(-6, -0.5, size)).tolist(), strict=True)
+
+
+def test_clopper_pearson_against_statsmodels_and_its_definition():
+    for k, n, alpha in random_counts(1000):
+        lower, upper = statistics.clopper_pearson_lower(k, n, alpha), statistics.clopper_pearson_upper(k, n, alpha)
+        expected_lower, expected_upper = proportion_confint(k, n, 2 * alpha, method="beta")
+        assert lower == pytest.approx(0 if k == 0 else expected_lower, rel=1e-9, abs=1e-300)
+        assert upper == pytest.approx(1 if k == n else expected_upper, rel=1e-9)
+        assert k == 0 or binom.sf(k - 1, n, lower) <= alpha
+        assert k == n or binom.cdf(k, n, upper) <= alpha
+
+
+def test_clopper_pearson_at_its_ends():
+    assert statistics.clopper_pearson_lower(0, 10, 0.001) == 0.0
+    assert statistics.clopper_pearson_upper(10, 10, 0.001) == 1.0
+    assert statistics.clopper_pearson_lower(10, 10, 0.001) == pytest.approx(0.001 ** (1 / 10), rel=1e-9)
+    assert statistics.clopper_pearson_lower(10, 10, 0.001) <= 0.001 ** (1 / 10)
+    assert statistics.clopper_pearson_upper(0, 10, 0.001) == pytest.approx(1 - 0.001 ** (1 / 10), rel=1e-9)
+
+
+def test_clopper_pearson_agrees_with_scipy_binomtest():
+    interval = binomtest(37, 100, alternative="greater").proportion_ci(0.99, "exact")
+    assert statistics.clopper_pearson_lower(37, 100, 0.01) == pytest.approx(interval.low, rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 101, 1000, 1500, 2000])
+@pytest.mark.parametrize("alpha", [0.05, 0.0025])
+def test_exact_median_margin_is_the_least(n, alpha):
+    margin = statistics.exact_median_margin(n, alpha)
+    below_half = math.ceil(n / 2) - 1
+    assert binom.cdf(below_half, n, 0.5 + margin) <= alpha
+    assert binom.cdf(below_half, n, 0.5 + margin - 1e-6) > alpha
+    assert margin <= max(statistics.hoeffding_median_margin(n, alpha), 0.5)
+
+
+def test_paper_margin():
+    assert statistics.hoeffding_median_margin(10_000, 0.0025) == pytest.approx(math.sqrt(math.log(400) / 20_000))
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.55, 0.86985, 0.98323, 0.9999])
+@pytest.mark.parametrize("m", [1, 2, 37, 314, 1000, 10_000])
+@pytest.mark.parametrize("alpha", [0.31, 0.005, 1e-9])
+def test_exact_order_statistic_is_the_least(p, m, alpha):
+    k = statistics.exact_order_statistic(p, m, alpha)
+    tails = binom.sf(np.arange(m), m, p)  # P[Bin >= 1], ..., P[Bin >= m]
+    expected = np.flatnonzero(tails <= alpha)
+    assert k == (expected[0] + 1 if len(expected) else None)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.86985, 0.98323])
+@pytest.mark.parametrize("m", [100, 157, 9425, 10_000])
+def test_dkw_order_statistic_is_rounded_up_and_no_tighter_than_the_exact_one(p, m):
+    k = statistics.dkw_order_statistic(p, m, 0.005)
+    q = p + math.sqrt(math.log(200) / (2 * m))
+    if q > 1:
+        assert k is None
+    else:
+        assert k == math.ceil(q * m)
+        assert k >= statistics.exact_order_statistic(p, m, 0.005)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.5, 0.86985, 0.98323])
+@pytest.mark.parametrize("bound", ["dkw", "exact"])
+def test_least_samples(p, bound):
+    order = getattr(statistics, f"{bound}_order_statistic")
+    least = getattr(statistics, f"{bound}_least_samples")(p, 0.005)
+    assert order(p, least, 0.005) is not None
+    assert least == 1 or order(p, least - 1, 0.005) is None
+
+
+@pytest.mark.parametrize("bound", ["dkw", "exact"])
+def test_a_certain_event_cannot_be_shown_by_samples(bound):
+    assert getattr(statistics, f"{bound}_order_statistic")(1.0, 10**6, 0.005) is None
+    assert getattr(statistics, f"{bound}_least_samples")(1.0, 0.005) is None
+
+
+@pytest.mark.parametrize(
+    ("h", "p", "q", "exact", "m_paper", "m_exact"),
+    [
+        (2, 0.98323, 0.98486, 0.98357, 10**6, 42_322),
+        (1.5, 0.94799, 0.94962, 0.94856, 10**6, 125_240),
+        (1, 0.86985, 0.87147, 0.87071, 10**6, 287_506),
+        (2, 0.98323, 0.99951, 0.98650, 10**4, 448),
+        (1, 0.86985, 0.88612, 0.87850, 10**4, 2_976),
+    ],
+)
+def test_table_of_methods(h, p, q, exact, m_paper, m_exact):
+    mass = norm.cdf(norm.ppf(0.55) + h)
+    assert mass == pytest.approx(p, abs=5e-6)
+    paper_q = mass + statistics.hoeffding_margin(m_paper, 0.005)
+    assert paper_q == pytest.approx(q, abs=5e-6)
+    assert statistics.exact_order_statistic(mass, m_paper, 0.005) / m_paper == pytest.approx(exact, abs=5.1e-6)
+    assert statistics.exact_order_statistic(mass, m_exact, 0.005) / m_exact <= paper_q
+
+
+@pytest.mark.parametrize("alpha", [0, 1, -0.1, float("nan")])
+def test_alpha_is_a_probability(alpha):
+    with pytest.raises(SettingError, match="alpha"):
+        statistics.clopper_pearson_lower(1, 2, alpha)
+
+
+def test_counts_and_probabilities_are_checked():
+    with pytest.raises(SettingError, match="count"):
+        statistics.clopper_pearson_lower(3, 2, 0.1)
+    with pytest.raises(SettingError, match="number of samples"):
+        statistics.hoeffding_margin(0, 0.1)
+    with pytest.raises(SettingError, match="probability"):
+        statistics.exact_order_statistic(float("nan"), 10, 0.1)

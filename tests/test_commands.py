@@ -1,0 +1,59 @@
+"""The commands as typed: wrong input gives a clear line and a non-zero exit, never a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def typed(script, *arguments, cwd=ROOT):
+    command = [sys.executable, str(ROOT / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("experiment=celeba_jaccard",), ["celeba", "dataset.root", "dataset=faces"]),
+        (("experiment=faces_jaccard", "certifer.n=3"), ["certifer"]),
+        (("experiment=faces_jaccard", "+certifer.n=3"), ["did you mean certifier"]),
+        (("experiment=faces_jaccard", "noise.sigma=-1"), ["noise.sigma", "-1"]),
+        (("experiment=faces_jaccard", "certifier.m=100", "certifier.bound=paper"), ["certifier.m", "9425"]),
+        (("experiment=faces_jaccard", "dataset=folder", "dataset.root=/nowhere"), ["/nowhere", "dataset=faces"]),
+    ],
+)
+def test_wrong_input_gets_a_clear_line(tmp_path, arguments, says):
+    done = typed("certify.py", *arguments, f"results.root={tmp_path}")
+    output = done.stdout + done.stderr
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in output
+    assert len(output.strip().splitlines()) <= 8
+    for word in says:
+        assert word in output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_runs_the_other_points_and_fails_at_the_end(tmp_path):
+    small = ["certifier.n=80", "certifier.m=60", "certifier.delta=0.3", "limit=1", "indices=[2]", "eps=0.02"]
+    done = typed("certify.py", "-m", *small, "noise.sigma=-1,0.1", f"results.root={tmp_path}")
+    assert done.returncode == 1
+    assert "noise.sigma" in done.stderr
+    assert len(list(tmp_path.rglob("certificates.csv"))) == 1
+
+
+def test_plot_without_results_says_what_would_make_them(tmp_path):
+    done = typed("plot.py", f"results.root={tmp_path}", f"figures.root={tmp_path}")
+    assert done.returncode == 0
+    assert "python certify.py -m experiment=faces_jaccard" in done.stdout
+    done = typed("plot.py", "figure=center_faces", f"results.root={tmp_path}")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_train_says_that_the_detector_is_trained_already():
+    done = typed("train.py", "experiment=faces_jaccard")
+    assert done.returncode == 0
+    assert "pre-trained" in done.stdout
