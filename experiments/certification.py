@@ -43,6 +43,7 @@ def certify(plain: dict[str, Any]) -> Path:
     indices = choose_examples(dataset, plain)
     folder = RunFolder(Path(plain["results"]["root"]), plain, identity(plain, dataset.fingerprint()))
 
+    logger = build(plain["logger"], config=plain) if plain["logger"] else None
     folder.path.mkdir(parents=True, exist_ok=True)
     with TableWriter(folder.table_path) as table:
         todo = [index for index in indices if any((index, radius) not in table.done for radius in eps)]
@@ -51,7 +52,10 @@ def certify(plain: dict[str, Any]) -> Path:
             with Progress(todo, 2 * certifier.n + certifier.m) as progress:
                 certifier.on_samples = progress.samples
                 for index in progress:
-                    table.write(_rows(certifier, folder, dataset, index, eps, device, table.done))
+                    rows = _rows(certifier, folder, dataset, index, eps, device, table.done)
+                    table.write(rows)
+                    if logger:
+                        logger.log(rows)
             folder.end()
     return folder.table_path
 

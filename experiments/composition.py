@@ -21,7 +21,10 @@ from omegaconf.errors import OmegaConfBaseException
 from smoothing import SettingError
 
 GROUPS = ("dataset", "model", "noise", "certifier", "metric")
-GIVEN = {"certifier": ("f", "noise", "metric", "seed", "batch_size", "precision", "on_samples")}  # passed by the run
+GIVEN = {  # arguments that the run passes; a group may not
+    "certifier": ("f", "noise", "metric", "seed", "batch_size", "precision", "on_samples"),
+    "logger": ("config",),
+}
 NOT_IDENTITY = ("root",)  # where data lies is not what it is
 
 
@@ -90,8 +93,8 @@ def settings(cfg: DictConfig, schema: type) -> dict[str, Any]:
         plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise SettingError(f"{error.full_key or 'configuration'}: {_first_line(error)}") from error
-    for group in GROUPS:
-        if group in plain:
+    for group in (*GROUPS, "logger"):
+        if plain.get(group):
             plain[group] = checked_group(group, plain[group])
     return plain
 

@@ -25,11 +25,13 @@ class Drawing:
 
     Attributes:
         claims: columns claim, case, quantity, paper, ours, difference, within; empty where the paper claims nothing.
+        notes: what a reader of the figure must know, a line each.
     """
 
     figure: MatplotlibFigure
     table: pd.DataFrame
     claims: pd.DataFrame
+    notes: list[str]
 
 
 class Figure(ABC):
@@ -77,6 +79,8 @@ def _write(drawing: Drawing, stem: Path) -> Path:
     plt.close(drawing.figure)
     drawing.table.to_csv(f"{stem}.csv", index=False)
     print(f"\n{stem}.png, .pdf, .csv")
+    for note in drawing.notes:
+        print(f"  {note}")
     if len(drawing.claims):
         drawing.claims.to_csv(f"{stem}.claims.csv", index=False)
         for claim, rows in drawing.claims.groupby("claim", sort=False):

@@ -46,7 +46,10 @@ def find_runs(source: Path) -> list[Run]:
 
 
 def median_with_abstentions(values: NDArray[np.float64], certified: NDArray[np.bool_]) -> float:
-    """Median (the upper one of two) in which an example without a certificate counts as +infinity. NaN if empty."""
+    """Median in which an example without a certificate counts as +infinity; the upper one of two. NaN if empty.
+
+    The upper one, because a mean with infinity says nothing.
+    """
     if len(values) == 0:
         return float("nan")
     return float(np.sort(np.where(certified, values, np.inf))[len(values) // 2])

@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from experiments.composition import build
@@ -20,8 +21,8 @@ from smoothing import CenterSettings, Gaussian, Jaccard, certificate
 
 READINGS = {"stated units": 1.0, "published code's units": 1 / 255}
 SUBTITLES = {
-    "stated units": "stated units: eps_in in [0, 1] pixels",
-    "published code's units": "published code's units: eps_in in 0..255 pixels",
+    "stated units": "as stated: eps_in in [0, 1] pixels",
+    "published code's units": "as coded: eps_in in 0..255 pixels",
 }
 BOUNDS = ("exact", "paper")
 CLAIMED = 0.2  # fig. 3(a): eps_out stays below it for h = 2
@@ -48,40 +49,19 @@ class MedianCurves(Figure):
             for h, color in zip(self.h, ("C1", "C0"), strict=False):
                 for bound in BOUNDS:
                     curve = table.query("reading == @reading and bound == @bound and h == @h")
-                    finite = curve[np.isfinite(curve["eps_out"])]
-                    style = {"marker": "o"} if bound == "exact" else {"marker": "s", "ls": "--", "mfc": "white"}
-                    if len(finite):
-                        axis.plot(
-                            finite["eps_in"],
-                            finite["eps_out"],
-                            color=color,
-                            label=f"eps_out, h = {h:g}, {bound} bound",
-                            **style,
-                        )
+                    _plot_radii(axis, curve, bound, color, f"eps_out, h = {h:g}, {bound} bound")
                 error = table.query("reading == @reading and bound == 'exact' and h == @h")
-                axis.plot(
-                    error["eps_in"],
-                    error["smoothing_error"],
-                    ":",
-                    marker=".",
-                    color=color,
-                    label=f"smoothing error, h = {h:g}",
-                )
-            axis.axhline(CLAIMED, color="0.6", lw=0.8, zorder=0)
-            axis.set(title=SUBTITLES[reading], xlabel="eps_in (l2)", ylim=(0, None))
-        axes[0].set_ylabel("Jaccard distance (median)")
-        axes[1].text(
-            0.99,
-            CLAIMED,
-            "paper: below 0.2 for h = 2",
-            transform=axes[1].get_yaxis_transform(),
-            ha="right",
-            va="bottom",
-            color="0.4",
-            fontsize=6.5,
+                label = f"smoothing error, h = {h:g}"
+                axis.plot(error["eps_in"], error["smoothing_error"], ":", marker=".", color=color, label=label)
+            axis.axhline(CLAIMED, color="0.5", lw=0.8, zorder=0, label="paper: eps_out for h = 2 is below")
+            axis.set(title=SUBTITLES[reading], xlabel="eps_in (l2)", ylim=(0, 1.06), xlim=(0, max(self.eps) * 1.06))
+        axes[0].set_ylabel(f"median Jaccard distance, {table['examples'].max()} photographs")
+        handles, labels = axes[0].get_legend_handles_labels()
+        none = axes[0].plot([], [], "^", color="0.4", mfc="none")[0]
+        figure.legend(
+            [*handles, none], [*labels, "median at or above 1: vacuous,\nor not certified"], loc="outside right center"
         )
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-        return Drawing(figure, table, self._claims(table))
+        return Drawing(figure, table, self._claims(table), self._notes(table))
 
     def _rows(self, run: Run) -> list[dict[str, object]]:
         sigma = run.identity["noise"]["sigma"]
@@ -115,6 +95,16 @@ class MedianCurves(Figure):
                     )
         return rows
 
+    @staticmethod
+    def _notes(table: pd.DataFrame) -> list[str]:
+        """Examples without a certificate, which count as +infinity in the medians."""
+        return [
+            f"{row.reading}, h = {row.h:g}, eps_in = {row.eps_in:g}, {row.bound} bound: of {row.examples} examples, "
+            f"{row.abstained:.0%} abstained and {row.failed:.0%} failed (both count as infinite)"
+            for row in table.itertuples()
+            if row.abstained or row.failed
+        ]
+
     def _claims(self, table: pd.DataFrame) -> pd.DataFrame:
         expected = pd.read_csv(Path(__file__).with_name("expected.csv")).query("figure == 'center_faces'")
         rows = []
@@ -145,6 +135,17 @@ class MedianCurves(Figure):
                     }
                 )
         return pd.DataFrame(rows)
+
+
+def _plot_radii(axis: Axes, curve: pd.DataFrame, bound: str, color: str, label: str) -> None:
+    """The medians below 1 as a line; the others, which say nothing about a Jaccard distance, as triangles at 1."""
+    paper = bound == "paper"
+    says = curve["eps_out"] < 1
+    lines, marks, face = ("--", "s", "white") if paper else ("-", "o", color)
+    axis.plot(curve["eps_in"], curve["eps_out"].where(says), lines, marker=marks, mfc=face, color=color, label=label)
+    nothing = curve[~says]
+    offset = 0.006 if paper else -0.006
+    axis.plot(nothing["eps_in"] + offset, np.ones(len(nothing)), "^", mfc=face, color=color)
 
 
 class Boxes(Figure):
@@ -195,4 +196,4 @@ class Boxes(Figure):
         ]
         labels = ["base detector", f"smoothed detector, sigma = {run.identity['noise']['sigma']:g}"]
         figure.legend(handles, labels, loc="outside upper center", ncols=2)
-        return Drawing(figure, pd.DataFrame(rows), pd.DataFrame())
+        return Drawing(figure, pd.DataFrame(rows), pd.DataFrame(), [])
