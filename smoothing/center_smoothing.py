@@ -99,7 +99,13 @@ class CenterSmoothing:
         Args:
             x: one input, (*input shape), on the device to compute on.
             example: which stream of samples to use; take another for another x.
+
+        Raises:
+            BaseFunctionError: see `FrozenFunction`.
+            SettingError: x is not floating-point.
         """
+        if not x.is_floating_point():
+            raise SettingError(f"x: expected a floating-point tensor, got {x.dtype}")
         # 1. The center: the point with the smallest median distance to n outputs, of those outputs and a few others.
         outputs = torch.cat(list(self._outputs(x, self.n, example, Stage.CENTER)))
         center, radius = best_center(outputs, self.metric)

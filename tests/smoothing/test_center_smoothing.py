@@ -201,6 +201,11 @@ def test_infeasible_eps_are_refused_with_the_samples_that_would_do():
         identity_smoothing().certify(torch.zeros(1), -1.0)
 
 
+def test_inputs_are_floating_point():
+    with pytest.raises(SettingError, match="floating-point"):
+        identity_smoothing().smooth(torch.zeros(3, dtype=torch.uint8))
+
+
 def test_the_least_n_named_is_the_least():
     with pytest.raises(SettingError, match=r"certifier\.n") as error:
         identity_smoothing(n=10, delta=0.05)

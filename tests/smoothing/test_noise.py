@@ -88,3 +88,13 @@ def test_extremes():
 def test_sigma_is_positive(sigma):
     with pytest.raises(SettingError, match=r"noise\.sigma"):
         Gaussian(sigma)
+
+
+@pytest.mark.gpu
+def test_the_law_of_the_samples_on_cuda():
+    drawn = samples(20_000, 500, x=torch.tensor([0.25, -1.0], device="cuda")).cpu()
+    assert len(drawn.unique(dim=0)) == len(drawn)
+    for value, column in zip((0.25, -1.0), drawn.T, strict=True):
+        assert kstest(column.numpy(), norm(value, 0.5).cdf).pvalue > 1e-4
+    again = samples(20_000, 77, x=torch.tensor([0.25, -1.0], device="cuda")).cpu()
+    assert torch.equal(drawn, again)

@@ -1,0 +1,37 @@
+"""The README as a user follows it: its code runs, its commands compose, its list of experiments is whole."""
+
+import re
+import shlex
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^    python certify\.py(.*?)(?:  #.*)?$", README, flags=re.MULTILINE)
+
+
+def test_the_ten_lines_of_python_run(capsys):
+    section = README.partition("## Certify your own model in ten lines")[2]
+    (code,) = re.findall(r"\n\n((?:    .*\n|\n)+)", section.partition("`model` is")[0])
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    exec(textwrap.dedent(code), {})
+    assert capsys.readouterr().out.count("certified;") == 3
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_compose(settings, command):
+    words = [word for word in shlex.split(command) if word != "-m" and not word.startswith("hydra/")]
+    settings(*(word.split(",")[0] if word.startswith("noise.sigma") else word for word in words))
+
+
+def test_every_experiment_is_listed():
+    assert len(COMMANDS) >= 4
+    for file in (ROOT / "conf" / "experiment").glob("*.yaml"):
+        assert f"| `{file.stem}`" in README
+
+
+def test_every_file_that_is_linked_is_there():
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
