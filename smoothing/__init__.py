@@ -1,24 +1,35 @@
 """Certified robustness by randomized smoothing: sampling, statistics and guarantees, each on its own."""
 
+from smoothing.attack import projected_gradient_ascent
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate, certificate
 from smoothing.center_smoothing import CenterSmoothing, SmoothedOutput
+from smoothing.classifier_guarantee import ABSTAIN, ClassificationCertificate, Prediction
 from smoothing.errors import BaseFunctionError, SettingError, SmoothingError
 from smoothing.metrics import L2, Jaccard, Metric
 from smoothing.noise import Gaussian, Noise
+from smoothing.procedures import Certify, Predict
+from smoothing.smoothed_classifier import SmoothedClassifier
 
 __all__ = [
+    "ABSTAIN",
     "L2",
     "BaseFunctionError",
     "CenterDraws",
     "CenterSettings",
     "CenterSmoothing",
+    "Certify",
+    "ClassificationCertificate",
     "Gaussian",
     "Jaccard",
     "Metric",
     "Noise",
     "OutputCertificate",
+    "Predict",
+    "Prediction",
     "SettingError",
+    "SmoothedClassifier",
     "SmoothedOutput",
     "SmoothingError",
     "certificate",
+    "projected_gradient_ascent",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from smoothing.errors import BaseFunctionError, SettingError
 
 Precision = Literal["float32", "tf32", "bfloat16"]
+PROBE = 8  # rows on which independence of the batch is checked
 
 
 class FrozenFunction:
@@ -29,6 +30,7 @@ class FrozenFunction:
         if precision not in ("float32", "tf32", "bfloat16"):
             raise SettingError(f"precision: expected float32, tf32 or bfloat16, got {precision}")
         self.f, self.precision = f, precision
+        self._probed = False
         if isinstance(f, nn.Module):
             f.eval().requires_grad_(False)
 
@@ -42,14 +44,18 @@ class FrozenFunction:
             raise BaseFunctionError(f"base function: expected a tensor of {len(batch)} outputs, got {found}")
         return outputs
 
-    def require_batch_independence(self, batch: Tensor) -> None:
+    def probe(self, batch: Tensor) -> None:
         """Raise BaseFunctionError if most rows come out otherwise beside a copy of themselves than in the batch.
 
-        Catches what eval mode does not: functional dropout, statistics over the batch. Rows may differ by rounding,
-        and a discontinuous f may then jump, so one row proves nothing; most rows do.
+        Looks at the first rows of the first batch that it is shown. Catches what eval mode does not: functional
+        dropout, statistics over the batch. Rows may differ by rounding, and a discontinuous f may then jump, so one
+        row proves nothing; most rows do.
         """
-        together = self(batch).flatten(1)
-        alone = torch.cat([self(torch.stack([row, row]))[:1] for row in batch]).flatten(1)
+        if self._probed:
+            return
+        batch = batch[:PROBE]
+        together = self(batch).reshape(len(batch), -1)
+        alone = torch.cat([self(torch.stack([row, row]))[:1] for row in batch]).reshape(len(batch), -1)
         scale = together.nan_to_num().abs().amax(dim=1, keepdim=True)
         same = torch.isclose(alone, together, rtol=0, atol=0, equal_nan=True) | (
             (alone - together).abs() <= 0.01 * scale
@@ -58,6 +64,7 @@ class FrozenFunction:
             raise BaseFunctionError(
                 "base function: its outputs depend on the batch or on chance; make row i a fixed function of input i"
             )
+        self._probed = True
 
     def _require_frozen(self) -> None:
         if not isinstance(self.f, nn.Module):

@@ -18,11 +18,10 @@ from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertif
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
-from smoothing.sampling import noisy_inputs, noisy_outputs
+from smoothing.sampling import noisy_outputs
 from smoothing.streams import Stage, Stream
 
 PAIRS_AT_ONCE = 2**21  # bounds the memory of a block of pairwise distances
-PROBE = 8  # samples on which independence of the batch is checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +85,6 @@ class CenterSmoothing:
         self.n, self.m = n, m
         self.settings = CenterSettings(bound, delta, alpha1, alpha2)
         self.seed, self.batch_size, self.on_samples = seed, batch_size, on_samples
-        self._probed = False
         self.require_feasible([])
 
     def require_feasible(self, eps: Sequence[float]) -> None:
@@ -120,10 +118,6 @@ class CenterSmoothing:
 
     def draw(self, x: Tensor, example: int = 0) -> CenterDraws:
         """Draw all that certificates at x are read from (algorithm 2, up to the distances)."""
-        if not self._probed:
-            probe = next(noisy_inputs(x, self.noise, PROBE, Stream(self.seed, example, Stage.CENTER), PROBE))
-            self.f.require_batch_independence(probe)
-            self._probed = True
         smoothed = self.smooth(x, example)
         center = smoothed.center[None]
         distances = torch.empty(0, dtype=torch.float64)

@@ -33,4 +33,5 @@ def noisy_outputs(
 ) -> Iterator[Tensor]:
     """F at `count` noisy copies of x, as batches (b, *output shape) with b <= batch_size."""
     for batch in noisy_inputs(x, noise, count, stream, batch_size):
+        f.probe(batch)
         yield f(batch)

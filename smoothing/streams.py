@@ -20,6 +20,10 @@ class Stage(IntEnum):
     CENTER = 0
     FRESH_CHECK = 1
     CERTIFICATION = 2
+    SELECTION = 3
+    ESTIMATION = 4
+    PREDICTION = 5
+    ATTACK = 6
 
 
 class BlockSource:

@@ -31,3 +31,15 @@ class Noise(ABC):
 
         1.0 where only certain events keep p0: no number of samples can then show enough.
         """
+
+    @abstractmethod
+    def radius(self, p_a: float, p_b: float | None = None) -> float:
+        """Radius within which class A stays the most probable one, in `threat_norm`, rounded down.
+
+        Args:
+            p_a: lower bound on the probability of class A at x.
+            p_b: upper bound on that of every other class; 1 - p_a where not given.
+
+        Returns:
+            A number of at least 0; 0 unless p_a > p_b.
+        """

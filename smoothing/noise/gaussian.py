@@ -36,5 +36,10 @@ class Gaussian(Noise):
         """Phi(Phi^-1(p0) + eps / sigma), rounded up."""
         return min(1.0, up(float(norm.cdf(norm.ppf(p0) + up(eps / self.sigma)))))
 
+    def radius(self, p_a: float, p_b: float | None = None) -> float:
+        """Sigma / 2 (Phi^-1(p_a) - Phi^-1(p_b)) (Cohen et al., theorem 1); sigma Phi^-1(p_a) without p_b."""
+        margin = norm.ppf(p_a) if p_b is None else (norm.ppf(p_a) - norm.ppf(p_b)) / 2
+        return max(0.0, down(self.sigma * float(margin))) if margin > 0 else 0.0
+
     def __repr__(self) -> str:
         return f"Gaussian(sigma={self.sigma})"

@@ -1,0 +1,89 @@
+"""Certify and Predict with their numbers of samples fixed: what a run does to every example."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from smoothing import classifier_guarantee
+from smoothing.base_function import Precision
+from smoothing.classifier_guarantee import ClassificationCertificate, Prediction
+from smoothing.noise import Noise
+from smoothing.smoothed_classifier import SmoothedClassifier
+from smoothing.statistics import clopper_pearson_lower
+
+
+class Certify:
+    """Cohen et al.'s Certify. Arguments: `SmoothedClassifier` and its `certify`.
+
+    Args:
+        f: base classifier.
+        noise: smoothing distribution.
+        n0: samples that select the class.
+        n: fresh samples that estimate its probability.
+        alpha: probability that a certificate is false.
+        stop_if_misclassified: for evaluation only: leave out the estimation where the selected class is not the label.
+            Certified accuracy and average radius do not change, since such an example never counts as correct.
+        seed: see `SmoothedClassifier`, as for what follows.
+        batch_size: samples at once.
+        precision: of f.
+        on_samples: called with the number of samples just evaluated.
+
+    Raises:
+        SettingError: n and alpha can never certify, or are out of range.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        *,
+        n0: int = 100,
+        n: int = 100_000,
+        alpha: float = 0.001,
+        stop_if_misclassified: bool = False,
+        seed: int = 0,
+        batch_size: int = 1000,
+        precision: Precision = "float32",
+        on_samples: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        classifier_guarantee.require_certifiable(n0, n, alpha)
+        self.g = SmoothedClassifier(
+            f, noise, seed=seed, batch_size=batch_size, precision=precision, on_samples=on_samples
+        )
+        self.n0, self.n, self.alpha, self.stop_if_misclassified = n0, n, alpha, stop_if_misclassified
+
+    @property
+    def largest_radius(self) -> float:
+        """The radius when all n samples agree, sigma Phi^-1(alpha^(1/n)) for Gaussian noise: no example gets more."""
+        return self.g.noise.radius(clopper_pearson_lower(self.n, self.n, self.alpha))
+
+    def __call__(self, x: Tensor, example: int, label: int) -> ClassificationCertificate:
+        """Certify x, (*input shape), whose streams are those of `example`."""
+        stop_unless = label if self.stop_if_misclassified else None
+        return self.g.certify(x, self.n0, self.n, self.alpha, example=example, stop_unless=stop_unless)
+
+
+class Predict:
+    """Cohen et al.'s Predict. Arguments and errors as for `Certify`."""
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        *,
+        n: int = 10_000,
+        alpha: float = 0.001,
+        seed: int = 0,
+        batch_size: int = 1000,
+        precision: Precision = "float32",
+        on_samples: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        classifier_guarantee.require_predictable(n, alpha)
+        self.g = SmoothedClassifier(
+            f, noise, seed=seed, batch_size=batch_size, precision=precision, on_samples=on_samples
+        )
+        self.n, self.alpha = n, alpha
+
+    def __call__(self, x: Tensor, example: int, label: int) -> Prediction:
+        """Predict the class of x, (*input shape), whose streams are those of `example`; the label is not looked at."""
+        return self.g.predict(x, self.n, self.alpha, example=example)
