@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
+from experiments.base_functions import build_model, training_of
 from experiments.composition import build, identity
 from experiments.data import Dataset
 from experiments.run_folder import RunFolder
-from experiments.table import TableWriter, row
-from smoothing import CenterSmoothing, SettingError
+from experiments.table import TableWriter
+from experiments.tasks import pending, task_for
+from smoothing import SettingError
 
 
 def certify(plain: dict[str, Any]) -> Path:
@@ -27,32 +28,35 @@ def certify(plain: dict[str, Any]) -> Path:
     """
     device = choose_device(plain["device"])
     dataset: Dataset = build(plain["dataset"])
-    certifier: CenterSmoothing = build(
+    given = {"metric": build(plain["metric"])} if plain["metric"] else {}
+    certifier = build(
         plain["certifier"],
-        f=build(plain["model"]),
+        f=build_model(plain, dataset),
         noise=build(plain["noise"]),
-        metric=build(plain["metric"]),
         seed=plain["seed"],
         batch_size=plain["batch_size"],
         precision=plain["precision"],
+        **given,
     )
-    eps = _radii(plain["eps"])
-    certifier.require_feasible(eps)
-    if isinstance(certifier.f.f, torch.nn.Module):
-        certifier.f.f.to(device)
+    task = task_for(certifier, dataset, plain["eps"])
+    if task.announce():
+        print(task.announce())
+    if isinstance(task.f.f, torch.nn.Module):
+        task.f.f.to(device)
     indices = choose_examples(dataset, plain)
-    folder = RunFolder(Path(plain["results"]["root"]), plain, identity(plain, dataset.fingerprint()))
+    run_identity = identity(plain, dataset.fingerprint(), training_of(plain, dataset))
+    folder = RunFolder(Path(plain["results"]["root"]), plain, run_identity)
 
     logger = build(plain["logger"], config=plain) if plain["logger"] else None
     folder.path.mkdir(parents=True, exist_ok=True)
-    with TableWriter(folder.table_path) as table:
-        todo = [index for index in indices if any((index, radius) not in table.done for radius in eps)]
+    with TableWriter(folder.table_path, task.schema) as table:
+        todo = [index for index in indices if not table.done.issuperset(task.keys(index))]
         if todo:
             folder.begin(_name(device))
-            with Progress(todo, 2 * certifier.n + certifier.m) as progress:
-                certifier.on_samples = progress.samples
+            with Progress(todo, task.samples_each) as progress:
+                task.report_samples(progress.samples)
                 for index in progress:
-                    rows = _rows(certifier, folder, dataset, index, eps, device, table.done)
+                    rows = pending(task.rows(dataset, index, device, folder), task.schema, table.done)
                     table.write(rows)
                     if logger:
                         logger.log(rows)
@@ -113,37 +117,6 @@ class Progress:
 
     def __exit__(self, *error: object) -> None:
         self._bar.close()
-
-
-def _rows(
-    certifier: CenterSmoothing,
-    folder: RunFolder,
-    dataset: Dataset,
-    index: int,
-    eps: list[float],
-    device: torch.device,
-    done: set[tuple[int, float]],
-) -> list[dict[str, Any]]:
-    kept = folder.load(index)
-    if kept is None:
-        x: Tensor = dataset[index].to(device)
-        started = time.perf_counter()
-        draws = certifier.draw(x, example=index)
-        seconds = time.perf_counter() - started
-        folder.save(index, draws, seconds)
-    else:
-        draws, seconds = kept
-    return [row(index, certifier.read(draws, radius), seconds) for radius in eps if (index, radius) not in done]
-
-
-def _radii(eps: Any) -> list[float]:
-    radii = eps if isinstance(eps, list) else [eps]
-    for radius in radii:
-        if isinstance(radius, bool) or not isinstance(radius, int | float) or not 0 <= radius < float("inf"):
-            raise SettingError(f"eps: expected numbers of at least 0, as 0.1 or [0.1,0.2], got {radius}")
-    if not radii:
-        raise SettingError("eps: expected at least one number, as 0.1 or [0.1,0.2]")
-    return list(dict.fromkeys(float(radius) for radius in radii))
 
 
 def _name(device: torch.device) -> str:

@@ -23,9 +23,11 @@ from smoothing import SettingError
 GROUPS = ("dataset", "model", "noise", "certifier", "metric")
 GIVEN = {  # arguments that the run passes; a group may not
     "certifier": ("f", "noise", "metric", "seed", "batch_size", "precision", "on_samples"),
+    "model": ("num_classes", "in_channels", "mean", "std"),
     "logger": ("config",),
 }
-NOT_IDENTITY = ("root",)  # where data lies is not what it is
+# Where data lies is not what it is, nor do the machines that train decide what is trained.
+NOT_IDENTITY = ("root", "download", "devices", "nodes", "precision", "workers")
 
 
 @dataclass
@@ -41,7 +43,10 @@ class Shard:
 
 @dataclass
 class CertifyConfig:
-    """Every key that certify.py knows; groups are checked against the class that they name."""
+    """Every key that certify.py and train.py know: one experiment file serves both.
+
+    Groups are checked against the class that they name.
+    """
 
     name: str = MISSING
     seed: int = 0
@@ -52,12 +57,16 @@ class CertifyConfig:
     limit: int | None = None
     indices: list[int] | None = None
     results: Results = field(default_factory=Results)
+    checkpoints: Results = field(default_factory=lambda: Results("checkpoints"))
+    checkpoint: str | None = None
+    allow_mismatch: bool = False
     shard: Shard = field(default_factory=Shard)
     dataset: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     noise: dict[str, Any] = field(default_factory=dict)
     certifier: dict[str, Any] = field(default_factory=dict)
-    metric: dict[str, Any] = field(default_factory=dict)
+    metric: dict[str, Any] | None = None
+    trainer: dict[str, Any] | None = None
     logger: dict[str, Any] | None = None
 
 
@@ -93,7 +102,7 @@ def settings(cfg: DictConfig, schema: type) -> dict[str, Any]:
         plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise SettingError(f"{error.full_key or 'configuration'}: {_first_line(error)}") from error
-    for group in (*GROUPS, "logger"):
+    for group in (*GROUPS, "trainer", "logger"):
         if plain.get(group):
             plain[group] = checked_group(group, plain[group])
     return plain
@@ -105,15 +114,25 @@ def build(node: dict[str, Any], **given: Any) -> Any:
     return get_class(node["_target_"])(**arguments, **given)
 
 
-def identity(plain: dict[str, Any], fingerprint: str) -> dict[str, Any]:
-    """What a run's results depend on: two runs of one identity share a folder and continue each other."""
-    groups = {
-        group: {"type": plain[group]["_target_"].rpartition(".")[2]}
-        | {k: v for k, v in plain[group].items() if k not in ("_target_", *NOT_IDENTITY)}
-        for group in GROUPS
-    }
+def description(node: dict[str, Any]) -> dict[str, Any]:
+    """A checked group as part of an identity: the class's name and those arguments that results depend on."""
+    kept = {key: value for key, value in node.items() if key not in ("_target_", *NOT_IDENTITY)}
+    return {"type": node["_target_"].rpartition(".")[2]} | kept
+
+
+def identity(plain: dict[str, Any], fingerprint: str, training: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a run's results depend on: two runs of one identity share a folder and continue each other.
+
+    Args:
+        plain: the checked configuration.
+        fingerprint: the data set's.
+        training: what the base function's weights came from (`base_functions.training_of`); None where it brought them.
+    """
+    groups = {group: description(plain[group]) for group in GROUPS if plain[group]}
     if fingerprint:
         groups["dataset"]["fingerprint"] = fingerprint
+    if training:
+        groups["training"] = training
     return groups | {"seed": plain["seed"], "precision": plain["precision"]}
 
 

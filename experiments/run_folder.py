@@ -21,7 +21,10 @@ import torch
 from experiments.composition import identity_hash
 from smoothing import CenterDraws, SmoothingError
 
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image")
+PACKAGES = (
+    *("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image", "scikit-learn"),
+    *("lightning-fabric", "safetensors"),
+)
 
 
 class RunFolder:

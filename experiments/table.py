@@ -1,30 +1,60 @@
-"""The results table: one schema, one writer, one reader.
+"""The results table: one writer, one reader, and the columns of each kind of certificate.
 
-Comma-separated, with a header, full precision (repr of the float64), one row an (example, eps), written and flushed as
-it is done. The columns of the contract come first; others follow.
+Comma-separated, with a header, full precision (repr of the float64), one row a statement, written and flushed as it is
+done. The columns of the contract come first; others follow.
 """
 
 import csv
-import dataclasses
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
 
-from smoothing import OutputCertificate, SmoothingError
+from smoothing import SmoothingError
 
-CONTRACT = ("eps_in", "eps_out", "smoothing_error", "center_radius", "distance_quantile", "n", "m", "status")
-EXTRA = ("reason", "order_statistic", "failure_probability", "vacuous", "not_finite")
-COLUMNS = ("index", *CONTRACT, "seconds", *EXTRA)
+Key = tuple[float, ...]
 
 
-def row(index: int, certificate: OutputCertificate, seconds: float) -> dict[str, Any]:
-    """A certificate as a row of the table. `seconds`: the time that its example's draws took."""
-    values = {f.name: getattr(certificate, f.name) for f in dataclasses.fields(certificate)}
-    return {"index": index, "seconds": round(seconds, 3)} | {name: values[name] for name in (*CONTRACT, *EXTRA)}
+@dataclass(frozen=True)
+class Schema:
+    """Columns of a table, and those of them that name a row."""
+
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+
+    def key_of(self, row: dict[str, Any]) -> Key:
+        return tuple(float(row[name]) for name in self.key)
+
+
+OUTPUT = Schema(
+    columns=(
+        *("index", "eps_in", "eps_out", "smoothing_error", "center_radius", "distance_quantile", "n", "m", "status"),
+        *("seconds", "reason", "order_statistic", "failure_probability", "vacuous", "not_finite"),
+    ),
+    key=("index", "eps_in"),
+)
+CLASSIFICATION = Schema(
+    columns=(
+        *("index", "label", "predict", "radius", "correct", "n_a", "n_b", "n", "p_lower", "status", "seconds"),
+        *("reason", "n0", "failure_probability"),
+    ),
+    key=("index",),
+)
+PREDICTION = Schema(
+    columns=(
+        *("index", "label", "predict", "correct", "n_a", "n_b", "n", "p_value", "status", "seconds"),
+        *("reason", "failure_probability"),
+    ),
+    key=("index",),
+)
+ATTACK = Schema(
+    columns=("index", "label", "predict", "radius", "factor", "adversarial", "success", "status", "seconds"),
+    key=("index", "factor"),
+)
 
 
 class TableWriter:
@@ -34,18 +64,18 @@ class TableWriter:
         SmoothingError: the file has other columns.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, schema: Schema) -> None:
+        self._schema = schema
         whole = _drop_torn_line(path)
-        self.done: set[tuple[int, float]] = set()
+        self.done: set[Key] = set()
         if whole:
             with path.open(newline="") as file:
                 reader = csv.DictReader(file)
-                if tuple(reader.fieldnames or ()) != COLUMNS:
-                    raise SmoothingError(f"{path}: its columns are not {','.join(COLUMNS)}; move the file away")
-                self.done = {(int(line["index"]), float(line["eps_in"])) for line in reader}
+                if tuple(reader.fieldnames or ()) != schema.columns:
+                    raise SmoothingError(f"{path}: its columns are not {','.join(schema.columns)}; move the file away")
+                self.done = {schema.key_of(line) for line in reader}
         self._file = path.open("a", newline="")
-        self._writer = csv.DictWriter(self._file, COLUMNS, lineterminator="\n")
+        self._writer = csv.DictWriter(self._file, schema.columns, lineterminator="\n")
         if not whole:
             self._writer.writeheader()
 
@@ -53,7 +83,7 @@ class TableWriter:
         self._writer.writerows(rows)
         self._file.flush()
         os.fsync(self._file.fileno())
-        self.done.update((line["index"], line["eps_in"]) for line in rows)
+        self.done.update(self._schema.key_of(line) for line in rows)
 
     def __enter__(self) -> Self:
         return self
@@ -63,12 +93,12 @@ class TableWriter:
 
 
 def read_table(folder: Path) -> pd.DataFrame:
-    """All rows of a run folder, shards together, one row an (index, eps_in), sorted by them."""
+    """All rows of a run folder, shards together, each once, sorted by what names a row. Empty where there is none."""
     parts = [pd.read_csv(path, keep_default_na=False) for path in sorted(folder.glob("certificates*.csv"))]
     if not parts:
-        return pd.DataFrame(columns=list(COLUMNS))
-    table = pd.concat(parts, ignore_index=True).drop_duplicates(["index", "eps_in"])
-    return table.sort_values(["index", "eps_in"], ignore_index=True)
+        return pd.DataFrame()
+    key = [name for name in ("index", "eps_in", "factor") if name in parts[0]]
+    return pd.concat(parts, ignore_index=True).drop_duplicates(key).sort_values(key, ignore_index=True)
 
 
 def _drop_torn_line(path: Path) -> bool:

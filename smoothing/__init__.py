@@ -1,6 +1,6 @@
 """Certified robustness by randomized smoothing: sampling, statistics and guarantees, each on its own."""
 
-from smoothing.attack import projected_gradient_ascent
+from smoothing.attack import Attack, AttackOutcome, projected_gradient_ascent
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate, certificate
 from smoothing.center_smoothing import CenterSmoothing, SmoothedOutput
 from smoothing.classifier_guarantee import ABSTAIN, ClassificationCertificate, Prediction
@@ -13,6 +13,8 @@ from smoothing.smoothed_classifier import SmoothedClassifier
 __all__ = [
     "ABSTAIN",
     "L2",
+    "Attack",
+    "AttackOutcome",
     "BaseFunctionError",
     "CenterDraws",
     "CenterSettings",

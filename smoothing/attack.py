@@ -1,16 +1,119 @@
 """An attack on a smoothed classifier, to see how tight its certificates are and that none is false."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from smoothing import classifier_guarantee
+from smoothing.base_function import Precision
+from smoothing.classifier_guarantee import ABSTAIN
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
+from smoothing.smoothed_classifier import SmoothedClassifier
 from smoothing.streams import BLOCK, Stage, Stream
 
 
+@dataclass(frozen=True)
+class AttackOutcome:
+    """What the attack did to one certified example within `factor` times its radius.
+
+    Attributes:
+        factor: the ball's radius over the certified one.
+        prediction: g(x), certified; -1 where there is nothing to attack.
+        radius: certified at x; 0 where there is nothing to attack.
+        adversarial: g at the point found; -1 where it abstains or where there was nothing to attack.
+        status: attacked, or skipped (g abstains at x, or is wrong there).
+        success: g at the point found is certainly (Predict, at alpha) another class than at x.
+    """
+
+    factor: float
+    prediction: int
+    radius: float
+    adversarial: int
+    status: Literal["attacked", "skipped"]
+    success: bool
+
+
+class Attack:
+    """Certify an example, then attack it within multiples of its radius (Cohen et al., section 4 and appendix J.3).
+
+    Args:
+        f: base classifier.
+        noise: smoothing distribution; the attack is in l2.
+        n0: selection samples of Certify.
+        n: estimation samples of Certify, and samples of Predict at the point found.
+        alpha: of both.
+        factors: radii of the attack over the certified one; none may succeed at 1 or below, but with probability
+            2 alpha.
+        steps: see `projected_gradient_ascent`, as for the next two.
+        step_size: l2 length of a step.
+        samples: noisy copies at each step.
+        seed: see `SmoothedClassifier`, as for what follows.
+        batch_size: samples at once.
+        precision: of f.
+        on_samples: called with the number of samples just evaluated.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        *,
+        factors: list[float],
+        n0: int = 100,
+        n: int = 10_000,
+        alpha: float = 0.001,
+        steps: int = 20,
+        step_size: float = 0.1,
+        samples: int = 1000,
+        seed: int = 0,
+        batch_size: int = 1000,
+        precision: Precision = "float32",
+        on_samples: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        classifier_guarantee.require_certifiable(n0, n, alpha)
+        if noise.threat_norm != "l2":
+            raise SettingError(f"noise: the attack is in l2, {noise} certifies {noise.threat_norm}")
+        self.g = SmoothedClassifier(
+            f, noise, seed=seed, batch_size=batch_size, precision=precision, on_samples=on_samples
+        )
+        self.n0, self.n, self.alpha, self.factors = n0, n, alpha, factors
+        self.steps, self.step_size, self.samples = steps, step_size, samples
+
+    def __call__(self, x: Tensor, example: int, label: int) -> list[AttackOutcome]:
+        """Attack x, (*input shape), whose streams are those of `example`: one outcome for each factor."""
+        at_x = self.g.certify(x, self.n0, self.n, self.alpha, example=example)
+        if at_x.prediction != label or at_x.radius == 0:
+            return [
+                AttackOutcome(factor, at_x.prediction, at_x.radius, ABSTAIN, "skipped", False)
+                for factor in self.factors
+            ]
+        outcomes = []
+        for factor in self.factors:
+            found = projected_gradient_ascent(
+                self.g.f.f,
+                self.g.noise,
+                x,
+                label,
+                factor * at_x.radius,
+                steps=self.steps,
+                step_size=self.step_size,
+                samples=self.samples,
+                seed=self.g.seed,
+                example=example,
+            )
+            there = self.g.predict(found, self.n, self.alpha, example=example).prediction
+            success = there not in (label, ABSTAIN)
+            outcomes.append(AttackOutcome(factor, label, at_x.radius, there, "attacked", success))
+        return outcomes
+
+
 def projected_gradient_ascent(
-    f: nn.Module,
+    f: Callable[[Tensor], Tensor],
     noise: Noise,
     x: Tensor,
     label: int,

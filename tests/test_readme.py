@@ -29,7 +29,7 @@ def test_the_commands_compose(settings, command):
 def test_every_experiment_is_listed():
     assert len(COMMANDS) >= 4
     for file in (ROOT / "conf" / "experiment").glob("*.yaml"):
-        assert f"| `{file.stem}`" in README
+        assert f"`{file.stem}`" in README
 
 
 def test_every_file_that_is_linked_is_there():

@@ -19,7 +19,7 @@ from experiments import certification
 from experiments.data import Faces
 from experiments.report import find_runs
 from experiments.run_folder import load_draws
-from experiments.table import COLUMNS
+from experiments.table import OUTPUT
 from smoothing import BaseFunctionError, CenterSettings, Gaussian, Jaccard, SettingError, SmoothingError, certificate
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_rows_by_contract(run):
     path = run()
     lines = path.read_text().splitlines()
     assert lines[0].startswith(CONTRACT + ",")
-    assert lines[0] == ",".join(COLUMNS)
+    assert lines[0] == ",".join(OUTPUT.columns)
     table = pd.read_csv(path)
     assert table["index"].tolist() == [0, 0, 1, 1, 2, 2]
     assert table["eps_in"].tolist() == [0.02, 0.05] * 3

@@ -11,7 +11,8 @@ from experiments import composition
 from experiments.figures import CONF, draw_all
 from experiments.report import find_runs, median_with_abstentions, terminal_table
 from experiments.run_folder import RunFolder
-from experiments.table import TableWriter, row
+from experiments.table import OUTPUT, TableWriter
+from experiments.tasks import row
 from smoothing import CenterDraws, CenterSettings, Gaussian, Jaccard, certificate
 
 
@@ -41,7 +42,7 @@ def runs(settings, tmp_path):
         plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")
         folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
         folder.begin("cpu")
-        with TableWriter(folder.table_path) as table:
+        with TableWriter(folder.table_path, OUTPUT) as table:
             for index in range(5):
                 draws = CenterDraws(
                     base_output=torch.tensor([30.0, 40.0, 120.0, 150.0]),
@@ -55,7 +56,8 @@ def runs(settings, tmp_path):
                 folder.save(index, draws, 1.0)
                 given = CenterSettings("exact", 0.07, 0.005, 0.005)
                 radii = [sigma, 2 * sigma]
-                table.write([row(index, certificate(draws, e, Gaussian(sigma), Jaccard(), given), 1.0) for e in radii])
+                found = [certificate(draws, e, Gaussian(sigma), Jaccard(), given) for e in radii]
+                table.write([row(OUTPUT, c, index=index, seconds=1.0) for c in found])
         folder.end()
     return tmp_path
 
@@ -119,8 +121,9 @@ def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path):
     folder.begin("cpu")
     draws = next(iter(find_runs(runs)[0].draws.values()))
     folder.save(0, draws, 1.0)
-    with TableWriter(folder.table_path) as table:
-        table.write([row(0, certificate(draws, 0.1, Gaussian(0.1), Jaccard(), CenterSettings()), 1.0)])
+    with TableWriter(folder.table_path, OUTPUT) as table:
+        found = certificate(draws, 0.1, Gaussian(0.1), Jaccard(), CenterSettings())
+        table.write([row(OUTPUT, found, index=0, seconds=1.0)])
     written = draw_all("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")
     assert len(set(written)) == 2
 

@@ -1,0 +1,79 @@
+"""The base function of a run: the model that the configuration names, with its weights in it."""
+
+import inspect
+from typing import Any
+
+from hydra.utils import get_class
+from torch import nn
+
+from experiments import checkpoints
+from experiments.composition import GIVEN, build
+from experiments.data import Dataset, LabelledDataset
+from smoothing import SettingError
+
+
+def build_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
+    """The model with the weights that it is to be certified with, on the CPU.
+
+    They are its own where its class says `pretrained = True`, and those of a checkpoint otherwise.
+
+    Raises:
+        SettingError: there is no such checkpoint, or it is of another network, data set or noise.
+        MissingDataError: the data set.
+    """
+    model = new_model(plain, dataset)
+    if needs_checkpoint(plain):
+        checkpoints.load(plain, model, dataset)
+    return model
+
+
+def training_of(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any] | None:
+    """What the weights of `build_model` came from, as part of a run's identity; None for a model that brings its own.
+
+    Raises:
+        SettingError: there is no such checkpoint.
+    """
+    if not needs_checkpoint(plain):
+        return None
+    metadata = checkpoints.read(checkpoints.find(plain, dataset))
+    return metadata["trained_as"]["trainer"] | {
+        "noise": metadata["trained_as"]["noise"],
+        "weights": metadata["weights"],
+    }
+
+
+def new_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
+    """The model as its class makes it, before any checkpoint; the data set tells it what it must know of the images.
+
+    Raises:
+        SettingError: a classifier on a data set without labels.
+    """
+    cls = get_class(plain["model"]["_target_"])
+    wanted = [name for name in GIVEN["model"] if name in inspect.signature(cls).parameters]
+    if not wanted:
+        return build(plain["model"])
+    if not isinstance(dataset, LabelledDataset):
+        raise SettingError(
+            f"model: {cls.__name__} is a classifier, and dataset {type(dataset).__name__} has no labels; "
+            "take dataset=digits, mnist, cifar10, imagenet or classes"
+        )
+    known = {
+        "num_classes": len(dataset.classes),
+        "in_channels": dataset.shape[0],
+        "mean": dataset.mean,
+        "std": dataset.std,
+    }
+    return build(plain["model"], **{name: known[name] for name in wanted})
+
+
+def needs_checkpoint(plain: dict[str, Any]) -> bool:
+    """Whether the weights come from a checkpoint. Raises SettingError where they would come from nowhere."""
+    cls = get_class(plain["model"]["_target_"])
+    if getattr(cls, "pretrained", False):
+        return False
+    if not plain["trainer"] and not plain["checkpoint"]:
+        raise SettingError(
+            f"model: {cls.__name__} needs weights. Name the trainer that made them (trainer=digits or sgd_step) or "
+            "checkpoint=<folder>; a class that brings its own says pretrained = True"
+        )
+    return True

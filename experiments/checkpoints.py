@@ -1,0 +1,157 @@
+"""Checkpoints: checkpoints.root/<data set>-<model>-<noise>-<hash of what it was trained as>/.
+
+weights.safetensors   the network's weights
+checkpoint.json       what it was trained as, by which commit, where, and its test accuracy under noise; written last
+training.csv          loss and accuracy, epoch by epoch
+resume.pt             where training goes on; gone when it is finished
+
+Nobody types a path: certify.py derives it from its own configuration. `checkpoint=<path>` overrides that.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from experiments.composition import description, identity_hash
+from experiments.data import Dataset, LabelledDataset
+from smoothing import SettingError
+
+WEIGHTS, METADATA, LOG, RESUME = "weights.safetensors", "checkpoint.json", "training.csv", "resume.pt"
+NOT_TRAINING = ("step", "count", "seed")  # of a data set: these choose what to certify, not what to train on
+CHECKED = ("model", "dataset", "normalisation", "noise")
+TRAINING_KEYS = ("experiment", "dataset", "model", "noise", "trainer", "seed", "checkpoints")
+
+
+def trained_as(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """What a checkpoint is found by: data set, model, normalisation, noise (None if clean) and trainer with its seed.
+
+    Raises:
+        SettingError: no trainer is named.
+    """
+    if not plain["trainer"]:
+        raise SettingError("trainer: expected one, such as trainer=digits or trainer=sgd_step, got none")
+    return _described(plain, dataset) | {"trainer": description(plain["trainer"])}
+
+
+def folder(plain: dict[str, Any], dataset: Dataset) -> Path:
+    """Where training with these settings keeps its checkpoint."""
+    identity = trained_as(plain, dataset)
+    # sigma0.25, not sigma=0.25: a path with = in it could not be typed as checkpoint=<path> without quotes
+    settings = identity["noise"] or {"clean": ""}
+    noise = [f"{key}{value}" for key, value in settings.items() if key != "type"]
+    names = [identity["dataset"]["type"], identity["model"]["type"], *noise, identity_hash(identity)]
+    return Path(plain["checkpoints"]["root"]) / "-".join(names)
+
+
+def find(plain: dict[str, Any], dataset: Dataset) -> Path:
+    """The folder of the finished checkpoint that the configuration names. Raises SettingError where there is none."""
+    path = Path(plain["checkpoint"]) if plain["checkpoint"] else folder(plain, dataset)
+    if not (path / METADATA).is_file() or not (path / WEIGHTS).is_file():
+        state = "no finished checkpoint in" if path.is_dir() else "no checkpoint"
+        raise SettingError(f"checkpoint: {state} '{path}'. Train it: {train_command(plain)}")
+    return path
+
+
+def load(plain: dict[str, Any], model: nn.Module, dataset: Dataset) -> dict[str, Any]:
+    """Put a checkpoint's weights into the model and return its metadata.
+
+    Raises:
+        SettingError: there is no checkpoint, it is damaged or of another network; or it was trained on another data
+            set or with another noise or normalisation, unless `allow_mismatch`.
+    """
+    path = find(plain, dataset)
+    metadata = read(path)
+    _require_match(plain, dataset, metadata, path)
+    file = path / WEIGHTS
+    if weights_hash(file) != metadata["weights"]:
+        raise SettingError(f"{file}: damaged, or not the file that was saved. Train it again: {train_command(plain)}")
+    try:
+        model.load_state_dict(load_file(file))
+    except RuntimeError as error:
+        raise SettingError(
+            f"{file}: weights of {_written(metadata['trained_as']['model'])} for {metadata['num_classes']} classes, "
+            f"which do not fit {type(model).__name__}. Train one that does: {train_command(plain)}"
+        ) from error
+    return metadata
+
+
+def save(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
+    """Write weights and metadata, which makes the checkpoint a finished one."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    partial = path / f"{WEIGHTS}.partial"
+    save_file(weights, partial)
+    partial.replace(path / WEIGHTS)
+    text = json.dumps(metadata | {"weights": weights_hash(path / WEIGHTS)}, indent=2) + "\n"
+    partial = path / f"{METADATA}.partial"
+    partial.write_text(text)
+    partial.replace(path / METADATA)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint's metadata. Raises SettingError where it cannot be read."""
+    try:
+        metadata: dict[str, Any] = json.loads((path / METADATA).read_text())
+        metadata["trained_as"]["model"], metadata["weights"], metadata["num_classes"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingError(f"{path / METADATA}: not a checkpoint's metadata; train it again") from error
+    return metadata
+
+
+def train_command(plain: dict[str, Any]) -> str:
+    """The command that would train what this configuration asks for, as it was typed where that is known."""
+    if HydraConfig.initialized():
+        typed = [text for text in HydraConfig.get().overrides.task if _key(text) in TRAINING_KEYS]
+        return " ".join(["python train.py", *typed])
+    noise = [f"noise.{key}={value}" for key, value in plain["noise"].items() if key != "_target_"]
+    return " ".join(["python train.py", f"experiment={plain['name']}", *noise])
+
+
+def weights_hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def _described(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    data = {key: value for key, value in description(plain["dataset"]).items() if key not in NOT_TRAINING}
+    if fingerprint := dataset.fingerprint():
+        data["fingerprint"] = fingerprint
+    normalisation = None
+    if isinstance(dataset, LabelledDataset):
+        normalisation = {"mean": list(dataset.mean), "std": list(dataset.std)}
+    noisy = not plain["trainer"] or plain["trainer"].get("noisy", True)
+    return {
+        "dataset": data,
+        "model": description(plain["model"]),
+        "normalisation": normalisation,
+        "noise": description(plain["noise"]) if noisy else None,
+    }
+
+
+def _require_match(plain: dict[str, Any], dataset: Dataset, metadata: dict[str, Any], path: Path) -> None:
+    if plain["allow_mismatch"]:
+        return
+    wanted, found = _described(plain, dataset), metadata["trained_as"]
+    for group in CHECKED:
+        if wanted[group] != found.get(group):
+            allow = "" if group == "model" else "; or certify it all the same: allow_mismatch=true"
+            raise SettingError(
+                f"{group}: the configuration says {_written(wanted[group])}, the checkpoint '{path}' was trained with "
+                f"{_written(found.get(group))}. Train another: {train_command(plain)}{allow}"
+            )
+
+
+def _written(described: dict[str, Any] | None) -> str:
+    """{"type": "Gaussian", "sigma": 0.25} as Gaussian(sigma=0.25)."""
+    if described is None:
+        return "none"
+    settings = ", ".join(f"{key}={value}" for key, value in described.items() if key != "type")
+    return f"{described.get('type', '')}({settings})"
+
+
+def _key(override: str) -> str:
+    """The first part of the key of `++key.more=value`."""
+    return override.lstrip("+~").partition("=")[0].partition(".")[0].partition("@")[0]

@@ -1,0 +1,53 @@
+"""Random crops and flips of a whole batch at once, on the device that it is on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One random choice for each image of a batch of b.
+
+    Attributes:
+        down: rows that the image moves by within its padded self, 0 to 2 padding: (b,).
+        right: columns, the same.
+        flip: whether it is mirrored left to right: (b,).
+        padding: zeros on each side before the crop.
+    """
+
+    down: NDArray[np.int64]
+    right: NDArray[np.int64]
+    flip: NDArray[np.bool_]
+    padding: int
+
+    @staticmethod
+    def draw(count: int, padding: int, flip: bool, random: np.random.Generator) -> "Augmentation":
+        """Choices for `count` images; padding 0 crops nothing."""
+        down, right = random.integers(0, 2 * padding + 1, size=(2, count))
+        return Augmentation(down, right, (random.random(count) < 0.5) & flip, padding)
+
+    def __getitem__(self, part: slice) -> "Augmentation":
+        """The choices for a part of the batch."""
+        return Augmentation(self.down[part], self.right[part], self.flip[part], self.padding)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """(b, C, H, W) -> (b, C, H, W), any dtype."""
+        device = pixels.device
+        if self.flip.any():
+            flip = torch.from_numpy(self.flip).to(device)[:, None, None, None]
+            pixels = torch.where(flip, pixels.flip(-1), pixels)
+        if not self.padding:
+            return pixels
+        b, channels, height, width = pixels.shape
+        padded = functional.pad(pixels, (self.padding,) * 4)
+        rows = (torch.from_numpy(self.down)[:, None] + torch.arange(height)).to(device)
+        columns = (torch.from_numpy(self.right)[:, None] + torch.arange(width)).to(device)
+        image, channel = torch.arange(b, device=device), torch.arange(channels, device=device)
+        return padded[
+            image[:, None, None, None], channel[:, None, None], rows[:, None, :, None], columns[:, None, None, :]
+        ]

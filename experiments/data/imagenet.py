@@ -1,0 +1,133 @@
+"""ImageNet (ILSVRC 2012) as folders of JPEG files."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision.transforms.functional import center_crop, pil_to_tensor, resize, resized_crop
+
+from experiments.data.base import Images, LabelledDataset, LabelledImages, MissingDataError, every, open_image
+
+SIDE, RESIZED = 224, 256
+AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)  # of a training crop: share of the image's area, width over height
+ATTEMPTS = 10
+
+
+class ImageNet(LabelledDataset):
+    """ImageNet's validation images to certify and its training images to train on.
+
+    Args:
+        root: folder that holds `val/<wnid>/*.JPEG` and, for training only, `train/<wnid>/*.JPEG`.
+        step: certify every so-manieth validation image, in order of their paths; every 100th in Cohen et al.
+
+    Raises:
+        MissingDataError: no such folders; on access, an image that cannot be read.
+    """
+
+    shape = (3, SIDE, SIDE)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+    def __init__(self, root: str, step: int = 100) -> None:
+        self.root = Path(root)
+        self.classes, self._paths, self._labels = _listed(self.root / "val")
+        self._indices = every(step, len(self._paths))
+
+    def indices(self) -> list[int]:
+        return self._indices
+
+    def __getitem__(self, index: int) -> Tensor:
+        return _centre(self._paths[self._known(index)]).to(torch.float32) / self.levels
+
+    def label(self, index: int) -> int:
+        return self._labels[self._known(index)]
+
+    def testing(self) -> Images:
+        chosen = self._indices
+        pixels = torch.stack([_centre(self._paths[index]) for index in chosen])
+        return Images(pixels, torch.tensor([self._labels[index] for index in chosen]))
+
+    def training(self) -> "ImageFiles":
+        classes, paths, labels = _listed(self.root / "train")
+        if classes != self.classes:
+            raise MissingDataError(f"dataset.root: '{self.root}/train' and '{self.root}/val' have different classes")
+        return ImageFiles(paths, labels)
+
+    def _known(self, index: int) -> int:
+        if not 0 <= index < len(self._paths):
+            raise IndexError(f"ImageNet: the validation images have indices 0 to {len(self._paths) - 1}, got {index}")
+        return index
+
+
+class ImageFiles(LabelledImages):
+    """Training images too many for memory: read by worker processes, each cropped at random to 224 x 224.
+
+    Args:
+        paths: the image files.
+        labels: their classes.
+    """
+
+    def __init__(self, paths: Sequence[Path], labels: Sequence[int]) -> None:
+        self.paths, self.labels = list(paths), torch.tensor(labels, dtype=torch.int64)
+
+    def batches(
+        self, chunks: Sequence[NDArray[np.int64]], device: torch.device, key: np.random.SeedSequence, workers: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        loader = DataLoader(
+            _Crops(self.paths, key),
+            batch_sampler=[chunk.tolist() for chunk in chunks],
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+        )
+        for chunk, pixels in zip(chunks, loader, strict=True):
+            yield pixels.to(device, non_blocking=True), self.labels[chunk].to(device, non_blocking=True)
+
+
+class _Crops(TorchDataset[Tensor]):
+    """Random crops, a function of (key, position) alone: the same in any worker of any process."""
+
+    def __init__(self, paths: list[Path], key: np.random.SeedSequence) -> None:
+        self._paths, self._key = paths, key
+
+    def __getitem__(self, position: int) -> Tensor:
+        key = np.random.SeedSequence(self._key.entropy, spawn_key=(*self._key.spawn_key, position))
+        image = open_image(self._paths[position])
+        top, left, height, width = random_window(image.height, image.width, np.random.default_rng(key))
+        return pil_to_tensor(resized_crop(image, top, left, height, width, [SIDE, SIDE]))
+
+
+def random_window(height: int, width: int, random: np.random.Generator) -> tuple[int, int, int, int]:
+    """A window (top, left, height, width) of random area and aspect ratio (Szegedy et al. 2015).
+
+    The whole image where ten attempts do not fit into it.
+    """
+    for _ in range(ATTEMPTS):
+        area = height * width * random.uniform(*AREA)
+        aspect = np.exp(random.uniform(*np.log(ASPECT)))
+        h, w = round(np.sqrt(area / aspect)), round(np.sqrt(area * aspect))
+        if 0 < h <= height and 0 < w <= width:
+            return int(random.integers(height - h + 1)), int(random.integers(width - w + 1)), h, w
+    return 0, 0, height, width
+
+
+def _centre(path: Path) -> Tensor:
+    """Shorter side 256, the 224 x 224 pixels in the middle: (3, 224, 224), uint8."""
+    image: Image.Image = center_crop(resize(open_image(path), RESIZED), SIDE)
+    return pil_to_tensor(image)
+
+
+def _listed(folder: Path) -> tuple[list[str], list[Path], list[int]]:
+    """Classes, image files in order of their paths and their labels, of a folder <wnid>/*.JPEG."""
+    classes = sorted(child.name for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
+    files = [(path, label) for label, name in enumerate(classes) for path in sorted((folder / name).glob("*.JPEG"))]
+    if not files:
+        raise MissingDataError(
+            f"dataset.root: no <wnid>/*.JPEG in '{folder}'. Set dataset.root=<folder that holds val/ and, to train, "
+            "train/>, or try the embedded digits: dataset=digits"
+        )
+    return classes, [path for path, _ in files], [label for _, label in files]

@@ -1,0 +1,239 @@
+"""Training a base classifier under the noise that it will be certified with.
+
+Everything random is a function of (seed, purpose, epoch, step): the order, the crops and the noise of a global batch
+are drawn whole and each process takes its slice. So losses do not depend on the number of processes, and a run that
+was stopped goes on as if it had not been.
+"""
+
+import copy
+import csv
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from torch import Tensor, nn
+from torch.nn import functional
+
+from experiments import checkpoints
+from experiments.base_functions import new_model
+from experiments.certification import choose_device
+from experiments.composition import build
+from experiments.data import LabelledDataset, LabelledImages
+from experiments.data.augmentation import Augmentation
+from experiments.run_folder import provenance
+from experiments.trainer import Purpose, Trainer
+from smoothing import Noise, SettingError
+from smoothing.streams import BlockSource
+
+LOG_COLUMNS = ("epoch", "loss", "accuracy", "seconds")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained on what; handed to every process."""
+
+    plain: dict[str, Any]
+    trainer: Trainer
+    dataset: LabelledDataset
+    images: LabelledImages
+    noise: Noise | None
+    model: nn.Module
+    folder: Path
+
+
+def train(plain: dict[str, Any]) -> Path:
+    """Train what the configuration names, from the last finished epoch on, and return the checkpoint's folder.
+
+    A finished checkpoint is left alone.
+
+    Raises:
+        SmoothingError: settings or data that cannot be used; the message says what to do.
+    """
+    device = choose_device(plain["device"])
+    dataset = build(plain["dataset"])
+    folder = checkpoints.folder(plain, dataset)
+    trainer: Trainer = build(plain["trainer"])
+    if trainer.precision == "auto":
+        trainer = replace(trainer, precision="bf16-mixed" if device.type == "cuda" else "32-true")
+    noise = build(plain["noise"]) if trainer.noisy else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(trainer.seed)
+        model = new_model(plain, dataset)
+    if (folder / checkpoints.METADATA).exists():
+        return folder
+    fabric = _fabric(trainer, device, model)
+    images = _training_images(dataset, trainer)
+    folder.mkdir(parents=True, exist_ok=True)
+    fabric.launch(partial(_fit, job=Job(plain, trainer, dataset, images, noise, model, folder)))
+    return folder
+
+
+def _training_images(dataset: LabelledDataset, trainer: Trainer) -> LabelledImages:
+    images = dataset.training()
+    if len(images) < trainer.batch_size:
+        raise SettingError(
+            f"trainer.batch_size: expected at most {len(images)}, the number of training images, "
+            f"got {trainer.batch_size}"
+        )
+    least, most = int(images.labels.min()), int(images.labels.max())
+    if least < 0 or most >= len(dataset.classes):
+        raise SettingError(f"dataset: labels are {least} to {most}, expected 0 to {len(dataset.classes) - 1}")
+    return images
+
+
+def _fabric(trainer: Trainer, device: torch.device, model: nn.Module) -> Fabric:
+    """Lightning Fabric for the processes and the precision wanted."""
+    gpu = device.type == "cuda"
+    if gpu and device.index is None and trainer.devices > torch.cuda.device_count():
+        raise SettingError(f"trainer.devices: {trainer.devices} wanted, there are {torch.cuda.device_count()} GPUs")
+    if device.index is not None and trainer.processes > 1:
+        raise SettingError(f"device: {device} is one device; for {trainer.processes} processes use device=cuda")
+    batch_normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if trainer.processes > 1 and batch_normalised and not gpu:
+        raise SettingError("trainer.devices: batch normalisation over several processes needs GPUs; use 1 on a CPU")
+    started = TorchElasticEnvironment.detect() or int(os.environ.get("SLURM_NTASKS", "1")) > 1
+    if trainer.nodes > 1 and not started:
+        raise SettingError("trainer.nodes: start the processes of several machines with srun or torchrun")
+    try:
+        return Fabric(
+            accelerator=device.type,
+            devices=trainer.devices if device.index is None else [device.index],
+            num_nodes=trainer.nodes,
+            strategy="auto" if trainer.processes == 1 else "ddp" if started else "ddp_spawn",
+            precision=trainer.precision,  # type: ignore[arg-type]
+            plugins=None if started else [LightningEnvironment()],
+        )
+    except ValueError as error:
+        raise SettingError(f"trainer.precision: {error}") from error
+
+
+def _fit(fabric: Fabric, job: Job) -> None:
+    """All epochs, in each process."""
+    trainer = job.trainer
+    # Processes that were spawned got the weights in shared memory: without a copy, each would step the others' weights.
+    plain_model = copy.deepcopy(job.model)
+    if fabric.world_size > 1:
+        plain_model = nn.SyncBatchNorm.convert_sync_batchnorm(plain_model)
+    plain_optimizer = trainer.make_optimizer(plain_model)
+    model, optimizer = fabric.setup(plain_model, plain_optimizer)
+    rows = _resume(job.folder / checkpoints.RESUME, plain_model, plain_optimizer)
+    logger = build(job.plain["logger"], config=job.plain) if job.plain["logger"] and fabric.is_global_zero else None
+    for epoch in range(len(rows), trainer.epochs):
+        begun = time.perf_counter()
+        for group in plain_optimizer.param_groups:
+            group["lr"] = trainer.learning_rate(epoch)
+        loss, accuracy = _epoch(fabric, job, model, optimizer, epoch)
+        if not np.isfinite(loss):
+            raise SettingError(f"trainer.lr: the loss is {loss} in epoch {epoch + 1}; try a lower one")
+        seconds = round(time.perf_counter() - begun, 3)
+        rows.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": seconds})
+        fabric.print(f"epoch {epoch + 1}/{trainer.epochs}  loss {loss:.4f}  accuracy {accuracy:.1%}  {seconds:.1f} s")
+        if fabric.is_global_zero:
+            _keep(job.folder, plain_model, plain_optimizer, rows)
+            if logger:
+                logger.log(rows[-1:])
+    if fabric.is_global_zero:
+        metadata = {
+            "trained_as": checkpoints.trained_as(job.plain, job.dataset),
+            "num_classes": len(job.dataset.classes),
+            "epochs": trainer.epochs,
+            "seed": trainer.seed,
+            "training_loss": rows[-1]["loss"],
+            **_test(plain_model, job, fabric.device),
+            "seconds": round(sum(row["seconds"] for row in rows), 3),
+            "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "cpu",
+            "processes": fabric.world_size,
+            "trainer": asdict(trainer),
+            **provenance(),
+        }
+        checkpoints.save(job.folder, plain_model, metadata)
+        (job.folder / checkpoints.RESUME).unlink()
+    fabric.barrier()
+
+
+def _epoch(fabric: Fabric, job: Job, model: nn.Module, optimizer: Any, epoch: int) -> tuple[float, float]:
+    """One pass over the training images: mean loss and accuracy over them, of all processes."""
+    trainer, b = job.trainer, job.trainer.batch_size
+    order = np.random.default_rng(trainer.key(Purpose.ORDER, epoch)).permutation(len(job.images))
+    share = b // fabric.world_size
+    mine = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
+    chunks = [order[first : first + b][mine] for first in range(0, len(order) - b + 1, b)]
+    batches = job.images.batches(chunks, fabric.device, trainer.key(Purpose.READING, epoch), trainer.workers)
+    sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
+    model.train()
+    for step, (pixels, labels) in enumerate(batches):
+        random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
+        pixels = Augmentation.draw(b, trainer.crop_padding, trainer.flip, random)[mine](pixels)
+        x = pixels.to(torch.float32) / job.dataset.levels
+        if job.noise:
+            x = _noisy(x, job.noise, trainer.key(Purpose.NOISE, epoch, step), b, mine)
+        scores = model(x)
+        loss = functional.cross_entropy(scores, labels)  # equal shares: the mean of their means is the batch's mean
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+        with torch.no_grad():
+            sums += torch.stack([loss * share, (scores.argmax(dim=1) == labels).sum()])
+    total = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum"))
+    loss_sum, correct = total.tolist()
+    return loss_sum / (len(chunks) * b), correct / (len(chunks) * b)
+
+
+def _noisy(x: Tensor, noise: Noise, key: np.random.SeedSequence, whole: int, mine: slice) -> Tensor:
+    """The images of one process, (share, C, H, W), under their part of the noise of the whole batch."""
+    batch = x.new_zeros(whole, *x.shape[1:])
+    batch[mine] = x
+    return noise.sample(batch, 1, BlockSource(key, x.device))[0, mine]
+
+
+def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
+    """Test accuracy in float32, clean and under one draw of the training noise for each test image."""
+    images = job.dataset.testing()
+    clean = noisy = 0
+    model.eval()
+    with torch.inference_mode():
+        positions = np.arange(len(images))
+        chunks = [positions[first : first + job.trainer.batch_size] for first in positions[:: job.trainer.batch_size]]
+        key = job.trainer.key(Purpose.READING)
+        for step, (pixels, labels) in enumerate(images.batches(chunks, device, key, workers=0)):
+            x = pixels.to(torch.float32) / job.dataset.levels
+            clean += int((model(x).argmax(dim=1) == labels).sum())
+            if job.noise:
+                source = BlockSource(job.trainer.key(Purpose.TEST, 0, step), device)
+                noisy += int((model(job.noise.sample(x, 1, source)[0]).argmax(dim=1) == labels).sum())
+    return {
+        "test_accuracy_under_noise": noisy / len(images) if job.noise else None,
+        "test_accuracy_clean": clean / len(images),
+        "test_images": len(images),
+    }
+
+
+def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """Put the state after the last finished epoch into both; returns the log so far, empty where nothing was kept."""
+    if not path.exists():
+        return []
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    rows: list[dict[str, Any]] = state["rows"]
+    return rows
+
+
+def _keep(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rows: list[dict[str, Any]]) -> None:
+    """Write the log and all that training needs to go on, each all or nothing."""
+    partial = folder / f"{checkpoints.RESUME}.partial"
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}, partial)
+    partial.replace(folder / checkpoints.RESUME)
+    partial = folder / f"{checkpoints.LOG}.partial"
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, LOG_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(folder / checkpoints.LOG)

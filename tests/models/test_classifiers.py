@@ -1,0 +1,109 @@
+"""Classifiers: the literature's sizes, normalisation first and exact, row i a function of image i."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from models.classifiers import Normalisation, ResNet50, ResNetCIFAR, SmallCNN
+from smoothing import BaseFunctionError, SettingError
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+
+
+def weights(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def classifiers():
+    return [
+        (SmallCNN(10, 1, (0.3,), (0.4,)), (1, 8, 8)),
+        (SmallCNN(10, 1, (0.3,), (0.4,)), (1, 28, 28)),
+        (ResNetCIFAR(10, 3, MEAN, STD, depth=20), (3, 32, 32)),
+        (ResNet50(7, 3, MEAN, STD), (3, 64, 64)),
+    ]
+
+
+@pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.73)])
+def test_he_et_al_give_these_numbers_of_weights(depth, millions):
+    model = ResNetCIFAR(10, 3, MEAN, STD, depth=depth)
+    assert round(weights(model) / 1e6, 2) == pytest.approx(millions, abs=0.011)
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(layers) == depth
+
+
+def test_torchvision_gives_this_number_of_weights():
+    assert weights(ResNet50(1000, 3, MEAN, STD)) == 25_557_032
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_scores_for_each_class_and_rows_of_their_own(which):
+    model, shape = classifiers()[which]
+    classes = 7 if which == 3 else 10
+    images = torch.rand(6, *shape)
+    model.train()
+    for _ in range(2):  # so that running statistics are not those of the start
+        model(images + torch.randn_like(images))
+    model.eval()
+    with torch.inference_mode():
+        together = model(images)
+        alone = torch.cat([model(image[None]) for image in images])
+        among_others = model(torch.cat([images[:1], 5 * torch.randn(5, *shape)]))[:1]
+    assert together.shape == (6, classes)
+    assert torch.allclose(together, alone, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(together[:1], among_others, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_normalisation_is_the_first_layer(which):
+    """A classifier of normalised images with mean 0 and std 1 in its place gives the same scores."""
+    model, shape = classifiers()[which]
+    model.eval()
+    first = next(m for m in model.modules() if isinstance(m, Normalisation))
+    normalised, plain = copy.deepcopy(first), copy.deepcopy(model)
+    without = next(m for m in plain.modules() if isinstance(m, Normalisation))
+    without.mean.zero_()
+    without.std.fill_(1)
+    images = torch.rand(3, *shape)
+    with torch.inference_mode():
+        assert torch.allclose(plain(normalised(images)), model(images), rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(plain(images), model(images), rtol=1e-3, atol=1e-3)
+
+
+def test_normalisation_is_exact():
+    layer = Normalisation(MEAN, STD)
+    images = torch.rand(2, 3, 5, 4)
+    by_hand = torch.stack([(images[:, c] - MEAN[c]) / STD[c] for c in range(3)], dim=1)
+    assert torch.allclose(layer(images), by_hand, rtol=1e-6, atol=1e-6)
+    assert set(layer.state_dict()) == {"mean", "std"}
+
+
+def test_shortcuts_have_no_weights_and_subsample():
+    block = ResNetCIFAR(10, 3, MEAN, STD, depth=8).eval().features[5]  # the first of the second stage
+    for parameter in block.residual.parameters():
+        nn.init.zeros_(parameter)
+    x = torch.rand(2, 16, 8, 8)
+    out = block(x)
+    assert out.shape == (2, 32, 4, 4)
+    assert torch.equal(out[:, 8:24], x[:, :, ::2, ::2])
+    assert not out[:, :8].any()
+    assert not out[:, 24:].any()
+
+
+def test_refused():
+    with pytest.raises(SettingError, match=r"model\.depth.*111"):
+        ResNetCIFAR(10, 3, MEAN, STD, depth=111)
+    with pytest.raises(SettingError, match="std > 0"):
+        Normalisation((0.5,), (0.0,))
+    with pytest.raises(SettingError, match="colour"):
+        ResNet50(10, 1, (0.5,), (0.5,))
+    with pytest.raises(BaseFunctionError, match=r"\(n, 1, H, W\)"):
+        SmallCNN(10, 1, (0.3,), (0.4,))(torch.rand(2, 3, 8, 8))
