@@ -1,8 +1,9 @@
-"""Draw the papers' figures from finished runs, into figures/, beside what the papers print.
+"""Draw the papers' figures and tables from finished runs, into figures/, beside what the papers print.
 
 python plot.py                                            every figure that results/ holds data for
 python plot.py figure=center_faces                        one
 python plot.py figure=center_faces source=results/demo    from any folder of runs
+python plot.py figure=cohen_table_cifar10 source=<folder> from the authors' published raw files, where they are there
 """
 
 from pathlib import Path
@@ -32,7 +33,8 @@ def main(cfg: DictConfig) -> None:
     for name, node in ({chosen: plain["figure"]} if plain["figure"] else _all_figures()).items():
         figure = composition.build(composition.checked_group(f"figure {name}", node))
         if not draw_all(name, figure, Path(plain["results"]["root"]), source, Path(plain["figures"]["root"])):
-            missing.append(f"  {name}: " + " or\n    ".join(_command(experiment) for experiment in figure.experiments))
+            ways = ["\n    ".join(_commands(experiment, figure.also)) for experiment in figure.experiments]
+            missing.append(f"  {name}:\n    " + "\n   or\n    ".join(ways))
     if missing:
         print("\nNot drawn, for want of results; this would make them:", *missing, sep="\n")
     if plain["figure"] and missing:
@@ -44,10 +46,11 @@ def _all_figures() -> dict[str, dict[str, Any]]:
     return {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in files}  # type: ignore[misc]
 
 
-def _command(experiment: str) -> str:
-    """The command that an experiment file opens with."""
+def _commands(experiment: str, also: str) -> list[str]:
+    """The commands that an experiment file opens with; the first one makes results, with `also` the figure's."""
     lines = (CONF / "experiment" / f"{experiment}.yaml").read_text().splitlines()
-    return next(line.removeprefix("# ") for line in lines if line.startswith("# python"))
+    first, *others = [line.removeprefix("# ") for line in lines if line.startswith(("# python", "# after:"))]
+    return [f"{first} {also}".rstrip(), *others]
 
 
 if __name__ == "__main__":

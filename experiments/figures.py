@@ -1,8 +1,9 @@
-"""Figures from finished runs: what a figure is, where its data is found, and how it is written."""
+"""Figures and tables from finished runs: what one is, where its data is found, and how it is written."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 import matplotlib
 
@@ -21,48 +22,64 @@ plt.style.use(CONF / "paper.mplstyle")
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn figure, the table of exactly what is drawn, and the paper's claims beside ours.
+    """A drawn figure or a table, the data frame of exactly what is shown, and the paper's claims beside ours.
 
     Attributes:
+        figure: None for a table.
         claims: columns claim, case, quantity, paper, ours, difference, within; empty where the paper claims nothing.
         notes: what a reader of the figure must know, a line each.
+        texts: for a table, the table as text by file suffix: "md" and "tex".
     """
 
-    figure: MatplotlibFigure
+    figure: MatplotlibFigure | None
     table: pd.DataFrame
     claims: pd.DataFrame
     notes: list[str]
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 class Figure(ABC):
-    """One figure of a paper, drawn from the runs of one experiment at one setting.
+    """One figure or table of a paper, drawn from the runs of one experiment at one setting.
 
     Args:
         experiments: the experiments that it is drawn for, each on its own.
     """
 
+    needs_runs: ClassVar[bool] = True  # False: a figure of formulas, drawn once, from no runs
+    also: ClassVar[str] = ""  # what its runs need on the command line, beside what their experiment's file opens with
+
     def __init__(self, experiments: list[str]) -> None:
         self.experiments = experiments
+
+    def find(self, folder: Path) -> list[Run]:
+        """The runs below a folder."""
+        return find_runs(folder)
 
     @abstractmethod
     def usable(self, run: Run) -> bool:
         """Whether this run's results belong in the figure."""
 
+    def setting(self, run: Run) -> dict[str, Any]:
+        """What runs must have in common to be drawn together: all but the noise."""
+        return {key: value for key, value in run.identity.items() if key != "noise"}
+
     @abstractmethod
     def draw(self, runs: list[Run]) -> Drawing:
-        """Draw runs that differ in nothing but noise; all of them `usable`, at least one."""
+        """Draw runs of one `setting`; all of them `usable`, at least one unless the figure needs none."""
 
 
 def draw_all(name: str, figure: Figure, results: Path, source: Path | None, out: Path) -> list[Path]:
-    """Draw a figure for each experiment and setting that has results; returns the PNG files written."""
+    """Draw a figure for each experiment and setting that has results; returns the PNG (of a table: Markdown) files."""
+    if not figure.needs_runs:
+        return [_write(figure.draw([]), out / name)]
     folders = [source] if source else [results / experiment for experiment in figure.experiments]
     written = []
     for folder in folders:
         settings: dict[str, list[Run]] = {}
-        for run in find_runs(folder):
+        for run in figure.find(folder):
             if len(run.table) and figure.usable(run):
-                same = {key: value for key, value in run.identity.items() if key != "noise"}
-                settings.setdefault(f"{run.record['config']['name']}-{identity_hash(same)}", []).append(run)
+                key = f"{run.record['config']['name']}-{identity_hash(figure.setting(run))}"
+                settings.setdefault(key, []).append(run)
         names = [key.rpartition("-")[0] for key in settings]
         for key, runs in settings.items():
             experiment = key.rpartition("-")[0]
@@ -72,22 +89,31 @@ def draw_all(name: str, figure: Figure, results: Path, source: Path | None, out:
 
 
 def _write(drawing: Drawing, stem: Path) -> Path:
-    """PDF, PNG and the CSV of what is drawn, byte for byte the same for the same data; the claims too, and in words."""
+    """PDF and PNG or the texts, and the CSV of what is shown, byte for byte the same for the same data; the claims."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    drawing.figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
-    drawing.figure.savefig(f"{stem}.png", metadata={"Software": None})
-    plt.close(drawing.figure)
+    if drawing.figure:
+        drawing.figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
+        drawing.figure.savefig(f"{stem}.png", metadata={"Software": None})
+        plt.close(drawing.figure)
+    for suffix, text in drawing.texts.items():
+        Path(f"{stem}.{suffix}").write_text(text)
     drawing.table.to_csv(f"{stem}.csv", index=False)
-    print(f"\n{stem}.png, .pdf, .csv")
+    suffixes = ["png", "pdf"] if drawing.figure else list(drawing.texts)
+    print(f"\n{', '.join([f'{stem}.{suffixes[0]}', *(f'.{suffix}' for suffix in suffixes[1:]), '.csv'])}")
     for note in drawing.notes:
         print(f"  {note}")
-    if len(drawing.claims):
-        drawing.claims.to_csv(f"{stem}.claims.csv", index=False)
-        for claim, rows in drawing.claims.groupby("claim", sort=False):
-            print(f"  The paper: {claim}.")
-            for row in rows.itertuples():
-                verdict = "holds" if row.within else "does not hold"
-                print(
-                    f"    {row.case}: {verdict}; {row.quantity}: {row.ours:.3g} (paper: {row.relation} {row.paper:g})"
-                )
-    return Path(f"{stem}.png")
+    if "md" in drawing.texts:
+        print("\n" + drawing.texts["md"].rstrip())
+    _write_claims(drawing.claims, stem)
+    return Path(f"{stem}.{suffixes[0]}")
+
+
+def _write_claims(claims: pd.DataFrame, stem: Path) -> None:
+    if claims.empty:
+        return
+    claims.to_csv(f"{stem}.claims.csv", index=False)
+    for claim, rows in claims.groupby("claim", sort=False):
+        print(f"  The paper: {claim}.")
+        for row in rows.itertuples():
+            verdict = "holds" if row.within else "does not hold"
+            print(f"    {row.case}: {verdict}; {row.quantity}: {row.ours:.3g} (paper: {row.relation} {row.paper:g})")

@@ -40,7 +40,7 @@ OUTPUT = Schema(
 CLASSIFICATION = Schema(
     columns=(
         *("index", "label", "predict", "radius", "correct", "n_a", "n_b", "n", "p_lower", "status", "seconds"),
-        *("reason", "n0", "failure_probability"),
+        *("reason", "n0", "failure_probability", "guess"),
     ),
     key=("index",),
 )

@@ -5,13 +5,13 @@ Cohen, Rosenfeld and Kolter, "Certified Adversarial Robustness via Randomized Sm
 """
 
 from dataclasses import dataclass
-from math import ceil, log
 from typing import Literal
 
 from scipy.stats import binomtest
 
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
+from smoothing.radii import least_samples
 from smoothing.statistics import clopper_pearson_lower
 
 ABSTAIN = -1
@@ -35,6 +35,7 @@ class ClassificationCertificate:
         reason: why not certified; empty otherwise.
         n0: selection samples.
         failure_probability: alpha where certified; 0 where nothing is claimed.
+        guess: class A, certified or not.
     """
 
     prediction: int
@@ -47,6 +48,7 @@ class ClassificationCertificate:
     reason: str
     n0: int
     failure_probability: float
+    guess: int
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,14 @@ def certificate(
         reason="" if certified else f"p_lower = {p_lower:.4f} <= 1/2",
         n0=n0,
         failure_probability=alpha if certified else 0.0,
+        guess=guess,
     )
 
 
 def misclassified(guess: int, n0: int) -> ClassificationCertificate:
     """The row of an example that was left after selection: it cannot count as correct, whatever n more samples say."""
-    return ClassificationCertificate(
-        guess, 0.0, 0, 0, 0, 0.0, "misclassified", "selection guessed another class", n0, 0.0
-    )
+    reason = "selection guessed another class"
+    return ClassificationCertificate(guess, 0.0, 0, 0, 0, 0.0, "misclassified", reason, n0, 0.0, guess)
 
 
 def prediction(top: int, n_a: int, n_b: int, n: int, alpha: float) -> Prediction:
@@ -141,10 +143,7 @@ def require_certifiable(n0: int, n: int, alpha: float) -> None:
     """Raise SettingError where even n of n samples of class A cannot certify, naming the n that would."""
     _require_samples(n0=n0, n=n)
     _require_level(alpha)
-    if not clopper_pearson_lower(n, n, alpha) > 0.5:
-        least = ceil(log(alpha) / log(0.5))
-        while not clopper_pearson_lower(least, least, alpha) > 0.5:
-            least += 1
+    if n < (least := least_samples(alpha)):
         raise SettingError(
             f"certifier.n: {n} samples can never certify at alpha={alpha:g}; at least {least} are needed"
         )

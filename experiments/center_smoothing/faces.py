@@ -39,7 +39,7 @@ class MedianCurves(Figure):
         self.eps, self.h = eps, h
 
     def usable(self, run: Run) -> bool:
-        return run.identity["metric"]["type"] == "Jaccard" and run.identity["noise"]["type"] == "Gaussian"
+        return _jaccard(run) and run.identity["noise"]["type"] == "Gaussian"
 
     def draw(self, runs: list[Run]) -> Drawing:
         rows = [row for run in runs for row in self._rows(run)]
@@ -137,6 +137,10 @@ class MedianCurves(Figure):
         return pd.DataFrame(rows)
 
 
+def _jaccard(run: Run) -> bool:
+    return bool(run.identity.get("metric", {}).get("type") == "Jaccard")
+
+
 def _plot_radii(axis: Axes, curve: pd.DataFrame, bound: str, color: str, label: str) -> None:
     """The medians below 1 as a line; the others, which say nothing about a Jaccard distance, as triangles at 1."""
     paper = bound == "paper"
@@ -162,7 +166,7 @@ class Boxes(Figure):
         self.sigma, self.columns = sigma, columns
 
     def usable(self, run: Run) -> bool:
-        return run.identity["metric"]["type"] == "Jaccard" and run.identity["model"]["type"] == "FaceDetector"
+        return _jaccard(run) and run.identity["model"]["type"] == "FaceDetector"
 
     def draw(self, runs: list[Run]) -> Drawing:
         run = min(runs, key=lambda run: abs(run.identity["noise"]["sigma"] - self.sigma))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from smoothing.errors import SettingError
 from smoothing.noise.base import Noise
+from smoothing.radii import cohen_radius
 from smoothing.rounding import down, up
 from smoothing.streams import BlockSource
 
@@ -38,8 +39,7 @@ class Gaussian(Noise):
 
     def radius(self, p_a: float, p_b: float | None = None) -> float:
         """Sigma / 2 (Phi^-1(p_a) - Phi^-1(p_b)) (Cohen et al., theorem 1); sigma Phi^-1(p_a) without p_b."""
-        margin = norm.ppf(p_a) if p_b is None else (norm.ppf(p_a) - norm.ppf(p_b)) / 2
-        return max(0.0, down(self.sigma * float(margin))) if margin > 0 else 0.0
+        return cohen_radius(self.sigma, p_a, p_b)
 
     def __repr__(self) -> str:
         return f"Gaussian(sigma={self.sigma})"

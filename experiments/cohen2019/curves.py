@@ -1,0 +1,174 @@
+"""Certified accuracy against radius: figures 6, 14 and 15 of Cohen et al. Every band: 95% over test examples."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.cohen2019.claims import verdicts
+from experiments.cohen2019.results import (
+    CohenFigure,
+    alpha_notes,
+    alpha_of,
+    average_radius,
+    certified_accuracy,
+    in_order,
+    limit_of,
+    rows_of,
+    sigma_of,
+    training_sigma,
+)
+from experiments.figures import Drawing
+from experiments.report import Run
+from smoothing.radii import high_probability_accuracy
+
+POINTS = 301
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))  # told apart without color
+RADIUS = "l2 radius ([0, 1] pixel units)"
+
+
+class Curves(CohenFigure):
+    """Fig. 6: certified accuracy against radius, a curve for each sigma, down to sigma Phi^-1(alpha^(1/n))."""
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        runs = in_order(runs)
+        limits = [limit_of(run) for run in runs]
+        end = 1.05 * max(*limits, *(run.table["radius"].max() for run in runs))
+        figure, axis = plt.subplots(figsize=(4.4, 2.8))
+        parts, largest = [], {}
+        for i, (run, limit) in enumerate(zip(runs, limits, strict=True)):
+            curve = curve_of(run, end)
+            draw_curve(axis, curve, i, f"sigma = {sigma_of(run):g}")
+            axis.plot(limit, 0, "|", color=f"C{i}", ms=8, mew=1.5, clip_on=False)
+            parts.append(curve.assign(sigma=sigma_of(run), largest_certifiable=limit))
+            largest[f"sigma = {sigma_of(run):g}"] = run.table["radius"].max() / limit
+        axis.plot([], [], "|", color="0.4", ms=8, mew=1.5, label="largest radius\nthat n can certify")
+        finish(axis, end)
+        figure.suptitle(runs[0].record["config"]["name"], fontsize=9)
+        figure.legend(loc="outside right center", title=band_title(parts))
+        quantity = "largest certified radius over sigma Phi^-1(alpha^(1/n))"
+        table = pd.concat(parts, ignore_index=True)
+        return Drawing(figure, table, verdicts("cohen_curves", {quantity: largest}), alpha_notes(runs))
+
+
+class HighProbability(CohenFigure):
+    """Fig. 14: the accuracy that the rows show, and theorem 6's lower bound on the true one, at each radius.
+
+    Args:
+        experiments: see `Figure`.
+        sigma: the run to draw, or the one nearest to it.
+        rho: failure probability of the lower bound, at each radius on its own.
+    """
+
+    def __init__(self, experiments: list[str], sigma: float, rho: float) -> None:
+        super().__init__(experiments)
+        self.sigma, self.rho = sigma, rho
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        run = min(in_order(runs), key=lambda run: abs(sigma_of(run) - self.sigma))
+        alpha, m, end = alpha_of(run), len(run.table), 1.05 * max(limit_of(run), run.table["radius"].max())
+        curve = curve_of(run, end)
+        bound = [high_probability_accuracy(accuracy, m, alpha, self.rho) for accuracy in curve["accuracy"]]
+        curve["high_probability"] = bound
+        figure, axis = plt.subplots(figsize=(4.4, 2.8))
+        draw_curve(axis, curve, 0, "approximate")
+        axis.plot(
+            curve["radius"], bound, "--", color="C1", label=f"true accuracy is above,\nprobability {1 - self.rho:g}"
+        )
+        finish(axis, end)
+        figure.suptitle(f"{run.record['config']['name']}, sigma = {sigma_of(run):g}", fontsize=9)
+        figure.legend(loc="outside right center", title=band_title([curve]))
+        gap = float((curve["accuracy"] - curve["high_probability"]).max())
+        as_printed = m >= 500 and alpha <= 0.001  # the claim is about such a run
+        cases = {f"sigma = {sigma_of(run):g}, {m} examples": gap} if as_printed else {}
+        note = f"largest difference {gap:.4f} for {m} examples, alpha = {alpha:.3g}, rho = {self.rho:g}"
+        claims = verdicts("cohen_high_probability", {"largest difference of the two lines": cases})
+        return Drawing(figure, curve.assign(sigma=sigma_of(run)), claims, [note])
+
+
+class TrainingNoise(CohenFigure):
+    """Fig. 15: the same noise of certification, base classifiers trained with other noise; a panel for each sigma."""
+
+    also = "checkpoint=<one trained with another sigma> allow_mismatch=true"
+
+    def usable(self, run: Run) -> bool:
+        certified = run.identity["certifier"]["type"] == self.certifier
+        return certified and run.identity["noise"]["type"] == "Gaussian" and training_sigma(run) is not None
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        runs = in_order(runs)
+        by_sigma: dict[float, list[Run]] = {}
+        for run in runs:
+            by_sigma.setdefault(sigma_of(run), []).append(run)
+        compared = {sigma: group for sigma, group in by_sigma.items() if len(group) > 1} or by_sigma
+        trained = sorted({training_sigma(run) or 0.0 for group in compared.values() for run in group})
+        figure, axes = plt.subplots(
+            1, len(compared), sharey=True, squeeze=False, figsize=(1.2 + 3 * len(compared), 2.8)
+        )
+        parts = []
+        for axis, (sigma, group) in zip(axes[0], compared.items(), strict=True):
+            end = 1.05 * max(*map(limit_of, group), *(run.table["radius"].max() for run in group))
+            for run in group:
+                noise = training_sigma(run) or 0.0
+                curve = curve_of(run, end).assign(sigma=sigma, training_sigma=noise)
+                draw_curve(axis, curve, trained.index(noise), f"{noise:g}")
+                parts.append(curve)
+            finish(axis, end)
+            axis.set_title(f"certified with sigma = {sigma:g}")
+        for axis in axes[0][1:]:
+            axis.set_ylabel("")
+        figure.suptitle(runs[0].record["config"]["name"], fontsize=9)
+        shown = {label: line for axis in axes[0] for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+        labels = [f"{noise:g}" for noise in trained]
+        title = f"{band_title(parts)}\n\ntrained with sigma"
+        figure.legend([shown[label] for label in labels], labels, loc="outside right center", title=title)
+        notes = alpha_notes([run for group in compared.values() for run in group])
+        alone = ", ".join(f"{sigma:g}" for sigma in by_sigma if sigma not in compared)
+        if alone:
+            notes.append(f"certified with one training noise alone, not shown: sigma = {alone}")
+        claims = verdicts("cohen_training_noise", _training_quantities(compared))
+        return Drawing(figure, pd.concat(parts, ignore_index=True), claims, notes)
+
+
+def _training_quantities(compared: dict[float, list[Run]]) -> dict[str, dict[str, float]]:
+    """What claims.csv says of cohen_training_noise, by average certified radius, for each sigma of certification."""
+    against_others, less_against_more = {}, {}
+    for sigma, group in compared.items():
+        average = {
+            training_sigma(run) or 0.0: average_radius(
+                run.table["correct"].to_numpy(bool), run.table["radius"].to_numpy()
+            )
+            for run in group
+        }
+        others = {noise: value for noise, value in average.items() if noise != sigma}
+        less, more = [n for n in others if n < sigma], [n for n in others if n > sigma]
+        case = f"certified with sigma = {sigma:g}"
+        if others and average.get(sigma):
+            against_others[case] = max(others.values()) / average[sigma]
+        if less and more and average[min(more)]:
+            less_against_more[case] = average[max(less)] / average[min(more)]
+    other = "largest average certified radius with other training noise over that with matching noise"
+    less_noise = "average certified radius trained with the next smaller noise over that with the next larger"
+    return {other: against_others, less_noise: less_against_more}
+
+
+def curve_of(run: Run, end: float) -> pd.DataFrame:
+    """A run's certified accuracy at radii from 0 to `end`, from its rows."""
+    return certified_accuracy(*rows_of(run), np.linspace(0, end, POINTS), limit_of(run))
+
+
+def draw_curve(axis: Axes, curve: pd.DataFrame, i: int, label: str) -> None:
+    """The i-th curve of an axis and its band."""
+    axis.fill_between(curve["radius"], curve["low"], curve["high"], color=f"C{i}", alpha=0.12, lw=0)
+    axis.plot(curve["radius"], curve["accuracy"], color=f"C{i}", ls=LINES[i % len(LINES)], label=label)
+
+
+def finish(axis: Axes, end: float) -> None:
+    """Labels and limits of an axis of curves."""
+    axis.set(xlabel=RADIUS, ylabel="certified accuracy", xlim=(0, end), ylim=(0, 1))
+    axis.xaxis.set_major_formatter("{x:g}")  # 1 and not 1.00, which touches the next panel's 0
+
+
+def band_title(curves: list[pd.DataFrame]) -> str:
+    sizes = sorted({int(curve["examples"].iloc[0]) for curve in curves})
+    return f"band: 95%, {' or '.join(map(str, sizes))}\ntest examples"
