@@ -40,7 +40,7 @@ def drawn(name, out, *, source=None, results=None):
     return draw_all(name, figure(name), results or out, source, out / "figures")
 
 
-def write_run(folder, rows, certifier, sigma, trained, started="2026-01-01"):
+def write_run(folder, rows, certifier, sigma, trained, started="2026-01-01", weights=None):
     folder.mkdir(parents=True)
     pd.DataFrame(rows).to_csv(folder / "certificates.csv", index=False)
     noise = {"type": "Gaussian", "sigma": sigma}
@@ -48,7 +48,7 @@ def write_run(folder, rows, certifier, sigma, trained, started="2026-01-01"):
     identity = {
         "dataset": {"type": "Digits"},
         "noise": noise,
-        "training": training | {"weights": folder.name},
+        "training": training | {"weights": weights or str(folder)},
         "certifier": certifier,
         "seed": 0,
     }
@@ -250,7 +250,7 @@ def test_predict_table_from_runs(tmp_path):
             for i, p in enumerate(answers)
         ]
         certifier = {"type": "Predict", "n": n, "alpha": ALPHA}
-        write_run(tmp_path / "digits_gaussian" / f"{n}", rows, certifier, 0.25, 0.25)
+        write_run(tmp_path / "digits_gaussian" / f"{n}", rows, certifier, 0.25, 0.25, weights="same")
     (path,) = drawn("cohen_predict", tmp_path)
     table = pd.read_csv(path.with_suffix(".csv")).pivot(index="N", columns="outcome", values="share")
     assert table.loc[100, "correct and accurate"] == 0.4
