@@ -21,7 +21,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 demo: setup ## certify three photographs (about 2 minutes on 2 CPU cores), draw both figures
 	$(RUN) certify.py
-	$(RUN) plot.py source=results/demo figures.root=figures/demo
+	$(RUN) plot.py figure=center_faces source=results/demo figures.root=figures/demo
+	$(RUN) plot.py figure=center_faces_boxes source=results/demo figures.root=figures/demo
 
 test: setup ## the tests, without the slow and the GPU ones
 	$(RUN) -m pytest -m "not slow and not gpu"

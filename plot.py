@@ -29,14 +29,16 @@ def main(cfg: DictConfig) -> None:
     if source and not source.is_dir():
         raise SmoothingError(f"source: no folder '{source}'")
     chosen = HydraConfig.get().runtime.choices["figure"]
-    missing = []
+    missing: dict[str, list[str]] = {}  # commands -> the figures that they would fill
     for name, node in ({chosen: plain["figure"]} if plain["figure"] else _all_figures()).items():
         figure = composition.build(composition.checked_group(f"figure {name}", node))
         if not draw_all(name, figure, Path(plain["results"]["root"]), source, Path(plain["figures"]["root"])):
-            ways = ["\n    ".join(_commands(experiment, figure.also)) for experiment in figure.experiments]
-            missing.append(f"  {name}:\n    " + "\n   or\n    ".join(ways))
+            for experiment in figure.experiments:
+                missing.setdefault("\n    ".join(_commands(experiment, figure.also)), []).append(name)
     if missing:
-        print("\nNot drawn, for want of results; this would make them:", *missing, sep="\n")
+        print("\nNot drawn, for want of results. Any of these would make them:")
+        for commands, names in missing.items():
+            print(f"  {', '.join(names)}:\n    {commands}")
     if plain["figure"] and missing:
         raise SmoothingError(f"figure {chosen}: no results in {source or plain['results']['root']}")
 
