@@ -52,9 +52,9 @@ class RunFolder:
         self._refuse_another_identity()
 
     def begin(self, device: str) -> None:
-        """Note in run.json that a session starts here."""
+        """Note in run.json that work starts here, for the first time or again."""
         (self.path / "draws").mkdir(parents=True, exist_ok=True)
-        session = {"started": _now(), "ended": None, "device": device, **provenance()}
+        start = {"started": _now(), "ended": None, "device": device, **provenance()}
         record = self._record()
         if record is None:
             self._write(
@@ -62,21 +62,21 @@ class RunFolder:
                     "identity": self._identity,
                     "seed": self._plain["seed"],
                     "config": self._plain,
-                    **session,
+                    **start,
                     "resumed": [],
                 }
             )
         else:
-            record["resumed"].append(session)
+            record["resumed"].append(start)
             self._write(record)
 
     def end(self) -> None:
-        """Note in run.json that the session that began last has finished."""
+        """Note in run.json that what began last has finished."""
         record = self._record()
         assert record is not None
         record["ended"] = _now()
-        for session in record["resumed"][-1:]:
-            session["ended"] = record["ended"]
+        for start in record["resumed"][-1:]:
+            start["ended"] = record["ended"]
         self._write(record)
 
     def save(self, index: int, draws: CenterDraws, seconds: float) -> None:
