@@ -1,11 +1,13 @@
 """The certification run: example by example, into the run folder, continuing what is there."""
 
+import inspect
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import get_class
 from tqdm import tqdm
 
 from experiments.base_functions import build_model, training_of
@@ -28,7 +30,7 @@ def certify(plain: dict[str, Any]) -> Path:
     """
     device = choose_device(plain["device"])
     dataset: Dataset = build(plain["dataset"])
-    given = {"metric": build(plain["metric"])} if plain["metric"] else {}
+    plain, given = _with_its_metric(plain)
     certifier = build(
         plain["certifier"],
         f=build_model(plain, dataset),
@@ -62,6 +64,16 @@ def certify(plain: dict[str, Any]) -> Path:
                         logger.log(rows)
             folder.end()
     return folder.table_path
+
+
+def _with_its_metric(plain: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The metric as an argument of a certifier that takes one; left out of the configuration of one that does not."""
+    cls = get_class(plain["certifier"]["_target_"])
+    if "metric" not in inspect.signature(cls).parameters:
+        return plain | {"metric": None}, {}
+    if not plain["metric"]:
+        raise SettingError(f"metric: {cls.__name__} needs one, such as metric=l2")
+    return plain, {"metric": build(plain["metric"])}
 
 
 def choose_device(name: str) -> torch.device:
