@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed ## a .venv with everything (torch with CUDA: 5.5 GB)
+setup: $(VENV)/.installed ## a .venv with everything (6.2 GB, most of it torch with CUDA)
 
 # --no-deps: requirements.lock names every package; see its first lines.
 $(VENV)/.installed: requirements.lock pyproject.toml
