@@ -68,6 +68,14 @@ def test_selection_estimation_and_prediction_are_fresh():
     assert len(set(votes)) == len(votes)
 
 
+def test_certify_estimates_on_fresh_samples():
+    seen = []
+    g = SmoothedClassifier(lambda batch: seen.append(batch) or three_classes(batch), NOISE, batch_size=50)
+    g.certify(torch.tensor([0.45]), n0=100, n=200)
+    drawn = torch.cat([batch for batch in seen if len(batch) == 50])  # not the probe's few
+    assert len(drawn.unique(dim=0)) == len(drawn) == 300
+
+
 def test_the_certificate_is_read_off_the_counts():
     c = SmoothedClassifier(three_classes, NOISE).certify(torch.tensor([0.45]), n0=100, n=1000)
     assert (c.prediction, c.status, c.n, c.n0) == (1, "certified", 1000, 100)
