@@ -8,7 +8,7 @@ from math import ceil, log, sqrt
 from scipy.stats import beta, binom
 
 from smoothing.errors import SettingError
-from smoothing.rounding import down, up
+from smoothing.rounding import BETA_MARGIN, down, up
 
 
 def hoeffding_margin(n: int, alpha: float) -> float:
@@ -32,13 +32,15 @@ def clopper_pearson_lower(k: int, n: int, alpha: float) -> float:
     The p with P[Bin(n, p) >= k] = alpha; 0 for k = 0, alpha^(1/n) for k = n. In [0, 1].
     """
     _check(n, alpha, k)
-    return down(float(beta.ppf(alpha, k, n - k + 1))) if k > 0 else 0.0
+    if k == n:
+        return down(alpha ** (1 / n))
+    return down(float(beta.ppf(alpha, k, n - k + 1)), BETA_MARGIN) if k > 0 else 0.0
 
 
 def clopper_pearson_upper(k: int, n: int, alpha: float) -> float:
     """Upper bound on p from k successes in n trials, false with probability <= alpha. In [0, 1]; 1 for k = n."""
     _check(n, alpha, k)
-    return min(1.0, up(float(beta.isf(alpha, k + 1, n - k)))) if k < n else 1.0
+    return min(1.0, up(float(beta.isf(alpha, k + 1, n - k)), BETA_MARGIN)) if k < n else 1.0
 
 
 def hoeffding_median_margin(n: int, alpha: float) -> float:
@@ -83,7 +85,7 @@ def exact_order_statistic(p: float, m: int, alpha: float) -> int | None:
     of discrete laws too. None where p^m > alpha.
     """
     _check(m, alpha, p=p)
-    alpha = down(alpha)
+    alpha = down(alpha, BETA_MARGIN)
     k = max(1, int(binom.isf(alpha, m, p)))  # within a step of the answer; the two loops make it the answer
     while k > 1 and binom.sf(k - 2, m, p) <= alpha:
         k -= 1

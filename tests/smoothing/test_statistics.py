@@ -21,7 +21,7 @@ def random_counts(size):
 
 
 def test_clopper_pearson_against_statsmodels_and_its_definition():
-    for k, n, alpha in random_counts(1000):
+    for k, n, alpha in random_counts(10_000):
         lower, upper = statistics.clopper_pearson_lower(k, n, alpha), statistics.clopper_pearson_upper(k, n, alpha)
         expected_lower, expected_upper = proportion_confint(k, n, 2 * alpha, method="beta")
         assert lower == pytest.approx(0 if k == 0 else expected_lower, rel=1e-9, abs=1e-300)
@@ -39,8 +39,12 @@ def test_clopper_pearson_at_its_ends():
 
 
 def test_clopper_pearson_agrees_with_scipy_binomtest():
-    interval = binomtest(37, 100, alternative="greater").proportion_ci(0.99, "exact")
-    assert statistics.clopper_pearson_lower(37, 100, 0.01) == pytest.approx(interval.low, rel=1e-9)
+    """Scipy finds the bounds by bisection, to 2e-12."""
+    for k, n, alpha in random_counts(10_000):
+        greater = binomtest(k, n, alternative="greater").proportion_ci(1 - alpha, "exact")
+        less = binomtest(k, n, alternative="less").proportion_ci(1 - alpha, "exact")
+        assert statistics.clopper_pearson_lower(k, n, alpha) == pytest.approx(greater.low, rel=1e-7, abs=1e-11)
+        assert statistics.clopper_pearson_upper(k, n, alpha) == pytest.approx(less.high, rel=1e-7, abs=1e-11)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 101, 1000, 1500, 2000])
