@@ -1,4 +1,4 @@
-"""The base function of a run: the model that the configuration names, with its weights in it."""
+"""The base function of a run, with its weights in it, and the noise that belongs to it."""
 
 import inspect
 from typing import Any
@@ -7,9 +7,9 @@ from hydra.utils import get_class
 from torch import nn
 
 from experiments import checkpoints
-from experiments.composition import GIVEN, build
+from experiments.composition import GIVEN, build, description
 from experiments.data import Dataset, LabelledDataset
-from smoothing import SettingError
+from smoothing import Noise, SettingError
 
 
 def build_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
@@ -40,6 +40,34 @@ def training_of(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any] | Non
         "noise": metadata["trained_as"]["noise"],
         "weights": metadata["weights"],
     }
+
+
+def build_noise(plain: dict[str, Any], dataset: Dataset) -> Noise:
+    """The noise that the model is to be certified with; what belongs to it beside its settings is the checkpoint's.
+
+    Raises:
+        SettingError: the settings; there is no such checkpoint, or it keeps nothing that fits.
+    """
+    noise = new_noise(plain, dataset)
+    if noise.state() and needs_checkpoint(plain):
+        metadata = checkpoints.read(checkpoints.find(plain, dataset))
+        if metadata["trained_as"]["noise"] == description(plain["noise"]):
+            noise.restore(metadata.get("noise_state", {}))
+    return noise
+
+
+def new_noise(plain: dict[str, Any], dataset: Dataset) -> Noise:
+    """The noise as its class makes it; the data set tells it what it must know of the images.
+
+    Raises:
+        SettingError: the settings; or a noise on quantised images and a data set that does not say how they are.
+    """
+    cls = get_class(plain["noise"]["_target_"])
+    wanted = [name for name in GIVEN["noise"] if name in inspect.signature(cls).parameters]
+    if wanted and not isinstance(dataset, LabelledDataset):
+        raise SettingError(f"noise: {cls.__name__} needs quantised images, which {type(dataset).__name__} does not say")
+    noise: Noise = build(plain["noise"], **{name: getattr(dataset, name) for name in wanted})
+    return noise
 
 
 def new_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:

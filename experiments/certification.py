@@ -10,13 +10,13 @@ import torch
 from hydra.utils import get_class
 from tqdm import tqdm
 
-from experiments.base_functions import build_model, training_of
+from experiments.base_functions import build_model, build_noise, training_of
 from experiments.composition import build, identity
 from experiments.data import Dataset
 from experiments.run_folder import RunFolder
 from experiments.table import TableWriter
 from experiments.tasks import pending, task_for
-from smoothing import SettingError
+from smoothing import Noise, SettingError
 
 
 def certify(plain: dict[str, Any]) -> Path:
@@ -30,16 +30,10 @@ def certify(plain: dict[str, Any]) -> Path:
     """
     device = choose_device(plain["device"])
     dataset: Dataset = build(plain["dataset"])
-    plain, given = _with_its_metric(plain)
-    certifier = build(
-        plain["certifier"],
-        f=build_model(plain, dataset),
-        noise=build(plain["noise"]),
-        seed=plain["seed"],
-        batch_size=plain["batch_size"],
-        precision=plain["precision"],
-        **given,
-    )
+    plain = _without_unused_metric(plain)
+    _require_its_noise(plain)
+    noise = build_noise(plain, dataset) if plain["noise"] else None
+    certifier = _certifier(plain, build_model(plain, dataset), noise)
     task = task_for(certifier, dataset, plain["eps"])
     if task.announce():
         print(task.announce())
@@ -47,7 +41,7 @@ def certify(plain: dict[str, Any]) -> Path:
         task.f.f.to(device)
     indices = choose_examples(dataset, plain)
     run_identity = identity(plain, dataset.fingerprint(), training_of(plain, dataset))
-    folder = RunFolder(Path(plain["results"]["root"]), plain, run_identity)
+    folder = RunFolder(Path(plain["results"]["root"]), plain, run_identity, noise.state() if noise else {})
 
     logger = build(plain["logger"], config=plain) if plain["logger"] else None
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -66,14 +60,39 @@ def certify(plain: dict[str, Any]) -> Path:
     return folder.table_path
 
 
-def _with_its_metric(plain: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The metric as an argument of a certifier that takes one; left out of the configuration of one that does not."""
-    cls = get_class(plain["certifier"]["_target_"])
-    if "metric" not in inspect.signature(cls).parameters:
-        return plain | {"metric": None}, {}
+def _without_unused_metric(plain: dict[str, Any]) -> dict[str, Any]:
+    """The configuration, without a metric where the certifier takes none. Raises SettingError where it wants one."""
+    if "metric" not in _parameters(plain["certifier"]):
+        return plain | {"metric": None}
     if not plain["metric"]:
-        raise SettingError(f"metric: {cls.__name__} needs one, such as metric=l2")
-    return plain, {"metric": build(plain["metric"])}
+        name = plain["certifier"]["_target_"].rpartition(".")[2]
+        raise SettingError(f"metric: {name} needs one, such as metric=l2")
+    return plain
+
+
+def _require_its_noise(plain: dict[str, Any]) -> None:
+    """Raises SettingError where the certifier wants a noise and there is none."""
+    if "noise" in _parameters(plain["certifier"]) and not plain["noise"]:
+        name = plain["certifier"]["_target_"].rpartition(".")[2]
+        raise SettingError(f"noise: {name} needs one, such as noise=gaussian")
+
+
+def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None) -> Any:
+    """The certifier, given those of the run's settings that it takes."""
+    given = {
+        "f": f,
+        "noise": noise,
+        "metric": build(plain["metric"]) if plain["metric"] else None,
+        "seed": plain["seed"],
+        "batch_size": plain["batch_size"],
+        "precision": plain["precision"],
+    }
+    wanted = _parameters(plain["certifier"])
+    return build(plain["certifier"], **{name: value for name, value in given.items() if name in wanted})
+
+
+def _parameters(node: dict[str, Any]) -> set[str]:
+    return set(inspect.signature(get_class(node["_target_"])).parameters)
 
 
 def choose_device(name: str) -> torch.device:

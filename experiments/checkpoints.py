@@ -107,7 +107,7 @@ def train_command(plain: dict[str, Any]) -> str:
     if HydraConfig.initialized():
         typed = [text for text in HydraConfig.get().overrides.task if _key(text) in TRAINING_KEYS]
         return " ".join(["python train.py", *typed])
-    noise = [f"noise.{key}={value}" for key, value in plain["noise"].items() if key != "_target_"]
+    noise = [f"noise.{key}={value}" for key, value in (plain["noise"] or {}).items() if key != "_target_"]
     return " ".join(["python train.py", f"experiment={plain['name']}", *noise])
 
 
@@ -122,7 +122,10 @@ def _described(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     normalisation = None
     if isinstance(dataset, LabelledDataset):
         normalisation = {"mean": list(dataset.mean), "std": list(dataset.std)}
-    noisy = not plain["trainer"] or plain["trainer"].get("noisy", True)
+    trained_noisy = plain["trainer"] and plain["trainer"].get("noisy", True)
+    if trained_noisy and not plain["noise"]:
+        raise SettingError("noise: training under noise needs one, such as noise=gaussian; or set trainer.noisy=false")
+    noisy = plain["noise"] and (trained_noisy or not plain["trainer"])
     return {
         "dataset": data,
         "model": description(plain["model"]),

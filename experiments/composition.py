@@ -11,6 +11,7 @@ import inspect
 import json
 import typing
 from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -20,14 +21,29 @@ from omegaconf.errors import OmegaConfBaseException
 
 from smoothing import SettingError
 
+EXPERIMENTS = Path(__file__).parent.parent / "conf" / "experiment"
 GROUPS = ("dataset", "model", "noise", "certifier", "metric")
 GIVEN = {  # arguments that the run passes; a group may not
     "certifier": ("f", "noise", "metric", "seed", "batch_size", "precision", "on_samples"),
     "model": ("num_classes", "in_channels", "mean", "std"),
+    "noise": ("levels", "shape"),
     "logger": ("config",),
 }
 # Where data lies is not what it is, nor do the machines that train decide what is trained.
 NOT_IDENTITY = ("root", "download", "devices", "nodes", "precision", "workers")
+
+
+class UnknownKeyError(SettingError):
+    """A key that its group's class does not know.
+
+    Args:
+        key: with its group, as certifier.m.
+        hint: what may have been meant.
+    """
+
+    def __init__(self, key: str, hint: str) -> None:
+        super().__init__(f"{key}: no such key{hint}")
+        self.key, self.hint = key, hint
 
 
 @dataclass
@@ -104,7 +120,10 @@ def settings(cfg: DictConfig, schema: type) -> dict[str, Any]:
         raise SettingError(f"{error.full_key or 'configuration'}: {_first_line(error)}") from error
     for group in (*GROUPS, "trainer", "logger"):
         if plain.get(group):
-            plain[group] = checked_group(group, plain[group])
+            try:
+                plain[group] = checked_group(group, plain[group])
+            except UnknownKeyError as error:
+                raise UnknownKeyError(error.key, error.hint + _whose(error.key, plain.get("name"))) from error
     return plain
 
 
@@ -153,7 +172,7 @@ def checked_group(group: str, node: dict[str, Any]) -> dict[str, Any]:
     known = [f.name for f in dataclasses.fields(schema)]
     for key in node:
         if key != "_target_" and key not in known:
-            raise SettingError(f"{group}.{key}: no such key{_suggest(key, known)}")
+            raise UnknownKeyError(f"{group}.{key}", _suggest(key, known))
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), {k: v for k, v in node.items() if k != "_target_"})
         values: dict[str, Any] = OmegaConf.to_container(merged, throw_on_missing=True)  # type: ignore[assignment]
@@ -176,6 +195,23 @@ def _signature_schema(cls: type, given: tuple[str, ...]) -> type:
 def _suggest(key: str, known: list[str]) -> str:
     close = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def _whose(key: str, experiment: str | None) -> str:
+    """For a key that the experiment's file sets for another class of the group: that, and which experiments do not."""
+    if experiment is None or not _sets(experiment, key):
+        return ""
+    others = [name for name in sorted(path.stem for path in EXPERIMENTS.glob("*.yaml")) if not _sets(name, key)]
+    group = key.partition(".")[0]
+    return (
+        f". It is experiment={experiment} that sets {key}, for another {group}; name an experiment that does not: "
+        f"{', '.join(others)}"
+    )
+
+
+def _sets(experiment: str, key: str) -> bool:
+    file = EXPERIMENTS / f"{experiment}.yaml"
+    return file.is_file() and OmegaConf.select(OmegaConf.load(file), key) is not None
 
 
 def _first_line(error: Exception) -> str:

@@ -39,10 +39,10 @@ class Drawing:
 
 
 class Figure(ABC):
-    """One figure or table of a paper, drawn from the runs of one experiment at one setting.
+    """One figure or table of a paper, drawn from the runs that share a name and a setting.
 
     Args:
-        experiments: the experiments that it is drawn for, each on its own.
+        experiments: the experiments that it is drawn for, each on its own unless `drawn_as` puts some together.
     """
 
     needs_runs: ClassVar[bool] = True  # False: a figure of formulas, drawn once, from no runs
@@ -59,9 +59,18 @@ class Figure(ABC):
     def usable(self, run: Run) -> bool:
         """Whether this run's results belong in the figure."""
 
+    def drawn_as(self, run: Run) -> str:
+        """The name that runs drawn together share and that their drawing bears: that of their experiment."""
+        name: str = run.record["config"]["name"]
+        return name
+
     def setting(self, run: Run) -> dict[str, Any]:
         """What runs must have in common to be drawn together: all but the noise."""
         return {key: value for key, value in run.identity.items() if key != "noise"}
+
+    def enough(self, runs: list[Run]) -> bool:
+        """Whether runs that share a name and a setting are enough to draw: any are, unless a figure compares some."""
+        return bool(runs)
 
     @abstractmethod
     def draw(self, runs: list[Run]) -> Drawing:
@@ -69,22 +78,22 @@ class Figure(ABC):
 
 
 def draw_all(name: str, figure: Figure, results: Path, source: Path | None, out: Path) -> list[Path]:
-    """Draw a figure for each experiment and setting that has results; returns the PNG (of a table: Markdown) files."""
+    """Draw a figure for each name and setting that has results; returns the PNG (of a table: Markdown) files."""
     if not figure.needs_runs:
         return [_write(figure.draw([]), out / name)]
     folders = [source] if source else [results / experiment for experiment in figure.experiments]
+    settings: dict[str, list[Run]] = {}
+    for run in (run for folder in folders for run in figure.find(folder)):
+        if len(run.table) and figure.usable(run):
+            key = f"{figure.drawn_as(run)}-{identity_hash(figure.setting(run))}"
+            settings.setdefault(key, []).append(run)
+    drawn = {key: runs for key, runs in settings.items() if figure.enough(runs)}
+    names = [key.rpartition("-")[0] for key in drawn]
     written = []
-    for folder in folders:
-        settings: dict[str, list[Run]] = {}
-        for run in figure.find(folder):
-            if len(run.table) and figure.usable(run):
-                key = f"{run.record['config']['name']}-{identity_hash(figure.setting(run))}"
-                settings.setdefault(key, []).append(run)
-        names = [key.rpartition("-")[0] for key in settings]
-        for key, runs in settings.items():
-            experiment = key.rpartition("-")[0]
-            stem = f"{name}-{experiment if names.count(experiment) == 1 else key}"
-            written.append(_write(figure.draw(runs), out / stem))
+    for key, runs in drawn.items():
+        shared = key.rpartition("-")[0]
+        stem = f"{name}-{shared if names.count(shared) == 1 else key}"
+        written.append(_write(figure.draw(runs), out / stem))
     return written
 
 

@@ -23,7 +23,7 @@ from smoothing import CenterDraws, SmoothingError
 
 PACKAGES = (
     *("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image", "scikit-learn"),
-    *("lightning-fabric", "safetensors"),
+    *("lightning-fabric", "safetensors", "foolbox"),
 )
 
 
@@ -34,21 +34,24 @@ class RunFolder:
         root: results.root.
         plain: the checked configuration.
         identity: what the results depend on.
+        noise_state: what belongs to the noise beside its settings; {} for most.
 
     Raises:
         SmoothingError: the folder holds a run of another identity.
     """
 
-    def __init__(self, root: Path, plain: dict[str, Any], identity: dict[str, Any]) -> None:
-        noise = [f"{key}={value}" for key, value in identity["noise"].items() if key != "type"]
-        self.path = root / plain["name"] / "-".join([*noise, identity_hash(identity)])
+    def __init__(
+        self, root: Path, plain: dict[str, Any], identity: dict[str, Any], noise_state: dict[str, Any] | None = None
+    ) -> None:
+        noise = [f"{key}={value}" for key, value in identity.get("noise", {}).items() if key != "type"]
+        self.path = root / plain["name"] / "-".join([*(noise or ["clean"]), identity_hash(identity)])
         index, count = plain["shard"]["index"], plain["shard"]["count"]
         if not 0 <= index < count:
             raise SmoothingError(f"shard.index: expected 0 to shard.count - 1 = {count - 1}, got {index}")
         suffix = f".{index}-of-{count}" if count > 1 else ""
         self.table_path = self.path / f"certificates{suffix}.csv"
         self._record_path = self.path / f"run{suffix}.json"
-        self._plain, self._identity = plain, identity
+        self._plain, self._identity, self._noise_state = plain, identity, noise_state or {}
         self._refuse_another_identity()
 
     def begin(self, device: str) -> None:
@@ -62,6 +65,7 @@ class RunFolder:
                     "identity": self._identity,
                     "seed": self._plain["seed"],
                     "config": self._plain,
+                    **({"noise_state": self._noise_state} if self._noise_state else {}),
                     **start,
                     "resumed": [],
                 }

@@ -44,6 +44,13 @@ CLASSIFICATION = Schema(
     ),
     key=("index",),
 )
+EXACT = Schema(
+    columns=(
+        *("index", "label", "predict", "radius", "correct", "n_a", "n_b", "n", "p_lower", "status", "seconds"),
+        *("reason", "failure_probability", "runner_up", "radius_steps", "levels", "not_finite"),
+    ),
+    key=("index",),
+)
 PREDICTION = Schema(
     columns=(
         *("index", "label", "predict", "correct", "n_a", "n_b", "n", "p_value", "status", "seconds"),
@@ -54,6 +61,10 @@ PREDICTION = Schema(
 ATTACK = Schema(
     columns=("index", "label", "predict", "radius", "factor", "adversarial", "success", "status", "seconds"),
     key=("index", "factor"),
+)
+UNDEFENDED = Schema(
+    columns=("index", "label", "predict", "distance", "correct", "status", "seconds"),
+    key=("index",),
 )
 
 

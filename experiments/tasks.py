@@ -10,9 +10,11 @@ import torch
 
 from experiments.data import Dataset, LabelledDataset
 from experiments.run_folder import RunFolder
-from experiments.table import ATTACK, CLASSIFICATION, OUTPUT, PREDICTION, Key, Schema
-from smoothing import Attack, CenterSmoothing, Certify, Predict, SettingError
+from experiments.table import ATTACK, CLASSIFICATION, EXACT, OUTPUT, PREDICTION, UNDEFENDED, Key, Schema
+from experiments.undefended import DeepFool
+from smoothing import Attack, CenterSmoothing, Certify, ExactCertify, Predict, SettingError
 from smoothing.base_function import FrozenFunction
+from smoothing.noise.l1 import L1Noise, lambda_of
 
 
 class Task(ABC):
@@ -75,9 +77,9 @@ class CenterTask(Task):
 
 
 class VoteTask(Task):
-    """Certify or Predict of a smoothed classifier: one row, whose counts are all that was drawn."""
+    """Certify, ExactCertify or Predict of a smoothed classifier: one row, whose counts are all that was drawn."""
 
-    def __init__(self, procedure: Certify | Predict, schema: Schema, samples_each: int) -> None:
+    def __init__(self, procedure: Certify | ExactCertify | Predict, schema: Schema, samples_each: int) -> None:
         self.procedure, self.samples_each = procedure, samples_each
         self.schema = schema  # type: ignore[misc]
         self.f = procedure.g.f
@@ -97,10 +99,14 @@ class VoteTask(Task):
         self.procedure.g.on_samples = report
 
     def announce(self) -> str:
-        if not isinstance(self.procedure, Certify):
-            return ""
-        p = self.procedure
-        return f"the largest radius that n={p.n} at alpha={p.alpha:g} can certify: {p.largest_radius:.4g}"
+        p, noise = self.procedure, self.procedure.g.noise
+        lines = []
+        if isinstance(noise, L1Noise):
+            rounded = f", rounded down from {wanted:.7g}" if noise.lam < (wanted := lambda_of(noise.sigma)) else ""
+            lines.append(f"{noise}: lambda = {noise.lam:.7g}{rounded}")
+        if isinstance(p, Certify):
+            lines.append(f"the largest radius that n={p.n} at alpha={p.alpha:g} can certify: {p.largest_radius:.4g}")
+        return "\n".join(lines)
 
 
 class AttackTask(Task):
@@ -126,19 +132,45 @@ class AttackTask(Task):
         self.attack.g.on_samples = report
 
 
+class UndefendedTask(Task):
+    """DeepFool on the base classifier itself: one row, and no samples."""
+
+    schema = UNDEFENDED
+    samples_each = 1  # for the progress bar: one example
+
+    def __init__(self, attack: DeepFool) -> None:
+        self.attack, self.f = attack, attack.f
+
+    def keys(self, index: int) -> list[Key]:
+        return [(float(index),)]
+
+    def rows(self, dataset: Dataset, index: int, device: torch.device, folder: RunFolder) -> list[dict[str, Any]]:
+        assert isinstance(dataset, LabelledDataset)
+        x, label, started = dataset[index].to(device), dataset.label(index), time.perf_counter()
+        found = self.attack(x, label)
+        seconds = time.perf_counter() - started
+        answer = {"predict": found.prediction, "correct": found.prediction == label}
+        return [row(self.schema, found, index=index, label=label, seconds=seconds, **answer)]
+
+    def report_samples(self, report: Callable[[int], None]) -> None:
+        """Nothing to report: the bar counts an example when it is done."""
+
+
 def task_for(certifier: object, dataset: Dataset, eps: Any) -> Task:
     """The task of a certifier. Raises SettingError where the data set does not go with it."""
     if isinstance(certifier, CenterSmoothing):
         return CenterTask(certifier, _radii(eps))
-    if not isinstance(certifier, Certify | Predict | Attack):
+    if not isinstance(certifier, Certify | ExactCertify | Predict | Attack | DeepFool):
         raise SettingError(f"certifier: {type(certifier).__name__} is not one that certify.py knows")
     if not isinstance(dataset, LabelledDataset):
         raise SettingError(f"dataset: {type(dataset).__name__} has no labels, which {type(certifier).__name__} needs")
     if isinstance(certifier, Attack):
         return AttackTask(certifier)
+    if isinstance(certifier, DeepFool):
+        return UndefendedTask(certifier)
     if isinstance(certifier, Certify):
         return VoteTask(certifier, CLASSIFICATION, certifier.n0 + certifier.n)
-    return VoteTask(certifier, PREDICTION, certifier.n)
+    return VoteTask(certifier, PREDICTION if isinstance(certifier, Predict) else EXACT, certifier.n)
 
 
 def row(schema: Schema, statement: Any, *, seconds: float, **others: Any) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """How a base classifier is trained: the settings of the trainer group."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from smoothing import SettingError
 
@@ -18,25 +21,32 @@ class Purpose(IntEnum):
     AUGMENTATION = 2
     NOISE = 3
     TEST = 4
+    SECOND_NOISE = 5
+
+
+NoisyCopy = Callable[[Purpose], Tensor]  # draws a noisy copy of the batch; the batch itself where training is clean
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """Cross entropy on noisy images, learning rate lowered in steps.
+    """Cross entropy on noisy images, with stability training (Li et al. 2019) where `stability` > 0.
 
     Args:
         epochs: passes over the training images; those that do not fill a last batch sit an epoch out.
         batch_size: images a step, over all processes.
         lr: learning rate of the first epochs.
-        lr_step: multiply it by lr_factor every so many epochs.
+        lr_step: multiply it by lr_factor every so many epochs; of schedule step only.
         seed: of weights, order, augmentation and noise.
         optimizer: sgd (with momentum) or adam.
         momentum: of sgd.
+        nesterov: Nesterov's momentum; of sgd.
         weight_decay: of either.
+        schedule: of the learning rate: step, or cosine: lr / 2 (1 + cos(pi epoch / epochs)) in epoch 0, 1, ...
         lr_factor: see lr_step.
         crop_padding: crop at random from the image padded by so many zeros on each side; 0 for no crop.
         flip: mirror every other image at random.
         noisy: train under the run's noise; false for a classifier trained on clean images.
+        stability: weight of the Kullback-Leibler term of `objective`, >= 0; 6 in Yang et al. (2020). Needs noisy.
         devices: processes on this machine, one a GPU.
         nodes: machines; srun or torchrun starts their processes.
         precision: Lightning Fabric's name of the arithmetic, or auto: bf16-mixed on GPUs and 32-true elsewhere.
@@ -49,15 +59,18 @@ class Trainer:
     epochs: int
     batch_size: int
     lr: float
-    lr_step: int
+    lr_step: int = 30
     seed: int = 0
     optimizer: str = "sgd"
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 1e-4
+    schedule: str = "step"
     lr_factor: float = 0.1
     crop_padding: int = 0
     flip: bool = False
     noisy: bool = True
+    stability: float = 0.0
     devices: int = 1
     nodes: int = 1
     precision: str = "auto"
@@ -70,10 +83,17 @@ class Trainer:
         for name in ("seed", "momentum", "weight_decay", "crop_padding", "workers"):
             if getattr(self, name) < 0:
                 raise SettingError(f"trainer.{name}: expected at least 0, got {getattr(self, name)}")
-        if not 0 < self.lr < float("inf"):
-            raise SettingError(f"trainer.lr: expected a positive number, got {self.lr}")
-        if self.optimizer not in ("sgd", "adam"):
-            raise SettingError(f"trainer.optimizer: expected sgd or adam, got {self.optimizer}")
+        for name, fits, expected in (
+            ("lr", 0 < self.lr < math.inf, "a positive number"),
+            ("optimizer", self.optimizer in ("sgd", "adam"), "sgd or adam"),
+            ("schedule", self.schedule in ("step", "cosine"), "step or cosine"),
+            ("stability", 0 <= self.stability < math.inf, "a number of at least 0"),
+            ("stability", self.noisy or not self.stability, "0 with trainer.noisy=false"),
+            ("nesterov", not self.nesterov or self.optimizer == "sgd", "false with trainer.optimizer=adam"),
+            ("nesterov", not self.nesterov or self.momentum > 0, "false with trainer.momentum=0"),
+        ):
+            if not fits:
+                raise SettingError(f"trainer.{name}: expected {expected}, got {getattr(self, name)}")
         if self.batch_size % self.processes:
             raise SettingError(
                 f"trainer.batch_size: {self.batch_size} images cannot be shared evenly by {self.processes} processes"
@@ -83,15 +103,67 @@ class Trainer:
     def processes(self) -> int:
         return self.devices * self.nodes
 
-    def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        if self.optimizer == "adam":
-            return torch.optim.Adam(model.parameters(), self.lr, weight_decay=self.weight_decay)
-        return torch.optim.SGD(model.parameters(), self.lr, self.momentum, weight_decay=self.weight_decay)
+    def require(self, model: nn.Module) -> None:
+        """Raises SettingError where this trainer cannot train the model; this one trains any."""
+
+    def make_optimizers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        """An optimizer for each phase of the training, in order; here there is one phase."""
+        return [self._optimizer(self.optimizer, self.lr, model)]
+
+    def phase(self, epoch: int) -> int:
+        """Which of the optimizers steps in epoch 0, 1, ..."""
+        return 0
 
     def learning_rate(self, epoch: int) -> float:
         """In epoch 0, 1, ..."""
-        return self.lr * self.lr_factor ** (epoch // self.lr_step)
+        return self._scheduled(self.lr, epoch, self.epochs)
+
+    def set_mode(self, model: nn.Module, epoch: int) -> None:
+        """Put the model into the mode, training or evaluation, that an epoch wants."""
+        model.train()
+
+    def objective(
+        self, model: nn.Module, x: Tensor, labels: Tensor, noisy: NoisyCopy, epoch: int
+    ) -> tuple[Tensor, Tensor]:
+        """The loss to minimise on a batch, and the scores that its accuracy is read off.
+
+            cross entropy(p_1, labels) + stability * KL(p_1 || p_2),    KL(p || q) = sum_c p_c log(p_c / q_c),
+
+        where p_1 and p_2 are the classifier's probabilities on two independent noisy copies of each image: stability
+        training (Li et al. 2019, "Certified Adversarial Robustness with Additive Noise") as Yang et al. (2020) and
+        Levine and Feizi (2021) do it. Gradients flow through both copies, and each has a forward pass of its own, as
+        theirs: batch normalisation normalises each copy by its own mean and variance.
+
+        Args:
+            model: the classifier, in the mode of `set_mode`.
+            x: clean images, (b, C, H, W), float32 in [0, 1].
+            labels: (b,), int64.
+            noisy: draws noisy copies of x, (b, C, H, W); independent ones for different purposes.
+            epoch: 0, 1, ...
+
+        Returns:
+            The mean loss over the batch, and scores (b, num_classes).
+        """
+        scores = model(noisy(Purpose.NOISE))
+        loss = functional.cross_entropy(scores, labels)
+        if self.stability:
+            first, second = (functional.log_softmax(z, dim=1) for z in (scores, model(noisy(Purpose.SECOND_NOISE))))
+            loss = loss + self.stability * functional.kl_div(second, first, reduction="batchmean", log_target=True)
+        return loss, scores
 
     def key(self, purpose: Purpose, epoch: int = 0, step: int = 0) -> np.random.SeedSequence:
         """Key of random numbers. Of four words, so it is none of a certificate's, which are of three."""
         return np.random.SeedSequence(self.seed, spawn_key=(purpose, epoch, step, 0))
+
+    def _optimizer(self, name: str, lr: float, model: nn.Module) -> torch.optim.Optimizer:
+        if name == "adam":
+            return torch.optim.Adam(model.parameters(), lr, weight_decay=self.weight_decay)
+        return torch.optim.SGD(
+            model.parameters(), lr, self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov
+        )
+
+    def _scheduled(self, lr: float, epoch: int, epochs: int) -> float:
+        """Learning rate in epoch 0, ..., epochs - 1 of a phase that begins with lr."""
+        if self.schedule == "cosine":
+            return lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
+        return lr * self.lr_factor ** (epoch // self.lr_step)

@@ -19,10 +19,9 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import Tensor, nn
-from torch.nn import functional
 
 from experiments import checkpoints
-from experiments.base_functions import new_model
+from experiments.base_functions import new_model, new_noise
 from experiments.certification import choose_device
 from experiments.composition import build
 from experiments.data import LabelledDataset, LabelledImages
@@ -62,10 +61,11 @@ def train(plain: dict[str, Any]) -> Path:
     trainer: Trainer = build(plain["trainer"])
     if trainer.precision == "auto":
         trainer = replace(trainer, precision="bf16-mixed" if device.type == "cuda" else "32-true")
-    noise = build(plain["noise"]) if trainer.noisy else None
+    noise = new_noise(plain, dataset) if trainer.noisy else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trainer.seed)
         model = new_model(plain, dataset)
+    trainer.require(model)
     if (folder / checkpoints.METADATA).exists():
         return folder
     fabric = _fabric(trainer, device, model)
@@ -121,28 +121,30 @@ def _fit(fabric: Fabric, job: Job) -> None:
     plain_model = copy.deepcopy(job.model)
     if fabric.world_size > 1:
         plain_model = nn.SyncBatchNorm.convert_sync_batchnorm(plain_model)
-    plain_optimizer = trainer.make_optimizer(plain_model)
-    model, optimizer = fabric.setup(plain_model, plain_optimizer)
-    rows = _resume(job.folder / checkpoints.RESUME, plain_model, plain_optimizer)
+    plain_optimizers = trainer.make_optimizers(plain_model)
+    model, *optimizers = fabric.setup(plain_model, *plain_optimizers)
+    rows = _resume(job.folder / checkpoints.RESUME, plain_model, plain_optimizers)
     logger = build(job.plain["logger"], config=job.plain) if job.plain["logger"] and fabric.is_global_zero else None
     for epoch in range(len(rows), trainer.epochs):
         begun = time.perf_counter()
-        for group in plain_optimizer.param_groups:
+        phase = trainer.phase(epoch)
+        for group in plain_optimizers[phase].param_groups:
             group["lr"] = trainer.learning_rate(epoch)
-        loss, accuracy = _epoch(fabric, job, model, optimizer, epoch)
+        loss, accuracy = _epoch(fabric, job, model, optimizers[phase], epoch)
         if not np.isfinite(loss):
             raise SettingError(f"trainer.lr: the loss is {loss} in epoch {epoch + 1}; try a lower one")
         seconds = round(time.perf_counter() - begun, 3)
         rows.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": seconds})
         fabric.print(f"epoch {epoch + 1}/{trainer.epochs}  loss {loss:.4f}  accuracy {accuracy:.1%}  {seconds:.1f} s")
         if fabric.is_global_zero:
-            _keep(job.folder, plain_model, plain_optimizer, rows)
+            _keep(job.folder, plain_model, plain_optimizers, rows)
             if logger:
                 logger.log(rows[-1:])
     if fabric.is_global_zero:
         metadata = {
             "trained_as": checkpoints.trained_as(job.plain, job.dataset),
             "num_classes": len(job.dataset.classes),
+            "noise_state": job.noise.state() if job.noise else {},
             "epochs": trainer.epochs,
             "seed": trainer.seed,
             "training_loss": rows[-1]["loss"],
@@ -167,15 +169,15 @@ def _epoch(fabric: Fabric, job: Job, model: nn.Module, optimizer: Any, epoch: in
     chunks = [order[first : first + b][mine] for first in range(0, len(order) - b + 1, b)]
     batches = job.images.batches(chunks, fabric.device, trainer.key(Purpose.READING, epoch), trainer.workers)
     sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
-    model.train()
+    trainer.set_mode(model, epoch)
     for step, (pixels, labels) in enumerate(batches):
         random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
         pixels = Augmentation.draw(b, trainer.crop_padding, trainer.flip, random)[mine](pixels)
         x = pixels.to(torch.float32) / job.dataset.levels
-        if job.noise:
-            x = _noisy(x, job.noise, trainer.key(Purpose.NOISE, epoch, step), b, mine)
-        scores = model(x)
-        loss = functional.cross_entropy(scores, labels)  # equal shares: the mean of their means is the batch's mean
+        noisy = partial(_noisy_copy, x, job, epoch, step, mine)
+        with fabric.autocast():  # for those parts of the model that are called by themselves
+            loss, scores = trainer.objective(model, x, labels, noisy, epoch)
+        # Equal shares: the mean of the processes' means is the batch's mean.
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
@@ -186,11 +188,18 @@ def _epoch(fabric: Fabric, job: Job, model: nn.Module, optimizer: Any, epoch: in
     return loss_sum / (len(chunks) * b), correct / (len(chunks) * b)
 
 
+def _noisy_copy(x: Tensor, job: Job, epoch: int, step: int, mine: slice, purpose: Purpose) -> Tensor:
+    """The images of one process under noise drawn for this purpose; as they are where training is clean."""
+    if not job.noise:
+        return x
+    return _noisy(x, job.noise, job.trainer.key(purpose, epoch, step), job.trainer.batch_size, mine)
+
+
 def _noisy(x: Tensor, noise: Noise, key: np.random.SeedSequence, whole: int, mine: slice) -> Tensor:
     """The images of one process, (share, C, H, W), under their part of the noise of the whole batch."""
     batch = x.new_zeros(whole, *x.shape[1:])
     batch[mine] = x
-    return noise.sample(batch, 1, BlockSource(key, x.device))[0, mine]
+    return noise.sample_each(batch, BlockSource(key, x.device))[mine]
 
 
 def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
@@ -207,7 +216,7 @@ def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
             clean += int((model(x).argmax(dim=1) == labels).sum())
             if job.noise:
                 source = BlockSource(job.trainer.key(Purpose.TEST, 0, step), device)
-                noisy += int((model(job.noise.sample(x, 1, source)[0]).argmax(dim=1) == labels).sum())
+                noisy += int((model(job.noise.sample_each(x, source)).argmax(dim=1) == labels).sum())
     return {
         "test_accuracy_under_noise": noisy / len(images) if job.noise else None,
         "test_accuracy_clean": clean / len(images),
@@ -215,21 +224,23 @@ def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
     }
 
 
-def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Put the state after the last finished epoch into both; returns the log so far, empty where nothing was kept."""
+def _resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+    """Put the state after the last finished epoch into all; returns the log so far, empty where nothing was kept."""
     if not path.exists():
         return []
     state = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(kept)
     rows: list[dict[str, Any]] = state["rows"]
     return rows
 
 
-def _keep(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rows: list[dict[str, Any]]) -> None:
+def _keep(folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], rows: list[dict[str, Any]]) -> None:
     """Write the log and all that training needs to go on, each all or nothing."""
     partial = folder / f"{checkpoints.RESUME}.partial"
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}, partial)
+    states = [optimizer.state_dict() for optimizer in optimizers]
+    torch.save({"model": model.state_dict(), "optimizers": states, "rows": rows}, partial)
     partial.replace(folder / checkpoints.RESUME)
     partial = folder / f"{checkpoints.LOG}.partial"
     with partial.open("w", newline="") as file:

@@ -5,9 +5,10 @@ from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertif
 from smoothing.center_smoothing import CenterSmoothing, SmoothedOutput
 from smoothing.classifier_guarantee import ABSTAIN, ClassificationCertificate, Prediction
 from smoothing.errors import BaseFunctionError, SettingError, SmoothingError
+from smoothing.exact_guarantee import ExactCertificate
 from smoothing.metrics import L2, Jaccard, Metric
-from smoothing.noise import Gaussian, Noise
-from smoothing.procedures import Certify, Predict
+from smoothing.noise import DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
+from smoothing.procedures import Certify, ExactCertify, Predict
 from smoothing.smoothed_classifier import SmoothedClassifier
 
 __all__ = [
@@ -21,6 +22,10 @@ __all__ = [
     "CenterSmoothing",
     "Certify",
     "ClassificationCertificate",
+    "DeterministicSplitting",
+    "ExactCertificate",
+    "ExactCertify",
+    "FiniteNoise",
     "Gaussian",
     "Jaccard",
     "Metric",
@@ -32,6 +37,8 @@ __all__ = [
     "SmoothedClassifier",
     "SmoothedOutput",
     "SmoothingError",
+    "Splitting",
+    "Uniform",
     "certificate",
     "projected_gradient_ascent",
 ]

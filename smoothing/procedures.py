@@ -1,12 +1,13 @@
-"""Certify and Predict with their numbers of samples fixed: what a run does to every example."""
+"""Certify, Predict and ExactCertify with their settings fixed: what a run does to every example."""
 
 from collections.abc import Callable
 
 from torch import Tensor
 
-from smoothing import classifier_guarantee
+from smoothing import classifier_guarantee, exact_guarantee
 from smoothing.base_function import Precision
 from smoothing.classifier_guarantee import ClassificationCertificate, Prediction
+from smoothing.exact_guarantee import ExactCertificate
 from smoothing.noise import Noise
 from smoothing.smoothed_classifier import SmoothedClassifier
 from smoothing.statistics import clopper_pearson_lower
@@ -87,3 +88,27 @@ class Predict:
     def __call__(self, x: Tensor, example: int, label: int) -> Prediction:
         """Predict the class of x, (*input shape), whose streams are those of `example`; the label is not looked at."""
         return self.g.predict(x, self.n, self.alpha, example=example)
+
+
+class ExactCertify:
+    """Levine and Feizi's DSSN certificate: all noisy inputs of a finite noise. Arguments: `SmoothedClassifier`.
+
+    Raises:
+        SettingError: the noise is not finite.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        *,
+        batch_size: int = 1000,
+        precision: Precision = "float32",
+        on_samples: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        self.n = exact_guarantee.require_finite(noise).steps
+        self.g = SmoothedClassifier(f, noise, batch_size=batch_size, precision=precision, on_samples=on_samples)
+
+    def __call__(self, x: Tensor, example: int, label: int) -> ExactCertificate:
+        """Certify x, (*input shape); neither the example's number nor its label is looked at."""
+        return self.g.certify_exactly(x)

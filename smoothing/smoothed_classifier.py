@@ -3,17 +3,18 @@
 Cohen, Rosenfeld and Kolter (2019), Predict and Certify; what is concluded from the votes is in `classifier_guarantee`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
-from smoothing import classifier_guarantee
+from smoothing import classifier_guarantee, exact_guarantee
 from smoothing.base_function import FrozenFunction, Precision
 from smoothing.classifier_guarantee import ClassificationCertificate, Prediction
 from smoothing.errors import BaseFunctionError, SettingError
+from smoothing.exact_guarantee import ExactCertificate
 from smoothing.noise import Noise
-from smoothing.sampling import noisy_outputs
+from smoothing.sampling import all_noisy_outputs, noisy_outputs
 from smoothing.streams import Stage, Stream
 
 
@@ -89,12 +90,31 @@ class SmoothedClassifier:
         n_b = int(counts[1]) if len(counts) > 1 else 0
         return classifier_guarantee.prediction(int(classes[0]), int(counts[0]), n_b, n, alpha)
 
+    def certify_exactly(self, x: Tensor) -> ExactCertificate:
+        """The class of g at x and the radius within which it does not change, without sampling (DSSN).
+
+        Args:
+            x: one input, (*input shape), floating-point, on the grid that the noise is on.
+
+        Raises:
+            SettingError: the noise is not finite; or x is off its grid.
+            BaseFunctionError: see `FrozenFunction`; or scores of the wrong shape.
+        """
+        noise = exact_guarantee.require_finite(self.noise)
+        votes = self._count(x, all_noisy_outputs(self.f, x, noise, self.batch_size))
+        return exact_guarantee.exact_certificate(votes.tolist(), noise)
+
     def votes(self, x: Tensor, n: int, example: int, stage: Stage) -> Tensor:
         """How many of n noisy copies of x f gives to each class: (number of classes,), int64, on the CPU."""
+        return self._count(
+            x, noisy_outputs(self.f, x, self.noise, n, Stream(self.seed, example, stage), self.batch_size)
+        )
+
+    def _count(self, x: Tensor, outputs: Iterable[Tensor]) -> Tensor:
         if not x.is_floating_point():
             raise SettingError(f"x: expected a floating-point tensor, got {x.dtype}")
         votes: Tensor | None = None
-        for scores in noisy_outputs(self.f, x, self.noise, n, Stream(self.seed, example, stage), self.batch_size):
+        for scores in outputs:
             if scores.dim() != 2 or not scores.is_floating_point():
                 raise BaseFunctionError(f"base classifier: expected scores (b, classes), got {tuple(scores.shape)}")
             nowhere = scores.shape[1]  # one more place, for rows that are of no class

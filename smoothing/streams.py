@@ -48,6 +48,22 @@ class BlockSource:
             return torch.from_numpy(self._numpy.standard_normal(shape, dtype=np.float32))
         return torch.randn(shape, generator=self._torch, device=self.device)
 
+    def uniform(self, shape: tuple[int, ...]) -> Tensor:
+        """Independent numbers uniform on [0, 1), float32 (multiples of 2^-24), of the given shape."""
+        if self.device.type == "cpu":
+            return torch.from_numpy(self._numpy.random(shape, dtype=np.float32))
+        return torch.rand(shape, generator=self._torch, device=self.device)
+
+    def integers(self, high: int, shape: tuple[int, ...]) -> Tensor:
+        """Independent integers uniform on {0, ..., high - 1}, int32, of the given shape; 1 <= high <= 2^31.
+
+        CUDA: the remainder of 62 random bits, uniform to 2^-31; torch's own, of 32 bits, is not where high is large.
+        """
+        if self.device.type == "cpu":
+            return torch.from_numpy(self._numpy.integers(high, size=shape, dtype=np.int32))
+        bits = torch.randint(2**62, shape, generator=self._torch, device=self.device)
+        return bits.remainder_(high).to(torch.int32)
+
 
 @dataclass(frozen=True)
 class Stream:

@@ -8,5 +8,6 @@ from models.classifiers.normalised import Normalisation
 from models.classifiers.resnet50 import ResNet50
 from models.classifiers.resnet_cifar import ResNetCIFAR
 from models.classifiers.small_cnn import SmallCNN
+from models.classifiers.wide_resnet import WideResNet
 
-__all__ = ["Normalisation", "ResNet50", "ResNetCIFAR", "SmallCNN"]
+__all__ = ["Normalisation", "ResNet50", "ResNetCIFAR", "SmallCNN", "WideResNet"]

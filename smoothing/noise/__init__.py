@@ -1,6 +1,9 @@
 """Smoothing distributions, one a file."""
 
-from smoothing.noise.base import Noise
+from smoothing.noise.base import FiniteNoise, Noise
+from smoothing.noise.deterministic_splitting import DeterministicSplitting
 from smoothing.noise.gaussian import Gaussian
+from smoothing.noise.splitting import Splitting
+from smoothing.noise.uniform import Uniform
 
-__all__ = ["Gaussian", "Noise"]
+__all__ = ["DeterministicSplitting", "FiniteNoise", "Gaussian", "Noise", "Splitting", "Uniform"]

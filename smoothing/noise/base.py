@@ -1,7 +1,8 @@
-"""What depends on the smoothing distribution alone (METHODS: one algebra for all three systems)."""
+"""What depends on the smoothing distribution alone: one algebra for every certificate."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -20,6 +21,13 @@ class Noise(ABC):
     @abstractmethod
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
         """`count` noisy copies of x: (*shape) -> (count, *shape), same dtype and device."""
+
+    def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
+        """One noisy copy of each of b inputs, as training takes them: (b, *shape) -> (b, *shape)."""
+        return self.sample(x, 1, source)[0]
+
+    def require(self, x: Tensor) -> None:  # noqa: B027 - most noises certify any input
+        """Raise SettingError where x, (*shape), is no input that certificates under this noise are about."""
 
     @abstractmethod
     def shift(self, p: float, eps: float) -> float:
@@ -42,4 +50,31 @@ class Noise(ABC):
 
         Returns:
             A number of at least 0; 0 unless p_a > p_b.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """What belongs to a smoothed function beside the settings, for JSON: kept with weights and results."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most noises are their settings
+        """Put a `state` back. Raises SettingError where it is not one of this noise."""
+
+
+class FiniteNoise(Noise):
+    """A smoothing distribution on finitely many, equally probable noisy inputs: probabilities are known, not estimated.
+
+    Attributes:
+        steps: how many they are.
+        levels: an input's values are k / levels, and so are distances and radii.
+    """
+
+    steps: int
+    levels: int
+
+    @abstractmethod
+    def enumerate(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """All noisy copies of x, (*shape), in batches (b, *shape) with b <= batch_size.
+
+        Raises:
+            SettingError: see `require`.
         """

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.classifiers import Normalisation, ResNet50, ResNetCIFAR, SmallCNN
+from models.classifiers import Normalisation, ResNet50, ResNetCIFAR, SmallCNN, WideResNet
 from smoothing import BaseFunctionError, SettingError
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -29,6 +29,7 @@ def classifiers():
         (SmallCNN(10, 1, (0.3,), (0.4,)), (1, 28, 28)),
         (ResNetCIFAR(10, 3, MEAN, STD, depth=20), (3, 32, 32)),
         (ResNet50(7, 3, MEAN, STD), (3, 64, 64)),
+        (WideResNet(10, 3, MEAN, STD, depth=16, width=2), (3, 32, 32)),
     ]
 
 
@@ -44,7 +45,44 @@ def test_torchvision_gives_this_number_of_weights():
     assert weights(ResNet50(1000, 3, MEAN, STD)) == 25_557_032
 
 
-@pytest.mark.parametrize("which", range(4))
+def wide_resnet_weights(depth, width, num_classes, in_channels):
+    """Counted from Zagoruyko and Komodakis, table 1: convolutions without bias, two numbers a batch-normed channel."""
+    count = 9 * in_channels * 16
+    channels = 16
+    for wide in (16 * width, 32 * width, 64 * width):
+        if channels != wide:
+            count += channels * wide  # the projection of the first block's shortcut
+        for _ in range((depth - 4) // 6):
+            count += 2 * channels + 9 * channels * wide + 2 * wide + 9 * wide * wide
+            channels = wide
+    return count + 2 * channels + channels * num_classes + num_classes
+
+
+@pytest.mark.parametrize(("depth", "width", "millions"), [(40, 1, 0.6), (40, 2, 2.2), (16, 8, 11.0), (28, 10, 36.5)])
+def test_zagoruyko_and_komodakis_give_these_numbers_of_weights(depth, width, millions):
+    model = WideResNet(10, 3, MEAN, STD, depth=depth, width=width)
+    assert weights(model) == wide_resnet_weights(depth, width, 10, 3)
+    assert round(weights(model) / 1e6, 1) == millions
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert len(layers) == depth - (width == 1)  # at width 1 the first stage needs no projection
+    assert not [m for m in model.modules() if isinstance(m, nn.Dropout)]
+
+
+def test_a_wide_block_is_pre_activated():
+    """At zero residual weights: the identity, or where the width changes a projection of relu(bn(x))."""
+    model = WideResNet(10, 3, MEAN, STD, depth=16, width=2).eval()
+    widens, keeps = model.features[2], model.features[3]
+    assert model.features[4].residual[0].stride == (2, 2)
+    for block in (widens, keeps):
+        nn.init.zeros_(block.residual[3].weight)
+    x, y = torch.randn(2, 16, 8, 8), torch.randn(2, 32, 8, 8)
+    active = torch.relu(x / (1 + widens.activate[0].eps) ** 0.5)
+    projected = torch.einsum("oi,nihw->nohw", widens.project.weight[:, :, 0, 0], active)
+    assert torch.allclose(widens(x), projected, atol=1e-5)
+    assert torch.equal(keeps(y), y)
+
+
+@pytest.mark.parametrize("which", range(5))
 def test_scores_for_each_class_and_rows_of_their_own(which):
     model, shape = classifiers()[which]
     classes = 7 if which == 3 else 10
@@ -62,7 +100,7 @@ def test_scores_for_each_class_and_rows_of_their_own(which):
     assert torch.allclose(together[:1], among_others, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("which", range(5))
 def test_normalisation_is_the_first_layer(which):
     """A classifier of normalised images with mean 0 and std 1 in its place gives the same scores."""
     model, shape = classifiers()[which]
@@ -101,6 +139,10 @@ def test_shortcuts_have_no_weights_and_subsample():
 def test_refused():
     with pytest.raises(SettingError, match=r"model\.depth.*111"):
         ResNetCIFAR(10, 3, MEAN, STD, depth=111)
+    with pytest.raises(SettingError, match=r"model\.depth.*6 k \+ 4.*20"):
+        WideResNet(10, 3, MEAN, STD, depth=20)
+    with pytest.raises(SettingError, match=r"model\.width"):
+        WideResNet(10, 3, MEAN, STD, width=0)
     with pytest.raises(SettingError, match="std > 0"):
         Normalisation((0.5,), (0.0,))
     with pytest.raises(SettingError, match="colour"):

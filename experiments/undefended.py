@@ -1,0 +1,82 @@
+"""A classifier without a defence, attacked: an empirical upper bound on its robust accuracy (Cohen et al., fig. 6)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from smoothing import SettingError
+from smoothing.base_function import FrozenFunction, Precision
+
+
+@dataclass(frozen=True)
+class Escape:
+    """How far the attack had to go from one example.
+
+    Attributes:
+        prediction: the classifier's class of the example.
+        distance: l2 norm of a perturbation that changes it, in the input's units; 0 where it is wrong already, infinite
+            where no perturbation was found. The classifier is robust within no larger radius.
+        status: fooled, resisted (none was found) or misclassified (wrong already).
+    """
+
+    prediction: int
+    distance: float
+    status: Literal["fooled", "resisted", "misclassified"]
+
+
+class DeepFool:
+    """DeepFool in l2 (Moosavi-Dezfooli et al. 2016, algorithm 2), as foolbox has it, on the base classifier itself.
+
+    Each step goes to the nearest boundary of the classifier linearised where it stands. What is found is judged by the
+    classifier at the perturbed input clipped to [0, 1].
+
+    Args:
+        f: classifier, (b, *input shape) in [0, 1] -> (b, number of classes) scores; frozen on construction.
+        steps: the most steps, >= 1.
+        candidates: classes to move to, the most probable ones, with that of the example among them; >= 2.
+        overshoot: by how much of its length the perturbation is prolonged, >= 0; the authors' is 0.02.
+        precision: of f where it judges; the attack's own arithmetic is float32.
+
+    Raises:
+        SettingError: a number out of its range.
+    """
+
+    def __init__(
+        self,
+        f: nn.Module,
+        *,
+        steps: int = 50,
+        candidates: int = 10,
+        overshoot: float = 0.02,
+        precision: Precision = "float32",
+    ) -> None:
+        for name, value, least in (("steps", steps, 1), ("candidates", candidates, 2), ("overshoot", overshoot, 0)):
+            if not least <= value < float("inf"):
+                raise SettingError(f"certifier.{name}: expected a number of at least {least}, got {value}")
+        self.f, self.network = FrozenFunction(f, precision), f
+        self.steps, self.candidates, self.overshoot = steps, candidates, overshoot
+
+    def __call__(self, x: Tensor, label: int) -> Escape:
+        """Attack x, (*input shape), float32 in [0, 1], away from its label."""
+        prediction = self._class_of(x)
+        if prediction != label:
+            return Escape(prediction, 0.0, "misclassified")
+        found = self._perturbed(x, label).clamp(0, 1)
+        if self._class_of(found) == label:
+            return Escape(prediction, float("inf"), "resisted")
+        return Escape(prediction, float((found - x).to(torch.float64).norm()), "fooled")
+
+    def _class_of(self, x: Tensor) -> int:
+        return int(self.f(x[None])[0].argmax())
+
+    def _perturbed(self, x: Tensor, label: int) -> Tensor:
+        # Imported here: foolbox needs the program git on the machine, and no other certifier needs foolbox.
+        from foolbox import PyTorchModel
+        from foolbox.attacks import L2DeepFoolAttack
+
+        attack = L2DeepFoolAttack(steps=self.steps, candidates=self.candidates, overshoot=self.overshoot)
+        model = PyTorchModel(self.network, bounds=(0, 1), device=x.device)
+        found, _, _ = attack(model, x[None], torch.tensor([label], device=x.device), epsilons=None)
+        return found[0]

@@ -1,0 +1,70 @@
+"""A denoiser in front of a classifier (Salman et al. 2020): together a base classifier that noise does not confuse."""
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from models.dncnn import DnCNN
+from smoothing import SettingError
+
+
+class Denoised(nn.Module):
+    """classifier(denoiser(images)), with a DnCNN as the denoiser.
+
+    The denoiser sees pixels; the classifier's own normalisation comes after it. Trained in two phases by
+    `experiments.denoiser_trainer.DenoiserTrainer`.
+
+    Args:
+        num_classes: of the data set; given by the run, as are the next three. Handed to the classifier.
+        in_channels: of its images.
+        mean: of the normalisation.
+        std: of the normalisation.
+        classifier: the classifier's class, as `_target_`, and its own arguments.
+        depth: of the denoiser.
+        width: of the denoiser, in channels.
+
+    Attributes:
+        denoiser: (n, in_channels, H, W) -> the same.
+        classifier: (n, in_channels, H, W) -> (n, num_classes).
+
+    Shape:
+        (n, in_channels, H, W), float, nominally in [0, 1] -> (n, num_classes) scores.
+
+    Raises:
+        SettingError: no such classifier, or none with these arguments; a value out of its range.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        classifier: dict[str, Any],
+        depth: int = 17,
+        width: int = 64,
+    ) -> None:
+        super().__init__()
+        settings = dict(classifier)
+        cls = _class(settings.pop("_target_", ""))
+        try:
+            self.classifier: nn.Module = cls(num_classes, in_channels, mean, std, **settings)
+        except TypeError as error:
+            raise SettingError(f"model.classifier: {error}") from error
+        self.denoiser = DnCNN(in_channels, depth, width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classifier(self.denoiser(images))
+
+
+def _class(path: str) -> type[nn.Module]:
+    module, _, name = path.rpartition(".")
+    try:
+        cls: type[nn.Module] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingError(
+            f"model.classifier._target_: expected a classifier's class, such as models.classifiers.SmallCNN, got {path}"
+        ) from error
+    return cls

@@ -1,0 +1,101 @@
+"""Deterministic splitting noise (DSSN), against l1 perturbations: certificates without sampling, and without error."""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smoothing.errors import SettingError
+from smoothing.noise.base import FiniteNoise
+from smoothing.noise.l1 import L1Noise, lambda_of, require_grid
+from smoothing.noise.splitting import between, halves, require_levels, split
+from smoothing.streams import BlockSource
+
+
+class DeterministicSplitting(L1Noise, FiniteNoise):
+    """Splitting noise whose split positions move together: L noisy inputs in all (Levine and Feizi 2021, eqs. 17, 18).
+
+    Coordinate i of noisy input t is split at s_i = ((v_i + t) mod L + 1/2) / levels, t = 0, ..., L - 1. Each s_i alone
+    is uniform on its L values, which is all that the guarantee takes.
+
+    Args:
+        sigma: lambda / sqrt(3), in the units of the input; lambda is rounded down to L / (2 levels).
+        levels: inputs' values are k / levels, k = 0, ..., levels: a property of the data.
+        shape: of an input.
+        seed: of the offsets v, which belong to the smoothed function and are kept with it (`state`).
+
+    Attributes:
+        offsets: v, (*shape), int32, in 0, ..., L - 1.
+
+    Raises:
+        SettingError: an argument out of its range; lambda below one level, L = 0.
+    """
+
+    def __init__(self, sigma: float, levels: int, shape: tuple[int, ...], seed: int = 0) -> None:
+        require_levels(levels)
+        self.sigma, self.levels, self.shape, self.seed = sigma, levels, tuple(shape), seed
+        self.steps = int(2 * lambda_of(sigma) * levels)
+        if not 1 <= self.steps < 2**20:
+            least, most = 1 / (12**0.5 * levels), 2**20 / (12**0.5 * levels)
+            raise SettingError(
+                f"noise.sigma: {sigma} gives {self.steps} split positions on a grid of 1/{levels}; "
+                f"expected at least {least:.4g} and less than {most:.4g}"
+            )
+        if seed < 0:
+            raise SettingError(f"noise.seed: expected at least 0, got {seed}")
+        self.lam = self.steps / (2 * levels)
+        key = np.random.SeedSequence(seed, spawn_key=(0,))  # of one word: none of a sample's keys
+        offsets = np.random.Generator(np.random.Philox(key)).integers(self.steps, size=self.shape, dtype=np.int32)
+        self.offsets = torch.from_numpy(offsets)
+
+    def enumerate(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
+        self.require(x)
+        doubled, period = halves(x, self.levels), 2 * self.steps
+        above = (2 * self.offsets.to(x.device) + 1 - doubled).remainder_(period)  # of t = 0, from x
+        for first in range(0, self.steps, batch_size):
+            t = torch.arange(first, min(first + batch_size, self.steps), dtype=torch.int32, device=x.device)
+            upper = above + 2 * t.view(-1, *[1] * x.dim())
+            upper = torch.where(upper < period, upper, upper - period).add_(doubled)
+            yield between(upper, period, self.levels).to(x.dtype)
+
+    def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
+        """As for every noise, each with a level t drawn at random."""
+        return self._at(x[None], source.integers(self.steps, (count,)))
+
+    def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
+        return self._at(x, source.integers(self.steps, (len(x),)))
+
+    def _at(self, x: Tensor, t: Tensor) -> Tensor:
+        """Noisy input t of x: (b or 1, *shape) and (b,) -> (b, *shape)."""
+        s = (self.offsets.to(x.device) + t.view(-1, *[1] * (x.dim() - 1))).remainder_(self.steps).mul_(2).add_(1)
+        return split(halves(x, self.levels), s, 2 * self.steps, self.levels).to(x.dtype)
+
+    def require(self, x: Tensor) -> None:
+        if tuple(x.shape) != self.shape:
+            raise SettingError(f"input: expected shape {self.shape}, that of the noise's offsets, got {tuple(x.shape)}")
+        require_grid(x, self.levels)
+
+    def state(self) -> dict[str, Any]:
+        """The offsets, as base64 of little-endian int32, with what they are offsets of."""
+        offsets = base64.b64encode(self.offsets.numpy().astype("<i4").tobytes()).decode()
+        return {"levels": self.levels, "steps": self.steps, "shape": list(self.shape), "offsets": offsets}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        if "offsets" not in state:
+            raise SettingError("noise: no offset vector is kept with the weights, without which they certify nothing")
+        for name, own in (("levels", self.levels), ("steps", self.steps), ("shape", list(self.shape))):
+            if state.get(name) != own:
+                raise SettingError(f"noise: {name} is {own} here and {state.get(name)} in the checkpoint's offsets")
+        try:
+            offsets = np.frombuffer(base64.b64decode(state["offsets"]), "<i4").reshape(self.shape)
+            if offsets.min() < 0 or offsets.max() >= self.steps:
+                raise ValueError("out of range")
+        except ValueError as error:
+            raise SettingError(f"noise: the checkpoint's offset vector is damaged ({error})") from error
+        self.offsets = torch.from_numpy(offsets.astype(np.int32))
+
+    def __repr__(self) -> str:
+        return f"DeterministicSplitting(sigma={self.sigma}, levels={self.levels}, L={self.steps}, seed={self.seed})"
