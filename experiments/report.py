@@ -16,7 +16,7 @@ from smoothing import CenterDraws
 
 ROWS_SHOWN = 24
 SHOWN = (
-    *("index", "eps_in", "eps_out", "smoothing_error", "label", "predict", "radius", "factor", "adversarial"),
+    *("index", "eps_in", "eps_out", "smoothing_error", "label", "predict", "radius", "distance", "factor", "adversarial"),
     *("p_lower", "p_value", "status", "failure_probability", "seconds"),
 )
 

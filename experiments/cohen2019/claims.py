@@ -37,15 +37,16 @@ def _text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.6g}"
 
 
-def verdicts(figure: str, ours: dict[str, dict[str, float]]) -> pd.DataFrame:
-    """The claims of claims.csv about a figure, with a verdict on each case.
+def verdicts(figure: str, ours: dict[str, dict[str, float]], claims: Path = HERE / "claims.csv") -> pd.DataFrame:
+    """A paper's claims about a figure, with a verdict on each case.
 
     Args:
         figure: its id.
         ours: by quantity, then by case: the number that we have.
+        claims: the paper's file.
     """
     rows = []
-    for claim in pd.read_csv(HERE / "claims.csv").query("figure == @figure").itertuples():
+    for claim in pd.read_csv(claims).query("figure == @figure").itertuples():
         for case, value in ours.get(claim.quantity, {}).items():
             difference = value - claim.paper
             holds = {

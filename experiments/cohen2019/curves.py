@@ -18,37 +18,65 @@ from experiments.cohen2019.results import (
     sigma_of,
     training_sigma,
 )
+from experiments.cohen2019.undefended import NAME, average_distance, undefended_beside, upper_bound
 from experiments.figures import Drawing
 from experiments.report import Run
 from smoothing.radii import high_probability_accuracy
 
 POINTS = 301
+IN_REACH = 1.5  # a run's limit is on the axis of `Curves` unless it is more than so many times the largest radius found
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))  # told apart without color
+UNDEFENDED = NAME.replace(", ", ",\n").replace(" (", "\n(")  # in the legend
 RADIUS = "l2 radius ([0, 1] pixel units)"
 
 
 class Curves(CohenFigure):
-    """Fig. 6: certified accuracy against radius, a curve for each sigma, down to sigma Phi^-1(alpha^(1/n))."""
+    """Fig. 6: certified accuracy against radius, a curve for each sigma, down to sigma Phi^-1(alpha^(1/n)).
+
+    With the undefended network's upper bound where its run is found beside.
+    """
 
     def draw(self, runs: list[Run]) -> Drawing:
         runs = in_order(runs)
         limits = [limit_of(run) for run in runs]
-        end = 1.05 * max(*limits, *(run.table["radius"].max() for run in runs))
+        reached = max(run.table["radius"].max() for run in runs)
+        end = 1.05 * max(reached, *(limit for limit in limits if limit <= IN_REACH * reached))
         figure, axis = plt.subplots(figsize=(4.4, 2.8))
         parts, largest = [], {}
+        notes = alpha_notes(runs)
         for i, (run, limit) in enumerate(zip(runs, limits, strict=True)):
             curve = curve_of(run, end)
             draw_curve(axis, curve, i, f"sigma = {sigma_of(run):g}")
-            axis.plot(limit, 0, "|", color=f"C{i}", ms=8, mew=1.5, clip_on=False)
-            parts.append(curve.assign(sigma=sigma_of(run), largest_certifiable=limit))
-            largest[f"sigma = {sigma_of(run):g}"] = run.table["radius"].max() / limit
+            name = f"sigma = {sigma_of(run):g}"
+            if limit <= end:
+                axis.plot(limit, 0, "|", color=f"C{i}", ms=8, mew=1.5, clip_on=False)
+            else:
+                notes.append(f"{name}: the largest radius that n can certify, {limit:.3g}, is right of the figure")
+            parts.append(curve.assign(curve=name, sigma=sigma_of(run), largest_certifiable=limit))
+            largest[name] = run.table["radius"].max() / limit
+        quantities = {"largest certified radius over sigma Phi^-1(alpha^(1/n))": largest}
+        undefended = undefended_beside(runs[0])
+        if undefended:
+            bound = upper_bound(undefended, np.linspace(0, end, POINTS))
+            axis.fill_between(bound["radius"], bound["low"], bound["high"], color="k", alpha=0.08, lw=0)
+            axis.plot(bound["radius"], bound["accuracy"], color="k", dashes=(7, 3), label=UNDEFENDED)
+            parts.append(bound.assign(curve=NAME))
+            quantities |= _undefended_quantity(runs, average_distance(undefended, end))
         axis.plot([], [], "|", color="0.4", ms=8, mew=1.5, label="largest radius\nthat n can certify")
         finish(axis, end)
         figure.suptitle(runs[0].record["config"]["name"], fontsize=9)
         figure.legend(loc="outside right center", title=band_title(parts))
-        quantity = "largest certified radius over sigma Phi^-1(alpha^(1/n))"
         table = pd.concat(parts, ignore_index=True)
-        return Drawing(figure, table, verdicts("cohen_curves", {quantity: largest}), alpha_notes(runs))
+        return Drawing(figure, table, verdicts("cohen_curves", quantities), notes)
+
+
+def _undefended_quantity(runs: list[Run], distance: float) -> dict[str, dict[str, float]]:
+    """What claims.csv says of the undefended network, whose average distance this is, beside the best sigma."""
+    average, sigma = max((average_radius(*rows_of(run)), sigma_of(run)) for run in runs)
+    if not average:
+        return {}
+    quantity = "average radius that the undefended network survives over the largest average certified radius"
+    return {quantity: {f"largest with sigma = {sigma:g}": distance / average}}
 
 
 class HighProbability(CohenFigure):

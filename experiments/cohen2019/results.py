@@ -130,7 +130,7 @@ def certified_accuracy(
     so many test examples, at each radius on its own.
     """
     certified = np.array([int(np.sum(correct & (radius >= r))) for r in at])
-    bands = np.array([_band(int(k), len(radius)) for k in certified])
+    bands = np.array([share_band(int(k), len(radius)) for k in certified])
     bands[(certified == 0) & (at > largest)] = 0
     return pd.DataFrame(
         {
@@ -170,5 +170,6 @@ def average_radius(correct: NDArray[np.bool_], radius: Values) -> float:
 
 
 @cache
-def _band(k: int, n: int) -> tuple[float, float]:
+def share_band(k: int, n: int) -> tuple[float, float]:
+    """The two-sided 95% Clopper-Pearson interval of a share of k among n > 0."""
     return clopper_pearson_lower(k, n, OUTSIDE), clopper_pearson_upper(k, n, OUTSIDE)

@@ -17,7 +17,7 @@ BOUNDS = {"Cohen et al.": cohen_radius, "Li et al.": li_radius, "Lecuyer et al."
 
 
 class TheoryFigure(Figure):
-    """A figure of formulas."""
+    """A figure of formulas, or of images and noise alone."""
 
     needs_runs: ClassVar[bool] = False
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from smoothing.errors import SettingError
 from smoothing.noise.base import FiniteNoise
 from smoothing.noise.l1 import L1Noise, lambda_of, require_grid
-from smoothing.noise.splitting import between, halves, require_levels, split
+from smoothing.noise.splitting import require_levels, split
 from smoothing.streams import BlockSource
 
 
@@ -28,7 +28,7 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
         seed: of the offsets v, which belong to the smoothed function and are kept with it (`state`).
 
     Attributes:
-        offsets: v, (*shape), int32, in 0, ..., L - 1.
+        offsets: v, (*shape), int64, in 0, ..., L - 1.
 
     Raises:
         SettingError: an argument out of its range; lambda below one level, L = 0.
@@ -49,17 +49,17 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
         self.lam = self.steps / (2 * levels)
         key = np.random.SeedSequence(seed, spawn_key=(0,))  # of one word: none of a sample's keys
         offsets = np.random.Generator(np.random.Philox(key)).integers(self.steps, size=self.shape, dtype=np.int32)
-        self.offsets = torch.from_numpy(offsets)
+        self.offsets = torch.from_numpy(offsets.astype(np.int64))
+        self._tables: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def enumerate(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
         self.require(x)
-        doubled, period = halves(x, self.levels), 2 * self.steps
-        above = (2 * self.offsets.to(x.device) + 1 - doubled).remainder_(period)  # of t = 0, from x
+        table, k = self._table(x), self._k(x).flatten()
+        offsets = self.offsets.to(x.device).flatten()
         for first in range(0, self.steps, batch_size):
-            t = torch.arange(first, min(first + batch_size, self.steps), dtype=torch.int32, device=x.device)
-            upper = above + 2 * t.view(-1, *[1] * x.dim())
-            upper = torch.where(upper < period, upper, upper - period).add_(doubled)
-            yield between(upper, period, self.levels).to(x.dtype)
+            count = min(batch_size, self.steps - first)
+            of_each_pixel = table.unfold(1, count, 1)[k, offsets + first]  # (pixels, count): t = first, first + 1, ...
+            yield of_each_pixel.T.reshape(count, *x.shape)
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
         """As for every noise, each with a level t drawn at random."""
@@ -70,8 +70,23 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
 
     def _at(self, x: Tensor, t: Tensor) -> Tensor:
         """Noisy input t of x: (b or 1, *shape) and (b,) -> (b, *shape)."""
-        s = (self.offsets.to(x.device) + t.view(-1, *[1] * (x.dim() - 1))).remainder_(self.steps).mul_(2).add_(1)
-        return split(halves(x, self.levels), s, 2 * self.steps, self.levels).to(x.dtype)
+        return self._table(x)[self._k(x), self.offsets.to(x.device) + t.view(-1, *[1] * (x.dim() - 1))]
+
+    def _k(self, x: Tensor) -> Tensor:
+        """Levels of x's values, 0 to levels: int64."""
+        return (x * self.levels).round().long()
+
+    def _table(self, x: Tensor) -> Tensor:
+        """What is left of each level k under each split position, (levels + 1, 2 steps), in x's dtype on its device.
+
+        Column j is for s = (j mod L + 1/2) / levels: all positions twice, so that no offset runs out of it.
+        """
+        key = (x.device, x.dtype)
+        if key not in self._tables:
+            s = 2 * torch.arange(self.steps, dtype=torch.int32) + 1
+            k = 2 * torch.arange(self.levels + 1, dtype=torch.int32)[:, None]
+            self._tables[key] = split(k, s, 2 * self.steps, self.levels).repeat(1, 2).to(x)
+        return self._tables[key]
 
     def require(self, x: Tensor) -> None:
         if tuple(x.shape) != self.shape:
@@ -95,7 +110,7 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
                 raise ValueError("out of range")
         except ValueError as error:
             raise SettingError(f"noise: the checkpoint's offset vector is damaged ({error})") from error
-        self.offsets = torch.from_numpy(offsets.astype(np.int32))
+        self.offsets = torch.from_numpy(offsets.astype(np.int64))
 
     def __repr__(self) -> str:
         return f"DeterministicSplitting(sigma={self.sigma}, levels={self.levels}, L={self.steps}, seed={self.seed})"

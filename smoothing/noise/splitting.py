@@ -34,7 +34,7 @@ class Splitting(L1Noise):
         self.lam = self.steps / (2 * self.units)
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
-        doubled = halves(x, self.levels).mul_(self.units // self.levels)
+        doubled = (x * self.levels).round().int() * (2 * self.units // self.levels)
         s = source.integers(self.steps, (count, *x.shape)).mul_(2).add_(1)
         return split(doubled, s, 2 * self.steps, self.units).to(x.dtype)
 
@@ -50,11 +50,6 @@ def require_levels(levels: int) -> None:
         raise SettingError(f"noise.levels: expected 1 to {2**16 - 1}, got {levels}")
 
 
-def halves(x: Tensor, levels: int) -> Tensor:
-    """2 levels x, for x on the grid of so many levels: int32 of x's shape, even."""
-    return (x * levels).round().int().mul_(2)
-
-
 def split(x: Tensor, s: Tensor, period: int, units: int) -> Tensor:
     """The middles of the parts of [0, 1] that x falls into, split at s and every period from it (eqs. 27 and 28).
 
@@ -68,10 +63,5 @@ def split(x: Tensor, s: Tensor, period: int, units: int) -> Tensor:
         (min(upper, 1) + max(lower, 0)) / 2, float32, with upper the first split position above x, lower the last below.
     """
     upper = (s - x).remainder_(period).add_(x)
-    return between(upper, period, units)
-
-
-def between(upper: Tensor, period: int, units: int) -> Tensor:
-    """As `split`, from the first split position above x; `upper` is used up."""
     lower = (upper - period).clamp_(min=0)
     return upper.clamp_(max=2 * units).add_(lower).float().div_(4 * units)

@@ -147,7 +147,7 @@ def test_correlated_additive_noise_breaks_the_bound_that_correlated_splitting_ke
     common = Uniform(0.5 / sqrt(3)).sample(torch.zeros(1), 1000, STREAM.block(0, CPU))
     assert (f(x + common).double().mean() - f(y + common).double().mean()) == 1  # at distance 0.4
     noise = DeterministicSplitting(0.5 / sqrt(3) + 1e-9, levels, (2,))
-    noise.offsets = torch.zeros(2, dtype=torch.int32)  # s1 = s2
+    noise.offsets = torch.zeros(2, dtype=torch.int64)  # s1 = s2
     assert noise.lam == 0.5
     p, p_there = (f(torch.cat(list(noise.enumerate(point, 9)))).double().mean() for point in (x, y))
     assert abs(p - p_there) <= 0.4 + 1e-12
