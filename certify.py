@@ -10,7 +10,7 @@ import hydra
 from omegaconf import DictConfig
 
 from experiments import certification, composition
-from experiments.entry import one_line_errors
+from experiments.entry import one_line_errors, refuse_null_groups
 from experiments.report import terminal_table
 
 composition.register()
@@ -26,4 +26,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    refuse_null_groups()
     main()

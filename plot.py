@@ -14,9 +14,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from experiments import composition
-from experiments.entry import one_line_errors
+from experiments.entry import one_line_errors, refuse_null_groups
 from experiments.figures import CONF, draw_all
-from smoothing import SmoothingError
+from smoothing import SettingError, SmoothingError
 
 composition.register()
 
@@ -50,10 +50,14 @@ def _all_figures() -> dict[str, dict[str, Any]]:
 
 def _commands(experiment: str, also: str) -> list[str]:
     """The commands that an experiment file opens with; the first one makes results, with `also` the figure's."""
-    lines = (CONF / "experiment" / f"{experiment}.yaml").read_text().splitlines()
+    path = CONF / "experiment" / f"{experiment}.yaml"
+    if not path.exists():
+        raise SettingError(f"figure.experiments: no experiment '{experiment}'; conf/experiment has no {path.name}")
+    lines = path.read_text().splitlines()
     first, *others = [line.removeprefix("# ") for line in lines if line.startswith(("# python", "# after:"))]
     return [f"{first} {also}".rstrip(), *others]
 
 
 if __name__ == "__main__":
+    refuse_null_groups()
     main()

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from experiments import checkpoints, composition, training
 from experiments.base_functions import needs_checkpoint
-from experiments.entry import one_line_errors
+from experiments.entry import one_line_errors, refuse_null_groups
 
 composition.register()
 
@@ -35,4 +35,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    refuse_null_groups()
     main()

@@ -3,12 +3,23 @@
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from smoothing import SmoothingError
+
+CONF = Path(__file__).parent.parent / "conf"
+
+
+def refuse_null_groups() -> None:
+    """Exit with a line where a whole group is set to null on the command line, at which Hydra prints a traceback."""
+    for typed in sys.argv[1:]:
+        group, _, value = typed.partition("=")
+        if value == "null" and (CONF / group).is_dir():
+            sys.exit(f"{sys.argv[0]}: {typed}: leave it out, or take a default away with '~{group}'")
 
 
 def one_line_errors(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:

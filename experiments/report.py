@@ -16,8 +16,8 @@ from smoothing import CenterDraws
 
 ROWS_SHOWN = 24
 SHOWN = (
-    *("index", "eps_in", "eps_out", "smoothing_error", "label", "predict", "radius", "distance", "factor", "adversarial"),
-    *("p_lower", "p_value", "status", "failure_probability", "seconds"),
+    *("index", "eps_in", "eps_out", "smoothing_error", "label", "predict", "radius", "distance"),
+    *("factor", "adversarial", "p_lower", "p_value", "status", "failure_probability", "seconds"),
 )
 
 

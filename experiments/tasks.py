@@ -176,7 +176,7 @@ def task_for(certifier: object, dataset: Dataset, eps: Any) -> Task:
 def row(schema: Schema, statement: Any, *, seconds: float, **others: Any) -> dict[str, Any]:
     """A certificate's fields, and others, in the columns of the table."""
     fields = {f.name: getattr(statement, f.name) for f in dataclasses.fields(statement)}
-    values = fields | others | {"seconds": round(seconds, 3)}
+    values = fields | others | {"seconds": seconds}
     return {name: values[name] for name in schema.columns}
 
 

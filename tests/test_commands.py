@@ -21,6 +21,7 @@ def typed(script, *arguments, cwd=ROOT):
         (("experiment=faces_jaccard", "certifer.n=3"), ["certifer"]),
         (("experiment=faces_jaccard", "+certifer.n=3"), ["did you mean certifier"]),
         (("experiment=faces_jaccard", "noise.sigma=-1"), ["noise.sigma", "-1"]),
+        (("experiment=digits_gaussian", "metric=null"), ["metric=null", "~metric"]),
         (("experiment=faces_jaccard", "certifier.m=100", "certifier.bound=paper"), ["certifier.m", "12155"]),
         (("experiment=faces_jaccard", "dataset=folder", "dataset.root=/nowhere"), ["/nowhere", "dataset=faces"]),
     ],

@@ -1,0 +1,82 @@
+"""Figure 3 of Levine and Feizi: an image under deterministic splitting noise and under uniform noise."""
+
+from typing import Any, ClassVar
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from experiments.composition import build, checked_group
+from experiments.data import LabelledDataset
+from experiments.figures import Drawing, Figure
+from experiments.report import Run
+from smoothing import DeterministicSplitting, SettingError, Uniform
+from smoothing.streams import Stage, Stream
+
+
+class NoisyImages(Figure):
+    """One test image, clean and with one sample of each noise at each sigma; no runs.
+
+    Splitting noise stays in [0, 1]. The image with uniform noise is scaled so that its range, [-lambda, 1 + lambda],
+    is what is shown, as in the paper.
+
+    Args:
+        dataset: as in conf/dataset, with labels.
+        index: of the test image.
+        sigma: a column for each.
+        seed: of the noise.
+    """
+
+    needs_runs: ClassVar[bool] = False
+
+    def __init__(self, dataset: dict[str, Any], index: int, sigma: list[float], seed: int = 0) -> None:
+        super().__init__(experiments=[])
+        self.dataset, self.index, self.sigma, self.seed = dataset, index, sigma, seed
+
+    def usable(self, run: Run) -> bool:
+        return False
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        dataset = build(checked_group("dataset", self.dataset))
+        if not isinstance(dataset, LabelledDataset):
+            raise SettingError("figure dataset: expected one whose pixel levels are known, as dataset=digits")
+        x = dataset[self.index]
+        figure, axes = plt.subplots(2, 1 + len(self.sigma), figsize=(1.0 + 1.0 * (1 + len(self.sigma)), 2.6))
+        parts = []
+        for axis in axes.flat:
+            axis.set(xticks=[], yticks=[])
+        for row, name in enumerate(("DSSN", "uniform")):
+            _show(axes[row][0], x)
+            axes[row][0].set_ylabel(name)
+            for axis, sigma in zip(axes[row][1:], self.sigma, strict=True):
+                noisy = self._noisy(name, sigma, x, dataset.levels)
+                lam = Uniform(sigma).lam
+                shown = noisy if name == "DSSN" else (noisy + lam) / (1 + 2 * lam)
+                _show(axis, shown)
+                parts.append(_pixels(noisy, shown).assign(noise=name, sigma=sigma))
+        for axis, title in zip(axes[0], ("clean", *(f"sigma = {sigma:g}" for sigma in self.sigma)), strict=True):
+            axis.set_title(title)
+        clean = _pixels(x, x).assign(noise="none", sigma=0.0)
+        note = f"test image {self.index}; uniform noise is shown from -lambda to 1 + lambda, DSSN from 0 to 1"
+        return Drawing(figure, pd.concat([clean, *parts], ignore_index=True), pd.DataFrame(), [note])
+
+    def _noisy(self, name: str, sigma: float, x: Tensor, levels: int) -> Tensor:
+        noise = DeterministicSplitting(sigma, levels, tuple(x.shape)) if name == "DSSN" else Uniform(sigma)
+        return noise.sample(x, 1, Stream(self.seed, self.index, Stage.PREDICTION).block(0, torch.device("cpu")))[0]
+
+
+def _show(axis: plt.Axes, image: Tensor) -> None:
+    axis.imshow(image.permute(1, 2, 0).squeeze(2).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axis.grid(visible=False)
+    for spine in axis.spines.values():
+        spine.set_visible(True)
+
+
+def _pixels(noisy: Tensor, shown: Tensor) -> pd.DataFrame:
+    """A line for each pixel: where it is, its value, and the one that is shown."""
+    channel, row, column = np.indices(tuple(noisy.shape)).reshape(3, -1)
+    return pd.DataFrame(
+        {"channel": channel, "row": row, "column": column, "value": noisy.flatten(), "shown": shown.flatten()}
+    )

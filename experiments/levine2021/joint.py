@@ -1,0 +1,110 @@
+"""Figure 4 and proposition 1 of Levine and Feizi: correlated noise breaks the bound, correlated splits keep it.
+
+All is counted, nothing sampled: noise and split positions on the half-steps of a grid that both points are on.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from experiments.cohen2019.results import Values
+from experiments.figures import Drawing, Figure
+from experiments.levine2021.results import levine_verdicts
+from experiments.report import Run
+from smoothing.noise.splitting import split
+
+Indices = NDArray[np.int64]
+LEVELS = 20  # grid steps in a unit; 2 lambda = 1 holds as many half-steps
+X, MOVED = np.array([0.8, 0.2]), np.array([0.6, 0.4])  # the proposition's points
+LAM = 0.5
+THRESHOLD = 0.4  # of the proposition's base classifier
+HALF_STEP = 0.5 / LEVELS
+
+
+def additive(x: Values, k: Indices) -> Values:
+    """X + noise, the noise being half-step k of (-1/2, 1/2): (2,), (n, 2) -> (n, 2)."""
+    return (np.round(2 * LEVELS * x) + 2 * k + 1 - LEVELS) / (2 * LEVELS)
+
+
+def splitting(x: Values, k: Indices) -> Values:
+    """2 x~ - 1/2, split at half-step k of (0, 1), so scaled as to lie where x + noise does: (2,), (n, 2) -> (n, 2)."""
+    numerators = torch.from_numpy(np.round(2 * LEVELS * x).astype(np.int32))
+    splits = torch.from_numpy((2 * k + 1).astype(np.int32))
+    return 2 * split(numerators, splits, 2 * LEVELS, LEVELS).numpy().astype(np.float64) - 0.5
+
+
+CORRELATED = np.repeat(np.arange(LEVELS)[:, None], 2, axis=1)
+INDEPENDENT = np.indices((LEVELS, LEVELS)).reshape(2, -1).T
+PANELS: dict[str, tuple[Callable[[Values, Indices], Values], Indices]] = {
+    "independent uniform noise": (additive, INDEPENDENT),
+    "correlated uniform noise": (additive, CORRELATED),
+    "correlated splitting noise": (splitting, CORRELATED),
+}
+
+
+class JointNoise(Figure):
+    """The noisy versions of two points of the plane under three joint laws, all of whose marginals have lambda = 1/2.
+
+    The laws at x and x' may differ by |x - x'| / (2 lambda) in total variation, that is, in the probability that any
+    base classifier gives to a class: that is the bound which the certificates rest on.
+    """
+
+    needs_runs: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__(experiments=[])
+
+    def usable(self, run: Run) -> bool:
+        return False
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        bound = float(np.abs(X - MOVED).sum()) / (2 * LAM)
+        figure, axes = plt.subplots(1, 3, sharey=True, figsize=(7.0, 3.4))
+        parts, notes = [], []
+        quantities: dict[str, dict[str, float]] = {}
+        for axis, (name, (noise, indices)) in zip(axes, PANELS.items(), strict=True):
+            points, moved = noise(X, indices), noise(MOVED, indices)
+            for cloud, mark, color, label in ((points, "|", "C0", "x"), (moved, "_", "C1", "x'")):
+                axis.plot(*cloud.T, mark, ms=5, color=color, label=f"noisy {label}")
+                parts.append(pd.DataFrame({"panel": name, "of": label, "z1": cloud[:, 0], "z2": cloud[:, 1]}))
+            axis.plot(*X, "o", color="C0", mec="k", label="x")
+            axis.plot(*MOVED, "s", color="C1", mec="k", label="x'")
+            axis.axline((THRESHOLD, 0), slope=1, color="0.3", ls=":", lw=1, label="class boundary")
+            axis.add_patch(Rectangle((0, 0), 1, 1, fill=False, ec="0.3", lw=0.8))
+            p, p_moved, apart = probability(points), probability(moved), total_variation(points, moved)
+            axis.set(title=f"{name}\np(x) = {p:.2f}, p(x') = {p_moved:.2f}\ntotal variation {apart:.2f}", xlabel="z1")
+            axis.set_aspect("equal")
+            quantities |= {
+                f"p(x) under {name}": {"exact": p},
+                f"p(x') under {name}": {"exact": p_moved},
+                f"total variation distance over |x - x'| / (2 lambda) under {name}": {"exact": apart / bound},
+            }
+            if p != p_moved:
+                quantity = f"|x - x'| / (2 lambda) over |p(x) - p(x')| under {name}"
+                quantities[quantity] = {"exact": bound / abs(p - p_moved)}
+            notes.append(
+                f"{name}: total variation {apart:.2f}, |p(x) - p(x')| = {abs(p - p_moved):.2f}; bound {bound:.2f}"
+            )
+        axes[0].set_ylabel("z2")
+        handles, labels = axes[0].get_legend_handles_labels()
+        title = f"bound on the total variation: |x - x'| / (2 lambda) = {bound:.2f}; square: [0, 1] x [0, 1]"
+        figure.legend(handles, labels, loc="outside lower center", ncols=5, title=title)
+        return Drawing(figure, pd.concat(parts, ignore_index=True), levine_verdicts("dssn_joint", quantities), notes)
+
+
+def probability(points: Values) -> float:
+    """Of the proposition's class, z1 > 0.4 + z2, under equally probable points (n, 2)."""
+    return float(np.mean(points[:, 0] - points[:, 1] > THRESHOLD + HALF_STEP / 2))  # differences are whole steps
+
+
+def total_variation(one: Values, other: Values) -> float:
+    """Between the laws of two lists of as many equally probable points, (n, 2) each: 1 less what they share."""
+    places, of = np.unique(np.concatenate([one, other]), axis=0, return_inverse=True)
+    first, second = (np.bincount(part, minlength=len(places)) for part in np.split(of.ravel(), 2))
+    return 1 - float(np.minimum(first, second).sum()) / len(one)
