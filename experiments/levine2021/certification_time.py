@@ -9,7 +9,6 @@ from experiments.levine2021.curves import STYLES
 from experiments.levine2021.results import Classifier, LevineFigure, classifiers, denoised, levine_verdicts
 from experiments.report import Run
 
-COARSE = 0.01  # seconds
 MARKERS = {"uniform": "s", "SSN": "^", "DSSN": "o"}
 PAPERS_LEVELS, PAPERS_SIGMA = 255, 3.5  # of the images, and of the two times that the paper prints
 
@@ -42,8 +41,6 @@ class CertificationTime(LevineFigure):
         levels = {int(k) for _, run in timed.values() if "levels" in run.table for k in run.table["levels"]}
         quantities = _quantities(table, ratios, name) if levels == {PAPERS_LEVELS} else {}
         notes = [*_ratio_notes(ratios), *_machine_notes(table)]
-        if table["median_seconds"].min() < COARSE:
-            notes.append(f"tables keep seconds to the millisecond: below {COARSE} s they are coarse")
         if levels != {PAPERS_LEVELS}:
             notes.append(f"not held against the paper's times: DSSN's are those of {PAPERS_LEVELS} levels a unit")
         return Drawing(figure, table, levine_verdicts("dssn_time", quantities), notes)

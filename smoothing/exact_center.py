@@ -1,0 +1,147 @@
+"""Deterministic center smoothing against l1: certified output radii without sampling and without error. Ours.
+
+Let a finite noise have L equally probable noisy inputs, and let z_1, ..., z_L be f's outputs at them, for an x on the
+grid of 1/q. f_hat(x) is the center c: the point, of the outputs and a few candidates, whose ceil(L/2)-th smallest
+distance to z_1, ..., z_L is smallest.
+
+Theorem. Let k = floor(q eps), and R the (floor(L/2) + 1 + k)-th smallest distance of z_1, ..., z_L from c. Then
+d(f_hat(x), f_hat(x')) <= gamma (1 + 2 gamma) R for every x' on the grid with ||x - x'||_1 <= eps. All at once, always.
+
+Proof. One grid step changes at most one of the L noisy inputs, the same number t before and after (Levine and Feizi
+2021, eq. 16), so at most k outputs at x' differ from those at x. This takes the place of the shift of a probability.
+ (1) At least floor(L/2) + 1 outputs at x' lie in the ball B(c, R), as that many more than k at x do.
+ (2) Let z be one of them. All others in the ball are within gamma (R + R) of z, so z's ceil(L/2)-th smallest distance
+     at x' is at most 2 gamma R, and that of the center c' at x' is no larger: beta = 2 gamma, of outputs that are known
+     and not estimated, so there is neither a Delta nor an abstention.
+ (3) So at least ceil(L/2) outputs at x' lie within 2 gamma R of c', and floor(L/2) + 1 within R of c: more than L
+     together, so some output lies in both, and d(c, c') <= gamma (R + 2 gamma R).
+
+It says something while floor(L/2) + 1 + k <= L, that is for eps <= (ceil(L/2) - 1) / q, about lambda.
+"""
+
+from collections.abc import Callable
+from math import floor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smoothing.base_function import FrozenFunction, Precision
+from smoothing.center_guarantee import CenterDraws, OutputCertificate
+from smoothing.center_smoothing import best_center
+from smoothing.errors import SettingError
+from smoothing.exact_guarantee import require_finite
+from smoothing.metrics import Metric
+from smoothing.noise import FiniteNoise, Noise
+from smoothing.rounding import up
+from smoothing.sampling import all_noisy_outputs
+
+
+class ExactCenterSmoothing:
+    """The smoothed function f_hat of a base function f under a finite noise; see the module.
+
+    Args:
+        f: base function, (b, *input shape) -> (b, *output shape), float; frozen on construction (eval mode).
+        noise: a finite noise in the input space, such as `DeterministicSplitting`.
+        metric: distance in the output space.
+        batch_size: noisy inputs shown to f at once.
+        precision: see `FrozenFunction`.
+        on_samples: called with the number of noisy inputs just evaluated.
+
+    Raises:
+        SettingError: the noise is not finite.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        metric: Metric,
+        *,
+        batch_size: int = 250,
+        precision: Precision = "float32",
+        on_samples: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        if batch_size < 1:
+            raise SettingError(f"batch_size: expected at least 1, got {batch_size}")
+        self.noise = require_finite(noise)
+        self.f = FrozenFunction(f, precision)
+        self.metric, self.batch_size, self.on_samples = metric, batch_size, on_samples
+
+    def draw(self, x: Tensor, example: int = 0) -> CenterDraws:
+        """The center of all outputs at x, (*input shape), and their distances from it. `example` plays no part.
+
+        Raises:
+            SettingError: x is off the noise's grid.
+            BaseFunctionError: see `FrozenFunction`.
+        """
+        batches = []
+        for outputs in all_noisy_outputs(self.f, x, self.noise, self.batch_size):
+            batches.append(outputs)
+            self.on_samples(len(outputs))
+        outputs = torch.cat(batches)
+        center, radius = best_center(outputs, self.metric)
+        distances = self.metric(outputs, center[None]).cpu()
+        base_output = self.f(x[None])
+        return CenterDraws(
+            base_output=base_output[0].cpu(),
+            center=center.cpu(),
+            center_radius=radius,
+            n=len(outputs),
+            inside=int((distances <= radius).sum()),
+            distances=np.sort(distances.numpy()),
+            smoothing_error=float(self.metric(base_output, center[None])),
+        )
+
+    def certify(self, x: Tensor, eps: float) -> OutputCertificate:
+        """Certified output radius at x, (*input shape), for the l1 input radius eps >= 0."""
+        return self.read(self.draw(x), eps)
+
+    def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
+        """The certificate for eps, from draws made earlier."""
+        return exact_center_certificate(draws, eps, self.noise, self.metric)
+
+
+def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise, metric: Metric) -> OutputCertificate:
+    """Read the certificate for input radius eps off the distances of all outputs from the center; see the module.
+
+    Args:
+        draws: what `ExactCenterSmoothing.draw` found.
+        eps: l1 input radius, in the input's units, >= 0.
+        noise: the noise of the draws.
+        metric: the metric of the draws.
+
+    Returns:
+        A certificate whose failure probability is 0; failed where eps is too large, or an output that is needed is not
+        finite.
+
+    Raises:
+        SettingError: eps is negative or not a number.
+    """
+    if not 0 <= eps < float("inf"):
+        raise SettingError(f"eps: expected a number of at least 0, got {eps}")
+    count = len(draws.distances)
+    rank = count // 2 + 1 + floor(up(eps * noise.levels))
+    reason, r_hat = "", float("inf")
+    if rank > count:
+        largest = ((count + 1) // 2 - 1) / noise.levels
+        reason = f"{rank} of {count} outputs would be needed; the largest eps under this noise is {largest:g}"
+    elif not (r_hat := float(draws.distances[rank - 1])) < float("inf"):
+        reason = f"the {rank}-th of {count} outputs from the center is not finite"
+    eps_out = up(metric.gamma * (1 + 2 * metric.gamma) * r_hat)
+    return OutputCertificate(
+        eps_in=eps,
+        eps_out=eps_out,
+        smoothing_error=draws.smoothing_error,
+        center_radius=draws.center_radius,
+        distance_quantile=r_hat,
+        n=count,
+        m=count,
+        status="failed" if reason else "certified",
+        reason=reason,
+        order_statistic=0 if reason else rank,
+        failure_probability=0.0,
+        vacuous=eps_out >= metric.largest,
+        not_finite=float(np.isinf(draws.distances).mean()),
+        center=draws.center,
+    )
