@@ -23,15 +23,14 @@ def main(cfg: DictConfig) -> None:
     plain = composition.settings(cfg, composition.CertifyConfig)
     if not needs_checkpoint(plain):
         name = plain["model"]["_target_"].rpartition(".")[2]
-        print(f"{name} is pre-trained, its weights are installed: nothing to train. Next: python certify.py")
+        print(f"{name} is pre-trained, it brings its own weights: nothing to train. Next: python certify.py")
         return
     folder = training.train(plain)
     metadata = checkpoints.read(folder)
-    print(
-        f"test accuracy {metadata['test_accuracy_clean']:.1%} clean"
-        + (f", {under:.1%} under noise" if (under := metadata["test_accuracy_under_noise"]) is not None else "")
-        + f"\n{folder}"
-    )
+    for name, value in metadata.items():
+        if name.startswith("test_") and value is not None:
+            print(f"{name.replace('_', ' ')}: {value:.6g}")
+    print(folder)
 
 
 if __name__ == "__main__":

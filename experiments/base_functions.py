@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 from hydra.utils import get_class
-from torch import nn
+from torch import Tensor, nn
 
 from experiments import checkpoints
 from experiments.composition import GIVEN, build, description
@@ -74,7 +74,7 @@ def new_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
     """The model as its class makes it, before any checkpoint; the data set tells it what it must know of the images.
 
     Raises:
-        SettingError: a classifier on a data set without labels.
+        SettingError: a model for labelled images of one size on a data set without them.
     """
     cls = get_class(plain["model"]["_target_"])
     wanted = [name for name in GIVEN["model"] if name in inspect.signature(cls).parameters]
@@ -82,16 +82,26 @@ def new_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
         return build(plain["model"])
     if not isinstance(dataset, LabelledDataset):
         raise SettingError(
-            f"model: {cls.__name__} is a classifier, and dataset {type(dataset).__name__} has no labels; "
-            "take dataset=digits, mnist, cifar10, imagenet or classes"
+            f"model: {cls.__name__} is for labelled images of one size, and dataset {type(dataset).__name__} has no "
+            "labels; take dataset=digits, mnist, cifar10, imagenet or classes"
         )
     known = {
         "num_classes": len(dataset.classes),
         "in_channels": dataset.shape[0],
         "mean": dataset.mean,
         "std": dataset.std,
+        "shape": dataset.shape,
     }
     return build(plain["model"], **{name: known[name] for name in wanted})
+
+
+def input_of(model: Any, images: Tensor) -> Tensor:
+    """What a model takes of images (b, C, H, W), which noise and perturbations are added to: (b, *input shape).
+
+    The images as they are, or what its `measure` makes of them where it has one.
+    """
+    taken: Tensor = model.measure(images) if hasattr(model, "measure") else images
+    return taken
 
 
 def needs_checkpoint(plain: dict[str, Any]) -> bool:

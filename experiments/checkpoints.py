@@ -1,8 +1,8 @@
 """Checkpoints: checkpoints.root/<data set>-<model>-<noise>-<hash of what it was trained as>/.
 
 weights.safetensors   the network's weights
-checkpoint.json       what it was trained as, by which commit, where, and its test accuracy under noise; written last
-training.csv          loss and accuracy, epoch by epoch
+checkpoint.json       what it was trained as, by which commit, where, and what its test gave; written last
+training.csv          loss, and accuracy of a classifier, epoch by epoch
 resume.pt             where training goes on; gone when it is finished
 
 Nobody types a path: certify.py derives it from its own configuration. `checkpoint=<path>` overrides that.

@@ -25,7 +25,7 @@ EXPERIMENTS = Path(__file__).parent.parent / "conf" / "experiment"
 GROUPS = ("dataset", "model", "noise", "certifier", "metric")
 GIVEN = {  # arguments that the run passes; a group may not
     "certifier": ("f", "noise", "metric", "seed", "batch_size", "precision", "on_samples"),
-    "model": ("num_classes", "in_channels", "mean", "std"),
+    "model": ("num_classes", "in_channels", "mean", "std", "shape"),
     "noise": ("levels", "shape"),
     "logger": ("config",),
 }

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 import torch
 
+from experiments.base_functions import input_of
 from experiments.data import Dataset, LabelledDataset
 from experiments.run_folder import RunFolder
 from experiments.table import ATTACK, CLASSIFICATION, EXACT, OUTPUT, PREDICTION, UNDEFENDED, Key, Schema
 from experiments.undefended import DeepFool
-from smoothing import Attack, CenterSmoothing, Certify, ExactCertify, Predict, SettingError
+from smoothing import Attack, CenterSmoothing, Certify, ExactCenterSmoothing, ExactCertify, Predict, SettingError
 from smoothing.base_function import FrozenFunction
 from smoothing.noise.l1 import L1Noise, lambda_of
 
@@ -52,10 +53,13 @@ class CenterTask(Task):
 
     schema = OUTPUT
 
-    def __init__(self, certifier: CenterSmoothing, eps: list[float]) -> None:
-        certifier.require_feasible(eps)
-        self.certifier, self.eps = certifier, eps
-        self.f, self.samples_each = certifier.f, 2 * certifier.n + certifier.m
+    def __init__(self, certifier: CenterSmoothing | ExactCenterSmoothing, eps: list[float]) -> None:
+        self.certifier, self.eps, self.f = certifier, eps, certifier.f
+        if isinstance(certifier, CenterSmoothing):
+            certifier.require_feasible(eps)
+            self.samples_each = certifier.samples
+        else:
+            self.samples_each = certifier.noise.steps
 
     def keys(self, index: int) -> list[Key]:
         return [(float(index), radius) for radius in self.eps]
@@ -63,7 +67,7 @@ class CenterTask(Task):
     def rows(self, dataset: Dataset, index: int, device: torch.device, folder: RunFolder) -> list[dict[str, Any]]:
         kept = folder.load(index)
         if kept is None:
-            x, started = dataset[index].to(device), time.perf_counter()
+            x, started = input_of(self.f.f, dataset[index].to(device)[None])[0], time.perf_counter()
             draws = self.certifier.draw(x, example=index)
             seconds = time.perf_counter() - started
             folder.save(index, draws, seconds)
@@ -158,7 +162,7 @@ class UndefendedTask(Task):
 
 def task_for(certifier: object, dataset: Dataset, eps: Any) -> Task:
     """The task of a certifier. Raises SettingError where the data set does not go with it."""
-    if isinstance(certifier, CenterSmoothing):
+    if isinstance(certifier, CenterSmoothing | ExactCenterSmoothing):
         return CenterTask(certifier, _radii(eps))
     if not isinstance(certifier, Certify | ExactCertify | Predict | Attack | DeepFool):
         raise SettingError(f"certifier: {type(certifier).__name__} is not one that certify.py knows")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ class Purpose(IntEnum):
     SECOND_NOISE = 5
 
 
-NoisyCopy = Callable[[Purpose], Tensor]  # draws a noisy copy of the batch; the batch itself where training is clean
+NoisyCopy = Callable[[Purpose], Tensor]  # draws a noisy copy of what the model takes; that itself where it is clean
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,14 @@ class Trainer:
         precision: Lightning Fabric's name of the arithmetic, or auto: bf16-mixed on GPUs and 32-true elsewhere.
         workers: processes that read files for each of those, where images do not fit in memory.
 
+    Attributes:
+        judged_by: what `judge` gives, as the log and the checkpoint's metadata call it.
+
     Raises:
         SettingError: a value out of its range.
     """
+
+    judged_by: ClassVar[str] = "accuracy"
 
     epochs: int
     batch_size: int
@@ -125,7 +131,7 @@ class Trainer:
     def objective(
         self, model: nn.Module, x: Tensor, labels: Tensor, noisy: NoisyCopy, epoch: int
     ) -> tuple[Tensor, Tensor]:
-        """The loss to minimise on a batch, and the scores that its accuracy is read off.
+        """The loss to minimise on a batch, and the outputs that it is judged by.
 
             cross entropy(p_1, labels) + stability * KL(p_1 || p_2),    KL(p || q) = sum_c p_c log(p_c / q_c),
 
@@ -138,18 +144,37 @@ class Trainer:
             model: the classifier, in the mode of `set_mode`.
             x: clean images, (b, C, H, W), float32 in [0, 1].
             labels: (b,), int64.
-            noisy: draws noisy copies of x, (b, C, H, W); independent ones for different purposes.
+            noisy: draws noisy copies of what the model takes, which is x, (b, C, H, W), or what the model's `measure`
+                makes of it; independent ones for different purposes.
             epoch: 0, 1, ...
 
         Returns:
             The mean loss over the batch, and scores (b, num_classes).
+
+        Raises:
+            SettingError: the model's outputs are no scores.
         """
         scores = model(noisy(Purpose.NOISE))
+        if scores.dim() != 2:
+            raise SettingError(
+                f"trainer: {type(self).__name__} trains classifiers; this model gives {tuple(scores.shape[1:])} for an "
+                "image. Take trainer=autoencoder"
+            )
         loss = functional.cross_entropy(scores, labels)
         if self.stability:
             first, second = (functional.log_softmax(z, dim=1) for z in (scores, model(noisy(Purpose.SECOND_NOISE))))
             loss = loss + self.stability * functional.kl_div(second, first, reduction="batchmean", log_target=True)
         return loss, scores
+
+    def judge(self, outputs: Tensor, x: Tensor, labels: Tensor) -> Tensor:
+        """What the mean over many images is reported of, (b,), float64: 1 where the most probable class is right.
+
+        Args:
+            outputs: of the model.
+            x: clean images, (b, C, H, W).
+            labels: (b,).
+        """
+        return (outputs.argmax(dim=1) == labels).double()
 
     def key(self, purpose: Purpose, epoch: int = 0, step: int = 0) -> np.random.SeedSequence:
         """Key of random numbers. Of four words, so it is none of a certificate's, which are of three."""

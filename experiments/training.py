@@ -21,7 +21,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment, TorchEla
 from torch import Tensor, nn
 
 from experiments import checkpoints
-from experiments.base_functions import new_model, new_noise
+from experiments.base_functions import input_of, new_model, new_noise
 from experiments.certification import choose_device
 from experiments.composition import build
 from experiments.data import LabelledDataset, LabelledImages
@@ -30,8 +30,6 @@ from experiments.run_folder import provenance
 from experiments.trainer import Purpose, Trainer
 from smoothing import Noise, SettingError
 from smoothing.streams import BlockSource
-
-LOG_COLUMNS = ("epoch", "loss", "accuracy", "seconds")
 
 
 @dataclass(frozen=True)
@@ -130,12 +128,14 @@ def _fit(fabric: Fabric, job: Job) -> None:
         phase = trainer.phase(epoch)
         for group in plain_optimizers[phase].param_groups:
             group["lr"] = trainer.learning_rate(epoch)
-        loss, accuracy = _epoch(fabric, job, model, optimizers[phase], epoch)
+        loss, judged = _epoch(fabric, job, model, optimizers[phase], epoch)
         if not np.isfinite(loss):
             raise SettingError(f"trainer.lr: the loss is {loss} in epoch {epoch + 1}; try a lower one")
         seconds = round(time.perf_counter() - begun, 3)
-        rows.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": seconds})
-        fabric.print(f"epoch {epoch + 1}/{trainer.epochs}  loss {loss:.4f}  accuracy {accuracy:.1%}  {seconds:.1f} s")
+        figures = {"loss": loss, trainer.judged_by: judged}  # one, where a model is judged by its loss
+        rows.append({"epoch": epoch + 1, **figures, "seconds": seconds})
+        written = [f" {name} {value:.4g}" for name, value in figures.items()]
+        fabric.print(f"epoch {epoch + 1}/{trainer.epochs}", *written, f" {seconds:.1f} s")
         if fabric.is_global_zero:
             _keep(job.folder, plain_model, plain_optimizers, rows)
             if logger:
@@ -161,7 +161,7 @@ def _fit(fabric: Fabric, job: Job) -> None:
 
 
 def _epoch(fabric: Fabric, job: Job, model: nn.Module, optimizer: Any, epoch: int) -> tuple[float, float]:
-    """One pass over the training images: mean loss and accuracy over them, of all processes."""
+    """One pass over the training images: mean loss and what they are judged by, of all processes."""
     trainer, b = job.trainer, job.trainer.batch_size
     order = np.random.default_rng(trainer.key(Purpose.ORDER, epoch)).permutation(len(job.images))
     share = b // fabric.world_size
@@ -174,52 +174,52 @@ def _epoch(fabric: Fabric, job: Job, model: nn.Module, optimizer: Any, epoch: in
         random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
         pixels = Augmentation.draw(b, trainer.crop_padding, trainer.flip, random)[mine](pixels)
         x = pixels.to(torch.float32) / job.dataset.levels
-        noisy = partial(_noisy_copy, x, job, epoch, step, mine)
+        noisy = partial(_noisy_copy, input_of(model, x), job, epoch, step, mine)
         with fabric.autocast():  # for those parts of the model that are called by themselves
-            loss, scores = trainer.objective(model, x, labels, noisy, epoch)
+            loss, outputs = trainer.objective(model, x, labels, noisy, epoch)
         # Equal shares: the mean of the processes' means is the batch's mean.
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
         with torch.no_grad():
-            sums += torch.stack([loss * share, (scores.argmax(dim=1) == labels).sum()])
-    total = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum"))
-    loss_sum, correct = total.tolist()
-    return loss_sum / (len(chunks) * b), correct / (len(chunks) * b)
+            sums += torch.stack([loss * share, trainer.judge(outputs, x, labels).sum()])
+    loss, judged = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum")).div(len(chunks) * b).tolist()
+    return loss, judged
 
 
 def _noisy_copy(x: Tensor, job: Job, epoch: int, step: int, mine: slice, purpose: Purpose) -> Tensor:
-    """The images of one process under noise drawn for this purpose; as they are where training is clean."""
+    """The inputs of one process under noise drawn for this purpose; as they are where training is clean."""
     if not job.noise:
         return x
     return _noisy(x, job.noise, job.trainer.key(purpose, epoch, step), job.trainer.batch_size, mine)
 
 
 def _noisy(x: Tensor, noise: Noise, key: np.random.SeedSequence, whole: int, mine: slice) -> Tensor:
-    """The images of one process, (share, C, H, W), under their part of the noise of the whole batch."""
+    """The inputs of one process, (share, *input shape), under their part of the noise of the whole batch."""
     batch = x.new_zeros(whole, *x.shape[1:])
     batch[mine] = x
     return noise.sample_each(batch, BlockSource(key, x.device))[mine]
 
 
 def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
-    """Test accuracy in float32, clean and under one draw of the training noise for each test image."""
-    images = job.dataset.testing()
-    clean = noisy = 0
+    """How the test images are judged, in float32, clean and under one draw of the training noise for each."""
+    images, trainer = job.dataset.testing(), job.trainer
+    clean = noisy = 0.0
     model.eval()
     with torch.inference_mode():
         positions = np.arange(len(images))
-        chunks = [positions[first : first + job.trainer.batch_size] for first in positions[:: job.trainer.batch_size]]
-        key = job.trainer.key(Purpose.READING)
+        chunks = [positions[first : first + trainer.batch_size] for first in positions[:: trainer.batch_size]]
+        key = trainer.key(Purpose.READING)
         for step, (pixels, labels) in enumerate(images.batches(chunks, device, key, workers=0)):
             x = pixels.to(torch.float32) / job.dataset.levels
-            clean += int((model(x).argmax(dim=1) == labels).sum())
+            taken = input_of(model, x)
+            clean += float(trainer.judge(model(taken), x, labels).sum())
             if job.noise:
-                source = BlockSource(job.trainer.key(Purpose.TEST, 0, step), device)
-                noisy += int((model(job.noise.sample_each(x, source)).argmax(dim=1) == labels).sum())
+                source = BlockSource(trainer.key(Purpose.TEST, 0, step), device)
+                noisy += float(trainer.judge(model(job.noise.sample_each(taken, source)), x, labels).sum())
     return {
-        "test_accuracy_under_noise": noisy / len(images) if job.noise else None,
-        "test_accuracy_clean": clean / len(images),
+        f"test_{trainer.judged_by}_under_noise": noisy / len(images) if job.noise else None,
+        f"test_{trainer.judged_by}_clean": clean / len(images),
         "test_images": len(images),
     }
 
@@ -244,7 +244,7 @@ def _keep(folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer
     partial.replace(folder / checkpoints.RESUME)
     partial = folder / f"{checkpoints.LOG}.partial"
     with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, LOG_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     partial.replace(folder / checkpoints.LOG)

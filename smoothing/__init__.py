@@ -3,10 +3,12 @@
 from smoothing.attack import Attack, AttackOutcome, projected_gradient_ascent
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate, certificate
 from smoothing.center_smoothing import CenterSmoothing, SmoothedOutput
+from smoothing.center_smoothing_hd import CenterSmoothingHD
 from smoothing.classifier_guarantee import ABSTAIN, ClassificationCertificate, Prediction
 from smoothing.errors import BaseFunctionError, SettingError, SmoothingError
+from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.exact_guarantee import ExactCertificate
-from smoothing.metrics import L2, Jaccard, Metric
+from smoothing.metrics import L2, LPIPS, Angular, Jaccard, Metric, TotalVariation
 from smoothing.noise import DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
 from smoothing.procedures import Certify, ExactCertify, Predict
 from smoothing.smoothed_classifier import SmoothedClassifier
@@ -14,15 +16,19 @@ from smoothing.smoothed_classifier import SmoothedClassifier
 __all__ = [
     "ABSTAIN",
     "L2",
+    "LPIPS",
+    "Angular",
     "Attack",
     "AttackOutcome",
     "BaseFunctionError",
     "CenterDraws",
     "CenterSettings",
     "CenterSmoothing",
+    "CenterSmoothingHD",
     "Certify",
     "ClassificationCertificate",
     "DeterministicSplitting",
+    "ExactCenterSmoothing",
     "ExactCertificate",
     "ExactCertify",
     "FiniteNoise",
@@ -38,6 +44,7 @@ __all__ = [
     "SmoothedOutput",
     "SmoothingError",
     "Splitting",
+    "TotalVariation",
     "Uniform",
     "certificate",
     "projected_gradient_ascent",

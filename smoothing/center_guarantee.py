@@ -16,9 +16,13 @@ from smoothing import statistics
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
-from smoothing.rounding import up
+from smoothing.rounding import MARGIN, up
 
 Status = Literal["certified", "abstained", "failed"]
+
+# Relative rounding error of an output radius for each number of the outputs. A distance is a sum of at most two terms a
+# number, so its error is at most 2 * 2^-53 of it for each; it enters R_hat once and the choice of a center twice.
+SUM_MARGIN = 2.0**-50
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class OutputCertificate:
 
     Attributes:
         eps_in: input radius, in the noise's threat norm.
-        eps_out: output radius, gamma (1 + beta) R_hat with beta = 2 gamma; +inf where not certified.
+        eps_out: output radius, gamma (1 + beta) R_hat; +inf where not certified.
         smoothing_error: d(f(x), f_hat(x)).
         center_radius: median distance of the samples from the center.
         distance_quantile: R_hat, the `order_statistic`-th smallest of m distances; +inf where not certified.
@@ -116,7 +120,7 @@ class OutputCertificate:
         status: certified; abstained (the center was not accepted); failed (no finite order statistic is large enough).
         reason: why not certified; empty otherwise.
         order_statistic: k; 0 where not certified.
-        failure_probability: alpha1 + alpha2 where certified; 0 where nothing is claimed.
+        failure_probability: alpha1 + alpha2 where certified (Smooth-HD adds to it); 0 where nothing is claimed.
         vacuous: eps_out is at or above the metric's largest distance.
         not_finite: share of the m outputs that were not finite.
         center: f_hat(x), (*output shape).
@@ -155,9 +159,13 @@ def why_abstain(center_radius: float, inside: int, n: int, settings: CenterSetti
 
 
 def certificate(
-    draws: CenterDraws, eps: float, noise: Noise, metric: Metric, settings: CenterSettings
+    draws: CenterDraws, eps: float, noise: Noise, metric: Metric, settings: CenterSettings, beta: float | None = None
 ) -> OutputCertificate:
     """Read the certificate for input radius eps off the draws (algorithm 2).
+
+    Why gamma (1 + beta) R_hat (theorem 3): B(f_hat(x), R_hat) holds mass 1/2 + delta at x', so the best center for n
+    outputs at x' has a median distance of at most R_hat to them, and f_hat(x') one of at most beta R_hat. Its ball of
+    that radius is accepted for holding mass 1/2 - delta, so the two balls meet.
 
     Args:
         draws: what `CenterSmoothing.draw` drew.
@@ -165,6 +173,8 @@ def certificate(
         noise: the noise of the draws.
         metric: the metric of the draws.
         settings: what to claim, and by which bound; neither need be those of the draws.
+        beta: how much farther than the best center the one that was chosen may lie, see `Metric.beta`; 2 gamma, which
+            holds however it was chosen, where it is not given.
 
     Raises:
         SettingError: eps is negative or not a number.
@@ -186,7 +196,8 @@ def certificate(
         elif not (r_hat := float(draws.distances[k - 1])) < float("inf"):
             status, reason = "failed", f"the {k}-th of {m} outputs from the center is not finite"
     gamma, certified = metric.gamma, status == "certified"
-    eps_out = up(gamma * (1 + 2 * gamma) * r_hat)  # beta = 2 gamma
+    margin = max(MARGIN, SUM_MARGIN * draws.center.numel())
+    eps_out = up(gamma * (1 + (2 * gamma if beta is None else beta)) * r_hat, margin)
     return OutputCertificate(
         eps_in=eps,
         eps_out=eps_out,
@@ -199,7 +210,7 @@ def certificate(
         reason=reason,
         order_statistic=k if certified and k is not None else 0,
         failure_probability=settings.alpha1 + settings.alpha2 if certified else 0.0,
-        vacuous=eps_out >= metric.largest,
+        vacuous=eps_out >= metric.largest_distance(draws.center.shape),
         not_finite=float(np.isinf(draws.distances).mean()) if m else 0.0,
         center=draws.center,
     )

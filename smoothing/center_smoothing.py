@@ -87,6 +87,11 @@ class CenterSmoothing:
         self.seed, self.batch_size, self.on_samples = seed, batch_size, on_samples
         self.require_feasible([])
 
+    @property
+    def samples(self) -> int:
+        """The most samples that an example takes."""
+        return 2 * self.n + self.m
+
     def require_feasible(self, eps: Sequence[float]) -> None:
         """Raise SettingError where n or m samples can never certify some eps, naming how many would."""
         center_guarantee.require_feasible(self.n, self.m, list(eps), self.noise, self.settings)
@@ -104,12 +109,12 @@ class CenterSmoothing:
         """
         if not x.is_floating_point():
             raise SettingError(f"x: expected a floating-point tensor, got {x.dtype}")
-        # 1. The center: the point with the smallest median distance to n outputs, of those outputs and a few others.
-        outputs = torch.cat(list(self._outputs(x, self.n, example, Stage.CENTER)))
-        center, radius = best_center(outputs, self.metric)
-        # 2. On n fresh outputs: how many lie in its ball?
+        # 1. The center: the point with the smallest median distance to n outputs.
+        center, radius = self._center(x, example)
+        # 2. On n fresh outputs: how many lie in its ball? Pairwise, as for the radius, so that the same distance is
+        # rounded alike: a discrete f has many outputs that lie on the sphere.
         inside = sum(
-            int((self.metric(batch, center[None]) <= radius).sum())
+            int((self.metric.pairwise(center[None], batch) <= radius).sum())
             for batch in self._outputs(x, self.n, example, Stage.FRESH_CHECK)
         )
         # 3. Few enough, and it is not accepted.
@@ -156,7 +161,13 @@ class CenterSmoothing:
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from draws made earlier."""
-        return center_guarantee.certificate(draws, eps, self.noise, self.metric, self.settings)
+        beta = self.metric.beta(draws.base_output)
+        return center_guarantee.certificate(draws, eps, self.noise, self.metric, self.settings, beta)
+
+    def _center(self, x: Tensor, example: int) -> tuple[Tensor, float]:
+        """A center and its median distance to n outputs: the best of those outputs and a few other points."""
+        outputs = torch.cat(list(self._outputs(x, self.n, example, Stage.CENTER)))
+        return best_center(outputs, self.metric)
 
     def _outputs(self, x: Tensor, count: int, example: int, stage: Stage) -> Iterator[Tensor]:
         for batch in noisy_outputs(self.f, x, self.noise, count, Stream(self.seed, example, stage), self.batch_size):
@@ -173,14 +184,16 @@ def best_center(outputs: Tensor, metric: Metric) -> tuple[Tensor, float]:
 
     Returns:
         The center (*output shape) and the ceil(n/2)-th smallest of its distances to the n outputs, +inf where half of
-        the outputs or more are not finite. The medoid's is at most beta = 2 gamma times the radius of the smallest
-        ball that holds half of the outputs, so this one's is too.
+        the outputs or more are not finite. The medoid's is at most 2 gamma times the radius of the smallest ball that
+        holds half of the outputs, so this one's is too; `Metric.beta` may know better.
     """
     candidates = torch.cat([outputs, metric.candidates(outputs)])
-    half = (len(outputs) + 1) // 2
     rows = max(1, PAIRS_AT_ONCE // len(outputs))
-    medians = torch.cat(
-        [metric.pairwise(part, outputs).kthvalue(half, dim=1).values for part in candidates.split(rows)]
-    )
+    medians = torch.cat([lower_median(metric.pairwise(part, outputs)) for part in candidates.split(rows)])
     best = int(medians.argmin())
     return candidates[best], float(medians[best])
+
+
+def lower_median(distances: Tensor) -> Tensor:
+    """The ceil(n/2)-th smallest number of each row: (k, n) -> (k,). A ball of that radius holds half of the n."""
+    return distances.kthvalue((distances.shape[1] + 1) // 2, dim=1).values

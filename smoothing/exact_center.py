@@ -5,16 +5,17 @@ grid of 1/q. f_hat(x) is the center c: the point, of the outputs and a few candi
 distance to z_1, ..., z_L is smallest.
 
 Theorem. Let k = floor(q eps), and R the (floor(L/2) + 1 + k)-th smallest distance of z_1, ..., z_L from c. Then
-d(f_hat(x), f_hat(x')) <= gamma (1 + 2 gamma) R for every x' on the grid with ||x - x'||_1 <= eps. All at once, always.
+d(f_hat(x), f_hat(x')) <= gamma (1 + beta) R for every x' on the grid with ||x - x'||_1 <= eps. All at once, always.
 
 Proof. One grid step changes at most one of the L noisy inputs, the same number t before and after (Levine and Feizi
 2021, eq. 16), so at most k outputs at x' differ from those at x. This takes the place of the shift of a probability.
  (1) At least floor(L/2) + 1 outputs at x' lie in the ball B(c, R), as that many more than k at x do.
  (2) Let z be one of them. All others in the ball are within gamma (R + R) of z, so z's ceil(L/2)-th smallest distance
-     at x' is at most 2 gamma R, and that of the center c' at x' is no larger: beta = 2 gamma, of outputs that are known
-     and not estimated, so there is neither a Delta nor an abstention.
- (3) So at least ceil(L/2) outputs at x' lie within 2 gamma R of c', and floor(L/2) + 1 within R of c: more than L
-     together, so some output lies in both, and d(c, c') <= gamma (R + 2 gamma R).
+     at x' is at most beta R with beta = 2 gamma, and that of the center c' at x' is no larger. (Where candidates are
+     better than outputs, beta is smaller: `Metric.beta`.) The outputs are known and not estimated, so there is neither
+     a Delta nor an abstention.
+ (3) So at least ceil(L/2) outputs at x' lie within beta R of c', and floor(L/2) + 1 within R of c: more than L
+     together, so some output lies in both, and d(c, c') <= gamma (R + beta R).
 
 It says something while floor(L/2) + 1 + k <= L, that is for eps <= (ceil(L/2) - 1) / q, about lambda.
 """
@@ -27,13 +28,13 @@ import torch
 from torch import Tensor
 
 from smoothing.base_function import FrozenFunction, Precision
-from smoothing.center_guarantee import CenterDraws, OutputCertificate
+from smoothing.center_guarantee import SUM_MARGIN, CenterDraws, OutputCertificate
 from smoothing.center_smoothing import best_center
 from smoothing.errors import SettingError
 from smoothing.exact_guarantee import require_finite
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
-from smoothing.rounding import up
+from smoothing.rounding import MARGIN, up
 from smoothing.sampling import all_noisy_outputs
 
 
@@ -81,7 +82,7 @@ class ExactCenterSmoothing:
             self.on_samples(len(outputs))
         outputs = torch.cat(batches)
         center, radius = best_center(outputs, self.metric)
-        distances = self.metric(outputs, center[None]).cpu()
+        distances = self.metric.pairwise(center[None], outputs)[0].cpu()  # rounded as the radius was
         base_output = self.f(x[None])
         return CenterDraws(
             base_output=base_output[0].cpu(),
@@ -128,7 +129,8 @@ def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise,
         reason = f"{rank} of {count} outputs would be needed; the largest eps under this noise is {largest:g}"
     elif not (r_hat := float(draws.distances[rank - 1])) < float("inf"):
         reason = f"the {rank}-th of {count} outputs from the center is not finite"
-    eps_out = up(metric.gamma * (1 + 2 * metric.gamma) * r_hat)
+    margin = max(MARGIN, SUM_MARGIN * draws.center.numel())
+    eps_out = up(metric.gamma * (1 + metric.beta(draws.base_output)) * r_hat, margin)
     return OutputCertificate(
         eps_in=eps,
         eps_out=eps_out,
@@ -141,7 +143,7 @@ def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise,
         reason=reason,
         order_statistic=0 if reason else rank,
         failure_probability=0.0,
-        vacuous=eps_out >= metric.largest,
+        vacuous=eps_out >= metric.largest_distance(draws.center.shape),
         not_finite=float(np.isinf(draws.distances).mean()),
         center=draws.center,
     )

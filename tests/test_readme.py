@@ -20,6 +20,14 @@ def test_the_ten_lines_of_python_run(capsys):
     assert capsys.readouterr().out.count("certified;") == 3
 
 
+def test_a_users_own_metric_runs(capsys):
+    section = README.partition("one class with a `_distance` method:")[2].partition("A new noise is")[0]
+    code = textwrap.dedent(section)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 15
+    exec(code, {})
+    assert re.fullmatch(r"at most \d+% of the pixels change\n", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_compose(settings, command):
     words = [word for word in shlex.split(command) if word != "-m" and not word.startswith("hydra/")]

@@ -5,19 +5,19 @@ Two readings of the paper's eps are computed from the same draws. *Stated*: eps 
 scale, which is eps / 255 in [0, 1] units.
 """
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from experiments.center_smoothing.medians import EXPECTED, abstention_notes, read_again
+from experiments.cohen2019.claims import verdicts
 from experiments.composition import build
 from experiments.data import Dataset
 from experiments.figures import Drawing, Figure
-from experiments.report import Run, median_with_abstentions
-from smoothing import CenterSettings, Gaussian, Jaccard, certificate
+from experiments.report import Run
+from smoothing import CenterSettings, Gaussian, Jaccard
 
 READINGS = {"stated units": 1.0, "published code's units": 1 / 255}
 SUBTITLES = {
@@ -25,6 +25,7 @@ SUBTITLES = {
     "published code's units": "as coded: eps_in in 0..255 pixels",
 }
 BOUNDS = ("exact", "paper")
+MEDIANS = ("eps_out", "smoothing_error", "examples", "abstained", "failed")
 CLAIMED = 0.2  # fig. 3(a): eps_out stays below it for h = 2
 
 
@@ -61,7 +62,9 @@ class MedianCurves(Figure):
         figure.legend(
             [*handles, none], [*labels, "median at or above 1: vacuous,\nor not certified"], loc="outside right center"
         )
-        return Drawing(figure, table, self._claims(table), self._notes(table))
+        named = table.assign(bound=table["bound"] + " bound")
+        notes = abstention_notes(named, ["reading", "h", "eps_in", "bound"])
+        return Drawing(figure, table, self._claims(table), notes)
 
     def _rows(self, run: Run) -> list[dict[str, object]]:
         sigma = run.identity["noise"]["sigma"]
@@ -74,67 +77,25 @@ class MedianCurves(Figure):
             for bound in BOUNDS:
                 settings = CenterSettings(bound, chosen["delta"], chosen["alpha1"], chosen["alpha2"])
                 for reading, unit in READINGS.items():
-                    given = [certificate(d, h * sigma * unit, Gaussian(sigma), Jaccard(), settings) for d in draws]
-                    certified = np.array([c.status == "certified" for c in given])
-                    accepted = np.array([c.status != "abstained" for c in given])
-                    rows.append(
-                        {
-                            "reading": reading,
-                            "bound": bound,
-                            "h": h,
-                            "sigma": sigma,
-                            "eps_in": round(h * sigma, 12),
-                            "eps_out": median_with_abstentions(np.array([c.eps_out for c in given]), certified),
-                            "smoothing_error": median_with_abstentions(
-                                np.array([c.smoothing_error for c in given]), accepted
-                            ),
-                            "examples": len(given),
-                            "abstained": float(np.mean(~accepted)),
-                            "failed": float(np.mean(accepted & ~certified)),
-                        }
-                    )
+                    point = {"reading": reading, "bound": bound, "h": h, "sigma": sigma, "eps_in": round(h * sigma, 12)}
+                    medians = read_again(draws, h * sigma * unit, Gaussian(sigma), Jaccard(), settings)
+                    rows.append(point | {name: medians[name] for name in MEDIANS})
         return rows
 
-    @staticmethod
-    def _notes(table: pd.DataFrame) -> list[str]:
-        """Examples without a certificate, which count as +infinity in the medians."""
-        return [
-            f"{row.reading}, h = {row.h:g}, eps_in = {row.eps_in:g}, {row.bound} bound: of {row.examples} examples, "
-            f"{row.abstained:.0%} abstained and {row.failed:.0%} failed (both count as infinite)"
-            for row in table.itertuples()
-            if row.abstained or row.failed
-        ]
-
     def _claims(self, table: pd.DataFrame) -> pd.DataFrame:
-        expected = pd.read_csv(Path(__file__).with_name("expected.csv")).query("figure == 'center_faces'")
-        rows = []
+        quantities: dict[str, dict[str, float]] = {}
         for reading in READINGS:
             exact = table.query("reading == @reading and bound == 'exact'")
-            wide = exact.pivot(index="eps_in", columns="h", values="eps_out")
+            wide = exact.pivot(index="eps_in", columns="h", values="eps_out").reindex(columns=[1, 2])
             ours = {
-                "largest median eps_out at h = 2": wide[2].max() if 2 in wide else np.nan,
-                "largest eps_out at h = 2 over eps_out at h = 1": (wide[2] / wide[1]).max()
-                if {1, 2} <= set(wide)
-                else np.nan,
+                "largest median eps_out at h = 2": wide[2].max(),
+                "largest eps_out at h = 2 over eps_out at h = 1": (wide[2] / wide[1]).max(),
                 "largest smoothing error over eps_out": (exact["smoothing_error"] / exact["eps_out"]).max(),
             }
-            for claim in expected.itertuples():
-                value = float(ours[claim.quantity])
-                if np.isnan(value):
-                    continue
-                rows.append(
-                    {
-                        "claim": claim.claim,
-                        "case": f"{reading}, exact bound",
-                        "quantity": claim.quantity,
-                        "relation": claim.relation,
-                        "paper": claim.paper,
-                        "ours": value,
-                        "difference": value - claim.paper,
-                        "within": value < claim.paper + claim.tolerance,
-                    }
-                )
-        return pd.DataFrame(rows)
+            for quantity, value in ours.items():
+                if not np.isnan(value):
+                    quantities.setdefault(quantity, {})[f"{reading}, exact bound"] = float(value)
+        return verdicts("center_faces", quantities, EXPECTED)
 
 
 def _jaccard(run: Run) -> bool:

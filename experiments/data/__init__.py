@@ -8,6 +8,7 @@ from experiments.data.digits import Digits
 from experiments.data.faces import Faces
 from experiments.data.folder import ImageFolder
 from experiments.data.imagenet import ImageNet
+from experiments.data.latents import Latents
 from experiments.data.mnist import MNIST
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "Images",
     "LabelledDataset",
     "LabelledImages",
+    "Latents",
     "MissingDataError",
 ]

@@ -29,7 +29,9 @@ class Dataset(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> Tensor:
-        """One image, (C, H, W), float32 in [0, 1]. Raises IndexError where there is none of that index."""
+        """One input: an image, (C, H, W), float32 in [0, 1], unless the class says what else. Raises IndexError where
+        there is none of that index.
+        """
 
     def fingerprint(self) -> str:
         """What the data is, where the settings do not say it: part of a run's identity. Empty by default."""

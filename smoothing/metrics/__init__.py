@@ -1,7 +1,10 @@
 """Distances between outputs, one a file."""
 
+from smoothing.metrics.angular import Angular
 from smoothing.metrics.base import Metric
 from smoothing.metrics.jaccard import Jaccard
 from smoothing.metrics.l2 import L2
+from smoothing.metrics.lpips import LPIPS
+from smoothing.metrics.total_variation import TotalVariation
 
-__all__ = ["L2", "Jaccard", "Metric"]
+__all__ = ["L2", "LPIPS", "Angular", "Jaccard", "Metric", "TotalVariation"]

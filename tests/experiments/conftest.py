@@ -2,12 +2,16 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
 from experiments import composition
 from experiments.figures import CONF, draw_all
+from experiments.table import OUTPUT
+
+CENTER = {"type": "CenterSmoothing", "n": 2000, "m": 45000, "delta": 0.05, "bound": "exact"}
 
 
 @pytest.fixture
@@ -40,5 +44,55 @@ def write_run():
         }
         record = {"identity": identity | noise, "config": {"name": folder.parent.name}, "started": started}
         (folder / "run.json").write_text(json.dumps(record))
+
+    return write
+
+
+@pytest.fixture
+def write_center_run(tmp_path):
+    """write_center_run(name, dataset, model, metric, sigma, ...) leaves a run as certify.py does; returns its folder.
+
+    Args:
+        eps_out: (examples,) at the smaller eps; scale times that at the larger. NaN: abstained; inf: failed.
+        error: (examples,), smoothing errors.
+        noisy: whether the base function was trained under the noise of certification.
+        eps: input radii; the two ratios of fig. 5 by default.
+    """
+
+    def write(name, dataset, model, metric, sigma, eps_out=(1.0, 2.0, 3.0), error=(0.1, 0.2, 0.3), **given):
+        noise = given.get("noise", {"type": "Gaussian", "sigma": sigma})
+        training = {"type": "AutoencoderTrainer", "epochs": 3, "noisy": given.get("noisy", True)}
+        training |= {"noise": noise if given.get("noisy", True) else None, "weights": f"w{sigma}{dataset}{model}"}
+        certifier = given.get("certifier", CENTER)
+        identity = {
+            "dataset": {"type": dataset, "step": 200},
+            "model": {"type": model} | given.get("arguments", {}),
+            "noise": noise,
+            "certifier": certifier,
+            "metric": {"type": metric},
+            "seed": 0,
+            "precision": "float32",
+        }
+        if model != "BigGAN":
+            identity["training"] = training
+        rows = []
+        for k, eps in enumerate(given.get("eps", (1.5 * sigma, 2 * sigma))):
+            for index, (out, wrong) in enumerate(zip(eps_out, error, strict=True)):
+                out = out * given.get("scale", 1.5) ** k
+                status = "abstained" if np.isnan(out) else "certified" if np.isfinite(out) else "failed"
+                row = {"index": index, "eps_in": eps, "eps_out": np.inf if np.isnan(out) else out, "status": status}
+                claimed = {"failure_probability": given.get("failure_probability", 0.01 * (status == "certified"))}
+                rows.append(dict.fromkeys(OUTPUT.columns, 0) | row | claimed | {"smoothing_error": wrong})
+        config = {"name": name, "dataset": {"_target_": f"experiments.data.{dataset}"}}
+        config["metric"] = {"_target_": f"smoothing.metrics.{metric}"} | (
+            {"span": 1.0} if metric == "TotalVariation" else {}
+        )
+        started = given.get("started", "2026-01-01")
+        folder = tmp_path / name / f"sigma={sigma}-{model}-{given.get('noisy', True)}-{started}"
+        folder.mkdir(parents=True)
+        pd.DataFrame(rows)[list(OUTPUT.columns)].to_csv(folder / "certificates.csv", index=False)
+        record = {"identity": identity, "config": config, "started": started}
+        (folder / "run.json").write_text(json.dumps(record))
+        return folder
 
     return write

@@ -112,8 +112,8 @@ def test_the_certificate_by_hand():
         found = exact_center_certificate(draws, eps, noise_of(9), L2())
         assert found.order_statistic == rank
         assert found.distance_quantile == rank - 1
-        assert found.eps_out == pytest.approx(3 * (rank - 1), rel=1e-9)
-        assert found.eps_out >= 3 * (rank - 1)
+        assert found.eps_out == pytest.approx(2 * (rank - 1), rel=1e-9)  # one number: beta = 1
+        assert found.eps_out >= 2 * (rank - 1)
         assert found.failure_probability == 0
         assert (found.n, found.m) == (9, 9)
 

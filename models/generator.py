@@ -1,0 +1,95 @@
+"""BigGAN-deep, a generator of ImageNet's images, as a base function: latents in, images of one class out."""
+
+from pathlib import Path
+
+import pytorch_pretrained_biggan as biggan  # type: ignore[import-untyped]
+import torch
+from pytorch_pretrained_biggan.model import (  # type: ignore[import-untyped]
+    PRETRAINED_MODEL_ARCHIVE_MAP,
+    WEIGHTS_NAME,
+    BigGANBatchNorm,
+)
+from torch import Tensor, nn
+
+from smoothing import SettingError
+
+HUB = PRETRAINED_MODEL_ARCHIVE_MAP["biggan-deep-128"]
+POWER_ITERATIONS = 3  # of random weights
+
+
+class BigGAN(nn.Module):
+    """BigGAN-deep for 128 x 128 images of one class of ImageNet (Brock et al. 2019), from pytorch-pretrained-biggan.
+
+    Args:
+        weights: where they come from, as run.json says it: hub, the package's own address, fetched once into torch's
+            cache; a folder that holds pytorch_model.bin; or random, which generates noise: for tests only.
+        class_index: ImageNet's, 0 to 999; 323 is the monarch butterfly.
+        truncation: in (0, 1]; that of the latents, which chooses the statistics of the batch normalisation.
+
+    Shape:
+        (b, 128), float, nominally a standard normal truncated at 2 and scaled by truncation -> (b, 3, 128, 128) in
+        [0, 1]. A latent for which the network overflows gives numbers that are not finite.
+
+    Raises:
+        SettingError: no such weights, or weights of another network; a value out of its range.
+    """
+
+    pretrained = True
+    label: Tensor
+
+    def __init__(self, weights: str = "hub", class_index: int = 323, truncation: float = 0.5) -> None:
+        super().__init__()
+        config = biggan.BigGANConfig()  # its defaults are those of the 128 x 128 network
+        if not 0 <= class_index < config.num_classes:
+            raise SettingError(f"model.class_index: expected 0 to {config.num_classes - 1}, got {class_index}")
+        if not 0 < truncation <= 1:
+            raise SettingError(f"model.truncation: expected a number above 0 and at most 1, got {truncation}")
+        self.weights, self.truncation = weights, truncation
+        self.register_buffer("label", torch.eye(config.num_classes)[class_index], persistent=False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.network = _random(config) if weights == "random" else _pretrained(config, weights)
+        self.eval()
+
+    def forward(self, latents: Tensor) -> Tensor:
+        images = self.network(latents, self.label.expand(len(latents), -1), self.truncation)
+        return (images + 1) / 2
+
+
+def _pretrained(config: biggan.BigGANConfig, weights: str) -> nn.Module:
+    """The network with its weights in it. Raises SettingError where they cannot be had or are of another network."""
+    file = Path(weights) / WEIGHTS_NAME
+    try:
+        if weights == "hub":
+            state = torch.hub.load_state_dict_from_url(HUB, map_location="cpu", progress=False, weights_only=True)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle raises anything
+        where = "could not be fetched" if weights == "hub" else f"none that can be read in '{file}'"
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise SettingError(
+            f"model.weights: {where} ({reason}). Fetch {HUB}, name the file {WEIGHTS_NAME} and set "
+            "model.weights=<its folder>"
+        ) from error
+    network: nn.Module = biggan.BigGAN(config)
+    try:  # not strict: the file may hold more than this network, but not less
+        missing = network.load_state_dict(state, strict=False).missing_keys
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise SettingError(f"model.weights: those in '{weights}' do not fit BigGAN-deep-128") from error
+    if missing:
+        raise SettingError(f"model.weights: those in '{weights}' do not fit BigGAN-deep-128, without {missing[0]}")
+    return network
+
+
+@torch.no_grad()
+def _random(config: biggan.BigGANConfig) -> nn.Module:
+    """The network with random weights that leave its activations finite."""
+    network: nn.Module = biggan.BigGAN(config)
+    for module in network.modules():
+        if isinstance(module, BigGANBatchNorm) and not module.conditional:  # uninitialised memory in the package
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+    network.train()
+    for _ in range(POWER_ITERATIONS):  # spectral normalisation improves its norms in training mode alone
+        network(torch.randn(1, config.z_dim), torch.zeros(1, config.num_classes), 1.0)
+    return network

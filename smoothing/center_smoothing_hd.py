@@ -1,0 +1,115 @@
+"""Smooth-HD: center smoothing for outputs too large to keep (Kumar and Goldstein 2021, appendix E, algorithm 3)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import ceil, log
+
+import torch
+from torch import Tensor
+
+from smoothing import center_guarantee
+from smoothing.base_function import Precision
+from smoothing.center_guarantee import BOUNDS, CenterDraws, OutputCertificate
+from smoothing.center_smoothing import CenterSmoothing, lower_median
+from smoothing.errors import SettingError
+from smoothing.metrics import Metric
+from smoothing.noise import Noise
+from smoothing.streams import Stage
+
+
+class CenterSmoothingHD(CenterSmoothing):
+    """As `CenterSmoothing`, but that the center is one of a few candidates; no more than a batch of outputs is kept.
+
+    The candidates are outputs of their own, and what the metric makes of them. The n samples that choose among them
+    pass by in batches; only their distances from the candidates are kept.
+
+    What that costs. Let B be the ball B(f_hat(x), R_hat), which holds mass 1/2 + delta at x', at least 1/2 + Delta_1
+    with the Delta_1 of the bound. A candidate in B is within gamma (R_hat + R_hat) of all of B, so if half of the n
+    samples at x' lie in B too, its median distance is at most 2 gamma R_hat, and the winner's is no larger:
+    beta = 2 gamma, as for the medoid. Fewer than half of the samples lie in B with probability at most alpha1 / 2, as
+    ever, and the check on n fresh samples takes the other alpha1 / 2. That none of the independent candidates lies in B
+    has probability at most (1/2 - Delta_1)^candidates, which is added to the failure probability (the paper leaves it
+    out). It concerns x' alone: at x, R_hat is right with probability 1 - alpha2 whatever the center is.
+
+    Args:
+        f, noise, metric, n, m, delta, alpha1, alpha2, bound, seed, batch_size, precision, on_samples: see
+            `CenterSmoothing`; batch_size is also how many outputs are held at once.
+        candidates: outputs among which the center is chosen.
+
+    Raises:
+        SettingError: as `CenterSmoothing`, and where there are so few candidates that all may miss with a probability
+            above alpha1: the stated alphas would then be less than half of what is claimed to fail at x'.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        metric: Metric,
+        *,
+        n: int,
+        m: int,
+        candidates: int = 30,
+        delta: float = 0.05,
+        alpha1: float = 0.005,
+        alpha2: float = 0.005,
+        bound: str = "exact",
+        seed: int = 0,
+        batch_size: int = 32,
+        precision: Precision = "float32",
+        on_samples: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        if candidates < 1:
+            raise SettingError(f"certifier.candidates: expected at least 1, got {candidates}")
+        self.candidates = candidates
+        super().__init__(
+            f,
+            noise,
+            metric,
+            n=n,
+            m=m,
+            delta=delta,
+            alpha1=alpha1,
+            alpha2=alpha2,
+            bound=bound,
+            seed=seed,
+            batch_size=batch_size,
+            precision=precision,
+            on_samples=on_samples,
+        )
+
+    @property
+    def samples(self) -> int:
+        return self.candidates + super().samples
+
+    def all_miss(self, n: int) -> float:
+        """Probability that no candidate lies in the smallest ball of mass 1/2 + Delta_1, with the Delta_1 of n."""
+        return (0.5 - self._delta1(n)) ** self.candidates
+
+    def require_feasible(self, eps: Sequence[float]) -> None:
+        super().require_feasible(eps)
+        alpha1 = self.settings.alpha1
+        if self.all_miss(self.n) > alpha1:
+            least = ceil(log(alpha1) / log(0.5 - self._delta1(self.n)))
+            raise SettingError(
+                f"certifier.candidates: {self.candidates} may all miss with probability {self.all_miss(self.n):.2g}, "
+                f"more than alpha1 = {alpha1:g}; at least {least} are needed"
+            )
+
+    def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
+        c = center_guarantee.certificate(draws, eps, self.noise, self.metric, self.settings)  # beta = 2 gamma
+        if c.status != "certified":
+            return c
+        return replace(c, failure_probability=c.failure_probability + self.all_miss(draws.n))
+
+    def _center(self, x: Tensor, example: int) -> tuple[Tensor, float]:
+        """The candidate with the smallest median distance to n outputs, and that distance."""
+        drawn = torch.cat(list(self._outputs(x, self.candidates, example, Stage.SELECTION)))
+        candidates = torch.cat([drawn, self.metric.candidates(drawn)])
+        batches = self._outputs(x, self.n, example, Stage.CENTER)
+        medians = lower_median(torch.cat([self.metric.pairwise(candidates, batch) for batch in batches], dim=1))
+        best = int(medians.argmin())
+        return candidates[best], float(medians[best])
+
+    def _delta1(self, n: int) -> float:
+        return BOUNDS[self.settings.bound].median_margin(n, self.settings.alpha1 / 2)
