@@ -1,4 +1,4 @@
-"""The reconstructor: measurements y = A x of variance 1/256, a back-projection, and the autoencoder without its code."""
+"""The reconstructor: measurements y = A x, A of variance 1/256, a back-projection, the autoencoder without its code."""
 
 import pytest
 import torch
