@@ -132,7 +132,7 @@ def test_a_base_function_that_returns_nan_for_some_samples(share, status):
 
 def test_images_under_total_variation_and_lpips():
     x = torch.rand(1, 16, 16)
-    for metric, samples in ((TotalVariation(span=1), 300), (LPIPS("random"), 60)):
+    for metric, samples in ((TotalVariation(span=1), 300), (LPIPS("random"), 150)):  # of 60, one in thirty x abstained
         h = CenterSmoothingHD(torch.sigmoid, Gaussian(0.01), metric, n=samples, m=60, delta=0.3, candidates=10)
         c = h.certify(x, 0.002)
         assert c.status == "certified"
