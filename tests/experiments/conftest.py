@@ -1,17 +1,41 @@
-"""Fixtures of figures: drawing one by its name, and run folders as certify.py leaves them."""
+"""Fixtures: training for a moment, drawing a figure by its name, and run folders as certify.py leaves them."""
 
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from experiments import composition
+from experiments import composition, training
 from experiments.figures import CONF, draw_all
 from experiments.table import OUTPUT
 
 CENTER = {"type": "CenterSmoothing", "n": 2000, "m": 45000, "delta": 0.05, "bound": "exact"}
+
+
+@pytest.fixture
+def composed():
+    """The checked settings of a train command: composed("noise.sigma=0.5")."""
+    composition.register()
+
+    def settings(*overrides):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return composition.settings(compose("train", list(overrides)), composition.CertifyConfig)
+
+    return settings
+
+
+@pytest.fixture
+def trained(composed, tmp_path):
+    """Train the small network for three epochs: trained("seed=1") -> the checkpoint's folder."""
+    quick = ("trainer.epochs=3", "trainer.lr_step=2", "device=cpu")
+
+    def train(*overrides, root=tmp_path / "checkpoints"):
+        return training.train(composed(*quick, f"checkpoints.root={root}", *overrides))
+
+    return train
 
 
 @pytest.fixture

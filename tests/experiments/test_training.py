@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from torch.nn import functional
 
-from experiments import checkpoints, composition, training
+from experiments import checkpoints, training
 from experiments.base_functions import build_model
 from experiments.composition import build
 from experiments.data import Digits, Images
@@ -25,27 +24,6 @@ from smoothing.streams import Stage
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("trainer.epochs=3", "trainer.lr_step=2", "device=cpu")
-
-
-@pytest.fixture
-def composed():
-    composition.register()
-
-    def settings(*overrides):
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return composition.settings(compose("train", list(overrides)), composition.CertifyConfig)
-
-    return settings
-
-
-@pytest.fixture
-def trained(composed, tmp_path):
-    """Train the small network for three epochs: trained("seed=1") -> the checkpoint's folder."""
-
-    def train(*overrides, root=tmp_path / "checkpoints"):
-        return training.train(composed(*QUICK, f"checkpoints.root={root}", *overrides))
-
-    return train
 
 
 def log(folder):
