@@ -1,9 +1,9 @@
 PYTHON ?= python3
 VENV ?= .venv
-RUN := $(VENV)/bin/python
+PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-all lint figures bench lock clean
+.PHONY: help setup demo test test-all test-slurm lint figures table bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -14,36 +14,43 @@ setup: $(VENV)/.installed ## a .venv with everything (6.2 GB, most of it torch w
 # --no-deps: requirements.lock names every package; see its first lines.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --no-deps -r requirements.lock
-	$(RUN) -m pip install --quiet --no-deps -e .
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --no-deps -r requirements.lock
+	$(PY) -m pip install --quiet --no-deps -e .
 	@touch $@
 
 demo: setup ## certify three photographs (about 2 minutes on 2 CPU cores), draw both figures
-	$(RUN) certify.py
-	$(RUN) plot.py figure=center_faces source=results/demo figures.root=figures/demo
-	$(RUN) plot.py figure=center_faces_boxes source=results/demo figures.root=figures/demo
+	$(PY) certify.py
+	$(PY) plot.py figure=center_faces source=results/demo figures.root=figures/demo
+	$(PY) plot.py figure=center_faces_boxes source=results/demo figures.root=figures/demo
 
 test: setup ## the tests, without the slow and the GPU ones
-	$(RUN) -m pytest -m "not slow and not gpu"
+	$(PY) -m pytest -m "not slow and not gpu and not slurm"
 
 test-all: setup ## every test, also the slow ones; the GPU ones skip where there is none
-	$(RUN) -m pytest
+	$(PY) -m pytest -m "not slurm"
+
+test-slurm: setup ## a sweep on a Slurm cluster of one node, brought up for it; as root on Debian, else skipped
+	$(PY) -m pytest -s -m slurm
 
 lint: setup ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-figures: setup ## every figure that results/ holds data for, into figures/; certifies nothing
-	$(RUN) plot.py
+figures: setup ## every figure that results/ holds data for, figures/index.html and REPORT.md; certifies nothing
+	$(PY) plot.py
+	@cp figures/REPORT.md REPORT.md
+
+table: setup ## a run's table, or several runs', in the terminal: make table RUN=results/digits_gaussian
+	@$(PY) plot.py 'table="$(or $(RUN),$(error which run? make table RUN=results/digits_gaussian))"'
 
 bench: setup ## samples a second, beside the library that the detector comes from
-	$(RUN) -m experiments.bench
+	$(PY) -m experiments.bench
 
 lock: setup ## write the versions in .venv to requirements.lock
 	@head -3 requirements.lock > requirements.lock.partial
-	@$(RUN) -m pip freeze --exclude-editable | sed -E "s/^((nvidia|cuda)-[^=]*==[^ ]+|triton==[^ ]+)$$/\1 ; sys_platform == 'linux'/" >> requirements.lock.partial
+	@$(PY) -m pip freeze --exclude-editable | sed -E "s/^((nvidia|cuda)-[^=]*==[^ ]+|triton==[^ ]+)$$/\1 ; sys_platform == 'linux'/" >> requirements.lock.partial
 	@mv requirements.lock.partial requirements.lock
 
 clean: ## remove the environment and the figures; keep results

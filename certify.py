@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from experiments import certification, composition
 from experiments.entry import one_line_errors, refuse_null_groups
-from experiments.report import terminal_table
+from experiments.summary import terminal_table
 
 composition.register()
 

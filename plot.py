@@ -1,9 +1,11 @@
 """Draw the papers' figures and tables from finished runs, into figures/, beside what the papers print.
 
-python plot.py                                            every figure that results/ holds data for
+python plot.py                                            every figure that results/ holds data for, and index.html
 python plot.py figure=center_faces                        one
 python plot.py figure=center_faces source=results/demo    from any folder of runs
 python plot.py figure=cohen_table_cifar10 source=<folder> from the authors' published raw files, where they are there
+python plot.py table=results/digits_gaussian              no figure, but these runs' tables, summed up in the terminal
+                                                          (a folder with = in its name: 'table="<folder>"')
 """
 
 from pathlib import Path
@@ -14,9 +16,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from experiments import composition
+from experiments.artefacts import Artefact, artefact
 from experiments.entry import one_line_errors, refuse_null_groups
-from experiments.figures import CONF, draw_all
-from smoothing import SettingError, SmoothingError
+from experiments.figures import CONF, drawings
+from experiments.logger import WandbLogger
+from experiments.markdown_report import write_report
+from experiments.page import write_page
+from experiments.summary import summaries
+from smoothing import SmoothingError
 
 composition.register()
 
@@ -25,37 +32,53 @@ composition.register()
 @one_line_errors
 def main(cfg: DictConfig) -> None:
     plain = composition.settings(cfg, composition.PlotConfig)
+    if plain["table"]:
+        print(summaries(Path(plain["table"])))
+        return
     source = Path(plain["source"]) if plain["source"] else None
     if source and not source.is_dir():
         raise SmoothingError(f"source: no folder '{source}'")
     chosen = HydraConfig.get().runtime.choices["figure"]
-    missing: dict[str, list[str]] = {}  # commands -> the figures that they would fill
+    out = Path(plain["figures"]["root"])
+    artefacts = []
     for name, node in ({chosen: plain["figure"]} if plain["figure"] else _all_figures()).items():
         figure = composition.build(composition.checked_group(f"figure {name}", node))
-        if not draw_all(name, figure, Path(plain["results"]["root"]), source, Path(plain["figures"]["root"])):
-            for experiment in figure.experiments:
-                missing.setdefault("\n    ".join(_commands(experiment, figure.also)), []).append(name)
+        drawn = drawings(name, figure, Path(plain["results"]["root"]), source, out)
+        artefacts.append(artefact(name, figure, drawn))
+    _say_what_is_missing(artefacts)
+    if plain["figure"] and not artefacts[0].drawn:
+        raise SmoothingError(f"figure {chosen}: no results in {source or plain['results']['root']}")
+    if not plain["figure"]:
+        write_page(artefacts, out / "index.html")
+        write_report(artefacts, out / "REPORT.md")
+        print(f"\n{out / 'index.html'}, {out / 'REPORT.md'}")
+    if plain["logger"]:
+        _log(artefacts, composition.build(plain["logger"], config=plain))
+
+
+def _log(artefacts: list[Artefact], logger: WandbLogger) -> None:
+    for drawn in (drawn for one in artefacts for drawn in one.drawn):
+        if drawn.drawing.figure:
+            logger.figure(drawn.stem.name, drawn.path)
+        logger.table(f"{drawn.stem.name} table", drawn.drawing.table)
+    logger.finish()
+
+
+def _say_what_is_missing(artefacts: list[Artefact]) -> None:
+    missing: dict[str, list[str]] = {}  # commands -> the figures that they would fill
+    for one in artefacts:
+        if not one.drawn:
+            for lacking in one.lacking:
+                missing.setdefault("\n    ".join(lacking.commands), []).append(one.name)
     if missing:
         print("\nNot drawn, for want of results. Any of these would make them:")
         for commands, names in missing.items():
             print(f"  {', '.join(names)}:\n    {commands}")
-    if plain["figure"] and missing:
-        raise SmoothingError(f"figure {chosen}: no results in {source or plain['results']['root']}")
 
 
 def _all_figures() -> dict[str, dict[str, Any]]:
     files = sorted((CONF / "figure").glob("*.yaml"))
     return {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in files}  # type: ignore[misc]
-
-
-def _commands(experiment: str, also: str) -> list[str]:
-    """The commands that an experiment file opens with; the first one makes results, with `also` the figure's."""
-    path = CONF / "experiment" / f"{experiment}.yaml"
-    if not path.exists():
-        raise SettingError(f"figure.experiments: no experiment '{experiment}'; conf/experiment has no {path.name}")
-    lines = path.read_text().splitlines()
-    first, *others = [line.removeprefix("# ") for line in lines if line.startswith(("# python", "# after:"))]
-    return [f"{first} {also}".rstrip(), *others]
 
 
 if __name__ == "__main__":

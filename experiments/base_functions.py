@@ -66,8 +66,17 @@ def new_noise(plain: dict[str, Any], dataset: Dataset) -> Noise:
     wanted = [name for name in GIVEN["noise"] if name in inspect.signature(cls).parameters]
     if wanted and not isinstance(dataset, LabelledDataset):
         raise SettingError(f"noise: {cls.__name__} needs quantised images, which {type(dataset).__name__} does not say")
-    noise: Noise = build(plain["noise"], **{name: getattr(dataset, name) for name in wanted})
+    settings = plain["noise"]
+    if "grid" in settings and settings["grid"] is None:
+        settings = settings | {"grid": _grid_of_inputs(plain, dataset)}
+    noise: Noise = build(settings, **{name: getattr(dataset, name) for name in wanted})
     return noise
+
+
+def _grid_of_inputs(plain: dict[str, Any], dataset: Dataset) -> int | None:
+    """The levels of the images, where the data set says them and images are what the model takes."""
+    measured = hasattr(get_class(plain["model"]["_target_"]), "measure")
+    return None if measured else getattr(dataset, "levels", None)
 
 
 def new_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:

@@ -1,84 +1,57 @@
-"""Samples a second, each beside what it is to be held against: `make bench`.
+"""What certificates cost, ours beside the papers' own procedures written plainly: `make bench`.
 
-The face detector beside the library that it comes from; DSSN's enumeration beside the network alone on the same
-batches. Both sides see the same inputs in the same process, in turn; quote the ratio, the seconds are this machine's.
+Both sides of a line work on the same model and data in the same process, in turn; a ratio is the median of five
+rounds'. The seconds are this machine's, the ratios are what to quote. Under ten minutes on two cores.
 """
 
+import os
+import platform
 import time
-from collections.abc import Callable
+from pathlib import Path
 
-import facenet_pytorch
 import torch
-from torch import nn
 
-from experiments.data import Faces
-from models.classifiers import SmallCNN, WideResNet
-from models.face_detector import FaceDetector
-from smoothing import DeterministicSplitting, Jaccard, SmoothedClassifier
-from smoothing.center_smoothing import best_center
+from experiments.benchmarks import autoencoder, classifiers, faces, medoid
 
-IMAGES, SIGMA, ROUNDS = 64, 0.1, 3
+OUT = Path("results/bench.txt")
 
 
 def main() -> None:
+    """Print the table, and keep it in results/bench.txt."""
+    started = time.perf_counter()
+    lines: list[str] = []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    print(f"{device}, {torch.get_num_threads()} threads, best of {ROUNDS}")
-    for sigma in (0.5, 3.5):
-        enumeration(WideResNet(10, 3, [0.5] * 3, [0.25] * 3, depth=40, width=2), 255, (3, 32, 32), sigma, device)
-        enumeration(SmallCNN(10, 1, [0.3], [0.4]), 16, (1, 8, 8), sigma, device)
-    detector(device)
+
+    def say(*text: str) -> None:
+        lines.extend(text)
+        print("\n".join(text), flush=True)
+
+    say(f"{_hardware(device)}, {torch.get_num_threads()} threads; torch {torch.__version__}", "")
+    many = 50_000 if device.type == "cuda" else 400
+    say(*classifiers.resnet110(device, many).lines())
+    say(*classifiers.dssn(device).lines())
+    if device.type == "cuda":
+        say(*classifiers.resnet50(device, 10_000).lines())
+    say(*autoencoder.autoencoder(device).lines())
+    for found in medoid.medoid_ratios():
+        say(
+            f"medoid of {medoid.OUTPUTS}, {found.metric:20} {found.loop_rows:9.0f} rows/s by the loop, "
+            f"{found.our_rows:.0f}/s ours: {found.ratio:.0f}x   the same center: {'yes' if found.same_center else 'NO'}"
+        )
+    say(str(faces.faces_ratio()), "", f"{time.perf_counter() - started:.0f} s in all")
+    OUT.write_text("\n".join(lines) + "\n")
 
 
-def enumeration(network: nn.Module, levels: int, shape: tuple[int, ...], sigma: float, device: torch.device) -> None:
-    """DSSN certificates of one image by a network with random weights, beside its forward passes alone."""
-    noise = DeterministicSplitting(sigma, levels, shape)
-    g = SmoothedClassifier(network.to(device), noise, batch_size=250)
-    x = (torch.randint(levels + 1, shape, generator=torch.Generator().manual_seed(0)) / levels).to(device)
-    batches = list(noise.enumerate(x, 250))
-    g.certify_exactly(x)
-    certified, bare = [], []
-    for _ in range(ROUNDS):
-        certified.append(_seconds(lambda: g.certify_exactly(x)))
-        bare.append(_seconds(lambda: [network(batch) for batch in batches]))
-    print(
-        f"  DSSN, {type(network).__name__}, sigma = {sigma}: {noise.steps / min(certified):8.0f} levels/s, "
-        f"{min(bare) / min(certified):.0%} of the network alone ({noise.steps} levels)"
-    )
-
-
-def detector(device: torch.device) -> None:
-    """The face detector, and MTCNN.detect of facenet-pytorch."""
-    faces = Faces()
-    clean = torch.stack([faces[index] for index in range(IMAGES)])
-    images = (clean + SIGMA * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))).to(device)
-    ours = FaceDetector().to(device)
-    theirs = facenet_pytorch.MTCNN(device=device).eval()
-    sides: dict[str, Callable[[], object]] = {
-        "FaceDetector, batches of 32": lambda: [ours(batch) for batch in images.split(32)],
-        "MTCNN.detect, one batch": lambda: theirs.detect((images * 255).permute(0, 2, 3, 1)),
-        "MTCNN.detect, one by one": lambda: [theirs.detect((image * 255).permute(1, 2, 0)) for image in images],
-    }
-    seconds = {name: [_seconds(side) for _ in range(ROUNDS + 1)][1:] for name, side in sides.items()}
-    reference = min(seconds["FaceDetector, batches of 32"])
-    print(f"  {IMAGES} photographs at sigma = {SIGMA}")
-    for name, times in seconds.items():
-        print(f"  {name:30} {IMAGES / min(times):8.1f} samples/s   {min(times) / reference:5.2f} x the time")
-    boxes = ours(images).repeat(32, 1)
-    print(f"  center of {len(boxes)} boxes, all pairs: {_seconds(lambda: best_center(boxes, Jaccard())):.2f} s")
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    with torch.inference_mode():
-        _settle()
-        started = time.perf_counter()
-        work()
-        _settle()
-        return time.perf_counter() - started
-
-
-def _settle() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def _hardware(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(": ")[2]
+    except (OSError, IndexError):
+        name = platform.processor()
+    flags = torch.backends.cpu.get_cpu_capability()
+    return f"{name}, {os.cpu_count()} cores, {flags}"
 
 
 if __name__ == "__main__":

@@ -1,22 +1,25 @@
 """The certification run: example by example, into the run folder, continuing what is there."""
 
 import inspect
+import json
+import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import get_class
+from torch import Tensor
 from tqdm import tqdm
 
-from experiments.base_functions import build_model, build_noise, training_of
+from experiments.base_functions import build_model, build_noise, input_of, training_of
 from experiments.composition import build, identity
 from experiments.data import Dataset
 from experiments.run_folder import RunFolder
-from experiments.table import TableWriter
-from experiments.tasks import pending, task_for
-from smoothing import Noise, SettingError
+from experiments.stopping import stop_if_asked
+from experiments.table import TableWriter, read_table
+from experiments.tasks import Task, pending, task_for
+from smoothing import Noise, Predict, SettingError
 
 
 def certify(plain: dict[str, Any]) -> Path:
@@ -40,24 +43,65 @@ def certify(plain: dict[str, Any]) -> Path:
     if isinstance(task.f.f, torch.nn.Module):
         task.f.f.to(device)
     indices = choose_examples(dataset, plain)
-    run_identity = identity(plain, dataset.fingerprint(), training_of(plain, dataset))
+    grid = noise.grid if noise else None
+    run_identity = identity(plain, dataset.fingerprint(), training_of(plain, dataset), grid)
     folder = RunFolder(Path(plain["results"]["root"]), plain, run_identity, noise.state() if noise else {})
 
+    _warn_of_another_precision(plain, run_identity, folder)
     logger = build(plain["logger"], config=plain) if plain["logger"] else None
     folder.path.mkdir(parents=True, exist_ok=True)
     with TableWriter(folder.table_path, task.schema) as table:
         todo = [index for index in indices if not table.done.issuperset(task.keys(index))]
         if todo:
-            folder.begin(_name(device))
-            with Progress(todo, task.samples_each) as progress:
-                task.report_samples(progress.samples)
-                for index in progress:
-                    rows = pending(task.rows(dataset, index, device, folder), task.schema, table.done)
+            folder.begin(_name(device), _prepare(task, dataset[todo[0]].to(device), len(todo), plain, folder))
+            if logger and table.done:
+                logger.log(read_table(folder.path).to_dict("records"))
+            with Progress(len(todo), task.samples_each) as progress:
+                if task.engine:
+                    task.engine.on_samples = progress.samples
+                for all_rows in task.all_rows(dataset, todo, device, folder):
+                    rows = pending(all_rows, task.schema, table.done)
                     table.write(rows)
+                    progress.example()
                     if logger:
                         logger.log(rows)
-            folder.end()
+                    stop_if_asked()
+        folder.end()
+    if logger:
+        logger.table("certificates", read_table(folder.path))
+        logger.finish()
     return folder.table_path
+
+
+def _prepare(task: Task, image: Tensor, examples: int, plain: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """How the base function is to be computed, as run.json keeps it.
+
+    A batch size that was left open is measured once: a run that continues on the same device takes that of its
+    beginning, so that its rows are those of an uninterrupted one to the last digit.
+    """
+    if task.engine is None:
+        return task.f.arithmetic()
+    x = input_of(task.f.f, image[None])[0]
+    task.f(x[None])
+    if plain["batch_size"] is None:
+        task.engine.batch_size = folder.batch_size_on(_name(x.device))
+    return task.f.arithmetic() | {"batch_size": task.engine.tune(x, examples * task.samples_each)}
+
+
+def _warn_of_another_precision(plain: dict[str, Any], run_identity: dict[str, Any], folder: RunFolder) -> None:
+    """Say so where predictions are asked for at another precision than there are certificates: of another function."""
+    if get_class(plain["certifier"]["_target_"]) is not Predict:
+        return
+    own = {key: value for key, value in run_identity.items() if key not in ("certifier", "seed", "precision")}
+    for path in sorted(folder.path.parent.glob("*/run*.json")):
+        other = json.loads(path.read_text())["identity"]
+        precision = other.pop("precision")
+        if precision != plain["precision"] and own.items() <= other.items():
+            print(
+                f"{path}: its certificates are for the function at precision={precision}; "
+                f"at {plain['precision']} predictions are another function's",
+                file=sys.stderr,
+            )
 
 
 def _without_unused_metric(plain: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +130,7 @@ def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None) -
         "seed": plain["seed"],
         "batch_size": plain["batch_size"],
         "precision": plain["precision"],
+        "compiled": plain["compiled"],
     }
     wanted = _parameters(plain["certifier"])
     return build(plain["certifier"], **{name: value for name, value in given.items() if name in wanted})
@@ -128,20 +173,20 @@ def choose_examples(dataset: Dataset, plain: dict[str, Any]) -> list[int]:
 class Progress:
     """A bar with examples and samples a second and the time left; silent where there is no terminal."""
 
-    def __init__(self, indices: list[int], samples_each: int) -> None:
-        self._indices, self._each = indices, samples_each
-        self._bar = tqdm(total=len(indices) * samples_each, unit=" samples", unit_scale=True, disable=None)
+    def __init__(self, examples: int, samples_each: int) -> None:
+        self._examples, self._each, self._done = examples, samples_each, 0
+        self._bar = tqdm(total=examples * samples_each, unit=" samples", unit_scale=True, disable=None)
         self._started = time.perf_counter()
 
     def samples(self, count: int) -> None:
         self._bar.update(count)
 
-    def __iter__(self) -> Iterator[int]:
-        for number, index in enumerate(self._indices):
-            rate = number / max(time.perf_counter() - self._started, 1e-9)
-            self._bar.set_description(f"example {number + 1}/{len(self._indices)}, {rate:.3g} examples/s")
-            yield index
-            self._bar.update((number + 1) * self._each - self._bar.n)  # an abstention draws fewer samples
+    def example(self) -> None:
+        """One more example is done; it may have taken fewer samples than it could have."""
+        self._done += 1
+        rate = self._done / max(time.perf_counter() - self._started, 1e-9)
+        self._bar.set_description(f"example {self._done}/{self._examples}, {rate:.3g} examples/s")
+        self._bar.update(max(0, self._done * self._each - self._bar.n))
 
     def __enter__(self) -> "Progress":
         return self

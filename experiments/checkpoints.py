@@ -4,24 +4,31 @@ weights.safetensors   the network's weights
 checkpoint.json       what it was trained as, by which commit, where, and what its test gave; written last
 training.csv          loss, and accuracy of a classifier, epoch by epoch
 resume.pt             where training goes on; gone when it is finished
+training.lock         who is training it; held by one process
 
 Nobody types a path: certify.py derives it from its own configuration. `checkpoint=<path>` overrides that.
 """
 
+import csv
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_safetensors
 from torch import nn
 
+from experiments.atomic import write_atomically
 from experiments.composition import description, identity_hash
 from experiments.data import Dataset, LabelledDataset
 from smoothing import SettingError
 
 WEIGHTS, METADATA, LOG, RESUME = "weights.safetensors", "checkpoint.json", "training.csv", "resume.pt"
+LOCK = "training.lock"
 NOT_TRAINING = ("step", "count", "seed")  # of a data set: these choose what to certify, not what to train on
 CHECKED = ("model", "dataset", "normalisation", "noise")
 TRAINING_KEYS = ("experiment", "dataset", "model", "noise", "trainer", "seed", "checkpoints")
@@ -83,13 +90,35 @@ def load(plain: dict[str, Any], model: nn.Module, dataset: Dataset) -> dict[str,
 def save(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
     """Write weights and metadata, which makes the checkpoint a finished one."""
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    partial = path / f"{WEIGHTS}.partial"
-    save_file(weights, partial)
-    partial.replace(path / WEIGHTS)
+    write_atomically(path / WEIGHTS, as_safetensors(weights))
     text = json.dumps(metadata | {"weights": weights_hash(path / WEIGHTS)}, indent=2) + "\n"
-    partial = path / f"{METADATA}.partial"
-    partial.write_text(text)
-    partial.replace(path / METADATA)
+    write_atomically(path / METADATA, text.encode())
+
+
+def keep(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], rows: list[dict[str, Any]]) -> None:
+    """After an epoch: write the log, a row an epoch, and all that training needs to go on, each all or nothing."""
+    log = io.StringIO()
+    writer = csv.DictWriter(log, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    # The log first: killed in between, the epoch is trained again and its row written again.
+    write_atomically(path / LOG, log.getvalue().encode())
+    states = [optimizer.state_dict() for optimizer in optimizers]
+    state = io.BytesIO()
+    torch.save({"model": model.state_dict(), "optimizers": states, "rows": rows}, state)
+    write_atomically(path / RESUME, state.getvalue())
+
+
+def resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+    """Put the state after the last finished epoch into all; returns the log so far, empty where nothing was kept."""
+    if not (path / RESUME).exists():
+        return []
+    state = torch.load(path / RESUME, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(kept)
+    rows: list[dict[str, Any]] = state["rows"]
+    return rows
 
 
 def read(path: Path) -> dict[str, Any]:

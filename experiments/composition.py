@@ -24,13 +24,14 @@ from smoothing import SettingError
 EXPERIMENTS = Path(__file__).parent.parent / "conf" / "experiment"
 GROUPS = ("dataset", "model", "noise", "certifier", "metric")
 GIVEN = {  # arguments that the run passes; a group may not
-    "certifier": ("f", "noise", "metric", "seed", "batch_size", "precision", "on_samples"),
+    "certifier": ("f", "noise", "metric", "seed", "batch_size", "precision", "compiled", "on_samples"),
     "model": ("num_classes", "in_channels", "mean", "std", "shape"),
     "noise": ("levels", "shape"),
     "logger": ("config",),
 }
 # Where data lies is not what it is, nor do the machines that train decide what is trained.
-NOT_IDENTITY = ("root", "download", "devices", "nodes", "precision", "workers")
+# A noise's grid is none of its training; a run's identity has it beside the groups.
+NOT_IDENTITY = ("root", "download", "devices", "nodes", "precision", "workers", "grid")
 
 
 class UnknownKeyError(SettingError):
@@ -68,7 +69,8 @@ class CertifyConfig:
     seed: int = 0
     device: str = "auto"
     precision: str = "float32"
-    batch_size: int = 32
+    compiled: bool = False
+    batch_size: int | None = None
     eps: Any = MISSING
     limit: int | None = None
     indices: list[int] | None = None
@@ -91,9 +93,11 @@ class PlotConfig:
     """Every key that plot.py knows."""
 
     figure: dict[str, Any] | None = None
+    table: str | None = None
     source: str | None = None
     results: Results = field(default_factory=Results)
     figures: Results = field(default_factory=lambda: Results("figures"))
+    logger: dict[str, Any] | None = None
 
 
 def register() -> None:
@@ -139,20 +143,26 @@ def description(node: dict[str, Any]) -> dict[str, Any]:
     return {"type": node["_target_"].rpartition(".")[2]} | kept
 
 
-def identity(plain: dict[str, Any], fingerprint: str, training: dict[str, Any] | None = None) -> dict[str, Any]:
+def identity(
+    plain: dict[str, Any], fingerprint: str, training: dict[str, Any] | None = None, grid: int | None = None
+) -> dict[str, Any]:
     """What a run's results depend on: two runs of one identity share a folder and continue each other.
 
     Args:
         plain: the checked configuration.
         fingerprint: the data set's.
         training: what the base function's weights came from (`base_functions.training_of`); None where it brought them.
+        grid: that noisy inputs are rounded to (`Noise.grid`); None where they are not.
     """
-    groups = {group: description(plain[group]) for group in GROUPS if plain[group]}
+    groups: dict[str, Any] = {group: description(plain[group]) for group in GROUPS if plain[group]}
     if fingerprint:
         groups["dataset"]["fingerprint"] = fingerprint
     if training:
         groups["training"] = training
-    return groups | {"seed": plain["seed"], "precision": plain["precision"]}
+    if grid:
+        groups["grid"] = grid
+    compiled = {"compiled": True} if plain["compiled"] else {}
+    return groups | {"seed": plain["seed"], "precision": plain["precision"], **compiled}
 
 
 def identity_hash(identity: dict[str, Any]) -> str:

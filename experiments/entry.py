@@ -1,5 +1,6 @@
 """What the entry points share: one clear line for every error that we foresee, and an exit code."""
 
+import errno
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -9,9 +10,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from experiments.stopping import sigterm_finishes_first
 from smoothing import SmoothingError
 
 CONF = Path(__file__).parent.parent / "conf"
+NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def refuse_null_groups() -> None:
@@ -23,7 +26,7 @@ def refuse_null_groups() -> None:
 
 
 def one_line_errors(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
-    """Turn a SmoothingError into its message on stderr and exit code 1.
+    """Turn a SmoothingError, a full disk or a forbidden one into a line on stderr and exit code 1; SIGTERM into 143.
 
     In a sweep the error is raised on, so that Hydra runs the other points and exits with 1 at the end.
     """
@@ -31,9 +34,12 @@ def one_line_errors(task: Callable[[DictConfig], None]) -> Callable[[DictConfig]
     @wraps(task)
     def wrapped(cfg: DictConfig) -> None:
         try:
-            task(cfg)
-        except SmoothingError as error:
-            print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+            with sigterm_finishes_first():
+                task(cfg)
+        except (SmoothingError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in NOT_WRITABLE:
+                raise
+            print(f"{sys.argv[0]}: {_line(error)}", file=sys.stderr)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             sys.exit(1)
@@ -42,3 +48,10 @@ def one_line_errors(task: Callable[[DictConfig], None]) -> Callable[[DictConfig]
             sys.exit(130)
 
     return wrapped
+
+
+def _line(error: SmoothingError | OSError) -> str:
+    if isinstance(error, SmoothingError):
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; what was written stays, and the same command continues"

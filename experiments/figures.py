@@ -17,6 +17,7 @@ from experiments.composition import identity_hash
 from experiments.report import Run, find_runs
 
 CONF = Path(__file__).parent.parent / "conf"
+CLAIM_ROWS_SHOWN = 8  # of one claim on the terminal; of more, those that do not hold
 plt.style.use(CONF / "paper.mplstyle")
 
 
@@ -26,7 +27,7 @@ class Drawing:
 
     Attributes:
         figure: None for a table.
-        claims: columns claim, case, quantity, paper, ours, difference, within; empty where the paper claims nothing.
+        claims: rows of `cohen2019.claims.ROW`, a verdict each; empty where the paper prints and claims nothing.
         notes: what a reader of the figure must know, a line each.
         texts: for a table, the table as text by file suffix: "md" and "tex".
     """
@@ -36,6 +37,26 @@ class Drawing:
     claims: pd.DataFrame
     notes: list[str]
     texts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawing in its files.
+
+    Attributes:
+        stem: the files' path without their suffixes.
+        drawing: what is in them.
+        runs: that it is of; empty where it needs none.
+    """
+
+    stem: Path
+    drawing: Drawing
+    runs: list[Run]
+
+    @property
+    def path(self) -> Path:
+        """The PNG, of a table the Markdown."""
+        return Path(f"{self.stem}.{'png' if self.drawing.figure else next(iter(self.drawing.texts))}")
 
 
 class Figure(ABC):
@@ -79,8 +100,21 @@ class Figure(ABC):
 
 def draw_all(name: str, figure: Figure, results: Path, source: Path | None, out: Path) -> list[Path]:
     """Draw a figure for each name and setting that has results; returns the PNG (of a table: Markdown) files."""
+    return [drawn.path for drawn in drawings(name, figure, results, source, out)]
+
+
+def drawings(name: str, figure: Figure, results: Path, source: Path | None, out: Path) -> list[Drawn]:
+    """Draw a figure, into files, for each name and setting that has results.
+
+    Args:
+        name: of the figure, with which the files' names begin.
+        figure: to draw.
+        results: the folder of the experiments' results.
+        source: a folder of runs to draw instead of the figure's experiments' under `results`.
+        out: the folder to write to.
+    """
     if not figure.needs_runs:
-        return [_write(figure.draw([]), out / name)]
+        return [_write(figure.draw([]), out / name, [])]
     folders = [source] if source else [results / experiment for experiment in figure.experiments]
     settings: dict[str, list[Run]] = {}
     for run in (run for folder in folders for run in figure.find(folder)):
@@ -93,11 +127,11 @@ def draw_all(name: str, figure: Figure, results: Path, source: Path | None, out:
     for key, runs in drawn.items():
         shared = key.rpartition("-")[0]
         stem = f"{name}-{shared if names.count(shared) == 1 else key}"
-        written.append(_write(figure.draw(runs), out / stem))
+        written.append(_write(figure.draw(runs), out / stem, runs))
     return written
 
 
-def _write(drawing: Drawing, stem: Path) -> Path:
+def _write(drawing: Drawing, stem: Path, runs: list[Run]) -> Drawn:
     """PDF and PNG or the texts, and the CSV of what is shown, byte for byte the same for the same data; the claims."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     if drawing.figure:
@@ -114,7 +148,7 @@ def _write(drawing: Drawing, stem: Path) -> Path:
     if "md" in drawing.texts:
         print("\n" + drawing.texts["md"].rstrip())
     _write_claims(drawing.claims, stem)
-    return Path(f"{stem}.{suffixes[0]}")
+    return Drawn(stem, drawing, runs)
 
 
 def _write_claims(claims: pd.DataFrame, stem: Path) -> None:
@@ -123,6 +157,10 @@ def _write_claims(claims: pd.DataFrame, stem: Path) -> None:
     claims.to_csv(f"{stem}.claims.csv", index=False)
     for claim, rows in claims.groupby("claim", sort=False):
         print(f"  The paper: {claim}.")
-        for row in rows.itertuples():
+        shown = rows
+        if len(rows) > CLAIM_ROWS_SHOWN:
+            print(f"    {int(rows['within'].sum())} of {len(rows)} hold")
+            shown = rows[~rows["within"].astype(bool)]
+        for row in shown.itertuples():
             verdict = "holds" if row.within else "does not hold"
             print(f"    {row.case}: {verdict}; {row.quantity}: {row.ours:.3g} (paper: {row.relation} {row.paper:g})")

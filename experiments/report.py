@@ -14,12 +14,6 @@ from experiments.run_folder import load_draws
 from experiments.table import read_table
 from smoothing import CenterDraws
 
-ROWS_SHOWN = 24
-SHOWN = (
-    *("index", "eps_in", "eps_out", "smoothing_error", "label", "predict", "radius", "distance"),
-    *("factor", "adversarial", "p_lower", "p_value", "status", "failure_probability", "seconds"),
-)
-
 
 @dataclass(frozen=True)
 class Run:
@@ -57,29 +51,3 @@ def median_with_abstentions(values: NDArray[np.float64], certified: NDArray[np.b
     if len(values) == 0:
         return float("nan")
     return float(np.sort(np.where(certified, values, np.inf))[len(values) // 2])
-
-
-def terminal_table(folder: Path) -> str:
-    """A run's table for people: its rows where they are few, else a summary."""
-    table = read_table(folder)
-    if len(table) <= ROWS_SHOWN:
-        shown = [name for name in SHOWN if name in table]
-        return table[shown].to_string(index=False, float_format=lambda value: f"{value:.4g}")
-    if "eps_in" in table:
-        return "\n".join(_center_summary(table))
-    counts = ", ".join(f"{count} {status}" for status, count in table["status"].value_counts().items())
-    right = "success" if "success" in table else "correct"
-    by = table.groupby("factor") if "factor" in table else [("all", table)]
-    lines = [f"{name}: {right} {rows[right].mean():.1%} of {len(rows)}" for name, rows in by]
-    return "\n".join([counts, *lines])
-
-
-def _center_summary(table: pd.DataFrame) -> list[str]:
-    lines = [f"{'eps_in':>8} {'examples':>9} {'certified':>10} {'median eps_out':>15} {'median smoothing error':>23}"]
-    for eps, rows in table.groupby("eps_in"):
-        certified = (rows["status"] == "certified").to_numpy()
-        accepted = (rows["status"] != "abstained").to_numpy()
-        out = median_with_abstentions(rows["eps_out"].to_numpy(), certified)
-        error = median_with_abstentions(rows["smoothing_error"].to_numpy(), accepted)
-        lines.append(f"{eps:>8.4g} {len(rows):>9} {certified.mean():>10.0%} {out:>15.4g} {error:>23.4g}")
-    return lines

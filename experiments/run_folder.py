@@ -5,8 +5,8 @@ run.json                    identity, configuration, versions, commit, device, t
 draws/<index>.npz           what was drawn for an example: every certificate can be read off it again
 """
 
+import io
 import json
-import os
 import platform
 import subprocess
 from dataclasses import asdict
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.atomic import sync_folder, write_atomically
 from experiments.composition import identity_hash
 from smoothing import CenterDraws, SmoothingError
 
@@ -51,13 +52,21 @@ class RunFolder:
         suffix = f".{index}-of-{count}" if count > 1 else ""
         self.table_path = self.path / f"certificates{suffix}.csv"
         self._record_path = self.path / f"run{suffix}.json"
+        self._suffix = suffix
         self._plain, self._identity, self._noise_state = plain, identity, noise_state or {}
         self._refuse_another_identity()
 
-    def begin(self, device: str) -> None:
-        """Note in run.json that work starts here, for the first time or again."""
+    def begin(self, device: str, arithmetic: dict[str, Any]) -> None:
+        """Note in run.json that work starts here, for the first time or again.
+
+        Args:
+            device: its name.
+            arithmetic: how the base function is computed, and in batches of what size.
+        """
         (self.path / "draws").mkdir(parents=True, exist_ok=True)
-        start = {"started": _now(), "ended": None, "device": device, **provenance()}
+        for folder in (self.path, self.path.parent):
+            sync_folder(folder)
+        start = {"started": _now(), "ended": None, "device": device, "arithmetic": arithmetic, **provenance()}
         record = self._record()
         if record is None:
             self._write(
@@ -75,21 +84,28 @@ class RunFolder:
             self._write(record)
 
     def end(self) -> None:
-        """Note in run.json that what began last has finished."""
+        """Note in run.json that what began last has finished, unless that is noted."""
         record = self._record()
-        assert record is not None
+        if record is None or (record, *record["resumed"])[-1]["ended"]:
+            return
         record["ended"] = _now()
         for start in record["resumed"][-1:]:
             start["ended"] = record["ended"]
         self._write(record)
 
+    def batch_size_on(self, device: str) -> int | None:
+        """The batch size with which work on such a device was last begun here; None where it never was."""
+        record = self._record() or {"resumed": []}
+        starts = [start for start in (record, *record["resumed"]) if start.get("device") == device]
+        sizes = [start["arithmetic"].get("batch_size") for start in starts if "arithmetic" in start]
+        return sizes[-1] if sizes else None
+
     def save(self, index: int, draws: CenterDraws, seconds: float) -> None:
         """Keep an example's draws, all or nothing."""
-        partial = self._draws_path(index).with_suffix(".partial")
-        with partial.open("wb") as file:
-            arrays: dict[str, Any] = {name: np.asarray(value) for name, value in asdict(draws).items()}
-            np.savez_compressed(file, seconds=seconds, **arrays)
-        partial.replace(self._draws_path(index))
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in asdict(draws).items()}
+        content = io.BytesIO()
+        np.savez_compressed(content, seconds=seconds, **arrays)
+        write_atomically(self._draws_path(index), content.getvalue(), writer=self._suffix)
 
     def load(self, index: int) -> tuple[CenterDraws, float] | None:
         """An example's draws and the seconds that they took; None where there are none yet."""
@@ -102,9 +118,7 @@ class RunFolder:
         return json.loads(self._record_path.read_text()) if self._record_path.exists() else None
 
     def _write(self, record: dict[str, Any]) -> None:
-        partial = self._record_path.with_suffix(".partial")
-        partial.write_text(json.dumps(record, indent=2) + "\n")
-        os.replace(partial, self._record_path)
+        write_atomically(self._record_path, (json.dumps(record, indent=2) + "\n").encode())
 
     def _refuse_another_identity(self) -> None:
         for path in sorted(self.path.glob("run*.json")):

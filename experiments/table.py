@@ -5,15 +5,19 @@ done. The columns of the contract come first; others follow.
 """
 
 import csv
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
 
+from experiments.atomic import sync_folder
+from experiments.lock import Lock
 from smoothing import SmoothingError
 
 Key = tuple[float, ...]
@@ -44,6 +48,7 @@ CLASSIFICATION = Schema(
     ),
     key=("index",),
 )
+ADAPTIVE = Schema(columns=(*CLASSIFICATION.columns, "decision"), key=CLASSIFICATION.key)
 EXACT = Schema(
     columns=(
         *("index", "label", "predict", "radius", "correct", "n_a", "n_b", "n", "p_lower", "status", "seconds"),
@@ -69,14 +74,22 @@ UNDEFENDED = Schema(
 
 
 class TableWriter:
-    """Appends rows to a CSV file, after the last whole row of an earlier run.
+    """Appends rows to a CSV file, after the last whole row of an earlier run; holds the file's lock.
 
     Raises:
-        SmoothingError: the file has other columns.
+        SmoothingError: the file has other columns, or another job writes it.
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:
         self._schema = schema
+        self._lock = Lock(path.with_suffix(".lock"))
+        try:
+            self._open(path, schema)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self, path: Path, schema: Schema) -> None:
         whole = _drop_torn_line(path)
         self.done: set[Key] = set()
         if whole:
@@ -89,8 +102,10 @@ class TableWriter:
         self._writer = csv.DictWriter(self._file, schema.columns, lineterminator="\n")
         if not whole:
             self._writer.writeheader()
+        sync_folder(path.parent)
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Append rows; when this returns they are on the disk."""
         self._writer.writerows(rows)
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -100,12 +115,21 @@ class TableWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        finally:
+            self._lock.release()
 
 
 def read_table(folder: Path) -> pd.DataFrame:
-    """All rows of a run folder, shards together, each once, sorted by what names a row. Empty where there is none."""
-    parts = [pd.read_csv(path, keep_default_na=False) for path in sorted(folder.glob("certificates*.csv"))]
+    """All rows of a run folder, shards together, each once, sorted by what names a row. Empty where there is none.
+
+    A row that shards of several shard.count hold is that of the first file by name. A last line that is still being
+    written, or was torn, is left out.
+    """
+    whole = [_whole_lines(path.read_bytes()) for path in sorted(folder.glob("certificates*.csv"))]
+    read = partial(pd.read_csv, keep_default_na=False, float_precision="round_trip")  # no ulp above what was written
+    parts = [read(io.BytesIO(content)) for content in whole if content]
     if not parts:
         return pd.DataFrame()
     key = [name for name in ("index", "eps_in", "factor") if name in parts[0]]
@@ -117,8 +141,12 @@ def _drop_torn_line(path: Path) -> bool:
     if not path.exists():
         return False
     content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
-    if end != len(content):
+    whole = _whole_lines(content)
+    if whole != content:
         with path.open("r+b") as file:
-            file.truncate(end)
-    return end > 0
+            file.truncate(len(whole))
+    return bool(whole)
+
+
+def _whole_lines(content: bytes) -> bytes:
+    return content[: content.rfind(b"\n") + 1]

@@ -6,9 +6,9 @@ was stopped goes on as if it had not been.
 """
 
 import copy
-import csv
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,13 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import Tensor, nn
 
-from experiments import checkpoints
+from experiments import checkpoints, stopping
 from experiments.base_functions import input_of, new_model, new_noise
 from experiments.certification import choose_device
 from experiments.composition import build
 from experiments.data import LabelledDataset, LabelledImages
 from experiments.data.augmentation import Augmentation
+from experiments.lock import Lock
 from experiments.run_folder import provenance
 from experiments.trainer import Purpose, Trainer
 from smoothing import Noise, SettingError
@@ -64,12 +65,19 @@ def train(plain: dict[str, Any]) -> Path:
         torch.manual_seed(trainer.seed)
         model = new_model(plain, dataset)
     trainer.require(model)
-    if (folder / checkpoints.METADATA).exists():
+    leftovers = [folder / name for name in (checkpoints.RESUME, checkpoints.LOCK)]  # of a run killed as it ended
+    if (folder / checkpoints.METADATA).exists() and not any(path.exists() for path in leftovers):
         return folder
     fabric = _fabric(trainer, device, model)
     images = _training_images(dataset, trainer)
     folder.mkdir(parents=True, exist_ok=True)
-    fabric.launch(partial(_fit, job=Job(plain, trainer, dataset, images, noise, model, folder)))
+    launch = partial(_fit, job=Job(plain, trainer, dataset, images, noise, model, folder))
+    # One process locks for all of a training that srun or torchrun started.
+    with Lock(folder / checkpoints.LOCK) if fabric.is_global_zero else nullcontext():
+        if (folder / checkpoints.METADATA).exists():
+            (folder / checkpoints.RESUME).unlink(missing_ok=True)
+        else:
+            fabric.launch(launch)
     return folder
 
 
@@ -121,7 +129,7 @@ def _fit(fabric: Fabric, job: Job) -> None:
         plain_model = nn.SyncBatchNorm.convert_sync_batchnorm(plain_model)
     plain_optimizers = trainer.make_optimizers(plain_model)
     model, *optimizers = fabric.setup(plain_model, *plain_optimizers)
-    rows = _resume(job.folder / checkpoints.RESUME, plain_model, plain_optimizers)
+    rows = checkpoints.resume(job.folder, plain_model, plain_optimizers)
     logger = build(job.plain["logger"], config=job.plain) if job.plain["logger"] and fabric.is_global_zero else None
     for epoch in range(len(rows), trainer.epochs):
         begun = time.perf_counter()
@@ -137,9 +145,11 @@ def _fit(fabric: Fabric, job: Job) -> None:
         written = [f" {name} {value:.4g}" for name, value in figures.items()]
         fabric.print(f"epoch {epoch + 1}/{trainer.epochs}", *written, f" {seconds:.1f} s")
         if fabric.is_global_zero:
-            _keep(job.folder, plain_model, plain_optimizers, rows)
+            checkpoints.keep(job.folder, plain_model, plain_optimizers, rows)
             if logger:
                 logger.log(rows[-1:])
+        if _any_asked_to_stop(fabric):
+            stopping.stop()
     if fabric.is_global_zero:
         metadata = {
             "trained_as": checkpoints.trained_as(job.plain, job.dataset),
@@ -157,6 +167,8 @@ def _fit(fabric: Fabric, job: Job) -> None:
         }
         checkpoints.save(job.folder, plain_model, metadata)
         (job.folder / checkpoints.RESUME).unlink()
+        if logger:
+            logger.finish()
     fabric.barrier()
 
 
@@ -185,6 +197,12 @@ def _epoch(fabric: Fabric, job: Job, model: nn.Module, optimizer: Any, epoch: in
             sums += torch.stack([loss * share, trainer.judge(outputs, x, labels).sum()])
     loss, judged = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum")).div(len(chunks) * b).tolist()
     return loss, judged
+
+
+def _any_asked_to_stop(fabric: Fabric) -> bool:
+    """Agreed upon by all processes: one that stopped alone would leave the others waiting."""
+    asked = torch.tensor(float(stopping.asked()), device=fabric.device)
+    return bool(torch.as_tensor(fabric.all_reduce(asked, reduce_op="max")) > 0)
 
 
 def _noisy_copy(x: Tensor, job: Job, epoch: int, step: int, mine: slice, purpose: Purpose) -> Tensor:
@@ -222,29 +240,3 @@ def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
         f"test_{trainer.judged_by}_clean": clean / len(images),
         "test_images": len(images),
     }
-
-
-def _resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
-    """Put the state after the last finished epoch into all; returns the log so far, empty where nothing was kept."""
-    if not path.exists():
-        return []
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(kept)
-    rows: list[dict[str, Any]] = state["rows"]
-    return rows
-
-
-def _keep(folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], rows: list[dict[str, Any]]) -> None:
-    """Write the log and all that training needs to go on, each all or nothing."""
-    partial = folder / f"{checkpoints.RESUME}.partial"
-    states = [optimizer.state_dict() for optimizer in optimizers]
-    torch.save({"model": model.state_dict(), "optimizers": states, "rows": rows}, partial)
-    partial.replace(folder / checkpoints.RESUME)
-    partial = folder / f"{checkpoints.LOG}.partial"
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(folder / checkpoints.LOG)

@@ -2,8 +2,8 @@
 
 Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks" (2016), with the
 weights that ship inside the facenet-pytorch wheel. `facenet_pytorch.MTCNN.detect` crops and resizes one candidate at
-a time; here the candidates of a whole batch are cropped in groups of equal size and the networks run channels-last,
-which is where its time went. The boxes are those of `MTCNN.detect` on each image alone (`tests/models`).
+a time; here the candidates of a whole batch are cropped and resized at once and the networks run channels-last, which
+is where its time went. The boxes are those of `MTCNN.detect` on each image alone (`tests/models`).
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from smoothing import BaseFunctionError, SettingError
 
 PIXEL_CENTER, PIXEL_SCALE = 127.5, 0.0078125  # the networks' input is (pixel - 127.5) / 128 for pixels in 0..255
 PROPOSAL_CELL, PROPOSAL_STRIDE = 12, 2  # P-Net looks at 12x12 windows, 2 pixels apart
-CROPS_AT_ONCE = 512  # bounds the memory of R-Net and O-Net; their outputs do not depend on it
+CROP_PIXELS_CPU, CROP_PIXELS = 128 * 24**2, 2048 * 24**2  # in R-Net and O-Net at once: a cache; elsewhere, memory
 
 
 class _AreaResize:
@@ -28,11 +28,20 @@ class _AreaResize:
     """
 
     def __init__(self, images: Tensor) -> None:
-        n, channels, self.height, self.width = images.shape
-        table = images.new_zeros(n, self.height + 1, self.width + 1, channels, dtype=torch.float64)
+        n, self.channels, self.height, self.width = images.shape
+        table = images.new_zeros(n, self.height + 1, self.width + 1, self.channels, dtype=torch.float64)
         table[:, 1:, 1:] = images.permute(0, 2, 3, 1)
         self.dtype = images.dtype
-        self.rows = table.cumsum_(dim=1).cumsum_(dim=2).flatten(0, 2)
+        self.table = table.cumsum_(dim=1).cumsum_(dim=2)
+
+    def whole(self, size: tuple[int, int]) -> Tensor:
+        """All images, whole: (n, C, *size). One direction after the other: fewer look-ups, in longer rows."""
+        start = torch.zeros(1, dtype=torch.long, device=self.table.device)
+        extents = (self.height, self.width)
+        (top, bottom), (left, right) = (self._cells(start, start + e, n) for e, n in zip(extents, size, strict=True))
+        bands = self.table.index_select(1, bottom).sub_(self.table.index_select(1, top))
+        total = bands.index_select(2, right).sub_(bands.index_select(2, left)).flatten(2)
+        return self._means(total, (bottom - top)[None], (right - left)[None])
 
     def __call__(self, image: Tensor, corner: Tensor, extent: Tensor, size: tuple[int, int]) -> Tensor:
         """Windows of the images `image` (N,) from `corner` (N, 2) over `extent` (N, 2), both (y, x): (N, C, *size)."""
@@ -41,20 +50,46 @@ class _AreaResize:
         )
         base = image[:, None] * (self.height + 1)
         top_row, bottom_row = ((base + edge) * (self.width + 1) for edge in (top, bottom))
-        total = self._at(bottom_row, right) - self._at(bottom_row, left)
-        total -= self._at(top_row, right) - self._at(top_row, left)
-        total /= ((bottom - top)[:, :, None] * (right - left)[:, None, :])[..., None]
-        return total.to(self.dtype).permute(0, 3, 1, 2)  # channels last in memory
+        total = self._at(bottom_row, right).sub_(self._at(bottom_row, left))
+        total.sub_(self._at(top_row, right)).add_(self._at(top_row, left))
+        return self._means(total, bottom - top, right - left)
 
     def _at(self, row: Tensor, column: Tensor) -> Tensor:
+        """The table at all pairs of `row` (N, h) and `column` (N, w): (N, h, w C)."""
         where = row[:, :, None] + column[:, None, :]
-        return self.rows.index_select(0, where.flatten()).view(*where.shape, -1)
+        return self.table.view(-1, self.channels).index_select(0, where.flatten()).view(*row.shape, -1)
+
+    def _means(self, total: Tensor, height: Tensor, width: Tensor) -> Tensor:
+        """Sums (N, h, w C) over cells of `height` (N or 1, h) and `width` (N or 1, w) as means (N, C, h, w)."""
+        total /= height[:, :, None].double() * width.repeat_interleave(self.channels, dim=1)[:, None]
+        means = total.to(self.dtype).unflatten(2, (-1, self.channels))
+        return means.permute(0, 3, 1, 2)  # channels last in memory
 
     @staticmethod
     def _cells(start: Tensor, length: Tensor, cells: int) -> tuple[Tensor, Tensor]:
         """First and last edge of each of `cells` cells, which overlap where they do not divide the length."""
         cell = torch.arange(cells, device=start.device)
         return start + cell * length // cells, start - (-(cell + 1) * length // cells)
+
+
+class _MaxPool(nn.MaxPool2d):
+    """Square windows, stride 2, partial ones at the end; on the CPU one direction after the other, which is faster.
+
+    The same numbers as its parent's, which keeps indices, too, and goes pixel by pixel over a few channels.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        side = self.kernel_size
+        if not isinstance(side, int) or x.device.type != "cpu" or x.requires_grad:
+            return super().forward(x)
+        for dim in (2, 3):
+            windows = -(-(x.shape[dim] - side) // 2) + 1
+            first, *others = (x.transpose(0, dim)[k::2][:windows] for k in range(side))
+            x = first.clone()
+            for other in others:
+                torch.maximum(x[: len(other)], other, out=x[: len(other)])
+            x = x.transpose(0, dim)
+        return x
 
 
 class FaceDetector(nn.Module):
@@ -80,6 +115,10 @@ class FaceDetector(nn.Module):
         self.pyramid_factor: float = mtcnn.factor
         self.thresholds: list[float] = mtcnn.thresholds
         self.pnet, self.rnet, self.onet = mtcnn.pnet, mtcnn.rnet, mtcnn.onet
+        for network in (self.pnet, self.rnet, self.onet):
+            for name, layer in network.named_children():
+                if isinstance(layer, nn.MaxPool2d):
+                    setattr(network, name, _MaxPool(layer.kernel_size, layer.stride, ceil_mode=layer.ceil_mode))
         self.to(memory_format=torch.channels_last).eval()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -88,10 +127,10 @@ class FaceDetector(nn.Module):
         n = len(images)
         if min(images.shape[2:]) < self.min_face_size:
             return images.new_zeros(n, 4)
-        windows = _AreaResize(images * 255)
+        windows = _AreaResize((images * 255 - PIXEL_CENTER) * PIXEL_SCALE)  # means of normalised pixels, normalised
 
         # Stage 1: proposals of P-Net over an image pyramid.
-        boxes, scores, owner = self._propose(windows, n)
+        boxes, scores, owner = self._propose(windows)
 
         # Stage 2: R-Net rejects most of them.
         boxes, owner, (offsets, scores, *_) = self._look(self.rnet, 24, windows, _squared(boxes), owner)
@@ -104,8 +143,7 @@ class FaceDetector(nn.Module):
         boxes, owner, (offsets, _, scores) = self._look(self.onet, 48, windows, _squared(boxes), owner)
         keep = scores[:, 1] > self.thresholds[2]
         boxes, owner, scores = _regressed(boxes[keep], offsets[keep]), owner[keep], scores[keep, 1]
-        keep = _suppress_contained(boxes, scores, owner, 0.7)
-        return _largest(boxes[keep], owner[keep], n)
+        return _largest(boxes, scores, owner, n, 0.7)
 
     def _scales(self, height: int, width: int) -> Iterator[float]:
         scale = PROPOSAL_CELL / self.min_face_size
@@ -114,16 +152,13 @@ class FaceDetector(nn.Module):
             yield scale
             scale, side = scale * self.pyramid_factor, side * self.pyramid_factor
 
-    def _propose(self, windows: _AreaResize, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _propose(self, windows: _AreaResize) -> tuple[Tensor, Tensor, Tensor]:
         """Candidates of all images: boxes (N, 4), scores (N,) and owner (N,), the image that each belongs to."""
         height, width = windows.height, windows.width
-        every = torch.arange(n, device=windows.rows.device)
-        corner, extent = every.new_zeros(n, 2), every.new_tensor([height, width]).expand(n, 2)
         found = []
         for scale in self._scales(height, width):
             size = (int(height * scale + 1), int(width * scale + 1))
-            level = self.pnet(_normalised(windows(every, corner, extent, size)))
-            offsets, scores = (part.to(windows.dtype) for part in level)
+            offsets, scores = (part.to(windows.dtype) for part in self.pnet(windows.whole(size)))
             owner, row, column = (scores[:, 1] >= self.thresholds[0]).nonzero(as_tuple=True)
             cell = torch.stack([column, row], dim=1).to(scores.dtype) * PROPOSAL_STRIDE
             boxes = torch.cat([((cell + 1) / scale).floor(), ((cell + PROPOSAL_CELL) / scale).floor()], dim=1)
@@ -152,13 +187,10 @@ class FaceDetector(nn.Module):
         boxes, owner, corner, extent = boxes[keep], owner[keep], corner[keep], extent[keep]
         if len(boxes) == 0:
             return boxes, owner, [boxes.new_zeros(0, 4)] * 3
-        parts = zip(owner.split(CROPS_AT_ONCE), corner.split(CROPS_AT_ONCE), extent.split(CROPS_AT_ONCE), strict=True)
-        outputs = [network(_normalised(windows(*part, size=(size, size)))) for part in parts]
+        at_once = (CROP_PIXELS_CPU if boxes.device.type == "cpu" else CROP_PIXELS) // size**2
+        parts = zip(owner.split(at_once), corner.split(at_once), extent.split(at_once), strict=True)
+        outputs = [network(windows(*part, size=(size, size))) for part in parts]
         return boxes, owner, [torch.cat(part).to(boxes.dtype) for part in zip(*outputs, strict=True)]
-
-
-def _normalised(pixels: Tensor) -> Tensor:
-    return (pixels - PIXEL_CENTER) * PIXEL_SCALE
 
 
 def _squared(boxes: Tensor) -> Tensor:
@@ -186,28 +218,29 @@ def _suppress(boxes: Tensor, scores: Tensor, owner: Tensor, threshold: float) ->
     return nms(boxes.double() + place[:, None], scores.double(), threshold)
 
 
-def _suppress_contained(boxes: Tensor, scores: Tensor, owner: Tensor, threshold: float) -> Tensor:
-    """As `_suppress`, with the overlap measured against the smaller box (inclusive pixels); few boxes an image."""
+def _largest(boxes: Tensor, scores: Tensor, owner: Tensor, n: int, threshold: float) -> Tensor:
+    """Each image's largest box after non-maximum suppression: (n, 4); zeros where it has none.
+
+    Unlike in `_suppress`, the overlap is measured against the smaller of two boxes, in inclusive pixels. Boxes (N, 4)
+    with their scores (N,) are put into a table of one row an image, the best first; no image has many.
+    """
+    if len(boxes) == 0:
+        return boxes.new_zeros(n, 4)
     order = scores.argsort(descending=True, stable=True)
-    boxes, owner = boxes[order], owner[order]
-    sides = (boxes[:, 2:] - boxes[:, :2] + 1).clamp(min=0)
-    area = sides.prod(dim=1)
-    corner = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    shared = (torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - corner + 1).clamp(min=0).prod(dim=2)
-    overlaps = (shared / torch.minimum(area[:, None], area[None, :]) > threshold) & (owner[:, None] == owner[None, :])
-    overlaps = overlaps.cpu()
-    kept = torch.ones(len(boxes), dtype=torch.bool)
-    for i in range(len(boxes)):
-        if kept[i]:
-            kept[i + 1 :] &= ~overlaps[i, i + 1 :]
-    return order[kept.to(order.device)]
+    order = order[owner[order].argsort(stable=True)]
+    owner, count = owner[order], owner.bincount(minlength=n)
+    rank = torch.arange(len(owner), device=owner.device) - (count.cumsum(0) - count)[owner]
+    table = boxes.new_zeros(n, int(count.max()), 4)
+    table[owner, rank] = boxes[order]
+    kept = torch.arange(table.shape[1], device=owner.device) < count[:, None]
 
+    area = (table[..., 2:] - table[..., :2] + 1).clamp(min=0).prod(dim=2)
+    corner = torch.maximum(table[:, :, None, :2], table[:, None, :, :2])
+    shared = (torch.minimum(table[:, :, None, 2:], table[:, None, :, 2:]) - corner + 1).clamp(min=0).prod(dim=3)
+    overlaps = shared / torch.minimum(area[:, :, None], area[:, None, :]) > threshold
+    for i in range(table.shape[1]):
+        kept[:, i + 1 :] &= ~(overlaps[:, i, i + 1 :] & kept[:, i, None])
 
-def _largest(boxes: Tensor, owner: Tensor, n: int) -> Tensor:
-    """Each image's box of largest area, (n, 4); zeros where it has none."""
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    order = area.argsort(stable=True)  # the last write wins: the largest
-    result = boxes.new_zeros(n, 4)
-    for i, image in zip(order.tolist(), owner[order].tolist(), strict=True):
-        result[image] = boxes[i]
-    return result
+    area = (table[..., 2:] - table[..., :2]).prod(dim=2)
+    best = area.where(kept, -torch.inf).argmax(dim=1)
+    return table[torch.arange(n, device=owner.device), best]

@@ -1,5 +1,6 @@
 """Certified robustness by randomized smoothing: sampling, statistics and guarantees, each on its own."""
 
+from smoothing.adaptive import Adaptive, AdaptiveCertificate
 from smoothing.attack import Attack, AttackOutcome, projected_gradient_ascent
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate, certificate
 from smoothing.center_smoothing import CenterSmoothing, SmoothedOutput
@@ -17,6 +18,8 @@ __all__ = [
     "ABSTAIN",
     "L2",
     "LPIPS",
+    "Adaptive",
+    "AdaptiveCertificate",
     "Angular",
     "Attack",
     "AttackOutcome",

@@ -53,8 +53,8 @@ class Attack:
         step_size: l2 length of a step.
         samples: noisy copies at each step.
         seed: see `SmoothedClassifier`, as for what follows.
-        batch_size: samples at once.
-        precision: of f.
+        batch_size: samples at once; None for the fastest.
+        precision: of f, as is compiled.
         on_samples: called with the number of samples just evaluated.
     """
 
@@ -71,15 +71,16 @@ class Attack:
         step_size: float = 0.1,
         samples: int = 1000,
         seed: int = 0,
-        batch_size: int = 1000,
+        batch_size: int | None = 128,
         precision: Precision = "float32",
+        compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
         classifier_guarantee.require_certifiable(n0, n, alpha)
         if noise.threat_norm != "l2":
             raise SettingError(f"noise: the attack is in l2, {noise} certifies {noise.threat_norm}")
         self.g = SmoothedClassifier(
-            f, noise, seed=seed, batch_size=batch_size, precision=precision, on_samples=on_samples
+            f, noise, seed=seed, batch_size=batch_size, precision=precision, compiled=compiled, on_samples=on_samples
         )
         self.n0, self.n, self.alpha, self.factors = n0, n, alpha, factors
         self.steps, self.step_size, self.samples = steps, step_size, samples

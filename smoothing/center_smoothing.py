@@ -4,7 +4,7 @@ Kumar and Goldstein (2021), algorithms 1 (Smooth) and 2 (Certify); what is concl
 `center_guarantee`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -15,13 +15,13 @@ from torch import Tensor
 from smoothing import center_guarantee
 from smoothing.base_function import FrozenFunction, Precision
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate
+from smoothing.engine import Engine
 from smoothing.errors import SettingError
+from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
-from smoothing.sampling import noisy_outputs
+from smoothing.sampling import Procedure, Samples, whole
 from smoothing.streams import Stage, Stream
-
-PAIRS_AT_ONCE = 2**21  # bounds the memory of a block of pairwise distances
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,8 @@ class CenterSmoothing:
         m: fresh samples for the certificate.
         delta, alpha1, alpha2, bound: see `CenterSettings`.
         seed: every sample is a function of (seed, example, stage, sample number).
-        batch_size: samples shown to f at once; changes no sample.
-        precision: see `FrozenFunction`.
+        batch_size: samples shown to f at once, None for the fastest; changes no sample.
+        precision: see `FrozenFunction`, as for compiled.
         on_samples: called with the number of samples just evaluated.
 
     Raises:
@@ -71,20 +71,22 @@ class CenterSmoothing:
         alpha2: float = 0.005,
         bound: str = "exact",
         seed: int = 0,
-        batch_size: int = 32,
+        batch_size: int | None = 128,
         precision: Precision = "float32",
+        compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
-        for name, value in (("certifier.n", n), ("certifier.m", m), ("batch_size", batch_size)):
+        for name, value in (("certifier.n", n), ("certifier.m", m)):
             if value < 1:
                 raise SettingError(f"{name}: expected at least 1, got {value}")
         if seed < 0:
             raise SettingError(f"seed: expected at least 0, got {seed}")
-        self.f = FrozenFunction(f, precision)
+        self.f = FrozenFunction(f, precision, compiled)
+        self.engine = Engine(self.f, batch_size, on_samples)
         self.noise, self.metric = noise, metric
         self.n, self.m = n, m
         self.settings = CenterSettings(bound, delta, alpha1, alpha2)
-        self.seed, self.batch_size, self.on_samples = seed, batch_size, on_samples
+        self.seed = seed
         self.require_feasible([])
 
     @property
@@ -107,28 +109,39 @@ class CenterSmoothing:
             BaseFunctionError: see `FrozenFunction`.
             SettingError: x is not floating-point.
         """
-        if not x.is_floating_point():
-            raise SettingError(f"x: expected a floating-point tensor, got {x.dtype}")
+        return self.engine.run(self.smoothing(x, example))
+
+    def smoothing(self, x: Tensor, example: int) -> Procedure[SmoothedOutput]:
+        """`smooth`, as a procedure for `Engine.run_all`."""
         # 1. The center: the point with the smallest median distance to n outputs.
-        center, radius = self._center(x, example)
+        center, radius = yield from self._center(x, example)
+
         # 2. On n fresh outputs: how many lie in its ball? Pairwise, as for the radius, so that the same distance is
         # rounded alike: a discrete f has many outputs that lie on the sphere.
-        inside = sum(
-            int((self.metric.pairwise(center[None], batch) <= radius).sum())
-            for batch in self._outputs(x, self.n, example, Stage.FRESH_CHECK)
-        )
+        def inside(outputs: Tensor) -> Tensor:
+            return (self.metric.pairwise(center[None], outputs) <= radius).sum()
+
+        (counts,) = yield [self._samples(x, self.n, example, Stage.FRESH_CHECK, inside)]
+        count = int(torch.stack(counts).sum())
         # 3. Few enough, and it is not accepted.
-        reason = center_guarantee.why_abstain(radius, inside, self.n, self.settings)
-        return SmoothedOutput(center, radius, inside, self.n, reason)
+        reason = center_guarantee.why_abstain(radius, count, self.n, self.settings)
+        return SmoothedOutput(center, radius, count, self.n, reason)
 
     def draw(self, x: Tensor, example: int = 0) -> CenterDraws:
-        """Draw all that certificates at x are read from (algorithm 2, up to the distances)."""
-        smoothed = self.smooth(x, example)
+        """Draw all that certificates at x are read from (algorithm 2, up to the distances). Arguments: `smooth`."""
+        return self.engine.run(self.drawing(x, example))
+
+    def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
+        """`draw`, as a procedure for `Engine.run_all`."""
+        smoothed = yield from self.smoothing(x, example)
         center = smoothed.center[None]
         distances = torch.empty(0, dtype=torch.float64)
         if not smoothed.abstained:
-            batches = self._outputs(x, self.m, example, Stage.CERTIFICATION)
-            distances = torch.cat([self.metric(batch, center) for batch in batches]).cpu()
+            request = self._samples(
+                x, self.m, example, Stage.CERTIFICATION, lambda outputs: self.metric(outputs, center)
+            )
+            (found,) = yield [request]
+            distances = torch.cat(found).cpu()
         base_output = self.f(x[None])
         return CenterDraws(
             base_output=base_output[0].cpu(),
@@ -164,36 +177,12 @@ class CenterSmoothing:
         beta = self.metric.beta(draws.base_output)
         return center_guarantee.certificate(draws, eps, self.noise, self.metric, self.settings, beta)
 
-    def _center(self, x: Tensor, example: int) -> tuple[Tensor, float]:
+    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
         """A center and its median distance to n outputs: the best of those outputs and a few other points."""
-        outputs = torch.cat(list(self._outputs(x, self.n, example, Stage.CENTER)))
-        return best_center(outputs, self.metric)
+        (outputs,) = yield [self._samples(x, self.n, example, Stage.CENTER, whole)]
+        return best_center(torch.cat(outputs), self.metric)
 
-    def _outputs(self, x: Tensor, count: int, example: int, stage: Stage) -> Iterator[Tensor]:
-        for batch in noisy_outputs(self.f, x, self.noise, count, Stream(self.seed, example, stage), self.batch_size):
-            yield batch
-            self.on_samples(len(batch))
-
-
-def best_center(outputs: Tensor, metric: Metric) -> tuple[Tensor, float]:
-    """The medoid, or one of the metric's candidates that is no worse, and its median distance to the outputs.
-
-    Args:
-        outputs: (n, *output shape).
-        metric: a distance between them.
-
-    Returns:
-        The center (*output shape) and the ceil(n/2)-th smallest of its distances to the n outputs, +inf where half of
-        the outputs or more are not finite. The medoid's is at most 2 gamma times the radius of the smallest ball that
-        holds half of the outputs, so this one's is too; `Metric.beta` may know better.
-    """
-    candidates = torch.cat([outputs, metric.candidates(outputs)])
-    rows = max(1, PAIRS_AT_ONCE // len(outputs))
-    medians = torch.cat([lower_median(metric.pairwise(part, outputs)) for part in candidates.split(rows)])
-    best = int(medians.argmin())
-    return candidates[best], float(medians[best])
-
-
-def lower_median(distances: Tensor) -> Tensor:
-    """The ceil(n/2)-th smallest number of each row: (k, n) -> (k,). A ball of that radius holds half of the n."""
-    return distances.kthvalue((distances.shape[1] + 1) // 2, dim=1).values
+    def _samples(
+        self, x: Tensor, count: int, example: int, stage: Stage, reduce: Callable[[Tensor], Tensor]
+    ) -> Samples:
+        return Samples(x, self.noise, reduce, Stream(self.seed, example, stage), count)

@@ -10,10 +10,12 @@ from torch import Tensor
 from smoothing import center_guarantee
 from smoothing.base_function import Precision
 from smoothing.center_guarantee import BOUNDS, CenterDraws, OutputCertificate
-from smoothing.center_smoothing import CenterSmoothing, lower_median
+from smoothing.center_smoothing import CenterSmoothing
 from smoothing.errors import SettingError
+from smoothing.medoid import lower_median
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
+from smoothing.sampling import Procedure, whole
 from smoothing.streams import Stage
 
 
@@ -32,8 +34,8 @@ class CenterSmoothingHD(CenterSmoothing):
     out). It concerns x' alone: at x, R_hat is right with probability 1 - alpha2 whatever the center is.
 
     Args:
-        f, noise, metric, n, m, delta, alpha1, alpha2, bound, seed, batch_size, precision, on_samples: see
-            `CenterSmoothing`; batch_size is also how many outputs are held at once.
+        f, noise, metric, n, m, delta, alpha1, alpha2, bound, seed, batch_size, precision, compiled, on_samples:
+            see `CenterSmoothing`; batch_size is also how many outputs are held at once.
         candidates: outputs among which the center is chosen.
 
     Raises:
@@ -55,8 +57,9 @@ class CenterSmoothingHD(CenterSmoothing):
         alpha2: float = 0.005,
         bound: str = "exact",
         seed: int = 0,
-        batch_size: int = 32,
+        batch_size: int | None = 128,
         precision: Precision = "float32",
+        compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
         if candidates < 1:
@@ -75,6 +78,7 @@ class CenterSmoothingHD(CenterSmoothing):
             seed=seed,
             batch_size=batch_size,
             precision=precision,
+            compiled=compiled,
             on_samples=on_samples,
         )
 
@@ -102,12 +106,17 @@ class CenterSmoothingHD(CenterSmoothing):
             return c
         return replace(c, failure_probability=c.failure_probability + self.all_miss(draws.n))
 
-    def _center(self, x: Tensor, example: int) -> tuple[Tensor, float]:
+    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
         """The candidate with the smallest median distance to n outputs, and that distance."""
-        drawn = torch.cat(list(self._outputs(x, self.candidates, example, Stage.SELECTION)))
+        (outputs,) = yield [self._samples(x, self.candidates, example, Stage.SELECTION, whole)]
+        drawn = torch.cat(outputs)
         candidates = torch.cat([drawn, self.metric.candidates(drawn)])
-        batches = self._outputs(x, self.n, example, Stage.CENTER)
-        medians = lower_median(torch.cat([self.metric.pairwise(candidates, batch) for batch in batches], dim=1))
+
+        def distances(batch: Tensor) -> Tensor:
+            return self.metric.pairwise(candidates, batch)
+
+        (found,) = yield [self._samples(x, self.n, example, Stage.CENTER, distances)]
+        medians = lower_median(torch.cat(found, dim=1))
         best = int(medians.argmin())
         return candidates[best], float(medians[best])
 

@@ -90,7 +90,13 @@ def certificate(
         noise: the smoothing distribution.
         alpha: one-sided level of the bound on the probability of class A.
     """
-    p_lower = clopper_pearson_lower(n_a, n, alpha)
+    return certificate_at(clopper_pearson_lower(n_a, n, alpha), guess, n_a, n_b, n, n0, noise, alpha)
+
+
+def certificate_at(
+    p_lower: float, guess: int, n_a: int, n_b: int, n: int, n0: int, noise: Noise, alpha: float
+) -> ClassificationCertificate:
+    """The certificate of a lower bound on the probability of class A, true with probability at least 1 - alpha."""
     certified = p_lower > 0.5
     return ClassificationCertificate(
         prediction=guess if certified else ABSTAIN,

@@ -30,12 +30,13 @@ from torch import Tensor
 from smoothing.base_function import FrozenFunction, Precision
 from smoothing.center_guarantee import SUM_MARGIN, CenterDraws, OutputCertificate
 from smoothing.center_smoothing import best_center
+from smoothing.engine import Engine
 from smoothing.errors import SettingError
 from smoothing.exact_guarantee import require_finite
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.rounding import MARGIN, up
-from smoothing.sampling import all_noisy_outputs
+from smoothing.sampling import Levels, Procedure, whole
 
 
 class ExactCenterSmoothing:
@@ -45,8 +46,8 @@ class ExactCenterSmoothing:
         f: base function, (b, *input shape) -> (b, *output shape), float; frozen on construction (eval mode).
         noise: a finite noise in the input space, such as `DeterministicSplitting`.
         metric: distance in the output space.
-        batch_size: noisy inputs shown to f at once.
-        precision: see `FrozenFunction`.
+        batch_size: noisy inputs shown to f at once; None for the fastest.
+        precision: see `FrozenFunction`, as for compiled.
         on_samples: called with the number of noisy inputs just evaluated.
 
     Raises:
@@ -59,15 +60,15 @@ class ExactCenterSmoothing:
         noise: Noise,
         metric: Metric,
         *,
-        batch_size: int = 250,
+        batch_size: int | None = 128,
         precision: Precision = "float32",
+        compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
-        if batch_size < 1:
-            raise SettingError(f"batch_size: expected at least 1, got {batch_size}")
         self.noise = require_finite(noise)
-        self.f = FrozenFunction(f, precision)
-        self.metric, self.batch_size, self.on_samples = metric, batch_size, on_samples
+        self.f = FrozenFunction(f, precision, compiled)
+        self.engine = Engine(self.f, batch_size, on_samples)
+        self.metric = metric
 
     def draw(self, x: Tensor, example: int = 0) -> CenterDraws:
         """The center of all outputs at x, (*input shape), and their distances from it. `example` plays no part.
@@ -76,11 +77,12 @@ class ExactCenterSmoothing:
             SettingError: x is off the noise's grid.
             BaseFunctionError: see `FrozenFunction`.
         """
-        batches = []
-        for outputs in all_noisy_outputs(self.f, x, self.noise, self.batch_size):
-            batches.append(outputs)
-            self.on_samples(len(outputs))
-        outputs = torch.cat(batches)
+        return self.engine.run(self.drawing(x, example))
+
+    def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
+        """`draw`, as a procedure for `Engine.run_all`."""
+        (answers,) = yield [Levels(x, self.noise, whole)]
+        outputs = torch.cat(answers)
         center, radius = best_center(outputs, self.metric)
         distances = self.metric.pairwise(center[None], outputs)[0].cpu()  # rounded as the radius was
         base_output = self.f(x[None])

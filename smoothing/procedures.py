@@ -9,6 +9,7 @@ from smoothing.base_function import Precision
 from smoothing.classifier_guarantee import ClassificationCertificate, Prediction
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.noise import Noise
+from smoothing.sampling import Procedure
 from smoothing.smoothed_classifier import SmoothedClassifier
 from smoothing.statistics import clopper_pearson_lower
 
@@ -25,8 +26,8 @@ class Certify:
         stop_if_misclassified: for evaluation only: leave out the estimation where the selected class is not the label.
             Certified accuracy and average radius do not change, since such an example never counts as correct.
         seed: see `SmoothedClassifier`, as for what follows.
-        batch_size: samples at once.
-        precision: of f.
+        batch_size: samples at once; None for the fastest.
+        precision: of f, as is compiled.
         on_samples: called with the number of samples just evaluated.
 
     Raises:
@@ -43,13 +44,14 @@ class Certify:
         alpha: float = 0.001,
         stop_if_misclassified: bool = False,
         seed: int = 0,
-        batch_size: int = 1000,
+        batch_size: int | None = 128,
         precision: Precision = "float32",
+        compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
         classifier_guarantee.require_certifiable(n0, n, alpha)
         self.g = SmoothedClassifier(
-            f, noise, seed=seed, batch_size=batch_size, precision=precision, on_samples=on_samples
+            f, noise, seed=seed, batch_size=batch_size, precision=precision, compiled=compiled, on_samples=on_samples
         )
         self.n0, self.n, self.alpha, self.stop_if_misclassified = n0, n, alpha, stop_if_misclassified
 
@@ -60,8 +62,12 @@ class Certify:
 
     def __call__(self, x: Tensor, example: int, label: int) -> ClassificationCertificate:
         """Certify x, (*input shape), whose streams are those of `example`."""
+        return self.g.engine.run(self.procedure(x, example, label))
+
+    def procedure(self, x: Tensor, example: int, label: int) -> Procedure[ClassificationCertificate]:
+        """The same, for `Engine.run_all`."""
         stop_unless = label if self.stop_if_misclassified else None
-        return self.g.certify(x, self.n0, self.n, self.alpha, example=example, stop_unless=stop_unless)
+        return self.g.certifying(x, self.n0, self.n, self.alpha, example=example, stop_unless=stop_unless)
 
 
 class Predict:
@@ -75,19 +81,24 @@ class Predict:
         n: int = 10_000,
         alpha: float = 0.001,
         seed: int = 0,
-        batch_size: int = 1000,
+        batch_size: int | None = 128,
         precision: Precision = "float32",
+        compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
         classifier_guarantee.require_predictable(n, alpha)
         self.g = SmoothedClassifier(
-            f, noise, seed=seed, batch_size=batch_size, precision=precision, on_samples=on_samples
+            f, noise, seed=seed, batch_size=batch_size, precision=precision, compiled=compiled, on_samples=on_samples
         )
         self.n, self.alpha = n, alpha
 
     def __call__(self, x: Tensor, example: int, label: int) -> Prediction:
         """Predict the class of x, (*input shape), whose streams are those of `example`; the label is not looked at."""
-        return self.g.predict(x, self.n, self.alpha, example=example)
+        return self.g.engine.run(self.procedure(x, example, label))
+
+    def procedure(self, x: Tensor, example: int, label: int) -> Procedure[Prediction]:
+        """The same, for `Engine.run_all`."""
+        return self.g.predicting(x, self.n, self.alpha, example=example)
 
 
 class ExactCertify:
@@ -102,13 +113,20 @@ class ExactCertify:
         f: Callable[[Tensor], Tensor],
         noise: Noise,
         *,
-        batch_size: int = 1000,
+        batch_size: int | None = 128,
         precision: Precision = "float32",
+        compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
         self.n = exact_guarantee.require_finite(noise).steps
-        self.g = SmoothedClassifier(f, noise, batch_size=batch_size, precision=precision, on_samples=on_samples)
+        self.g = SmoothedClassifier(
+            f, noise, batch_size=batch_size, precision=precision, compiled=compiled, on_samples=on_samples
+        )
 
     def __call__(self, x: Tensor, example: int, label: int) -> ExactCertificate:
         """Certify x, (*input shape); neither the example's number nor its label is looked at."""
-        return self.g.certify_exactly(x)
+        return self.g.engine.run(self.procedure(x, example, label))
+
+    def procedure(self, x: Tensor, example: int, label: int) -> Procedure[ExactCertificate]:
+        """The same, for `Engine.run_all`."""
+        return self.g.certifying_exactly(x)

@@ -1,46 +1,125 @@
-"""Outputs of the base function under noise, in batches, on the input's device."""
+"""What a procedure asks a base function for: its outputs at noisy copies of an input, and where those come from."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
 
-import torch
 from torch import Tensor
 
-from smoothing.base_function import FrozenFunction
+from smoothing.errors import SettingError
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.streams import BLOCK, Stream
 
+R = TypeVar("R")
+
+
+class Request(ABC):
+    """Noisy copies of one input, and what is wanted of the base function's outputs at them.
+
+    Attributes:
+        x: one input, (*shape), floating-point, on the device to compute on.
+        noise: that the copies are made by.
+        reduce: the outputs at some of the copies, (b, *output shape), to what is kept of them, on the same device:
+            counts, distances, or themselves. Called for each batch that holds some.
+        first: number of the first copy.
+        count: how many copies.
+        shared: whether they may be evaluated in one batch with copies of other inputs. Votes may; outputs whose last
+            digits are kept may not, since a network rounds a row otherwise in a batch of another size.
+    """
+
+    x: Tensor
+    noise: Noise
+    reduce: Callable[[Tensor], Tensor]
+    first: int
+    count: int
+    shared: bool
+
+    @abstractmethod
+    def block(self, index: int, out: Tensor | None) -> Tensor:
+        """Copies number `index` BLOCK and the following, at most BLOCK; in `out`, (BLOCK, *shape), where it can be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples(Request):
+    """`count` samples of a noise, from number `first` of a stream on."""
+
+    x: Tensor
+    noise: Noise
+    reduce: Callable[[Tensor], Tensor]
+    stream: Stream
+    count: int
+    first: int = 0
+    shared: bool = False
+
+    def block(self, index: int, out: Tensor | None) -> Tensor:
+        return self.noise.sample(self.x, BLOCK, self.stream.block(index, self.x.device, out))
+
+
+@dataclass(frozen=True, eq=False)
+class Levels(Request):
+    """All noisy copies that a finite noise has."""
+
+    x: Tensor
+    noise: FiniteNoise
+    reduce: Callable[[Tensor], Tensor]
+    shared: bool = False
+    first = 0
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return self.noise.steps
+
+    def block(self, index: int, out: Tensor | None) -> Tensor:
+        return self.noise.copies(self.x, index * BLOCK, min(BLOCK, self.count - index * BLOCK))
+
+
+def whole(outputs: Tensor) -> Tensor:
+    """The outputs themselves, where all of them are wanted."""
+    return outputs
+
+
+# Yields what it wants evaluated; is sent, for each request, what `reduce` made of its copies, in their order; returns
+# its result. So a procedure reads as in its paper, and whoever runs it decides on batches.
+Procedure = Generator[list[Request], list[list[Tensor]], R]
+
+
+class Cursor:
+    """Where a request stands: writes its copies into rows of batches, in order, and keeps what comes of them."""
+
+    def __init__(self, request: Request) -> None:
+        """Raises SettingError where certificates under the noise are not about such inputs."""
+        if not request.x.is_floating_point():
+            raise SettingError(f"x: expected a floating-point tensor, got {request.x.dtype}")
+        request.noise.require(request.x)
+        self.request, self.left = request, request.count
+        self.begun = False
+        self.answers: list[Tensor] = []
+        self._at = request.first
+        self._held: tuple[int, Tensor] | None = None  # a block of which a part is used
+
+    def write(self, rows: Tensor) -> None:
+        """The next copies into all of `rows`, (r, *shape), r <= left. Whole blocks are drawn where they belong."""
+        self.left -= len(rows)
+        self.begun = True
+        while len(rows):
+            index, start = divmod(self._at, BLOCK)
+            if start == 0 and len(rows) >= BLOCK:
+                part = self.request.block(index, rows[:BLOCK])[: len(rows)]
+            else:
+                if self._held is None or self._held[0] != index:
+                    self._held = index, self.request.block(index, None)
+                part = self._held[1][start : start + len(rows)]
+            if part.data_ptr() != rows.data_ptr():
+                rows[: len(part)].copy_(part)
+            self._at += len(part)
+            rows = rows[len(part) :]
+
 
 def noisy_inputs(x: Tensor, noise: Noise, count: int, stream: Stream, batch_size: int) -> Iterator[Tensor]:
-    """`count` noisy copies of x, (*shape), as batches (b, *shape) with b <= batch_size.
-
-    The samples depend on the stream alone: another batch size cuts the same samples elsewhere. Raises SettingError
-    where certificates under the noise are not about such inputs as x.
-    """
-    noise.require(x)
-    held: list[Tensor] = []
-    for first in range(0, count, BLOCK):
-        held.append(noise.sample(x, BLOCK, stream.block(first // BLOCK, x.device))[: count - first])
-        if sum(map(len, held)) >= batch_size or first + BLOCK >= count:
-            *batches, rest = torch.cat(held).split(batch_size)
-            yield from batches
-            held = [rest]
-            if len(rest) == batch_size:
-                yield rest
-                held = []
-    yield from held
-
-
-def noisy_outputs(
-    f: FrozenFunction, x: Tensor, noise: Noise, count: int, stream: Stream, batch_size: int
-) -> Iterator[Tensor]:
-    """F at `count` noisy copies of x, as batches (b, *output shape) with b <= batch_size."""
-    for batch in noisy_inputs(x, noise, count, stream, batch_size):
-        f.probe(batch)
-        yield f(batch)
-
-
-def all_noisy_outputs(f: FrozenFunction, x: Tensor, noise: FiniteNoise, batch_size: int) -> Iterator[Tensor]:
-    """F at every noisy copy of x that there is, as batches (b, *output shape) with b <= batch_size."""
-    for batch in noise.enumerate(x, batch_size):
-        f.probe(batch)
-        yield f(batch)
+    """The first `count` samples of a stream around x, (*shape), as batches (b, *shape) with b <= batch_size."""
+    cursor = Cursor(Samples(x, noise, whole, stream, count))
+    while cursor.left:
+        rows = x.new_empty(min(batch_size, cursor.left), *x.shape)
+        cursor.write(rows)
+        yield rows

@@ -29,13 +29,18 @@ class Stage(IntEnum):
 class BlockSource:
     """The random numbers of one block, on one device.
 
+    Args:
+        key: which block.
+        device: where the numbers are wanted.
+        out: memory, (n, *shape) on the device, that the first float32 numbers of that shape are written into.
+
     CPU: NumPy's counter-based Philox, keyed with 128 bits (a CPU `torch.Generator` keeps 32 bits of its seed, and two
     blocks in 10^5 would be likely to coincide). CUDA: torch's Philox, keyed with 64 bits. The two draw different
     numbers of the same law; CUDA's numbers may also differ between GPU models (pytorch issue 196613).
     """
 
-    def __init__(self, key: np.random.SeedSequence, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, key: np.random.SeedSequence, device: torch.device, out: Tensor | None = None) -> None:
+        self.device, self._out = device, out
         if device.type == "cpu":
             self._numpy = np.random.Generator(np.random.Philox(key))
         else:
@@ -45,14 +50,35 @@ class BlockSource:
     def normal(self, shape: tuple[int, ...]) -> Tensor:
         """Independent N(0, 1) numbers, float32, of the given shape."""
         if self.device.type == "cpu":
-            return torch.from_numpy(self._numpy.standard_normal(shape, dtype=np.float32))
-        return torch.randn(shape, generator=self._torch, device=self.device)
+            out = self._memory(shape)
+            self._numpy.standard_normal(out=out.numpy(), dtype=np.float32)
+            return out
+        return self._memory(shape).normal_(generator=self._torch)
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
         """Independent numbers uniform on [0, 1), float32 (multiples of 2^-24), of the given shape."""
         if self.device.type == "cpu":
-            return torch.from_numpy(self._numpy.random(shape, dtype=np.float32))
-        return torch.rand(shape, generator=self._torch, device=self.device)
+            out = self._memory(shape)
+            self._numpy.random(out=out.numpy(), dtype=np.float32)
+            return out
+        return self._memory(shape).uniform_(generator=self._torch)
+
+    def fine_uniform(self, shape: tuple[int, ...]) -> Tensor:
+        """Independent numbers uniform on (-1, 1), float64, of the given shape: (t + 1/2) / 2^63 of 64 random bits t.
+
+        Rounded twice, so good to 2^-52 of themselves, next to 0, too.
+        """
+        if self.device.type == "cpu":
+            t = torch.from_numpy(self._numpy.bit_generator.random_raw(shape).view(np.int64))
+        else:
+            t = torch.empty(shape, dtype=torch.int64, device=self.device)
+            t.random_(-(2**63), None, generator=self._torch)
+        return t.double().add_(0.5).mul_(2.0**-63)
+
+    def fine_normal(self, shape: tuple[int, ...]) -> Tensor:
+        """Independent N(0, 1) numbers, float64, of the given shape: the normal quantile of a `fine_uniform` tail."""
+        v = self.fine_uniform(shape)
+        return torch.special.ndtri(v.abs().div_(2)).copysign_(v)
 
     def integers(self, high: int, shape: tuple[int, ...]) -> Tensor:
         """Independent integers uniform on {0, ..., high - 1}, int32, of the given shape; 1 <= high <= 2^31.
@@ -64,6 +90,12 @@ class BlockSource:
         bits = torch.randint(2**62, shape, generator=self._torch, device=self.device)
         return bits.remainder_(high).to(torch.int32)
 
+    def _memory(self, shape: tuple[int, ...]) -> Tensor:
+        out, self._out = self._out, None
+        if out is not None and out.shape == shape and out.dtype == torch.float32 and out.is_contiguous():
+            return out
+        return torch.empty(shape, device=self.device)
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -73,6 +105,6 @@ class Stream:
     example: int
     stage: Stage
 
-    def block(self, index: int, device: torch.device) -> BlockSource:
+    def block(self, index: int, device: torch.device, out: Tensor | None = None) -> BlockSource:
         key = np.random.SeedSequence(self.seed, spawn_key=(self.example, self.stage, index))
-        return BlockSource(key, device)
+        return BlockSource(key, device, out)

@@ -10,6 +10,7 @@ from scipy.stats import binom
 
 from experiments.center_smoothing.medians import EXPECTED, abstention_notes, read_again, setting_but_noise
 from experiments.center_smoothing.panels import STYLES
+from experiments.cohen2019.claims import ROW
 from experiments.cohen2019.results import matched, sigma_of
 from experiments.cohen2019.text_table import latex, markdown
 from experiments.composition import build
@@ -82,7 +83,7 @@ class ExactBounds(Figure):
         )
         named = read.assign(bound=read["bound"] + " bound")
         notes = [*_ratio_note(read), *abstention_notes(named, ["h", "bound", "eps_in"])]
-        return Drawing(figure, table, pd.DataFrame(), notes, _texts(compared))
+        return Drawing(figure, table, _verdicts(compared), notes, _texts(compared))
 
     def _read(self, run: Run) -> list[dict[str, Any]]:
         sigma, chosen, metric = sigma_of(run), run.identity["certifier"], build(run.record["config"]["metric"])
@@ -151,14 +152,25 @@ def least_samples_below(p: float, alpha: float, q: float) -> int:
 
 
 def beside_expected(compared: pd.DataFrame) -> pd.DataFrame:
-    """With columns expected, relation, difference, tolerance and within, from expected.csv; empty where it is mute."""
+    """With columns expected, relation, difference, tolerance and within, from expected.csv; empty where it is mute.
+
+    Also claim, kind and reason, as every row of verdicts has them.
+    """
     expected = pd.read_csv(EXPECTED).query("figure == 'center_exact_bounds'").set_index("quantity")
     known = expected.reindex([f"{row.quantity}, h = {row.h:g}, m = {row.m}" for row in compared.itertuples()])
     table = compared.assign(expected=known["paper"].to_numpy(), relation=known["relation"].to_numpy())
+    table = table.assign(**{name: known[name].to_numpy() for name in ("claim", "kind", "reason")})
     table = table.assign(difference=table["ours"] - table["expected"], tolerance=known["tolerance"].to_numpy())
     far = table["difference"].where(table["relation"] == "at most", table["difference"].abs())
     within = (far <= table["tolerance"]).astype(object).where(table["expected"].notna(), None)
     return table.assign(within=within)
+
+
+def _verdicts(compared: pd.DataFrame) -> pd.DataFrame:
+    """The rows that expected.csv says something about, as verdicts."""
+    cases = [f"h = {row.h:g}, the paper's m = {row.m:,}" for row in compared.itertuples()]
+    rows = compared.rename(columns={"expected": "paper"}).assign(case=cases)
+    return rows[rows["within"].notna()][list(ROW)].reset_index(drop=True)
 
 
 def _texts(compared: pd.DataFrame) -> dict[str, str]:

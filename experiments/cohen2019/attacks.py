@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from experiments.cohen2019.claims import beside_paper, verdicts
+from experiments.cohen2019.claims import all_rows, beside_paper, number_rows, verdicts
 from experiments.cohen2019.results import CohenFigure, experiment_of, share_band, tidy
 from experiments.cohen2019.text_table import latex, markdown
 from experiments.figures import Drawing
@@ -29,7 +29,7 @@ class AttackTable(CohenFigure):
     def draw(self, runs: list[Run]) -> Drawing:
         rows = tidy(runs)
         found = [_shares(sigma, factor, group) for (sigma, factor), group in rows.groupby(["sigma", "factor"])]
-        table = beside_paper("cohen_attack", pd.DataFrame(found), "sigma", "factor", "share")
+        table = beside_paper("cohen_attack", pd.DataFrame(found), "sigma", "factor", "share", "attacked")
         if experiment_of(runs[0]) != self.expected_for:
             printed = table["paper"].notna()
             table["within"] = None
@@ -43,8 +43,10 @@ class AttackTable(CohenFigure):
         }
         inside = table[(table["factor"] <= 1) & (table["attacked"] > 0)]
         cases = {f"sigma = {row.sigma:g}, within {row.factor:g} R": row.share for row in inside.itertuples()}
-        claims = verdicts("cohen_attack", {"share of attacks within the certified radius that succeed": cases})
-        return Drawing(None, table, claims, _notes(table), texts)
+        printed_cases = [f"sigma = {row.sigma:g}, within {row.factor:g} R" for row in table.itertuples()]
+        printed = number_rows(table, "the shares of section 4", "share of attacks that succeed", printed_cases, "share")
+        held = verdicts("cohen_attack", {"share of attacks within the certified radius that succeed": cases})
+        return Drawing(None, table, all_rows(printed, held), _notes(table), texts)
 
 
 def _shares(sigma: float, factor: float, rows: pd.DataFrame) -> dict[str, float | int]:

@@ -1,13 +1,41 @@
-"""What the paper prints or claims, beside ours: expected.csv holds its numbers, claims.csv its statements."""
+"""What the papers print or claim, beside ours: expected.csv holds the numbers, claims.csv the statements.
+
+Either gives rows of one form, `ROW`: a verdict each. The tolerance of a printed share is set before any run, from what
+expected.csv says and the number of test examples alone: see `share_tolerances`.
+"""
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).parent
+ROW = ("claim", "case", "quantity", "relation", "kind", "paper", "ours", "difference", "tolerance", "within", "reason")
+LEAST_SHARE = 0.005  # that a printed 0.00 may stand for
 
 
-def beside_paper(figure: str, table: pd.DataFrame, row: str, column: str, ours: str) -> pd.DataFrame:
+def share_tolerances(paper: pd.Series, allowance: pd.Series, population: pd.Series, examples: pd.Series) -> pd.Series:
+    """How far a share of `examples` may be from the paper's: allowance + 2 sqrt(p (1 - p) / n (1 - n / N)).
+
+    Args:
+        paper: p, the printed shares in [0, 1]; NaN where none is.
+        allowance: for what test examples have nothing to do with, as rounding and another training.
+        population: N, of the test set that the n examples are of. 0: the number holds whatever the examples.
+        examples: n.
+    """
+    p = paper.clip(lower=LEAST_SHARE)
+    left_out = (1 - examples / population).clip(lower=0)
+    return allowance + 2 * np.sqrt(p * (1 - p) / examples * left_out)
+
+
+def judged(difference: pd.Series, tolerance: pd.Series) -> pd.Series:
+    """Whether each difference is within its tolerance; None where there is no difference."""
+    return (difference.abs() <= tolerance + 1e-12).astype(object).where(difference.notna(), None)
+
+
+def beside_paper(
+    figure: str, table: pd.DataFrame, row: str, column: str, ours: str, count: str = "examples"
+) -> pd.DataFrame:
     """A long table with the paper's numbers: new columns paper, difference, tolerance, within, reason; a row each.
 
     Args:
@@ -15,21 +43,21 @@ def beside_paper(figure: str, table: pd.DataFrame, row: str, column: str, ours: 
         table: one row a number.
         row: the column that holds expected.csv's sigma_or_N.
         column: the column that holds expected.csv's radius_or_column.
-        ours: the column of our numbers.
+        ours: the column of our numbers, shares.
+        count: the column of the numbers of examples that they are shares of.
     """
     expected = pd.read_csv(HERE / "expected.csv", dtype={"sigma_or_N": str, "radius_or_column": str})
-    printed = {(e.sigma_or_N, e.radius_or_column): e for e in expected.query("figure == @figure").itertuples()}
-    found = [printed.get((_text(r), _text(c))) for r, c in zip(table[row], table[column], strict=True)]
-    paper = pd.Series([e.paper if e else float("nan") for e in found], index=table.index)
-    tolerance = pd.Series([e.tolerance if e else float("nan") for e in found], index=table.index)
-    difference = table[ours] - paper
-    within = (difference.abs() <= tolerance + 1e-12).astype(object).where(paper.notna(), None)
+    printed = expected.query("figure == @figure").set_index(["sigma_or_N", "radius_or_column"])
+    keys = [(_text(r), _text(c)) for r, c in zip(table[row], table[column], strict=True)]
+    found = printed.reindex(pd.MultiIndex.from_tuples(keys)).set_index(table.index)
+    tolerance = share_tolerances(found["paper"], found["allowance"], found["population"], table[count])
+    difference = table[ours] - found["paper"]
     return table.assign(
-        paper=paper,
+        paper=found["paper"],
         difference=difference,
         tolerance=tolerance,
-        within=within,
-        reason=[e.reason if e else "" for e in found],
+        within=judged(difference, tolerance),
+        reason=found["reason"].fillna(""),
     )
 
 
@@ -37,8 +65,29 @@ def _text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.6g}"
 
 
+def number_rows(table: pd.DataFrame, claim: str, quantity: str, cases: list[str], ours: str) -> pd.DataFrame:
+    """The judged rows of a table as `beside_paper` returns it, as verdicts.
+
+    Args:
+        table: columns paper, difference, tolerance, within, reason, and that of our numbers.
+        claim: what is printed, where.
+        quantity: what the numbers are.
+        cases: for each row of the table, which number it is.
+        ours: the column of our numbers.
+    """
+    fixed = {"claim": claim, "quantity": quantity, "relation": "about", "kind": "number"}
+    rows = table.assign(**fixed, case=cases, ours=table[ours])
+    return rows[rows["within"].notna()][list(ROW)].reset_index(drop=True)
+
+
+def all_rows(*parts: pd.DataFrame) -> pd.DataFrame:
+    """Verdicts one after another; those that are empty left out."""
+    some = [part for part in parts if len(part)]
+    return pd.concat(some, ignore_index=True) if some else pd.DataFrame()
+
+
 def verdicts(figure: str, ours: dict[str, dict[str, float]], claims: Path = HERE / "claims.csv") -> pd.DataFrame:
-    """A paper's claims about a figure, with a verdict on each case.
+    """A paper's claims about a figure, with a verdict on each case: columns `ROW`; empty where it claims nothing.
 
     Args:
         figure: its id.
@@ -60,10 +109,13 @@ def verdicts(figure: str, ours: dict[str, dict[str, float]], claims: Path = HERE
                     "case": case,
                     "quantity": claim.quantity,
                     "relation": claim.relation,
+                    "kind": claim.kind,
                     "paper": claim.paper,
                     "ours": value,
                     "difference": difference,
+                    "tolerance": claim.tolerance,
                     "within": holds[claim.relation],
+                    "reason": claim.reason,
                 }
             )
     return pd.DataFrame(rows)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.cohen2019.claims import beside_paper
+from experiments.cohen2019.claims import beside_paper, number_rows
 from experiments.cohen2019.results import (
     CohenFigure,
     alpha_notes,
@@ -23,6 +23,7 @@ from experiments.figures import Drawing
 from experiments.report import Run
 
 OUTSIDE_MARK = "*"
+VALUES = {"accuracy": "certified accuracy", "share": "share of the examples"}
 
 
 class CertifiedAccuracyTable(CohenFigure):
@@ -153,9 +154,12 @@ def _drawing(
     notes: list[str],
 ) -> Drawing:
     """A table without a figure: the grid, further tables, and every number beside the paper's."""
+    claims = pd.DataFrame()
     if "paper" in table:
         caption += f". In parentheses: the paper; {OUTSIDE_MARK}: outside the tolerance of expected.csv"
         row, column, value = table.columns[0], *[c for c in ("radius", "outcome", "accuracy", "share") if c in table]
+        cases = [f"{row} = {r:g}, {_place(column, c)}" for r, c in zip(table[row], table[column], strict=True)]
+        claims = number_rows(table, "the numbers of its table", VALUES[value], cases, value)
         lines = []
         for e in table.dropna(subset="paper").to_dict("records"):
             place = e[column] if isinstance(e[column], str) else f"{e[column]:g}"
@@ -168,7 +172,11 @@ def _drawing(
         "md": "\n".join(f"{title}.\n\n{markdown(header, rows)}" for title, header, rows in tables),
         "tex": "\n".join(latex(header, rows, f"{title}.") for title, header, rows in tables),
     }
-    return Drawing(None, table, pd.DataFrame(), notes, texts)
+    return Drawing(None, table, claims, notes, texts)
+
+
+def _place(column: str, value: float | str) -> str:
+    return value if isinstance(value, str) else f"{column} = {value:g}"
 
 
 def _examples(table: pd.DataFrame) -> str:

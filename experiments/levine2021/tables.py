@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from experiments.cohen2019.claims import all_rows, judged, number_rows, share_tolerances
 from experiments.cohen2019.results import experiment_of
 from experiments.cohen2019.text_table import latex, markdown
 from experiments.figures import Drawing
@@ -64,6 +65,11 @@ class BestAccuracyTable(LevineFigure):
             "tex": "\n".join(latex(header, rows, f"{title}.") for title, header, rows in tables),
         }
         claims = levine_verdicts(CLAIMS, _quantities(table, name))
+        if self.expected:
+            cases = [f"{row.method}, r = {row.radius:g}" for row in table.itertuples()]
+            named = table.rename(columns={"paper_accuracy": "paper"})
+            printed = number_rows(named, "table 1", "best certified accuracy over sigma", cases, "accuracy")
+            claims = all_rows(printed, claims)
         return Drawing(None, table, claims, [*_sigma_notes(found), *example_notes(found)], texts)
 
 
@@ -80,14 +86,12 @@ def _beside_paper(figure: str, table: pd.DataFrame) -> pd.DataFrame:
     both = table.merge(printed, on=["method", "radius"], how="left")
     same = both["sigma"] == both["paper_sigma"]
     both["difference"] = both["accuracy"] - both["paper_accuracy"]
-    both["within"] = _judged(both["difference"], both["tolerance"])
+    settings = (both[name] for name in ("paper_accuracy", "allowance", "population", "examples"))
+    both["tolerance"] = share_tolerances(*settings)
+    both["within"] = judged(both["difference"], both["tolerance"])
     both["clean_difference"] = (both["clean_accuracy"] - both["paper_clean_accuracy"]).where(same)
-    both["clean_within"] = _judged(both["clean_difference"], both["tolerance"])
+    both["clean_within"] = judged(both["clean_difference"], both["tolerance"])
     return both
-
-
-def _judged(difference: pd.Series, tolerance: pd.Series) -> pd.Series:
-    return (difference.abs() <= tolerance + 1e-12).astype(object).where(difference.notna(), None)
 
 
 def _cell(accuracy: float, clean: float, sigma: float, *, digits: int = 1, bold: bool = False) -> str:

@@ -1,12 +1,13 @@
 """Angular distance."""
 
-from math import pi
+from math import pi, sin
 
 import torch
 from torch import Tensor
 
 from smoothing.metrics.base import Metric
 from smoothing.metrics.halves import nearest_half_means
+from smoothing.metrics.screens import Euclidean, Screen
 
 
 class Angular(Metric):
@@ -29,9 +30,20 @@ class Angular(Metric):
         u, v = _directions(a), _directions(b)
         return _angle(*(torch.cdist(u, w, compute_mode="donot_use_mm_for_euclid_dist") for w in (v, -v)))
 
+    def screen(self, outputs: Tensor) -> Screen:
+        """By the chord: unit vectors at the angle d pi are 2 sin(d pi / 2) apart."""
+        return Chord(outputs, _directions)
+
     def candidates(self, outputs: Tensor) -> Tensor:
         """Means of nearest halves."""
         return nearest_half_means(outputs, self)
+
+
+class Chord(Euclidean):
+    """|a - b| > 2 sin(radius pi / 2), of unit vectors; zeros, 1/2 from all others, are 1 and not sqrt(2) away here."""
+
+    def far(self, rows: Tensor, columns: Tensor, radius: float) -> Tensor:
+        return super().far(rows, columns, 2 * sin(min(radius, 1) * pi / 2))
 
 
 def _directions(outputs: Tensor) -> Tensor:

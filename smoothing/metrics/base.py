@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from smoothing.errors import SettingError
+from smoothing.metrics.screens import Screen
 
 NUMBERS_AT_ONCE = 2**23  # bounds the memory of a tile of pairwise distances, in numbers of the outputs
 
@@ -28,7 +29,7 @@ class Metric(ABC):
         """Take nothing over that was derived from a parent's distance where a class has one of its own."""
         super().__init_subclass__(**options)
         if "_distance" in vars(cls):
-            for name in ("_all_distances", "_tile_side", "beta", "largest_distance"):
+            for name in ("_all_distances", "_tile_side", "beta", "largest_distance", "screen"):
                 if name not in vars(cls):
                     setattr(cls, name, vars(Metric)[name])
 
@@ -53,6 +54,13 @@ class Metric(ABC):
         no larger than the medoid's: nothing else of the medoid is used in the proof.
         """
         return outputs[:0]
+
+    def screen(self, outputs: Tensor) -> Screen | None:
+        """What tells, faster than a distance, which of finite outputs (n, *shape) are far apart; None by default.
+
+        The center is the same with it; it is only found sooner.
+        """
+        return None
 
     def beta(self, output: Tensor) -> float:
         """How far the best of n outputs and their candidates may be from the best center of all, for such outputs.

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from smoothing.metrics.base import Metric, require_span
 from smoothing.metrics.halves import nearest_half_means
+from smoothing.metrics.screens import Euclidean, Screen
 
 
 class L2(Metric):
@@ -19,6 +20,7 @@ class L2(Metric):
             apart than span sqrt(k); 1 for outputs in [0, 1]. Only flags vacuous radii.
 
     Computed in float64 from differences: the matrix-product form |a|^2 + |b|^2 - 2 a.b is useless for close outputs.
+    It serves to tell which ones are far apart.
     """
 
     def __init__(self, largest: float = float("inf"), span: float = float("inf")) -> None:
@@ -30,6 +32,9 @@ class L2(Metric):
     def _all_distances(self, a: Tensor, b: Tensor) -> Tensor:
         a, b = a.double().flatten(1), b.double().flatten(1)
         return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+
+    def screen(self, outputs: Tensor) -> Screen:
+        return Euclidean(outputs, lambda part: part.double().flatten(1))
 
     def candidates(self, outputs: Tensor) -> Tensor:
         """Means of nearest halves; of outputs of one number, the midpoint of the shortest half."""

@@ -8,6 +8,7 @@ from torch import Tensor
 from smoothing.errors import SettingError
 from smoothing.metrics.base import Metric, require_span
 from smoothing.metrics.halves import nearest_half_means
+from smoothing.metrics.screens import Manhattan, Screen
 
 
 class TotalVariation(Metric):
@@ -30,6 +31,9 @@ class TotalVariation(Metric):
 
     def _all_distances(self, a: Tensor, b: Tensor) -> Tensor:
         return torch.cdist(_gradient_map(a), _gradient_map(b), p=1)
+
+    def screen(self, outputs: Tensor) -> Screen:
+        return Manhattan(outputs, _gradient_map)
 
     def candidates(self, outputs: Tensor) -> Tensor:
         """Mean images of nearest halves."""

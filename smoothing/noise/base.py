@@ -17,6 +17,8 @@ class Noise(ABC):
     """
 
     threat_norm: ClassVar[str]
+    grid: int | None = None  # noisy inputs are multiples of 1 / grid, where there is one
+    tv: float = 0.0  # bound on the total variation distance of what is drawn from the law that theorems are about
 
     @abstractmethod
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
@@ -72,9 +74,11 @@ class FiniteNoise(Noise):
     levels: int
 
     @abstractmethod
-    def enumerate(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
-        """All noisy copies of x, (*shape), in batches (b, *shape) with b <= batch_size.
+    def copies(self, x: Tensor, first: int, count: int) -> Tensor:
+        """Noisy copies number first, ..., first + count - 1 <= steps - 1 of x: (*shape) -> (count, *shape)."""
 
-        Raises:
-            SettingError: see `require`.
-        """
+    def enumerate(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """All noisy copies of x, (*shape), in batches (b, *shape), b <= batch_size. Raises as `require`."""
+        self.require(x)
+        for first in range(0, self.steps, batch_size):
+            yield self.copies(x, first, min(batch_size, self.steps - first))

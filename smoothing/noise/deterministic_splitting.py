@@ -1,7 +1,6 @@
 """Deterministic splitting noise (DSSN), against l1 perturbations: certificates without sampling, and without error."""
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -52,14 +51,10 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
         self.offsets = torch.from_numpy(offsets.astype(np.int64))
         self._tables: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
-    def enumerate(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
-        self.require(x)
-        table, k = self._table(x), self._k(x).flatten()
-        offsets = self.offsets.to(x.device).flatten()
-        for first in range(0, self.steps, batch_size):
-            count = min(batch_size, self.steps - first)
-            of_each_pixel = table.unfold(1, count, 1)[k, offsets + first]  # (pixels, count): t = first, first + 1, ...
-            yield of_each_pixel.T.reshape(count, *x.shape)
+    def copies(self, x: Tensor, first: int, count: int) -> Tensor:
+        columns = self._table(x).unfold(1, count, 1)
+        of_each_pixel = columns[self._k(x).flatten(), self.offsets.to(x.device).flatten() + first]  # t = first, ...
+        return of_each_pixel.T.reshape(count, *x.shape)
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
         """As for every noise, each with a level t drawn at random."""

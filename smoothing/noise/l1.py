@@ -24,20 +24,20 @@ class L1Noise(Noise):
     lam: float
 
     def shift(self, p: float, eps: float) -> float:
-        """P - eps / (2 lambda), rounded down."""
-        return max(0.0, down(p - up(eps / (2 * self.lam))))
+        """P - eps / (2 lambda) - 2 tv, rounded down."""
+        return max(0.0, down(p - 2 * self.tv - up(eps / (2 * self.lam))))
 
     def mass(self, p0: float, eps: float) -> float:
-        """P0 + eps / (2 lambda), rounded up."""
-        return min(1.0, up(p0 + up(eps / (2 * self.lam))))
+        """P0 + eps / (2 lambda) + 2 tv, rounded up."""
+        return min(1.0, up(p0 + 2 * self.tv + up(eps / (2 * self.lam))))
 
     def radius(self, p_a: float, p_b: float | None = None) -> float:
-        """Lambda (p_a - p_b); 2 lambda (p_a - 1/2) without p_b. Raises SettingError: p_a or p_b not in [0, 1]."""
+        """Lambda (p_a - p_b - 4 tv); p_b is 1 - p_a if not given. Raises SettingError: p_a or p_b not in [0, 1]."""
         p_b = 1 - p_a if p_b is None else min(p_b, 1 - p_a)
         for name, p in (("p_a", p_a), ("p_b", p_b)):
             if not 0 <= p <= 1:
                 raise SettingError(f"{name}: expected a probability, got {p}")
-        return max(0.0, down(self.lam * (p_a - p_b)))
+        return max(0.0, down(self.lam * (p_a - p_b - 4 * self.tv)))
 
 
 def lambda_of(sigma: float) -> float:

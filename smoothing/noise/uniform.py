@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from smoothing.noise.grid import checked_grid, require_countable, rounded_sum, total_variation
 from smoothing.noise.l1 import L1Noise, lambda_of
 from smoothing.streams import BlockSource
 
@@ -11,13 +12,30 @@ class Uniform(L1Noise):
 
     Args:
         sigma: its standard deviation lambda / sqrt(3), in the units of the input, > 0.
+        grid: as for `Gaussian`.
+
+    Raises:
+        SettingError: an argument out of its range.
     """
 
-    def __init__(self, sigma: float) -> None:
+    def __init__(self, sigma: float, grid: int | None = None) -> None:
         self.sigma, self.lam = sigma, lambda_of(sigma)
+        self.grid = checked_grid(grid, self.lam)
+        self.tv = total_variation(self.lam * self.grid) if self.grid else 0.0
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
-        return source.uniform((count, *x.shape)).to(x.dtype).mul_(2 * self.lam).sub_(self.lam).add_(x)
+        if self.grid is None:
+            return source.uniform((count, *x.shape)).to(x.dtype).mul_(2 * self.lam).sub_(self.lam).add_(x)
+        steps = source.fine_uniform((count, *x.shape)).mul_(self.lam * self.grid)
+        return rounded_sum(x, steps, self.grid)
+
+    def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
+        """As for every noise, and never rounded: training certifies nothing."""
+        return source.uniform(tuple(x.shape)).to(x.dtype).mul_(2 * self.lam).sub_(self.lam).add_(x)
+
+    def require(self, x: Tensor) -> None:
+        if self.grid is not None:
+            require_countable(x)
 
     def __repr__(self) -> str:
-        return f"Uniform(sigma={self.sigma})"
+        return f"Uniform(sigma={self.sigma}{f', grid={self.grid}' if self.grid else ''})"

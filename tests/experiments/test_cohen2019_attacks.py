@@ -101,8 +101,12 @@ def test_success_shares_are_counted_over_what_was_attacked(drawn, write_run, tmp
 def test_a_success_within_the_radius_breaks_the_claim(drawn, write_run, tmp_path):
     write_run(tmp_path / "imagenet_gaussian" / "a", attack_rows((1, 2, 2)), ATTACK, 0.25, 0.25)
     (path,) = drawn("cohen_attack", tmp_path)
-    assert pd.read_csv(path.with_suffix(".claims.csv"))["within"].tolist() == [False]
-    assert shown(path)["within"].tolist()[1:] == [False, True]  # 0.5 against 0.17 and 0.53
+    claims = pd.read_csv(path.with_suffix(".claims.csv"))
+    assert claims["kind"].tolist() == ["number", "number", "trend"]
+    assert claims["within"].tolist() == [True, True, False]  # four attacks tell no share, but one success is too many
+    assert shown(path)["tolerance"].tolist()[1:] == pytest.approx(
+        [0.054 + 2 * (0.17 * 0.83 / 4) ** 0.5, 0.065 + 2 * (0.53 * 0.47 / 4) ** 0.5], rel=1e-3
+    )
 
 
 def test_where_nothing_could_be_attacked_nothing_is_claimed(drawn, write_run, tmp_path):

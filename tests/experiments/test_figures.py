@@ -9,8 +9,9 @@ import torch
 
 from experiments import composition
 from experiments.figures import CONF, draw_all
-from experiments.report import find_runs, median_with_abstentions, terminal_table
+from experiments.report import find_runs, median_with_abstentions
 from experiments.run_folder import RunFolder
+from experiments.summary import terminal_table
 from experiments.table import OUTPUT, TableWriter
 from experiments.tasks import row
 from smoothing import CenterDraws, CenterSettings, Gaussian, Jaccard, certificate

@@ -184,13 +184,17 @@ def test_a_claim_that_fails_is_said_to_fail(tmp_path):
 
 
 def test_papers_numbers_stand_beside_cifar10_alone(tmp_path):
-    write_run(tmp_path, "dssn", 3.5, [1.0] * 8, data="cifar10", levels=255)
+    write_run(tmp_path, "dssn", 3.5, [1.0] * 80, [*([True] * 7), False] * 10, data="cifar10", levels=255)
     write_run(tmp_path, "dssn", 3.5)
     (path,) = drawn("dssn_table_cifar10", tmp_path, source=tmp_path)
     table = pd.read_csv(path.with_suffix(".csv")).set_index("radius")
     assert table.loc[4.0, ["paper_accuracy", "paper_clean_accuracy", "paper_sigma"]].tolist() == [0.3364, 0.654, 3.5]
     assert table.loc[4.0, "difference"] == pytest.approx(7 / 8 - 0.3364)
     assert not table.loc[4.0, "within"]
+    left_out = 1 - 80 / 10000
+    assert table.loc[4.0, "tolerance"] == pytest.approx(0.015 + 2 * (0.3364 * 0.6636 / 80 * left_out) ** 0.5)
+    claims = pd.read_csv(path.with_suffix(".claims.csv")).set_index("case")
+    assert not claims.loc["DSSN, r = 4", "within"]
     assert table.loc[4.0, "clean_difference"] == pytest.approx(7 / 8 - 0.654)
     assert np.isnan(table.loc[0.5, "clean_difference"])  # the paper's best sigma there is another
     assert "33.64% (65.40% @ 3.5)" in path.read_text()

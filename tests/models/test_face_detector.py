@@ -6,8 +6,9 @@ import torch
 from facenet_pytorch import MTCNN
 
 from experiments.data import Faces
-from models.face_detector import FaceDetector, _AreaResize
+from models.face_detector import FaceDetector, _AreaResize, _largest, _MaxPool
 from smoothing import BaseFunctionError, SettingError
+from smoothing.base_function import FrozenFunction
 
 FACES = Faces()
 TOLERANCE = 1e-3  # pixels; the networks round differently in another memory layout, by some 1e-5 pixels
@@ -105,6 +106,54 @@ def test_area_resize_against_interpolate():
         for size in [(24, 24), (5, 9), (48, 48)]:
             expected = torch.nn.functional.interpolate(images[3:4, :, y : y + h, x : x + w], size=size, mode="area")
             assert torch.allclose(resize(torch.tensor([3]), *window, size), expected, atol=1e-6)
+
+
+def test_area_resize_of_whole_images():
+    images = torch.rand(5, 3, 40, 30, generator=torch.Generator().manual_seed(0))
+    for size in [(24, 24), (5, 9), (40, 30), (50, 7)]:
+        expected = torch.nn.functional.interpolate(images, size=size, mode="area")
+        assert torch.allclose(_AreaResize(images).whole(size), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [2, 3])
+@pytest.mark.parametrize("shape", [(2, 3, 9, 12), (1, 4, 12, 11), (3, 5, 3, 3)])
+def test_max_pool_gives_its_parents_numbers(side, shape):
+    images = torch.randn(shape).to(memory_format=torch.channels_last)
+    settings = {"kernel_size": side, "stride": 2, "ceil_mode": True}
+    assert torch.equal(_MaxPool(**settings)(images), torch.nn.MaxPool2d(**settings)(images))
+
+
+def test_the_largest_box_left_is_that_of_suppression_box_by_box():
+    """Against a loop over boxes: each suppresses those of its image with lower scores that it mostly covers."""
+    draw = torch.Generator().manual_seed(0)
+    n, count, threshold = 30, 200, 0.7
+    corner, sides = torch.rand(count, 2, generator=draw) * 30, 5 + torch.rand(count, 2, generator=draw) * 60
+    boxes, scores = torch.cat([corner, corner + sides], dim=1), torch.rand(count, generator=draw)
+    owner = torch.randint(1, n, (count,), generator=draw)  # image 0 has no box
+    expected, suppressed_a_largest = torch.zeros(n, 4), False
+    for image in range(1, n):
+        kept = []
+        for box in boxes[owner == image][scores[owner == image].argsort(descending=True)]:
+            areas = [float((b[2:] - b[:2] + 1).prod()) for b in (box, *kept)]
+            shared = [
+                float((torch.minimum(box[2:], b[2:]) - torch.maximum(box[:2], b[:2]) + 1).clamp(0).prod()) for b in kept
+            ]
+            if all(s / min(areas[0], area) <= threshold for s, area in zip(shared, areas[1:], strict=True)):
+                kept.append(box)
+        expected[image] = max(kept, key=lambda b: float((b[2:] - b[:2]).prod()))
+        all_boxes = boxes[owner == image]
+        suppressed_a_largest |= bool(
+            (all_boxes[:, 2:] - all_boxes[:, :2]).prod(dim=1).max() > (expected[image, 2:] - expected[image, :2]).prod()
+        )
+    assert torch.equal(_largest(boxes, scores, owner, n, threshold), expected)
+    assert suppressed_a_largest
+
+
+def test_in_bfloat16_most_boxes_are_close(detector):
+    images = noisy_faces(range(12), 0.05)
+    exact, rounded = FrozenFunction(detector)(images), FrozenFunction(detector, "bfloat16")(images)
+    assert rounded.dtype == torch.float32
+    assert ((exact - rounded).abs().amax(dim=1) < 10).float().mean() >= 0.75
 
 
 def test_bad_input(detector):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from smoothing import L2, Angular, CenterDraws, CenterSettings, CenterSmoothing, Gaussian, TotalVariation, certificate
-from smoothing.center_smoothing import best_center, lower_median
+from smoothing.medoid import best_center, lower_median
 from smoothing.metrics.halves import ROUNDS, nearest_half_means
 
 RNG = torch.Generator().manual_seed(0)

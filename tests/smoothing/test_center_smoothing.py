@@ -18,7 +18,7 @@ from smoothing import (
     certificate,
 )
 from smoothing.center_guarantee import needed
-from smoothing.center_smoothing import best_center
+from smoothing.medoid import best_center
 from smoothing.streams import Stage
 
 RNG = torch.Generator().manual_seed(0)
@@ -72,13 +72,14 @@ def test_a_candidate_that_is_no_output_serves_where_it_is_no_worse():
 def test_blocks_of_pairs_change_nothing(monkeypatch):
     outputs = torch.randn(40, 2, generator=RNG)
     whole = best_center(outputs, L2())
-    monkeypatch.setattr("smoothing.center_smoothing.PAIRS_AT_ONCE", 100)
+    monkeypatch.setattr("smoothing.medoid.PAIRS_AT_ONCE", 100)
     assert best_center(outputs, L2())[1] == whole[1]
 
 
 def test_the_three_stages_draw_fresh_samples():
     seen = []
-    h = CenterSmoothing(lambda batch: seen.append(batch) or batch, Gaussian(SIGMA), L2(), n=200, m=300, delta=0.3)
+    f = lambda batch: seen.append(batch.clone()) or batch  # noqa: E731
+    h = CenterSmoothing(f, Gaussian(SIGMA), L2(), n=200, m=300, delta=0.3)
     assert h.certify(torch.zeros(2), 0.1).status == "certified"
     noisy = torch.cat([batch for batch in seen if len(batch) > 2])[8:]  # after the probe of the first example
     assert len(noisy.unique(dim=0)) == len(noisy) == 2 * 200 + 300

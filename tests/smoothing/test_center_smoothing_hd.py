@@ -11,10 +11,9 @@ from scipy.stats import binomtest
 
 from smoothing import L2, CenterSmoothing, CenterSmoothingHD, Gaussian, SettingError, TotalVariation
 from smoothing import center_smoothing_hd as hd_module
-from smoothing.base_function import FrozenFunction
 from smoothing.center_smoothing import best_center
 from smoothing.metrics import LPIPS
-from smoothing.sampling import noisy_outputs
+from smoothing.sampling import noisy_inputs
 from smoothing.statistics import exact_median_margin, hoeffding_median_margin
 from smoothing.streams import Stage, Stream
 
@@ -39,7 +38,7 @@ def smoothing(f=identity, metric=None, **changes):
 
 def outputs_of(h, x, count, stage):
     stream = Stream(h.seed, 0, stage)
-    return torch.cat(list(noisy_outputs(FrozenFunction(identity), x, Gaussian(SIGMA), count, stream, 32)))
+    return torch.cat(list(noisy_inputs(x, Gaussian(SIGMA), count, stream, 32)))
 
 
 def test_the_candidate_with_the_smallest_median_distance_wins():
@@ -94,7 +93,7 @@ def test_the_batch_size_changes_nothing(batch_size):
 
 def test_samples_are_reported_and_never_used_twice():
     seen, counted = [], []
-    h = smoothing(lambda batch: seen.append(batch) or batch, on_samples=counted.append)
+    h = smoothing(lambda batch: seen.append(batch.clone()) or batch, on_samples=counted.append)
     assert h.certify(torch.zeros(2), 0.1).status == "certified"
     assert sum(counted) == h.samples == 20 + 2 * 300 + 500
     noisy = torch.cat([batch for batch in seen if len(batch) > 2])[8:]  # after the probe of the first batch

@@ -70,7 +70,7 @@ def test_selection_estimation_and_prediction_are_fresh():
 
 def test_certify_estimates_on_fresh_samples():
     seen = []
-    g = SmoothedClassifier(lambda batch: seen.append(batch) or three_classes(batch), NOISE, batch_size=50)
+    g = SmoothedClassifier(lambda batch: seen.append(batch.clone()) or three_classes(batch), NOISE, batch_size=50)
     g.certify(torch.tensor([0.45]), n0=100, n=200)
     drawn = torch.cat([batch for batch in seen if len(batch) == 50])  # not the probe's few
     assert len(drawn.unique(dim=0)) == len(drawn) == 300

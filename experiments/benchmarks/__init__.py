@@ -1,0 +1,1 @@
+"""What is measured against the papers' own procedures, one kind of work a file."""

@@ -1,0 +1,137 @@
+"""A center smoothing certificate of an autoencoder under total variation distance, beside the published procedure.
+
+Kumar and Goldstein (2021), section 5.3, MNIST-sized images: n = 10^4 (twice) and m = 10^6 samples in batches of 1000,
+float32, the network as PyTorch makes it, the medoid by a loop over samples. Ours is no looser: exact bound, samples by
+`smoothing.matching`. Of both sides' samples and of the loop's rows a part is timed, and the seconds for all of them
+follow in proportion; our medoid is found whole. The network has random weights; the outputs whose medoid is sought are
+shifted digits.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from experiments.benchmarks.measuring import Measured, in_turn
+from experiments.benchmarks.medoid import OUTPUTS as PAPER_N
+from experiments.benchmarks.medoid import digit_images, loop, tv_distances
+from models.autoencoder import Autoencoder
+from smoothing import Gaussian, TotalVariation
+from smoothing.base_function import FrozenFunction, Precision
+from smoothing.center_guarantee import CenterSettings
+from smoothing.engine import Engine
+from smoothing.matching import matched_samples
+from smoothing.medoid import best_center
+from smoothing.sampling import Procedure, Samples
+from smoothing.streams import Stage, Stream
+
+PAPER_M, PAPER_BATCH = 1_000_000, 1000
+SHAPE, SIGMA = (1, 28, 28), 0.3
+FACTORS = (2.0, 1.5, 1.0)  # h = eps / sigma
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+OUR_SAMPLES, LOOP_ROWS = 1024, 8
+FEW = 2000  # see `benchmarks.faces`
+
+
+@dataclass(frozen=True)
+class CenterComparison:
+    """Seconds for one certificate.
+
+    Attributes:
+        found: the measurements by name: plain (`PAPER_BATCH` samples), loop (`LOOP_ROWS` rows of the medoid), ours by
+            precision (`OUR_SAMPLES`, with their distances), the network alone, our center of n outputs.
+        samples: our n, by which a center is accepted about as often as the paper's, and m, by h.
+        batch_size: ours, by precision.
+    """
+
+    found: dict[str, Measured]
+    samples: dict[float, tuple[int, int]]
+    batch_size: dict[str, int]
+
+    def ratio(self, h: float, precision: str, n: int) -> tuple[float, float, float]:
+        """Seconds of the plain procedure and ours with n samples for the center, and the median of their ratios."""
+        m = self.samples[h][1]
+        plain, ours = [], []
+        for i in range(len(self.found["plain"].seconds)):
+            at = {name: found.seconds[i] for name, found in self.found.items()}
+            row = at["loop"] / LOOP_ROWS
+            plain.append(at["plain"] / PAPER_BATCH * (2 * PAPER_N + PAPER_M) + row * PAPER_N)
+            ours.append(at[precision] / OUR_SAMPLES * (2 * n + m) + at[f"center of {n}"])
+        return median(plain), median(ours), median(a / b for a, b in zip(plain, ours, strict=True))
+
+    def lines(self) -> list[str]:
+        """For the table."""
+        lines = [
+            f"{'autoencoder, 28 x 28, Gaussian':34} plain     {PAPER_BATCH / self.found['plain'].median:9.0f}/s "
+            f"{self.found['plain'].memory:7.0f} MB"
+        ]
+        for precision in PRECISIONS:
+            ours, bare = self.found[precision], self.found[f"bare {precision}"]
+            lines.append(
+                f"{'':34} {precision:9} {OUR_SAMPLES / ours.median:9.0f}/s {ours.memory:7.0f} MB "
+                f"{'':7}   {bare.times_slower_than(ours):4.0%} of the network alone, "
+                f"batches of {self.batch_size[precision]}"
+            )
+        for h, (as_often, m) in self.samples.items():
+            for n in (FEW, as_often):
+                for precision in PRECISIONS:
+                    plain_seconds, our_seconds, ratio = self.ratio(h, precision, n)
+                    lines.append(
+                        f"  certificate under TVD, h = {h:<4g}       {precision:9} {plain_seconds:9.0f} s plain, "
+                        f"ours {our_seconds:6.1f} s: {ratio:6.1f}x   n = {n}, m = {m}"
+                    )
+        return lines
+
+
+def autoencoder(device: torch.device) -> CenterComparison:
+    """The published procedure and ours, in turn."""
+    noise, metric = Gaussian(SIGMA), TotalVariation()
+    network = Autoencoder(SHAPE).to(device).eval().requires_grad_(False)
+    plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    x = digit_images(1)[0].to(device)
+    samples = {h: matched_samples(PAPER_N, PAPER_M, [h * SIGMA], noise, CenterSettings()) for h in FACTORS}
+    outputs = digit_images(PAPER_N).to(device)
+    counts = sorted({FEW, *(n for n, _ in samples.values())})
+    ways: dict[str, Callable[[], object]] = {
+        "plain": lambda: _plain(plain, x, noise.sigma),
+        "loop": lambda: loop(outputs, tv_distances, LOOP_ROWS),
+    }
+    sizes: dict[str, int] = {}
+    for precision in PRECISIONS:
+        f = FrozenFunction(network, precision)
+        engine = Engine(f, None)
+        sizes[precision] = engine.tune(x)
+        batch = noise.sample(x, OUR_SAMPLES, Stream(0, 1, Stage.CENTER).block(0, device))
+        ways[precision] = _ours(engine, x, noise, metric)
+        ways[f"bare {precision}"] = _bare(f, batch, sizes[precision])
+    for n in counts:
+        ways[f"center of {n}"] = _center(outputs[:n], metric)
+    return CenterComparison(in_turn(ways), samples, sizes)
+
+
+def _ours(engine: Engine, x: Tensor, noise: Gaussian, metric: TotalVariation) -> Callable[[], object]:
+    center = x[None]
+
+    def distances() -> Procedure[Tensor]:
+        stream = Stream(0, 0, Stage.CERTIFICATION)
+        (found,) = yield [Samples(x, noise, lambda outputs: metric(outputs, center), stream, OUR_SAMPLES)]
+        return torch.cat(found).cpu()
+
+    return lambda: engine.run(distances())
+
+
+def _bare(f: FrozenFunction, inputs: Tensor, batch_size: int) -> Callable[[], object]:
+    return lambda: [f(batch) for batch in inputs.split(batch_size)]
+
+
+def _center(outputs: Tensor, metric: TotalVariation) -> Callable[[], object]:
+    return lambda: best_center(outputs, metric)
+
+
+def _plain(network: Autoencoder, x: Tensor, sigma: float) -> Tensor:
+    with torch.no_grad():
+        batch = x.repeat(PAPER_BATCH, 1, 1, 1)
+        return network(batch + sigma * torch.randn_like(batch))

@@ -1,0 +1,127 @@
+"""A Hydra launcher for one machine: the points of a sweep side by side, one GPU a job.
+
+Hydra finds launchers in the package hydra_plugins and nowhere else; it imports this file whenever it starts.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+LOOK_EVERY = 0.2  # seconds
+TERMINATED = 128 + signal.SIGTERM
+
+
+@dataclass
+class Job:
+    """A process at one point of the sweep."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    gpu: str
+    log: Path
+
+
+class LocalParallelLauncher(Launcher):
+    """Starts the command anew for each point, as one would by hand, and waits for all of them.
+
+    What a job prints goes to <hydra.sweep.dir>/<number of the point>.log. SIGTERM and Ctrl-C stop all jobs as they stop
+    one, and start no other; the same sweep continues.
+
+    Args:
+        gpus: the GPUs to use, each by what CUDA_VISIBLE_DEVICES calls it; null: all that this process may.
+        jobs: at once, over all GPUs; null: one for each GPU, or, where there is none, one for each core.
+    """
+
+    def __init__(self, gpus: Sequence[int | str] | None = None, jobs: int | None = None) -> None:
+        self._gpus, self._jobs = gpus, jobs
+        self._sweep_dir = Path()
+        self._running: list[Job] = []
+        self._stopped = False
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self._sweep_dir = Path(str(config.hydra.sweep.dir))
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """Run all points. Exits with 1 where some fail, with 143 after SIGTERM."""
+        gpus = [str(gpu) for gpu in self._gpus] if self._gpus is not None else visible_gpus()
+        cores = len(os.sched_getaffinity(0))
+        at_once = self._jobs if self._jobs is not None else len(gpus) or cores
+        if at_once < 1:
+            sys.exit(f"hydra.launcher.jobs: expected at least 1, got {self._jobs}")
+        free = deque(gpus[number % len(gpus)] if gpus else "" for number in range(at_once))
+        threads = str(max(1, cores // at_once))
+        waiting = deque(enumerate(job_overrides, initial_job_idx))
+        failed = []
+        self._sweep_dir.mkdir(parents=True, exist_ok=True)
+        before = signal.signal(signal.SIGTERM, self._stop)
+        try:
+            while self._running or (waiting and not self._stopped):
+                while waiting and free and not self._stopped:
+                    self._start(*waiting.popleft(), free.popleft(), threads)
+                time.sleep(LOOK_EVERY)
+                for job in [job for job in self._running if job.process.poll() is not None]:
+                    self._running.remove(job)
+                    free.append(job.gpu)
+                    if job.process.returncode:
+                        failed.append(job)
+                    print(f"{job.name}: {_outcome(job)}", flush=True)
+        except KeyboardInterrupt:  # the terminal sends it to the jobs, too
+            for job in self._running:
+                job.process.wait()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        if self._stopped:
+            sys.exit(TERMINATED)
+        if failed:
+            sys.exit(f"{len(failed)} of {len(job_overrides)} jobs failed")
+        return [JobReturn(overrides=list(point), status=JobStatus.COMPLETED) for point in job_overrides]
+
+    def _start(self, number: int, overrides: Sequence[str], gpu: str, threads: str) -> None:
+        environment = {"OMP_NUM_THREADS": threads} | os.environ
+        if gpu:
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
+        log = self._sweep_dir / f"{number}.log"
+        command = [sys.executable, sys.argv[0], *overrides]
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+            )
+        name = f"#{number} {' '.join(overrides)}"
+        print(f"{name}: started{f' on GPU {gpu}' if gpu else ''}", flush=True)
+        self._running.append(Job(name, process, gpu, log))
+
+    def _stop(self, number: int, frame: FrameType | None) -> Any:
+        self._stopped = True
+        for job in self._running:
+            job.process.terminate()
+
+
+def visible_gpus() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES allows, else the numbers of all GPUs."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return [gpu for gpu in allowed.split(",") if gpu]
+    import torch  # not above: Hydra imports this file for every command
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def _outcome(job: Job) -> str:
+    if not job.process.returncode:
+        return "done"
+    last = job.log.read_text(errors="replace").strip().rpartition("\n")[2]
+    return f"exit code {job.process.returncode}: {last} ({job.log})"

@@ -1,0 +1,174 @@
+"""Certify with as many samples as it takes: stop when the answer is known, at a bound that holds at any time."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import count
+from math import ceil
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from smoothing import betting, classifier_guarantee
+from smoothing.base_function import Precision
+from smoothing.classifier_guarantee import ClassificationCertificate
+from smoothing.errors import SettingError
+from smoothing.noise import Noise
+from smoothing.sampling import Procedure
+from smoothing.smoothed_classifier import SmoothedClassifier, votes
+from smoothing.streams import BLOCK, Stage
+
+CHUNK = BLOCK // 2  # the fewest samples between two looks
+Decision = Literal["yes", "no", "undecided", ""]
+
+
+@dataclass(frozen=True)
+class AdaptiveCertificate(ClassificationCertificate):
+    """A `ClassificationCertificate` whose n is the number of samples that it took.
+
+    Attributes:
+        decision: yes: the certificate's radius is at least the one asked about. no: class A's probability is too low
+            for that radius, false with probability at most alpha of its own; it says nothing about safety, and the
+            certificate of a smaller radius beside it stands. undecided: the most samples allowed did not tell. Empty
+            where nothing was to be decided, or nothing was estimated.
+    """
+
+    decision: Decision
+
+
+class Adaptive:
+    """Cohen et al.'s Certify with a bound that holds after any number of samples (`betting`), looked at as they come.
+
+    The samples are Certify's: the same selection, and for the estimation the first ones of the same stream, at first
+    CHUNK at a time, then an eighth more.
+
+    Args:
+        f: base classifier.
+        noise: smoothing distribution.
+        n0: samples that select the class.
+        n: the most fresh samples that estimate its probability (n_max).
+        alpha: probability that a certificate is false.
+        mode: "decide": stop when it is known whether the radius is at least `radius`. "radius": stop when further
+            samples are worth less than `tolerance`.
+        radius: the radius to decide on, > 0, in the noise's threat norm and the units of the input; for "decide" alone.
+        tolerance: for "radius" alone, > 0, in the same units: stop when the radius is within it of the one that n
+            samples would give if from here on class A came at the highest rate that the samples so far allow (its
+            upper bound at level alpha). A stop says nothing about safety, so it takes no share of alpha.
+        stop_if_misclassified: see `Certify`.
+        seed: see `SmoothedClassifier`, as for what follows.
+        batch_size: samples at once; None for the fastest.
+        precision: of f, as is compiled.
+        on_samples: called with the number of samples just evaluated.
+
+    Raises:
+        SettingError: a setting is missing or out of range; or n samples can never certify, or never `radius`.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        *,
+        n0: int = 100,
+        n: int = 100_000,
+        alpha: float = 0.001,
+        mode: str = "decide",
+        radius: float | None = None,
+        tolerance: float | None = None,
+        stop_if_misclassified: bool = False,
+        seed: int = 0,
+        batch_size: int | None = 128,
+        precision: Precision = "float32",
+        compiled: bool = False,
+        on_samples: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        classifier_guarantee.require_certifiable(n0, n, alpha)
+        if betting.lower(n, n, alpha) <= 0.5:
+            least = next(m for m in count(n) if betting.lower(m, m, alpha) > 0.5)
+            raise SettingError(
+                f"certifier.n: {n} samples can never certify by an adaptive bound at alpha={alpha:g}; "
+                f"at least {least} are needed"
+            )
+        self.g = SmoothedClassifier(
+            f, noise, seed=seed, batch_size=batch_size, precision=precision, compiled=compiled, on_samples=on_samples
+        )
+        self.n0, self.n, self.alpha, self.stop_if_misclassified = n0, n, alpha, stop_if_misclassified
+        if mode not in ("decide", "radius"):
+            raise SettingError(f"certifier.mode: expected decide or radius, got {mode}")
+        self.tolerance = _positive("tolerance", tolerance) if mode == "radius" else None
+        self.needed = self._least_probability(_positive("radius", radius)) if mode == "decide" else None
+
+    @property
+    def largest_radius(self) -> float:
+        """The radius when all n samples agree: no example gets more."""
+        return self.g.noise.radius(betting.lower(self.n, self.n, self.alpha))
+
+    def __call__(self, x: Tensor, example: int, label: int) -> AdaptiveCertificate:
+        """Certify x, (*input shape), whose streams are those of `example`."""
+        return self.g.engine.run(self.procedure(x, example, label))
+
+    def procedure(self, x: Tensor, example: int, label: int) -> Procedure[AdaptiveCertificate]:
+        """The same, for `Engine.run_all`."""
+        (selected,) = yield [self.g.samples(x, self.n0, example, Stage.SELECTION)]
+        guess = int(votes(selected).argmax())
+        if self.stop_if_misclassified and guess != label:
+            return AdaptiveCertificate(**asdict(classifier_guarantee.misclassified(guess, self.n0)), decision="")
+        n, counts, decision = 0, torch.zeros((), dtype=torch.int64), None
+        while decision is None:
+            more = chunk(n, self.n)
+            (answers,) = yield [self.g.samples(x, more, example, Stage.ESTIMATION, first=n)]
+            n, counts = n + more, counts + votes(answers)
+            decision = self.decided(int(counts[guess]), n)
+        return self._certificate(guess, counts, n, decision)
+
+    def decided(self, n_a: int, n: int) -> Decision | None:
+        """What n samples say, n_a of them of class A; None while it is worth going on."""
+        if self.needed is None:
+            return "" if n == self.n or self._left_to_gain(n_a, n) < (self.tolerance or 0) else None
+        if betting.above(n_a, n, self.needed, self.alpha):
+            return "yes"
+        if betting.above(n - n_a, n, 1 - self.needed, self.alpha):
+            return "no"
+        return "undecided" if n == self.n else None
+
+    def _left_to_gain(self, n_a: int, n: int) -> float:
+        highest = betting.upper(n_a, n, self.alpha)
+        in_the_end = betting.lower(min(self.n, ceil(n_a + highest * (self.n - n))), self.n, self.alpha)
+        return self.g.noise.radius(in_the_end) - self.g.noise.radius(betting.lower(n_a, n, self.alpha))
+
+    def _certificate(self, guess: int, counts: Tensor, n: int, decision: Decision) -> AdaptiveCertificate:
+        others = counts.tolist()
+        n_a = others.pop(guess)
+        n_b = max(others, default=0)
+        p_lower = betting.lower(n_a, n, self.alpha)
+        if decision == "yes":
+            assert self.needed is not None
+            p_lower = max(p_lower, self.needed)  # which was shown, and is the bound where that is only just so
+        found = classifier_guarantee.certificate_at(p_lower, guess, n_a, n_b, n, self.n0, self.g.noise, self.alpha)
+        return AdaptiveCertificate(**asdict(found), decision=decision)
+
+    def _least_probability(self, radius: float) -> float:
+        """The least p whose radius is at least `radius`."""
+        low, high = 0.0, betting.lower(self.n, self.n, self.alpha)
+        if self.g.noise.radius(high) < radius:
+            raise SettingError(
+                f"certifier.radius: {self.n} samples at alpha={self.alpha:g} certify at most "
+                f"{self.largest_radius:.4g}, got {radius}; take more (certifier.n) or a smaller radius"
+            )
+        while low < (p := (low + high) / 2) < high:
+            low, high = (low, p) if self.g.noise.radius(p) >= radius else (p, high)
+        return high
+
+
+def chunk(n: int, n_max: int) -> int:
+    """How many samples to draw after the first n, at most until n_max."""
+    return min(n_max - n, CHUNK * ceil(max(CHUNK, n / 8) / CHUNK))
+
+
+def _positive(name: str, value: float | None) -> float:
+    if value is None or not 0 < value < float("inf"):
+        raise SettingError(
+            f"certifier.{name}: this mode needs a positive number in the units of the input, as certifier.{name}=0.1; "
+            f"got {value}"
+        )
+    return value

@@ -1,0 +1,94 @@
+"""The least samples whose center smoothing certificate is no looser than one of the paper's bounds. Pure.
+
+Kumar and Goldstein (2021) certify from n = 10^4 and m = 10^6 samples with Hoeffding's and DKW's inequalities. Exact
+binomial tails prove as much from far fewer: the same delta, alpha1 and alpha2, and a quantile that is no higher.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import betabinom, binom
+
+from smoothing.center_guarantee import BOUNDS, CenterSettings, require_feasible
+from smoothing.errors import SettingError
+from smoothing.noise import Noise
+from smoothing.rounding import BETA_MARGIN, down
+from smoothing.statistics import hoeffding_margin
+
+ACCEPTED = 0.99  # probability that a center is accepted, where it is not fitted to its own sample
+ZIGZAG = 50  # samples by which that probability is not monotone
+AT_ONCE = 2**16  # numbers of samples that are tried together
+
+
+def matched_samples(n: int, m: int, eps: Sequence[float], noise: Noise, settings: CenterSettings) -> tuple[int, int]:
+    """The least n and m for bound=exact that certify no more loosely than n and m do for bound=paper.
+
+    Args:
+        n: the paper's samples for the center.
+        m: the paper's samples for the output radius.
+        eps: all input radii to be certified; the answer serves each of them.
+        noise: the smoothing distribution.
+        settings: delta, alpha1 and alpha2, of both; its bound plays no part.
+
+    Returns:
+        n, see `least_center_samples`, and m, see `least_distances`, neither larger than those given.
+
+    Raises:
+        SettingError: no eps, or n or m samples can never certify one with bound=paper.
+    """
+    if not eps:
+        raise SettingError("eps: expected at least one input radius that the certificates are to be matched for")
+    require_feasible(n, m, list(eps), noise, replace(settings, bound="paper"))
+    masses = [noise.mass(0.5 + settings.delta, radius) for radius in eps]
+    return least_center_samples(n, settings), least_distances(m, masses, settings.alpha2)
+
+
+def least_center_samples(n: int, settings: CenterSettings) -> int:
+    """The least number of samples, at most n, by which a center is accepted with probability `ACCEPTED`.
+
+    With far fewer delta can be met, but chance often has it missed. The center's radius is the ceil(n/2)-th smallest of
+    n distances, so its ball holds a mass distributed as Beta(ceil(n/2), floor(n/2) + 1), and the number of n fresh
+    samples in it is beta-binomial. The ball of a center that is fitted to the same n samples may hold a little less.
+    """
+    low, high = 0, n
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _accepted(middle, settings) >= ACCEPTED else (middle, high)
+    # The counts are whole, so the probability rises in a zigzag: a slightly smaller number may do.
+    return next((k for k in range(max(1, high - ZIGZAG), high) if _accepted(k, settings) >= ACCEPTED), high)
+
+
+def least_distances(m: int, masses: Sequence[float], alpha: float) -> int:
+    """The least number of distances whose exact order statistic is no higher a quantile than the paper's of m.
+
+    The paper's is q = p + sqrt(ln(1/alpha) / (2m)). So P[Bin(m', p) >= floor(q m')] <= alpha must hold for every p.
+    Every number m' is tried, the smallest first: one that will do may be followed by some that will not.
+
+    Args:
+        m: the paper's number, from which each mass can be bounded.
+        masses: probabilities p whose quantiles are to be bounded.
+        alpha: probability that a bound is too small.
+    """
+    margin = hoeffding_margin(m, alpha)
+    for start in range(1, m, AT_ONCE):
+        tried = np.arange(start, min(start + AT_ONCE, m))
+        will_do = np.ones(len(tried), dtype=bool)
+        for p in masses:
+            rank = np.floor(down(p + margin) * tried)
+            will_do &= binom.sf(rank - 1, tried, p) <= down(alpha, BETA_MARGIN)
+        if will_do.any():
+            return int(tried[will_do.argmax()])
+    return m
+
+
+def _accepted(n: int, settings: CenterSettings) -> float:
+    """Probability that n fresh samples accept a center of n samples that it does not depend on, under bound=exact."""
+    exact, alpha = BOUNDS["exact"], settings.alpha1 / 2
+    if exact.median_margin(n, alpha) > settings.delta:
+        return 0.0
+    low, high = -1, n  # the least number inside that is accepted: all n are, as the median margin is small enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if 0.5 - exact.lower(middle, n, alpha) <= settings.delta else (middle, high)
+    return float(betabinom.sf(high - 1, n, (n + 1) // 2, n // 2 + 1))

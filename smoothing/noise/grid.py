@@ -1,0 +1,75 @@
+"""Noisy inputs on a grid, so that floating point cannot bend their law.
+
+What is certified is f after Q, where Q rounds each number to the nearest multiple of 1 / grid, smoothed with the exact
+noise. f sees an integer over grid, which tells nothing of the noise but its rounded value (against Voracek and Hein,
+"Sound Randomized Smoothing in Floating-Point Arithmetic", 2023). The proofs are in docs/soundness.md.
+"""
+
+import torch
+from torch import Tensor
+
+from smoothing.errors import SettingError
+
+MOST_NUMBERS = 2**18  # of an input: 3 x 295 x 295
+LEAST_SCALE, MOST_SCALE = 0.5, 2.0**20
+MISROUNDED = 2.0**-47  # probability that a number is rounded wrongly is at most this times (scale + 1)
+SAME = 2.0**-22  # a number this close to a multiple of 1 / grid, relative to it, stands for it
+
+
+def checked_grid(grid: int | None, scale: float) -> int | None:
+    """The grid, None for 0.
+
+    Args:
+        grid: steps in a unit.
+        scale: of the noise, in the input's units: sigma or lambda.
+
+    Raises:
+        SettingError: it is not from 0 to 2^16, or so coarse that the noise would be lost on it.
+    """
+    if not grid:
+        return None
+    if not 0 < grid <= 2**16:
+        raise SettingError(f"noise.grid: expected 1 to {2**16}, or 0 for noise that is not rounded, got {grid}")
+    if not LEAST_SCALE <= scale * grid <= MOST_SCALE:
+        raise SettingError(
+            f"noise.grid: noise of {scale:g} is {scale * grid:.3g} steps of 1/{grid}; expected {LEAST_SCALE} to "
+            f"{MOST_SCALE:g}. Take another multiple of the data's levels, or 0 for noise that is not rounded"
+        )
+    return grid
+
+
+def total_variation(steps: float) -> float:
+    """Bound on the distance of the noisy inputs drawn from those of the exact noise: 2^18 2^-47 (steps + 1).
+
+    Args:
+        steps: scale of the noise (sigma or lambda) in grid steps, from 1/2.
+    """
+    return MOST_NUMBERS * MISROUNDED * (steps + 1)
+
+
+def require_countable(x: Tensor) -> None:
+    """Raise SettingError where `total_variation` does not cover such inputs as x."""
+    if x.numel() > MOST_NUMBERS:
+        raise SettingError(
+            f"input: {x.numel()} numbers, and noise.grid certifies at most {MOST_NUMBERS}; use noise.grid=0, which "
+            "leaves floating point errors out of account"
+        )
+    if x.dtype == torch.float64:
+        raise SettingError("input: noise.grid certifies float32 inputs, got float64; use x.float(), or noise.grid=0")
+
+
+def rounded_sum(x: Tensor, noise: Tensor, grid: int) -> Tensor:
+    """Q(x + noise): (*shape) and (count, *shape) -> (count, *shape), in x's dtype.
+
+    Where x is on the grid, the noise is rounded by itself and added as an integer.
+
+    Args:
+        x: an input, float32 or coarser, so that x grid is exact in float64; less than 2^36 in size.
+        noise: in grid steps, float64; changed in place.
+        grid: steps in a unit.
+    """
+    y = x.double() * grid
+    k = y.round()
+    off = y - k
+    off.masked_fill_(off.abs() <= SAME * k.abs(), 0)
+    return noise.add_(off).round_().add_(k).to(x.dtype).div_(grid)
