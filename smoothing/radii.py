@@ -131,7 +131,7 @@ def high_probability_accuracy(accuracy: float, m: int, alpha: float, rho: float)
         if not 0 < value < 1:
             raise SettingError(f"{name}: expected a probability strictly between 0 and 1, got {value}")
     loss = alpha + sqrt(2 * alpha * (1 - alpha) * log(1 / rho) / m) + log(1 / rho) / (3 * m)
-    return max(0.0, accuracy - up(loss))
+    return max(0.0, down(accuracy - up(loss)))
 
 
 def _checked(sigma: float, p_a: float, p_b: float | None) -> float:

@@ -23,7 +23,7 @@ def hoeffding_margin(n: int, alpha: float) -> float:
 def hoeffding_lower(k: int, n: int, alpha: float) -> float:
     """Lower bound on p from k successes in n trials, false with probability <= alpha. May be negative."""
     _check(n, alpha, k)
-    return k / n - hoeffding_margin(n, alpha)
+    return down(k / n - hoeffding_margin(n, alpha))
 
 
 def clopper_pearson_lower(k: int, n: int, alpha: float) -> float:

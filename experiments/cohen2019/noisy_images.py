@@ -29,7 +29,8 @@ CLIPPED = "noisy pixels below 0 or above 1 are shown clipped"
 class NoisyImages(TheoryFigure):
     """Fig. 2 and appendix K: test images, clean and under the noise of each sigma.
 
-    The noise is that of the first estimation sample that Certify draws for the example with this seed on a CPU.
+    The noise is that of the first estimation sample that Certify draws for the example with this seed on a CPU, with
+    noise.grid=0.
 
     Args:
         dataset: a data set, as a file of conf/dataset describes it.

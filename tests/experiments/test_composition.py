@@ -28,8 +28,9 @@ def test_every_experiment_composes(settings, experiment):
 def test_every_option_of_every_group_is_a_class_with_those_arguments(group):
     files = sorted((CONF / group).glob("*.yaml"))
     assert files
+    beside = {"seed": 0, "noise": {"sigma": 0.25}}
     for file in files:
-        node = OmegaConf.to_container(OmegaConf.merge({"seed": 0, group: OmegaConf.load(file)}), resolve=True)[group]
+        node = OmegaConf.to_container(OmegaConf.merge(beside, {group: OmegaConf.load(file)}), resolve=True)[group]
         filled = {key: "somewhere" if value == "???" else value for key, value in node.items()}
         assert composition.checked_group(group, filled).keys() >= filled.keys()
 

@@ -108,13 +108,16 @@ def test_a_sweep_killed_and_queued_again_is_a_local_run(cluster, tmp_path):
     print(f"scancel {killed}: at {rows} rows of {table.parent.name}/{table.name}; {state(killed)}")
     assert len(left.splitlines()) - 1 < EXAMPLES / SHARDS
 
+    tried = set()
+
     def announce():
-        """Send another job what Slurm sends before a time limit or a preemption."""
-        command = ("scancel", "--signal=USR2")
-        others = [job for job in begun_jobs(results) if job[0] != killed]
-        return [
-            job for job in others[:1] if not subprocess.run([*command, job[0]], env=cluster, check=False).returncode
-        ]
+        """Send another job what Slurm sends before a time limit or a preemption; Slurm may say: try again later."""
+        for job in begun_jobs(results):
+            if job[0] not in {killed, *tried}:
+                tried.add(job[0])
+                if not subprocess.run(["scancel", "--signal=USR2", job[0]], env=cluster, check=False).returncode:
+                    return [job]
+        return []
 
     ((announced, other, rows),) = until(announce, "another job was in the middle", sweep)
     until(lambda: state(announced) == "PENDING", f"{announced} had queued itself again", sweep)
@@ -131,7 +134,7 @@ def test_a_sweep_killed_and_queued_again_is_a_local_run(cluster, tmp_path):
     print("certify.py, three sigmas by four shards:", *(" ".join(map(str, job)) for job in certified), sep="\n  ")
     assert len(certified) == len(SIGMAS) * SHARDS
     assert {s for _, s, *_ in certified} == {"COMPLETED"}
-    assert {job for job, _, restarts, _ in certified if restarts} == {killed, announced}
+    assert {killed, announced} <= {job for job, _, restarts, _ in certified if restarts} <= {killed, *tried}
 
     local = tmp_path / "local"
     command = typed("certify.py", *CERTIFY, checkpoints, f"results.root={local}")
