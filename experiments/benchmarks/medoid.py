@@ -78,7 +78,10 @@ def _ratio(outputs: Tensor, metric: Metric, distances: Callable[[Tensor, Tensor]
 
 def loop(outputs: Tensor, distances: Callable[[Tensor, Tensor], Tensor], rows: int) -> Tensor:
     """Median distances of the first outputs to all: (rows,)."""
-    return torch.stack([distances(output, outputs).median() for output in outputs[:rows]])
+    medians = torch.empty(rows)
+    for row, output in enumerate(outputs[:rows]):
+        medians[row] = distances(output, outputs).median()
+    return medians
 
 
 def tv_distances(output: Tensor, outputs: Tensor) -> Tensor:
