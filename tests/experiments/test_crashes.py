@@ -152,12 +152,16 @@ def test_killed_at_every_moment(server, whole, name):
 @pytest.mark.parametrize("name", ["train", "votes", "draws"])
 def test_killed_at_random_times(server, whole, name):
     """Some after another crash: what a continued job does differs from what a fresh one does."""
-    chance, killed = random.Random(name), []
-    for times in (1,) * 10 + (3,) * 5:
-        deaths = [{"seconds": chance.uniform(0, whole[name]["seconds"])} for _ in range(times)]
-        killed.append(crash_and_continue(server, whole[name], *deaths))
-    print(f"{name}: killed at {sum(killed)} random times, {len(killed)} final results, all equal")
-    assert sum(killed) >= 17  # 25 tries; some come when the job is done
+    chance, seconds, killed, compared = random.Random(name), whole[name]["seconds"], 0, 0
+    for times in itertools.cycle((1, 1, 3)):
+        if killed >= 17:
+            break
+        deaths = [{"seconds": chance.uniform(0, seconds)} for _ in range(times)]
+        hits = crash_and_continue(server, whole[name], *deaths)
+        killed, compared = killed + hits, compared + 1
+        if hits < times:  # the job was done before: the machine is less busy than when it was timed
+            seconds *= 0.8
+    print(f"{name}: killed at {killed} random times, {compared} final results, all equal")
 
 
 @pytest.mark.parametrize(
