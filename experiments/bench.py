@@ -1,7 +1,7 @@
 """What certificates cost, ours beside the papers' own procedures written plainly: `make bench`.
 
-Both sides of a line work on the same model and data in the same process, in turn; a ratio is the median of five
-rounds'. The seconds are this machine's, the ratios are what to quote. Under ten minutes on two cores.
+Both sides of a line work on the same model and data, in turn; a ratio is the median of five rounds'. The seconds are
+this machine's, the ratios are what to quote. Under ten minutes on two cores.
 """
 
 import os
@@ -28,11 +28,11 @@ def main() -> None:
 
     say(f"{_hardware(device)}, {torch.get_num_threads()} threads; torch {torch.__version__}", "")
     many = 50_000 if device.type == "cuda" else 400
-    say(*classifiers.resnet110(device, many).lines())
-    say(*classifiers.dssn(device).lines())
+    say(*classifiers.resnet110(many).lines())
+    say(*classifiers.dssn().lines())
     if device.type == "cuda":
-        say(*classifiers.resnet50(device, 10_000).lines())
-    say(*autoencoder.autoencoder(device).lines())
+        say(*classifiers.resnet50(10_000).lines())
+    say(*autoencoder.autoencoder().lines())
     for found in medoid.medoid_ratios():
         say(
             f"medoid of {medoid.OUTPUTS}, {found.metric:20} {found.loop_rows:9.0f} rows/s by the loop, "

@@ -15,11 +15,13 @@ from tqdm import tqdm
 from experiments.base_functions import build_model, build_noise, input_of, training_of
 from experiments.composition import build, identity
 from experiments.data import Dataset
+from experiments.memory import keep_freed_memory
 from experiments.run_folder import RunFolder
 from experiments.stopping import stop_if_asked
 from experiments.table import TableWriter, read_table
-from experiments.tasks import Task, pending, task_for
-from smoothing import Noise, Predict, SettingError
+from experiments.tasks import Task, input_radii, pending, task_for
+from smoothing import CenterSettings, Noise, Predict, SettingError
+from smoothing.matching import matched_settings
 
 
 def certify(plain: dict[str, Any]) -> Path:
@@ -31,11 +33,14 @@ def certify(plain: dict[str, Any]) -> Path:
     Raises:
         SmoothingError: settings, data or a base function that cannot be used; the message says what to do.
     """
+    keep_freed_memory()
     device = choose_device(plain["device"])
     dataset: Dataset = build(plain["dataset"])
     plain = _without_unused_metric(plain)
     _require_its_noise(plain)
     noise = build_noise(plain, dataset) if plain["noise"] else None
+    if noise:
+        plain = matched(plain, noise)
     certifier = _certifier(plain, build_model(plain, dataset), noise)
     task = task_for(certifier, dataset, plain["eps"])
     if task.announce():
@@ -119,6 +124,22 @@ def _require_its_noise(plain: dict[str, Any]) -> None:
     if "noise" in _parameters(plain["certifier"]) and not plain["noise"]:
         name = plain["certifier"]["_target_"].rpartition(".")[2]
         raise SettingError(f"noise: {name} needs one, such as noise=gaussian")
+
+
+def matched(plain: dict[str, Any], noise: Noise) -> dict[str, Any]:
+    """The configuration with n, m and delta as certifier.match=paper asks for: a run of these is the same run."""
+    c = plain["certifier"]
+    if c.get("match") != "paper":
+        return plain
+    if c["bound"] != "exact":
+        raise SettingError(f"certifier.match: paper needs certifier.bound=exact, got {c['bound']}")
+    settings = CenterSettings(c["bound"], c["delta"], c["alpha1"], c["alpha2"])
+    n, m, delta = matched_settings(c["n"], c["m"], input_radii(plain["eps"]), noise, settings)
+    print(
+        f"certifier.match=paper: n={n}, m={m}, delta={delta:g} prove as much as n={c['n']}, m={c['m']}, "
+        f"delta={c['delta']:g} with bound=paper"
+    )
+    return plain | {"certifier": c | {"n": n, "m": m, "delta": delta, "match": None}}
 
 
 def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None) -> Any:

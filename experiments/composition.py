@@ -155,6 +155,8 @@ def identity(
         grid: that noisy inputs are rounded to (`Noise.grid`); None where they are not.
     """
     groups: dict[str, Any] = {group: description(plain[group]) for group in GROUPS if plain[group]}
+    if "certifier" in groups:
+        groups["certifier"].pop("match", None)  # n and m are what it came to
     if fingerprint:
         groups["dataset"]["fingerprint"] = fingerprint
     if training:

@@ -206,7 +206,7 @@ class UndefendedTask(_OneByOne):
 def task_for(certifier: object, dataset: Dataset, eps: Any) -> Task:
     """The task of a certifier. Raises SettingError where the data set does not go with it."""
     if isinstance(certifier, CenterSmoothing | ExactCenterSmoothing):
-        return CenterTask(certifier, _radii(eps))
+        return CenterTask(certifier, input_radii(eps))
     if not isinstance(certifier, Adaptive | Certify | ExactCertify | Predict | Attack | DeepFool):
         raise SettingError(f"certifier: {type(certifier).__name__} is not one that certify.py knows")
     if not isinstance(dataset, LabelledDataset):
@@ -234,7 +234,8 @@ def pending(rows: Iterable[dict[str, Any]], schema: Schema, done: set[Key]) -> l
     return [line for line in rows if schema.key_of(line) not in done]
 
 
-def _radii(eps: Any) -> list[float]:
+def input_radii(eps: Any) -> list[float]:
+    """`eps` of a run as a list, each radius once. Raises SettingError."""
     radii = eps if isinstance(eps, list) else [eps]
     for radius in radii:
         if isinstance(radius, bool) or not isinstance(radius, int | float) or not 0 <= radius < float("inf"):

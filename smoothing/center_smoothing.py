@@ -49,6 +49,8 @@ class CenterSmoothing:
         n: samples that choose the center, and again as many fresh ones that check it.
         m: fresh samples for the certificate.
         delta, alpha1, alpha2, bound: see `CenterSettings`.
+        match: None here. In a run "paper" reads n and m as those of bound=paper, and takes the least that prove as much
+            for all of its eps (`matching.matched_samples`).
         seed: every sample is a function of (seed, example, stage, sample number).
         batch_size: samples shown to f at once, None for the fastest; changes no sample.
         precision: see `FrozenFunction`, as for compiled.
@@ -70,12 +72,17 @@ class CenterSmoothing:
         alpha1: float = 0.005,
         alpha2: float = 0.005,
         bound: str = "exact",
+        match: str | None = None,
         seed: int = 0,
         batch_size: int | None = 128,
         precision: Precision = "float32",
         compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
+        if match is not None:
+            raise SettingError(
+                f"certifier.match: expected paper, with which a run finds n and m (`matched_samples`), got {match}"
+            )
         for name, value in (("certifier.n", n), ("certifier.m", m)):
             if value < 1:
                 raise SettingError(f"{name}: expected at least 1, got {value}")

@@ -5,23 +5,29 @@ a loop. Levine and Feizi (2021): 64 levels of two images in a batch of 128, floa
 makes it. All networks have random weights, and running statistics that are no zeros and ones.
 """
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from experiments.benchmarks.measuring import Measured, in_turn
+from experiments.benchmarks.measuring import Measured, Way, in_turn, tuned
+from experiments.certification import choose_device
+from experiments.memory import keep_freed_memory
 from models.classifiers import ResNet50, ResNetCIFAR, WideResNet
 from smoothing import DeterministicSplitting, Gaussian, SmoothedClassifier
 from smoothing.base_function import FrozenFunction, Precision
+from smoothing.batch_size import fastest_batch_size
 from smoothing.streams import Stage
 
 SIGMA, LEVELS = 0.5, 255
 PLAIN_BATCH, DSSN_LEVELS, DSSN_IMAGES = 400, 64, 2
+Make = Callable[[], nn.Module]
+Shape = tuple[int, ...]
 CIFAR = ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])
 
 
@@ -59,96 +65,104 @@ class Comparison:
         return lines
 
 
-def resnet110(device: torch.device, samples: int) -> Comparison:
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+
+
+def resnet110(samples: int) -> Comparison:
     """Votes of ResNet-110 at noisy copies of one CIFAR-10-sized image."""
-    network = ResNetCIFAR(10, 3, *CIFAR, depth=110)
-    return votes("ResNet-110, 32 x 32, Gaussian", network, (3, 32, 32), device, samples)
+    make = partial(ResNetCIFAR, 10, 3, *CIFAR, depth=110)
+    return _votes("ResNet-110, 32 x 32, Gaussian", make, (3, 32, 32), samples)
 
 
-def resnet50(device: torch.device, samples: int) -> Comparison:
+def resnet50(samples: int) -> Comparison:
     """Votes of ResNet-50 at noisy copies of one ImageNet-sized image."""
-    network = ResNet50(1000, 3, *CIFAR)
-    return votes("ResNet-50, 224 x 224, Gaussian", network, (3, 224, 224), device, samples)
+    return _votes("ResNet-50, 224 x 224, Gaussian", partial(ResNet50, 1000, 3, *CIFAR), (3, 224, 224), samples)
 
 
-def votes(work: str, network: nn.Module, shape: tuple[int, ...], device: torch.device, samples: int) -> Comparison:
-    """Cohen et al.'s Certify spends its time in this."""
-    network, x = _ready(network, device), torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
-    plain = _plain(network)
-
-    def ours(precision: Precision) -> tuple[SmoothedClassifier, Callable[[], object]]:
-        g = SmoothedClassifier(network, Gaussian(SIGMA), batch_size=None, precision=precision)
-        g.engine.tune(x)
-        return g, lambda: g.votes(x, samples, 0, Stage.ESTIMATION)
-
-    return _compared(work, samples, lambda: _plain_votes(plain, x, samples), ours, x)
-
-
-def dssn(device: torch.device) -> Comparison:
+def dssn() -> Comparison:
     """DSSN certificates of two CIFAR-10-sized images by WideResNet-40-2, at sigma = 0.5: 441 levels each."""
-    network = _ready(WideResNet(10, 3, *CIFAR, depth=40, width=2), device)
-    noise = DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32))
-    draw = torch.Generator().manual_seed(0)
-    images = (torch.randint(LEVELS + 1, (DSSN_IMAGES, 3, 32, 32), generator=draw) / LEVELS).to(device)
-    plain, samples = _plain(network), DSSN_IMAGES * noise.steps
+    make = partial(WideResNet, 10, 3, *CIFAR, depth=40, width=2)
+    samples = DSSN_IMAGES * DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32)).steps
+    name = f"WideResNet-40-2, DSSN, sigma = {SIGMA}"
+    return _compared(name, samples, partial(_plain_dssn, make), partial(_our_dssn, make), make, (3, 32, 32))
 
-    def ours(precision: Precision) -> tuple[SmoothedClassifier, Callable[[], object]]:
-        g = SmoothedClassifier(network, noise, batch_size=None, precision=precision)
-        g.engine.tune(images[0])
-        return g, lambda: list(g.engine.run_all(g.certifying_exactly(x) for x in images))
 
-    return _compared(
-        f"WideResNet-40-2, DSSN, sigma = {SIGMA}", samples, lambda: _plain_levels(plain, images, noise), ours, images[0]
-    )
+def _votes(work: str, make: Make, shape: Shape, samples: int) -> Comparison:
+    """Cohen et al.'s Certify spends its time in this."""
+    plain, ours = partial(_plain_cohen, make, shape, samples), partial(_our_cohen, make, shape, samples)
+    return _compared(work, samples, plain, ours, make, shape)
 
 
 def _compared(
-    work: str,
-    samples: int,
-    plain: Callable[[], object],
-    ours: Callable[[Precision], tuple[SmoothedClassifier, Callable[[], object]]],
-    x: Tensor,
+    work: str, samples: int, plain: Way, ours: Callable[..., Callable[[], object]], make: Make, shape: Shape
 ) -> Comparison:
-    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
-    ways: dict[str, Callable[[], object]] = {"plain": plain}
     sizes: dict[str, int] = {}
-    for precision in precisions:
-        g, certify = ours(precision)
-        sizes[precision] = g.engine.batch_size or 0
-        ways[precision] = certify
-        ways[f"bare {precision}"] = _bare(g.f, x, samples, sizes[precision])
+    ways: dict[str, Way] = {"plain": plain}
+    for precision in PRECISIONS:
+        x = _images(1, shape)[0]
+        keep_freed_memory()
+        sizes[precision] = fastest_batch_size(FrozenFunction(_ready(make), precision), x, inf)
+        ways[precision] = partial(tuned, ours, precision, sizes[precision])
+        ways[f"bare {precision}"] = partial(tuned, _bare, make, shape, samples, precision, sizes[precision])
     found = in_turn(ways)
     return Comparison(
         work,
         samples,
         found["plain"],
-        {precision: found[precision] for precision in precisions},
-        {precision: found[f"bare {precision}"] for precision in precisions},
+        {precision: found[precision] for precision in PRECISIONS},
+        {precision: found[f"bare {precision}"] for precision in PRECISIONS},
         sizes,
     )
 
 
-def _bare(f: FrozenFunction, x: Tensor, samples: int, batch_size: int) -> Callable[[], object]:
+def _our_cohen(make: Make, shape: Shape, samples: int, precision: Precision, batch_size: int) -> Callable[[], object]:
+    g = SmoothedClassifier(_ready(make), Gaussian(SIGMA, grid=LEVELS), batch_size=batch_size, precision=precision)
+    x = _images(1, shape)[0]
+    return lambda: g.votes(x, samples, 0, Stage.ESTIMATION)
+
+
+def _our_dssn(make: Make, precision: Precision, batch_size: int) -> Callable[[], object]:
+    images = _images(DSSN_IMAGES, (3, 32, 32))
+    noise = DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32))
+    g = SmoothedClassifier(_ready(make), noise, batch_size=batch_size, precision=precision)
+    return lambda: list(g.engine.run_all(g.certifying_exactly(x) for x in images))
+
+
+def _bare(make: Make, shape: Shape, samples: int, precision: Precision, batch_size: int) -> Callable[[], object]:
     """The network alone, on inputs that are there, as many as were asked for."""
-    batch = x + SIGMA * torch.randn(batch_size, *x.shape, device=x.device)
+    f = FrozenFunction(_ready(make), precision)
+    batch = _images(batch_size, shape)
     edges = [*range(0, samples, batch_size), samples]
     return lambda: [f(batch[: b - a]) for a, b in pairwise(edges)]
 
 
-def _ready(network: nn.Module, device: torch.device) -> nn.Module:
-    draw = torch.Generator().manual_seed(0)
+def _plain_cohen(make: Make, shape: Shape, samples: int) -> Callable[[], object]:
+    network, x = _ready(make).to(memory_format=torch.contiguous_format), _images(1, shape)[0]
+    return lambda: _plain_votes(network, x, samples)
+
+
+def _plain_dssn(make: Make) -> Callable[[], object]:
+    network = _ready(make).to(memory_format=torch.contiguous_format)
+    images, noise = _images(DSSN_IMAGES, (3, 32, 32)), DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32))
+    return lambda: _plain_levels(network, images, noise)
+
+
+def _ready(make: Make) -> nn.Module:
+    torch.manual_seed(0)
+    network = make()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
             assert module.running_var is not None
-            module.running_mean.normal_(0, 0.1, generator=draw)
-            module.running_var.uniform_(0.5, 2, generator=draw)
-    return network.to(device).eval().requires_grad_(False)
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    return network.to(choose_device("auto")).eval().requires_grad_(False)
 
 
-def _plain(network: nn.Module) -> nn.Module:
-    """The network as PyTorch makes it: rows first in memory."""
-    return copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+def _images(count: int, shape: Shape) -> Tensor:
+    """Images on the grid of 1/255: (count, *shape)."""
+    draw = torch.Generator().manual_seed(0)
+    return (torch.randint(LEVELS + 1, (count, *shape), generator=draw) / LEVELS).to(choose_device("auto"))
 
 
 def _plain_votes(network: nn.Module, x: Tensor, samples: int) -> np.ndarray:

@@ -1,12 +1,17 @@
 """How things are timed: in turn, on the same device, with the peak of memory that each takes."""
 
+import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
+
+from experiments.memory import keep_freed_memory
 
 ROUNDS = 5
 PROCESS = Path("/proc/self")
@@ -18,7 +23,8 @@ class Measured:
 
     Attributes:
         seconds: of each round, in the order of the rounds.
-        memory: the largest peak, in MB, beyond what was held before; NaN where it cannot be had (CPU, not Linux).
+        memory: the largest peak, in MB, beyond what the process held before it made anything ready; NaN where that
+            cannot be had (CPU, not Linux).
     """
 
     seconds: list[float]
@@ -33,18 +39,59 @@ class Measured:
         return median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
 
 
-def in_turn(ways: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, Measured]:
-    """Each way once to warm up, then all of them in turn, `rounds` times."""
-    for work in ways.values():
-        seconds(work)
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    peaks: dict[str, list[float]] = {name: [] for name in ways}
+Way = Callable[
+    [], Callable[[], object]
+]  # makes ready, and returns the work; a function of a module, or `partial` of one
+
+
+def in_turn(ways: dict[str, Way], rounds: int = ROUNDS) -> dict[str, Measured]:
+    """Each way once to warm up, then all of them in turn, `rounds` times.
+
+    Each lives in a process of its own, as a user's script does: what one has left in the allocator makes another
+    faster or slower by up to a factor of two.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers = {}
+    for name, way in ways.items():
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(way, theirs), daemon=True)
+        process.start()
+        workers[name] = process, ours
+        if (error := ours.recv()) is not None:
+            raise RuntimeError(f"{name}: {error}")
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, work in ways.items():
-            before = _forget_peak()
-            times[name].append(seconds(work))
-            peaks[name].append(_peak() - before)
-    return {name: Measured(times[name], max(peaks[name])) for name in ways}
+        for name, (_, pipe) in workers.items():
+            pipe.send(True)
+            found[name].append(pipe.recv())
+    for process, pipe in workers.values():
+        pipe.send(False)
+        process.join()
+    return {
+        name: Measured([time for time, _ in rounds], max(memory for _, memory in rounds))
+        for name, rounds in found.items()
+    }
+
+
+def tuned(way: Callable[..., Callable[[], object]], *arguments: Any) -> Callable[[], object]:
+    """A way as certify.py would run it: with the allocator told to keep what is freed."""
+    keep_freed_memory()
+    return way(*arguments)
+
+
+def _work(way: Way, pipe: "Connection[object, object]") -> None:
+    try:
+        held = _held()
+        work = way()
+        seconds(work)
+        seconds(work)
+        pipe.send(None)
+    except Exception as error:
+        pipe.send(f"{type(error).__name__}: {error}")
+        return
+    while pipe.recv():
+        _forget_peak()
+        pipe.send((seconds(work), _peak() - held))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -61,27 +108,32 @@ def _settle() -> None:
         torch.cuda.synchronize()
 
 
-def _forget_peak() -> float:
-    """MB held now; from here on `_peak` counts anew."""
+def _held() -> float:
+    """MB held now."""
+    if torch.cuda.is_available():
+        return torch.cuda.memory_allocated() / 2**20
+    return _status("VmRSS")
+
+
+def _forget_peak() -> None:
+    """From here on `_peak` counts anew."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated() / 2**20
-    try:
+    elif (PROCESS / "clear_refs").exists():
         (PROCESS / "clear_refs").write_text("5")
-        return _status("VmRSS")
-    except OSError:
-        return float("nan")
 
 
 def _peak() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    try:
-        return _status("VmHWM")
-    except OSError:
-        return float("nan")
+    return _status("VmHWM")
 
 
 def _status(name: str) -> float:
-    (line,) = (line for line in (PROCESS / "status").read_text().splitlines() if line.startswith(name + ":"))
+    """A number of MB of /proc/self/status; NaN where there is none (not Linux)."""
+    try:
+        lines = (PROCESS / "status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    (line,) = (line for line in lines if line.startswith(name + ":"))
     return int(line.split()[1]) / 2**10

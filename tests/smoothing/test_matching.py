@@ -5,7 +5,7 @@ import pytest
 
 from smoothing import CenterSettings, Gaussian, SettingError
 from smoothing.center_guarantee import BOUNDS, why_abstain
-from smoothing.matching import ACCEPTED, least_center_samples, least_distances, matched_samples
+from smoothing.matching import ACCEPTED, least_center_samples, least_distances, matched_samples, matched_settings
 from smoothing.statistics import exact_order_statistic, hoeffding_margin
 
 SIGMA, SETTINGS = 0.5, CenterSettings()
@@ -70,3 +70,25 @@ def test_what_the_paper_cannot_certify_is_not_matched():
     ):
         with pytest.raises(SettingError, match=message):
             matched_samples(n, m, eps, Gaussian(SIGMA), SETTINGS)
+
+
+@pytest.mark.parametrize("h", [1.0, 2.0])
+def test_a_smaller_delta_takes_fewer_samples_for_a_quantile_no_higher(h):
+    noise, eps = Gaussian(SIGMA), [h * SIGMA]
+    n, m, delta = matched_settings(10**4, 10**6, eps, noise, SETTINGS)
+    same_n, same_m = matched_samples(10**4, 10**6, eps, noise, SETTINGS)
+    assert 0 < delta < SETTINGS.delta
+    assert 2 * n + m < 0.6 * (2 * same_n + same_m)
+    assert n <= 10**4
+    assert least_center_samples(10**4, CenterSettings(delta=delta)) == n
+    rank = BOUNDS["exact"].order_statistic(noise.mass(0.5 + delta, eps[0]), m, SETTINGS.alpha2)
+    papers = BOUNDS["paper"].order_statistic(noise.mass(0.5 + SETTINGS.delta, eps[0]), 10**6, SETTINGS.alpha2)
+    assert rank / m <= papers / 10**6
+
+
+def test_delta_stays_where_the_center_takes_most_of_the_samples():
+    eps = [2 * SIGMA]
+    assert matched_settings(5000, 10**4, eps, Gaussian(SIGMA), SETTINGS) == (
+        *matched_samples(5000, 10**4, eps, Gaussian(SIGMA), SETTINGS),
+        SETTINGS.delta,
+    )

@@ -1,0 +1,23 @@
+"""The C library's allocator, told to keep what a batch has freed for the next batch."""
+
+import ctypes
+import sys
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+KEPT = 2**30  # bytes: blocks up to this size are reused, and so much is kept at the end of the heap
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc reuse freed memory instead of giving it back to the system; returns whether it could be told.
+
+    By default each large tensor is mapped and unmapped anew, and its pages, zeroed by the kernel, fault in one by one:
+    on a CPU up to a third of the time of a small network's forward passes. The process keeps its peak until it ends.
+    No effect where the C library is not glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, KEPT)) and bool(mallopt(M_TRIM_THRESHOLD, KEPT))
