@@ -45,7 +45,7 @@ figures: setup ## every figure that results/ holds data for, figures/index.html 
 table: setup ## a run's table, or several runs', in the terminal: make table RUN=results/digits_gaussian
 	@$(PY) plot.py 'table="$(or $(RUN),$(error which run? make table RUN=results/digits_gaussian))"'
 
-bench: setup ## samples a second, beside the library that the detector comes from
+bench: setup ## certificates beside the published procedures, written plainly: a table of ratios, docs/bench.txt
 	$(PY) -m experiments.bench
 
 lock: setup ## write the versions in .venv to requirements.lock

@@ -13,11 +13,11 @@ import torch
 
 from experiments.benchmarks import autoencoder, classifiers, faces, medoid
 
-OUT = Path("results/bench.txt")
+OUT = Path("docs/bench.txt")
 
 
 def main() -> None:
-    """Print the table, and keep it in results/bench.txt."""
+    """Print the table, and keep it in docs/bench.txt."""
     started = time.perf_counter()
     lines: list[str] = []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

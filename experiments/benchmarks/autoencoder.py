@@ -2,9 +2,9 @@
 
 Kumar and Goldstein (2021), section 5.3, MNIST-sized images: n = 10^4 (twice) and m = 10^6 samples in batches of 1000,
 float32, the network as PyTorch makes it, the medoid by a loop over samples. Ours is no looser: exact bound, samples and
-delta by `smoothing.matching`. Of both sides' samples and of the loop's rows a part is timed, and the seconds for all of them
-follow in proportion; our medoid is found whole. The network has random weights; the outputs whose medoid is sought are
-shifted digits.
+delta by `smoothing.matching`. Of both sides' samples and of the loop's rows a part is timed, and the seconds for all of
+them follow in proportion; our medoid is found whole. The network has random weights; the outputs whose medoid is sought
+are shifted digits.
 """
 
 from collections.abc import Callable
