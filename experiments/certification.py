@@ -47,10 +47,10 @@ def certify(plain: dict[str, Any]) -> Path:
         print(task.announce())
     if isinstance(task.f.f, torch.nn.Module):
         task.f.f.to(device)
-    indices = choose_examples(dataset, plain)
     grid = noise.grid if noise else None
     run_identity = identity(plain, dataset.fingerprint(), training_of(plain, dataset), grid)
     folder = RunFolder(Path(plain["results"]["root"]), plain, run_identity, noise.state() if noise else {})
+    indices = choose_examples(dataset, plain)
 
     _warn_of_another_precision(plain, run_identity, folder)
     logger = build(plain["logger"], config=plain) if plain["logger"] else None

@@ -14,10 +14,12 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
 from torch import nn
@@ -79,6 +81,8 @@ def load(plain: dict[str, Any], model: nn.Module, dataset: Dataset) -> dict[str,
         raise SettingError(f"{file}: damaged, or not the file that was saved. Train it again: {train_command(plain)}")
     try:
         model.load_state_dict(load_file(file))
+    except SafetensorError as error:
+        raise SettingError(f"{file}: not in safetensors format. Train it again: {train_command(plain)}") from error
     except RuntimeError as error:
         raise SettingError(
             f"{file}: weights of {_written(metadata['trained_as']['model'])} for {metadata['num_classes']} classes, "
@@ -110,14 +114,21 @@ def keep(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], 
 
 
 def resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
-    """Put the state after the last finished epoch into all; returns the log so far, empty where nothing was kept."""
+    """Put the state after the last finished epoch into all; returns the log so far, empty where nothing was kept.
+
+    Raises:
+        SettingError: what was kept is damaged, or of another network; code in it is never run.
+    """
     if not (path / RESUME).exists():
         return []
-    state = torch.load(path / RESUME, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(kept)
-    rows: list[dict[str, Any]] = state["rows"]
+    try:
+        state = torch.load(path / RESUME, map_location="cpu", weights_only=True)
+        model.load_state_dict(state["model"])
+        for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
+        rows: list[dict[str, Any]] = state["rows"]
+    except (EOFError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
+        raise SettingError(f"{path / RESUME}: damaged; move the file away to train from the beginning") from error
     return rows
 
 

@@ -122,6 +122,7 @@ def settings(cfg: DictConfig, schema: type) -> dict[str, Any]:
         plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise SettingError(f"{error.full_key or 'configuration'}: {_first_line(error)}") from error
+    _refuse_huge_integers(plain)
     for group in (*GROUPS, "trainer", "logger"):
         if plain.get(group):
             try:
@@ -191,6 +192,15 @@ def checked_group(group: str, node: dict[str, Any]) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise SettingError(f"{group}.{error.full_key or ''}: {_first_line(error)}") from error
     return {"_target_": target} | values
+
+
+def _refuse_huge_integers(node: Any, key: str = "") -> None:
+    """Raises SettingError where an integer is one that numpy and torch cannot hold."""
+    below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, value in below:
+        _refuse_huge_integers(value, f"{key}.{name}" if key else str(name))
+    if isinstance(node, int) and abs(node) >= 2**63:
+        raise SettingError(f"{key}: expected an integer of less than 2^63 in size, got {node}")
 
 
 def _signature_schema(cls: type, given: tuple[str, ...]) -> type:

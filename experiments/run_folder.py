@@ -9,11 +9,13 @@ import io
 import json
 import platform
 import subprocess
+import zlib
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -47,6 +49,8 @@ class RunFolder:
         noise = [f"{key}={value}" for key, value in identity.get("noise", {}).items() if key != "type"]
         self.path = root / plain["name"] / "-".join([*(noise or ["clean"]), identity_hash(identity)])
         index, count = plain["shard"]["index"], plain["shard"]["count"]
+        if count < 1:
+            raise SmoothingError(f"shard.count: expected at least 1, got {count}")
         if not 0 <= index < count:
             raise SmoothingError(f"shard.index: expected 0 to shard.count - 1 = {count - 1}, got {index}")
         suffix = f".{index}-of-{count}" if count > 1 else ""
@@ -124,7 +128,7 @@ class RunFolder:
         for path in sorted(self.path.glob("run*.json")):
             try:
                 found = json.loads(path.read_text())["identity"]
-            except (ValueError, KeyError) as error:
+            except (ValueError, KeyError, TypeError) as error:
                 raise SmoothingError(f"{path}: not a run record; move the folder away to start again") from error
             if found != self._identity:
                 flat, wanted = _flat(found), _flat(self._identity)
@@ -133,20 +137,27 @@ class RunFolder:
 
 
 def load_draws(path: Path) -> tuple[CenterDraws, float] | None:
-    """Draws and their seconds from a file of `RunFolder.save`; None where there is none."""
+    """Draws and their seconds from a file of `RunFolder.save`; None where there is none.
+
+    Raises:
+        SmoothingError: the file is damaged, or none of those.
+    """
     if not path.exists():
         return None
-    with np.load(path) as stored:
-        draws = CenterDraws(
-            base_output=torch.from_numpy(stored["base_output"]),
-            center=torch.from_numpy(stored["center"]),
-            center_radius=float(stored["center_radius"]),
-            n=int(stored["n"]),
-            inside=int(stored["inside"]),
-            distances=stored["distances"],
-            smoothing_error=float(stored["smoothing_error"]),
-        )
-        return draws, float(stored["seconds"])
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            draws = CenterDraws(
+                base_output=torch.from_numpy(stored["base_output"]),
+                center=torch.from_numpy(stored["center"]),
+                center_radius=float(stored["center_radius"]),
+                n=int(stored["n"]),
+                inside=int(stored["inside"]),
+                distances=stored["distances"],
+                smoothing_error=float(stored["smoothing_error"]),
+            )
+            return draws, float(stored["seconds"])
+    except (EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
+        raise SmoothingError(f"{path}: damaged draws; move the file away to draw them again") from error
 
 
 def provenance() -> dict[str, Any]:

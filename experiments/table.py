@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,7 @@ from experiments.lock import Lock
 from smoothing import SmoothingError
 
 Key = tuple[float, ...]
+KEYS = ("index", "eps_in", "factor")  # columns that name a row, where a table has them
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class TableWriter:
     """Appends rows to a CSV file, after the last whole row of an earlier run; holds the file's lock.
 
     Raises:
-        SmoothingError: the file has other columns, or another job writes it.
+        SmoothingError: the file has other columns, a damaged row, or another job writes it.
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:
@@ -93,11 +95,10 @@ class TableWriter:
         whole = _drop_torn_line(path)
         self.done: set[Key] = set()
         if whole:
-            with path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                if tuple(reader.fieldnames or ()) != schema.columns:
-                    raise SmoothingError(f"{path}: its columns are not {','.join(schema.columns)}; move the file away")
-                self.done = {schema.key_of(line) for line in reader}
+            columns, lines = _parsed(path, path.read_bytes())
+            if columns != schema.columns:
+                raise SmoothingError(f"{path}: its columns are not {','.join(schema.columns)}; move the file away")
+            self.done = {schema.key_of(line) for line in lines}
         self._file = path.open("a", newline="")
         self._writer = csv.DictWriter(self._file, schema.columns, lineterminator="\n")
         if not whole:
@@ -126,14 +127,34 @@ def read_table(folder: Path) -> pd.DataFrame:
 
     A row that shards of several shard.count hold is that of the first file by name. A last line that is still being
     written, or was torn, is left out.
+
+    Raises:
+        SmoothingError: a file is no such table, or a row of it is damaged.
     """
-    whole = [_whole_lines(path.read_bytes()) for path in sorted(folder.glob("certificates*.csv"))]
     read = partial(pd.read_csv, keep_default_na=False, float_precision="round_trip")  # no ulp above what was written
-    parts = [read(io.BytesIO(content)) for content in whole if content]
+    parts = []
+    for path in sorted(folder.glob("certificates*.csv")):
+        if content := _whole_lines(path.read_bytes()):
+            _parsed(path, content)
+            parts.append(read(io.BytesIO(content)))
     if not parts:
         return pd.DataFrame()
-    key = [name for name in ("index", "eps_in", "factor") if name in parts[0]]
+    key = [name for name in KEYS if name in parts[0]]
     return pd.concat(parts, ignore_index=True).drop_duplicates(key).sort_values(key, ignore_index=True)
+
+
+def _parsed(path: Path, content: bytes) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """Columns and rows of a table. Raises SmoothingError where it is none, or a row is damaged: never half a row."""
+    try:
+        columns, *lines = [line for line in csv.reader(io.StringIO(content.decode(), newline=""), strict=True) if line]
+        if "index" not in columns:
+            raise ValueError("no column index")
+        rows = [dict(zip(columns, line, strict=True)) for line in lines]
+        if not all(isfinite(float(row[name])) for row in rows for name in KEYS if name in columns):
+            raise ValueError("an index that is not finite")
+    except (ValueError, csv.Error) as error:
+        raise SmoothingError(f"{path}: not a table of results, or damaged ({error}); move the file away") from error
+    return tuple(columns), rows
 
 
 def _drop_torn_line(path: Path) -> bool:

@@ -4,6 +4,10 @@
 class SmoothingError(Exception):
     """Base of every error that this project raises on purpose."""
 
+    def __str__(self) -> str:
+        """In one line, whatever values or other libraries' messages are quoted in it."""
+        return " ".join(super().__str__().split("\n"))
+
 
 class SettingError(SmoothingError, ValueError):
     """A setting out of its range, or settings with which no certificate can ever be given."""
