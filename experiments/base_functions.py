@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from experiments import checkpoints
 from experiments.composition import GIVEN, build, description
 from experiments.data import Dataset, LabelledDataset
-from smoothing import Noise, SettingError
+from smoothing import Noise, SettingError, SmoothingError
 
 
 def build_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
@@ -83,7 +83,8 @@ def new_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
     """The model as its class makes it, before any checkpoint; the data set tells it what it must know of the images.
 
     Raises:
-        SettingError: a model for labelled images of one size on a data set without them.
+        SettingError: a model for labelled images of one size on a data set without them; settings that its class
+            refuses.
     """
     cls = get_class(plain["model"]["_target_"])
     wanted = [name for name in GIVEN["model"] if name in inspect.signature(cls).parameters]
@@ -101,7 +102,12 @@ def new_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
         "std": dataset.std,
         "shape": dataset.shape,
     }
-    return build(plain["model"], **{name: known[name] for name in wanted})
+    try:
+        return build(plain["model"], **{name: known[name] for name in wanted})
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, SmoothingError):
+            raise
+        raise SettingError(f"model: {cls.__name__} cannot be made with these settings ({error})") from error
 
 
 def input_of(model: Any, images: Tensor) -> Tensor:

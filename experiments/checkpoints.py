@@ -127,7 +127,7 @@ def resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]
         for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
         rows: list[dict[str, Any]] = state["rows"]
-    except (EOFError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
+    except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
         raise SettingError(f"{path / RESUME}: damaged; move the file away to train from the beginning") from error
     return rows
 

@@ -92,13 +92,18 @@ class TableWriter:
             raise
 
     def _open(self, path: Path, schema: Schema) -> None:
-        whole = _drop_torn_line(path)
+        content = path.read_bytes() if path.exists() else b""
+        whole = _whole_lines(content)
         self.done: set[Key] = set()
         if whole:
-            columns, lines = _parsed(path, path.read_bytes())
+            columns, lines = _parsed(path, whole)
             if columns != schema.columns:
                 raise SmoothingError(f"{path}: its columns are not {','.join(schema.columns)}; move the file away")
             self.done = {schema.key_of(line) for line in lines}
+        elif not ",".join(schema.columns).encode().startswith(content):
+            raise SmoothingError(f"{path}: not a table of results; move the file away")
+        if whole != content:
+            os.truncate(path, len(whole))
         self._file = path.open("a", newline="")
         self._writer = csv.DictWriter(self._file, schema.columns, lineterminator="\n")
         if not whole:
@@ -155,18 +160,6 @@ def _parsed(path: Path, content: bytes) -> tuple[tuple[str, ...], list[dict[str,
     except (ValueError, csv.Error) as error:
         raise SmoothingError(f"{path}: not a table of results, or damaged ({error}); move the file away") from error
     return tuple(columns), rows
-
-
-def _drop_torn_line(path: Path) -> bool:
-    """Cut the file after its last line end; returns whether a whole line, the header, is left."""
-    if not path.exists():
-        return False
-    content = path.read_bytes()
-    whole = _whole_lines(content)
-    if whole != content:
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    return bool(whole)
 
 
 def _whole_lines(content: bytes) -> bytes:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models.classifiers.normalised import Normalisation
+from smoothing import SettingError
 
 POOLED = 4  # side of the feature map that the last layer sees, whatever the size of the image
 
@@ -23,12 +24,17 @@ class SmallCNN(nn.Module):
 
     Shape:
         (n, in_channels, H, W), float, nominally in [0, 1] -> (n, num_classes) scores. H, W >= 2.
+
+    Raises:
+        SettingError: no such width.
     """
 
     def __init__(
         self, num_classes: int, in_channels: int, mean: Sequence[float], std: Sequence[float], width: int = 16
     ) -> None:
         super().__init__()
+        if width < 1:
+            raise SettingError(f"model.width: expected at least 1, got {width}")
         self.layers = nn.Sequential(
             Normalisation(mean, std),
             nn.Conv2d(in_channels, width, kernel_size=3, padding=1),

@@ -88,7 +88,7 @@ def face_runs(settings, tmp_path):
     for sigma in (0.1, 0.2):
         plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")
         folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
-        folder.begin("cpu")
+        folder.begin("cpu", {})
         with TableWriter(folder.table_path, OUTPUT) as table:
             for index in range(4):
                 distances = np.sort(rng.uniform(0, 0.1 * (index + 1) * sigma, 2000))
