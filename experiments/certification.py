@@ -99,8 +99,11 @@ def _warn_of_another_precision(plain: dict[str, Any], run_identity: dict[str, An
         return
     own = {key: value for key, value in run_identity.items() if key not in ("certifier", "seed", "precision")}
     for path in sorted(folder.path.parent.glob("*/run*.json")):
-        other = json.loads(path.read_text())["identity"]
-        precision = other.pop("precision")
+        try:
+            other = json.loads(path.read_text())["identity"]
+            precision = other.pop("precision")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # no record of a run, so of no certificates
         if precision != plain["precision"] and own.items() <= other.items():
             print(
                 f"{path}: its certificates are for the function at precision={precision}; "

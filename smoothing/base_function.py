@@ -40,9 +40,7 @@ class FrozenFunction:
         if precision not in ("float32", "tf32", "bfloat16"):
             raise SettingError(f"precision: expected float32, tf32 or bfloat16, got {precision}")
         self.f, self.precision, self.compiled = f, precision, compiled
-        self.fixed_shape = compiled  # kernels are made for one shape of batch
         self._probed = False
-        self._fold = True
         self._folded = 0
         self._made_from: tuple[Any, ...] | None = None
         self._copy: Callable[[Tensor], Tensor] = f
@@ -74,14 +72,12 @@ class FrozenFunction:
 
         Looks at the first rows of the first batch that it is shown. Catches what eval mode does not: functional
         dropout, statistics over the batch. Rows may differ by rounding, and a discontinuous f may then jump, so one
-        row proves nothing; most rows do. Folding is done without where it moves most rows.
+        row proves nothing; most rows do.
         """
         if self._probed:
             return
         batch = batch[:PROBE].clone()  # f may write into it
         self._require_frozen()
-        if isinstance(self.f, nn.Module):
-            self._check_folding(batch)
         together = self(batch.clone()).reshape(len(batch), -1)
         alone = torch.cat([self(torch.stack([row, row]))[:1] for row in batch]).reshape(len(batch), -1)
         if not _alike(alone, together, 0.01):
@@ -89,14 +85,6 @@ class FrozenFunction:
                 "base function: its outputs depend on the batch or on chance; make row i a fixed function of input i"
             )
         self._probed = True
-
-    def _check_folding(self, batch: Tensor) -> None:
-        assert isinstance(self.f, nn.Module)
-        with torch.inference_mode(), self._arithmetic(batch.device):
-            self._fast(batch)
-            if self._folded and not self.compiled and self.precision == "float32":
-                plain, fast = (f(batch).reshape(len(batch), -1) for f in (self.f, self._copy))
-                self._fold = _alike(plain, fast, FOLDING_TOLERANCE)
 
     def _require_frozen(self) -> None:
         if not isinstance(self.f, nn.Module):
@@ -118,15 +106,17 @@ class FrozenFunction:
         if not isinstance(self.f, nn.Module):
             return self.f
         tensors = (*self.f.parameters(), *self.f.buffers())
-        state = (self._fold, *((t.data_ptr(), t._version) for t in tensors if not t.is_inference()))
+        state = tuple((t.data_ptr(), t._version) for t in tensors if not t.is_inference())
         if state != self._made_from:
             with torch.inference_mode(False), torch.no_grad():
-                self._copy = self._made_for_speed(self.f)
+                self._copy = self._made_for_speed(self.f, batch[:PROBE].clone())
             self._made_from = state
         return self._copy
 
-    def _made_for_speed(self, f: nn.Module) -> Callable[[Tensor], Tensor]:
-        copied, self._folded = folded(f) if self._fold else (copy.deepcopy(f), 0)
+    def _made_for_speed(self, f: nn.Module, batch: Tensor) -> Callable[[Tensor], Tensor]:
+        copied, self._folded = folded(f)
+        if not _same_function(f, copied, batch):
+            copied, self._folded = copy.deepcopy(f), 0
         copied.to(memory_format=torch.channels_last)
         if self.precision == "bfloat16":
             for module in copied.modules():
@@ -152,6 +142,16 @@ class FrozenFunction:
                     yield
             finally:
                 torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def _same_function(f: nn.Module, g: nn.Module, batch: Tensor) -> bool:
+    """Whether g, f folded, answers as f does: a trace may miss what a network's own code does beside its layers."""
+    with torch.autocast(batch.device.type, enabled=False):
+        outputs = f(batch.clone()), g(batch.clone())
+    if not all(isinstance(found, Tensor) for found in outputs) or outputs[0].shape != outputs[1].shape:
+        return False
+    plain, fast = (found.reshape(len(found), -1) for found in outputs)
+    return _alike(plain, fast, FOLDING_TOLERANCE)
 
 
 def _alike(a: Tensor, b: Tensor, tolerance: float) -> bool:

@@ -118,7 +118,7 @@ class Engine:
                     cursor.write(buffer[begin:end])
                     taken.append((run, cursor, begin, end))
         self.f.probe(buffer[:end])
-        batch = buffer if shared or self.f.fixed_shape else buffer[:end]
+        batch = buffer if shared or self.f.compiled else buffer[:end]  # compiled for one shape
         outputs = self.f(batch)
         if outputs.untyped_storage().data_ptr() == buffer.untyped_storage().data_ptr():
             outputs = outputs.clone()  # an f that answers with its input
