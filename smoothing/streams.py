@@ -63,22 +63,12 @@ class BlockSource:
             return out
         return self._memory(shape).uniform_(generator=self._torch)
 
-    def fine_uniform(self, shape: tuple[int, ...]) -> Tensor:
-        """Independent numbers uniform on (-1, 1), float64, of the given shape: (t + 1/2) / 2^63 of 64 random bits t.
-
-        Rounded twice, so good to 2^-52 of themselves, next to 0, too.
-        """
+    def bits(self, shape: tuple[int, ...]) -> Tensor:
+        """Independent integers uniform on all of int64, of the given shape."""
         if self.device.type == "cpu":
-            t = torch.from_numpy(self._numpy.bit_generator.random_raw(shape).view(np.int64))
-        else:
-            t = torch.empty(shape, dtype=torch.int64, device=self.device)
-            t.random_(-(2**63), None, generator=self._torch)
-        return t.double().add_(0.5).mul_(2.0**-63)
-
-    def fine_normal(self, shape: tuple[int, ...]) -> Tensor:
-        """Independent N(0, 1) numbers, float64, of the given shape: the normal quantile of a `fine_uniform` tail."""
-        v = self.fine_uniform(shape)
-        return torch.special.ndtri(v.abs().div_(2)).copysign_(v)
+            return torch.from_numpy(self._numpy.bit_generator.random_raw(shape).view(np.int64))
+        bits = torch.empty(shape, dtype=torch.int64, device=self.device)
+        return bits.random_(-(2**63), None, generator=self._torch)
 
     def integers(self, high: int, shape: tuple[int, ...]) -> Tensor:
         """Independent integers uniform on {0, ..., high - 1}, int32, of the given shape; 1 <= high <= 2^31.

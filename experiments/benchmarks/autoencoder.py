@@ -36,7 +36,8 @@ SHAPE, SIGMA = (1, 28, 28), 0.3
 FACTORS = (2.0, 1.5, 1.0)  # h = eps / sigma
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 OUR_SAMPLES, LOOP_ROWS = 1024, 8
-NOISE, METRIC = Gaussian(SIGMA, grid=255), TotalVariation()
+GRID = 255
+NOISE, METRIC = Gaussian(SIGMA, grid=GRID), TotalVariation()
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def _network() -> Autoencoder:
 
 
 def _image() -> Tensor:
-    return digit_images(1)[0].to(choose_device("auto"))
+    levels = (digit_images(1)[0] * GRID).round() / GRID  # as an image file's
+    return levels.to(choose_device("auto"))
 
 
 def _ours(precision: Precision, batch_size: int) -> Callable[[], object]:

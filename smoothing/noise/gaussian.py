@@ -7,7 +7,8 @@ from torch import Tensor
 
 from smoothing.errors import SettingError
 from smoothing.noise.base import Noise
-from smoothing.noise.grid import checked_grid, require_countable, rounded_sum, total_variation
+from smoothing.noise.from_bits import fine_normal, rounded_normal
+from smoothing.noise.grid import checked_grid, require_countable, rounded_sum, total_variation, whole_steps
 from smoothing.radii import cohen_radius
 from smoothing.rounding import down, up
 from smoothing.streams import BlockSource
@@ -39,8 +40,10 @@ class Gaussian(Noise):
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
         if self.grid is None:
             return source.normal((count, *x.shape)).to(x.dtype).mul_(self.sigma).add_(x)
-        steps = source.fine_normal((count, *x.shape)).mul_(self.sigma * self.grid)
-        return rounded_sum(x, steps, self.grid)
+        bits, steps = source.bits((count, *x.shape)), self.sigma * self.grid
+        if (k := whole_steps(x, self.grid)) is not None:
+            return rounded_normal(bits, steps).add_(k).to(x.dtype).div_(self.grid)
+        return rounded_sum(x, fine_normal(bits).mul_(steps), self.grid)
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
         """As for every noise, and never rounded: training certifies nothing."""

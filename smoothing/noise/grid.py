@@ -68,8 +68,19 @@ def rounded_sum(x: Tensor, noise: Tensor, grid: int) -> Tensor:
         noise: in grid steps, float64; changed in place.
         grid: steps in a unit.
     """
+    k, off = _steps(x, grid)
+    return noise.add_(off).round_().add_(k).to(x.dtype).div_(grid)
+
+
+def whole_steps(x: Tensor, grid: int) -> Tensor | None:
+    """X in grid steps, float32, where all of it is on the grid, and less than 2^22 in size; else None."""
+    k, off = _steps(x, grid)
+    return k.float() if not off.any() and bool((k.abs() < 2**22).all()) else None
+
+
+def _steps(x: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+    """X in grid steps, as the nearest whole number and what is left over, both float64."""
     y = x.double() * grid
     k = y.round()
     off = y - k
-    off.masked_fill_(off.abs() <= SAME * k.abs(), 0)
-    return noise.add_(off).round_().add_(k).to(x.dtype).div_(grid)
+    return k, off.masked_fill_(off.abs() <= SAME * k.abs(), 0)

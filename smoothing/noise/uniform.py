@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from smoothing.noise.from_bits import fine_uniform
 from smoothing.noise.grid import checked_grid, require_countable, rounded_sum, total_variation
 from smoothing.noise.l1 import L1Noise, lambda_of
 from smoothing.streams import BlockSource
@@ -26,7 +27,7 @@ class Uniform(L1Noise):
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
         if self.grid is None:
             return source.uniform((count, *x.shape)).to(x.dtype).mul_(2 * self.lam).sub_(self.lam).add_(x)
-        steps = source.fine_uniform((count, *x.shape)).mul_(self.lam * self.grid)
+        steps = fine_uniform(source.bits((count, *x.shape))).mul_(self.lam * self.grid)
         return rounded_sum(x, steps, self.grid)
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from scipy.stats import norm
 
 from smoothing import Gaussian, SettingError, SmoothedClassifier, Uniform
+from smoothing.noise.from_bits import fine_normal, fine_uniform, rounded_normal
 from smoothing.noise.grid import MISROUNDED, MOST_NUMBERS, rounded_sum, total_variation
 from smoothing.rounding import BETA_MARGIN, down, up
 from smoothing.sampling import noisy_inputs
@@ -49,23 +50,23 @@ def test_off_the_grid_the_exact_sum_is_rounded(noise):
     x = torch.rand(50) * 4 - 2
     source = STREAM.block(0, CPU)
     if isinstance(noise, Gaussian):
-        steps = source.fine_normal((64, 50)) * (noise.sigma * noise.grid)
+        steps = fine_normal(source.bits((64, 50))) * (noise.sigma * noise.grid)
     else:
-        steps = source.fine_uniform((64, 50)) * (noise.lam * noise.grid)
+        steps = fine_uniform(source.bits((64, 50))) * (noise.lam * noise.grid)
     found = (noise.sample(x, 64, STREAM.block(0, CPU)).double() * noise.grid).round()
     for i in range(50):
         exact = Fraction(float(x[i])) * noise.grid
         assert [int(v) for v in found[:, i]] == [round(exact + Fraction(float(v))) for v in steps[:, i]]
 
 
-def bits_and(drawn, count):
-    """The 64 random bits behind `count` numbers, as integers t, and the numbers."""
-    raw = np.random.Philox(np.random.SeedSequence(7)).random_raw(count).view(np.int64)
-    return [int(t) for t in raw], drawn(BlockSource(np.random.SeedSequence(7), CPU), (count,)).tolist()
+def bits_and(made_of, count):
+    """64 random bits, as integers t, and the numbers made of them."""
+    bits = BlockSource(np.random.SeedSequence(7), CPU).bits((count,))
+    return bits.tolist(), made_of(bits).tolist()
 
 
 def test_fine_uniforms_are_the_bits_and_as_exact_next_to_zero():
-    for t, v in zip(*bits_and(BlockSource.fine_uniform, 20_000), strict=True):
+    for t, v in zip(*bits_and(fine_uniform, 20_000), strict=True):
         exact = Fraction(2 * t + 1, 2**64)
         assert abs(Fraction(v) - exact) <= abs(exact) * Fraction(1, 2**52)
 
@@ -74,7 +75,7 @@ def test_fine_normals_are_as_near_the_exact_ones_as_the_proof_takes_them_to_be()
     """In docs/soundness.md: |computed - z| <= 1.26 * 2^-52 + 2^-49 |z|; the 2^-49 is ndtri's."""
     mpmath.mp.dps = 40
     worst = 0.0
-    for t, z in zip(*bits_and(BlockSource.fine_normal, 3000), strict=True):
+    for t, z in zip(*bits_and(fine_normal, 3000), strict=True):
         tail = mpmath.mpf(abs(2 * t + 1)) / mpmath.mpf(2) ** 65
         near = mpmath.mpf(-abs(z))
         error = (mpmath.ncdf(near) - tail) / mpmath.npdf(near)  # Newton's step from what was computed to the exact one
@@ -82,6 +83,29 @@ def test_fine_normals_are_as_near_the_exact_ones_as_the_proof_takes_them_to_be()
         assert (z > 0) == (t >= 0)
         worst = max(worst, float(abs(error)))
     assert worst > 0  # the comparison is finer than what it compares
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.77, 1.0, 3.0, 63.75, 76.5, 255.0, 900.1, 4096.0, 4097.0, 2.0**20])
+def test_rounded_normals_are_the_normals_rounded(scale):
+    """At random bits, at the ends of every cell of the table, and where a whole number gives way to the next."""
+    ends = torch.arange(-(2**15), 2**15) << 48
+    z = (torch.arange(-2000, 2000) + 0.5) / scale  # where round(scale z) changes
+    v = torch.special.erfc(z.abs().double() / 2**0.5) * torch.where(z < 0, -1.0, 1.0)
+    turns = (v * 2.0**63).to(torch.int64)[:, None] + torch.arange(-2000, 2000, 37) * 16
+    random = BlockSource(np.random.SeedSequence(3), CPU).bits((200_000,))
+    bits = torch.cat([ends, ends - 1, ends + 1, turns.flatten(), random])
+    exact = (fine_normal(bits) * scale).round()
+    assert torch.equal(rounded_normal(bits, scale).double(), exact)
+    assert exact.abs().max() <= 2**24
+    if scale >= 1:
+        assert exact.unique().numel() > 5
+
+
+@pytest.mark.parametrize("noise", [n for n in NOISES if isinstance(n, Gaussian)], ids=str)
+def test_noise_from_the_table_is_the_noise_in_float64(noise):
+    x = pixels(noise.grid, (3, 20), 1)
+    steps = fine_normal(STREAM.block(0, CPU).bits((64, 3, 20))) * (noise.sigma * noise.grid)
+    assert torch.equal(noise.sample(x, 64, STREAM.block(0, CPU)), rounded_sum(x, steps, noise.grid))
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

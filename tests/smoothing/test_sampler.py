@@ -13,6 +13,7 @@ from scipy.special import ndtr
 from scipy.stats import chi2, kstest, norm, uniform
 
 from smoothing import Gaussian, Uniform
+from smoothing.noise.from_bits import fine_normal, fine_uniform
 from smoothing.streams import BLOCK, BlockSource, Stage, Stream
 
 ANY = [pytest.param("cpu"), pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -75,8 +76,8 @@ def test_continuous_noise_has_its_law(noise, size, device):
 @pytest.mark.parametrize("size", SIZES)
 def test_fine_numbers_have_their_laws_far_out_too(size, device):
     source = BlockSource(np.random.SeedSequence(11), torch.device(device))
-    v = source.fine_uniform((size * BLOCK,)).cpu().numpy()
-    z = source.fine_normal((size * BLOCK,)).cpu().numpy()
+    v = fine_uniform(source.bits((size * BLOCK,))).cpu().numpy()
+    z = fine_normal(source.bits((size * BLOCK,))).cpu().numpy()
     assert kstest(v, uniform(-1, 2).cdf).pvalue > LEVEL
     assert kstest(z, norm.cdf).pvalue > LEVEL
     small = v[np.abs(v) < 2.0**-8] * 2**8  # what a number of few bits would be coarse in
