@@ -1,15 +1,20 @@
 """Data sets, one a file: examples by index, on the CPU."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from experiments.data.base import Dataset, Images, LabelledDataset, LabelledImages, MissingDataError
-from experiments.data.celeba import CelebA
-from experiments.data.cifar10 import CIFAR10
-from experiments.data.classes import Classes
-from experiments.data.digits import Digits
-from experiments.data.faces import Faces
-from experiments.data.folder import ImageFolder
-from experiments.data.imagenet import ImageNet
-from experiments.data.latents import Latents
-from experiments.data.mnist import MNIST
+
+if TYPE_CHECKING:
+    from experiments.data.celeba import CelebA
+    from experiments.data.cifar10 import CIFAR10
+    from experiments.data.classes import Classes
+    from experiments.data.digits import Digits
+    from experiments.data.faces import Faces
+    from experiments.data.folder import ImageFolder
+    from experiments.data.imagenet import ImageNet
+    from experiments.data.latents import Latents
+    from experiments.data.mnist import MNIST
 
 __all__ = [
     "CIFAR10",
@@ -27,3 +32,22 @@ __all__ = [
     "Latents",
     "MissingDataError",
 ]
+
+_FILES = {
+    "CIFAR10": "cifar10",
+    "MNIST": "mnist",
+    "CelebA": "celeba",
+    "Classes": "classes",
+    "Digits": "digits",
+    "Faces": "faces",
+    "ImageFolder": "folder",
+    "ImageNet": "imagenet",
+    "Latents": "latents",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A data set's file is read when it is asked for: torchvision, which most need, takes two seconds to import."""
+    if name in _FILES:
+        return getattr(importlib.import_module(f"experiments.data.{_FILES[name]}"), name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

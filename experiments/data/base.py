@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor
 
 from smoothing import SettingError, SmoothingError
 
@@ -138,8 +137,3 @@ def open_image(path: Path) -> Image.Image:
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:
         raise MissingDataError(f"{path}: not a readable image ({error})") from error
-
-
-def read_image(path: Path) -> Tensor:
-    """An image file as (3, H, W), RGB, float32 in [0, 1]. Raises MissingDataError where it cannot be read."""
-    return pil_to_tensor(open_image(path)).to(torch.float32) / 255

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
+from torchvision.transforms.functional import pil_to_tensor
 
-from experiments.data.base import Dataset, MissingDataError, read_image
+from experiments.data.base import Dataset, MissingDataError, open_image
 
 
 class ImageFolder(Dataset):
@@ -37,7 +38,7 @@ class ImageFolder(Dataset):
     def __getitem__(self, index: int) -> Tensor:
         if not 0 <= index < len(self._paths):
             raise IndexError(f"{self.root}: indices are 0 to {len(self._paths) - 1}, got {index}")
-        return read_image(self._paths[index])
+        return pil_to_tensor(open_image(self._paths[index])).float() / 255
 
     def fingerprint(self) -> str:
         """Hash of the images' relative paths and bytes: the folder may move, its content may not change."""

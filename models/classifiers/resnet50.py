@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from models.classifiers.normalised import Normalisation
@@ -24,11 +23,13 @@ class ResNet50(nn.Module):
     """
 
     def __init__(self, num_classes: int, in_channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        from torchvision.models import resnet50  # here, as it takes two seconds to import
+
         super().__init__()
         if in_channels != 3:
             raise SettingError(f"model: ResNet50 takes colour images, not images of {in_channels} channel(s)")
         self.normalise = Normalisation(mean, std)
-        self.network = torchvision.models.resnet50(weights=None, num_classes=num_classes)
+        self.network = resnet50(weights=None, num_classes=num_classes)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
