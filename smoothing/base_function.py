@@ -48,13 +48,15 @@ class FrozenFunction:
             f.eval().requires_grad_(False)
 
     def __call__(self, batch: Tensor) -> Tensor:
-        """Outputs of a batch: (b, *input shape) -> (b, *output shape)."""
+        """Outputs of a batch: (b, *input shape) -> (b, *output shape), float32 where f's are bfloat16."""
         self._require_frozen()
         with torch.inference_mode(), self._arithmetic(batch.device):
             outputs = self._fast(batch)(batch)
         if not isinstance(outputs, Tensor) or outputs.shape[:1] != batch.shape[:1]:
             found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
             raise BaseFunctionError(f"base function: expected a tensor of {len(batch)} outputs, got {found}")
+        if outputs.dtype == torch.bfloat16:
+            return outputs.float()  # exactly the same numbers, of a type that NumPy has
         return outputs.clone() if self.compiled and outputs.is_cuda else outputs  # CUDA graphs write there again
 
     def arithmetic(self) -> dict[str, Any]:
