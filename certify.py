@@ -3,6 +3,7 @@
 python certify.py                                                     three embedded photographs
 python certify.py experiment=faces_jaccard noise.sigma=0.25           one point of an experiment
 python certify.py -m experiment=faces_jaccard noise.sigma=0.1,0.25    a sweep
+python certify.py experiment=mnist_tvd also=[mnist_l2,mnist_angular]  three metrics, read off the same outputs
 python certify.py --help                                              every group and key
 """
 
@@ -10,7 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from experiments import certification, composition
-from experiments.entry import one_line_errors, refuse_null_groups
+from experiments.entry import one_line_errors, refuse_null_groups, with_experiment
 from experiments.summary import terminal_table
 
 composition.register()
@@ -19,10 +20,11 @@ composition.register()
 @hydra.main(version_base="1.3", config_path="conf", config_name="certify")
 @one_line_errors
 def main(cfg: DictConfig) -> None:
-    plain = composition.settings(cfg, composition.CertifyConfig)
-    table = certification.certify(plain)
-    print(terminal_table(table.parent))
-    print(f"\n{table}")
+    composed = [cfg, *(with_experiment(name) for name in cfg.also)]
+    plains = [composition.settings(each, composition.CertifyConfig) for each in composed]
+    for table in certification.certify_together(plains):
+        print(terminal_table(table.parent))
+        print(f"\n{table}")
 
 
 if __name__ == "__main__":

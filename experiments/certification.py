@@ -1,27 +1,28 @@
 """The certification run: example by example, into the run folder, continuing what is there."""
 
-import inspect
 import json
 import sys
-import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import get_class
 from torch import Tensor
-from tqdm import tqdm
 
-from experiments.base_functions import build_model, build_noise, input_of, training_of
-from experiments.composition import build, identity
+from experiments.assembly import Run, assembled
+from experiments.base_functions import input_of
+from experiments.center_task import CenterTask, rows_together
+from experiments.composition import build
 from experiments.data import Dataset
 from experiments.memory import keep_freed_memory
+from experiments.progress import Progress
 from experiments.run_folder import RunFolder
 from experiments.stopping import stop_if_asked
 from experiments.table import TableWriter, read_table
-from experiments.tasks import Task, input_radii, pending, task_for
-from smoothing import CenterSettings, Noise, Predict, SettingError
-from smoothing.matching import matched_settings
+from experiments.task import Row, Task
+from smoothing import Predict, SettingError
 
 
 def certify(plain: dict[str, Any]) -> Path:
@@ -33,52 +34,73 @@ def certify(plain: dict[str, Any]) -> Path:
     Raises:
         SmoothingError: settings, data or a base function that cannot be used; the message says what to do.
     """
+    return certify_together([plain])[0]
+
+
+def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
+    """As `certify`, several runs of center smoothing that differ in their metric alone, read off the same outputs.
+
+    Raises:
+        SettingError: they differ in more, or are of another certifier.
+    """
     keep_freed_memory()
-    device = choose_device(plain["device"])
-    dataset: Dataset = build(plain["dataset"])
-    plain = _without_unused_metric(plain)
-    _require_its_noise(plain)
-    noise = build_noise(plain, dataset) if plain["noise"] else None
-    if noise:
-        plain = matched(plain, noise)
-    certifier = _certifier(plain, build_model(plain, dataset), noise)
-    task = task_for(certifier, dataset, plain["eps"])
-    if task.announce():
-        print(task.announce())
-    if isinstance(task.f.f, torch.nn.Module):
-        task.f.f.to(device)
-    grid = noise.grid if noise else None
-    run_identity = identity(plain, dataset.fingerprint(), training_of(plain, dataset), grid)
-    folder = RunFolder(Path(plain["results"]["root"]), plain, run_identity, noise.state() if noise else {})
-    indices = choose_examples(dataset, plain)
-
-    _warn_of_another_precision(plain, run_identity, folder)
-    logger = build(plain["logger"], config=plain) if plain["logger"] else None
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with TableWriter(folder.table_path, task.schema) as table:
-        todo = [index for index in indices if not table.done.issuperset(task.keys(index))]
-        if todo:
-            folder.begin(_name(device), _prepare(task, dataset[todo[0]].to(device), len(todo), plain, folder))
-            if logger and table.done:
-                logger.log(read_table(folder.path).to_dict("records"))
-            with Progress(len(todo), task.samples_each) as progress:
-                if task.engine:
-                    task.engine.on_samples = progress.samples
-                for all_rows in task.all_rows(dataset, todo, device, folder):
-                    rows = pending(all_rows, task.schema, table.done)
-                    table.write(rows)
-                    progress.example()
-                    if logger:
-                        logger.log(rows)
-                    stop_if_asked()
-        folder.end()
+    first, device = plains[0], choose_device(plains[0]["device"])
+    dataset: Dataset = build(first["dataset"])
+    runs = assembled(plains, dataset, device)
+    indices = choose_examples(dataset, first)
+    for plain, run in zip(plains, runs, strict=True):
+        _warn_of_another_precision(plain, run.folder)
+    logger = build(first["logger"], config=first) if first["logger"] else None
+    with ExitStack() as stack:
+        tables = [stack.enter_context(run.folder.table(run.task.schema)) for run in runs]
+        missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
+        if missing:
+            image = dataset[missing[0]].to(device)
+            for run in runs:
+                arithmetic = _prepare(run.task, image, len(missing), first["batch_size"], runs[0].folder)
+                run.folder.begin(_name(device), arithmetic)
+            if logger and tables[0].done:
+                logger.log(read_table(runs[0].folder.path).to_dict("records"))
+            _certify(runs, tables, dataset, missing, device, logger)
+        for run in runs:
+            run.folder.end()
     if logger:
-        logger.table("certificates", read_table(folder.path))
+        logger.table("certificates", read_table(runs[0].folder.path))
         logger.finish()
-    return folder.table_path
+    return [run.folder.table_path for run in runs]
 
 
-def _prepare(task: Task, image: Tensor, examples: int, plain: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+def _certify(
+    runs: Sequence[Run],
+    tables: Sequence[TableWriter],
+    dataset: Dataset,
+    indices: list[int],
+    device: torch.device,
+    logger: Any,
+) -> None:
+    """Certify examples into the tables, one after another."""
+    task = runs[0].task
+    with Progress(len(indices), task.samples_each) as progress:
+        if task.engine:
+            task.engine.on_samples = progress.samples
+        for rows_of_each in _rows(runs, dataset, indices, device):
+            for table, rows in zip(tables, rows_of_each, strict=True):
+                table.write(rows)
+            progress.example()
+            if logger:
+                logger.log(rows_of_each[0])
+            stop_if_asked()
+
+
+def _rows(runs: Sequence[Run], dataset: Dataset, indices: list[int], device: torch.device) -> Iterator[list[list[Row]]]:
+    """The rows of each example in each run, in order."""
+    if len(runs) == 1:
+        return ([rows] for rows in runs[0].task.all_rows(dataset, indices, device, runs[0].folder))
+    centers = [run.task for run in runs if isinstance(run.task, CenterTask)]
+    return rows_together(centers, dataset, indices, device, [run.folder for run in runs])
+
+
+def _prepare(task: Task, image: Tensor, examples: int, batch_size: int | None, folder: RunFolder) -> dict[str, Any]:
     """How the base function is to be computed, as run.json keeps it.
 
     A batch size that was left open is measured once: a run that continues on the same device takes that of its
@@ -88,16 +110,16 @@ def _prepare(task: Task, image: Tensor, examples: int, plain: dict[str, Any], fo
         return task.f.arithmetic()
     x = input_of(task.f.f, image[None])[0]
     task.f(x[None])
-    if plain["batch_size"] is None:
+    if batch_size is None:
         task.engine.batch_size = folder.batch_size_on(_name(x.device))
     return task.f.arithmetic() | {"batch_size": task.engine.tune(x, examples * task.samples_each)}
 
 
-def _warn_of_another_precision(plain: dict[str, Any], run_identity: dict[str, Any], folder: RunFolder) -> None:
+def _warn_of_another_precision(plain: dict[str, Any], folder: RunFolder) -> None:
     """Say so where predictions are asked for at another precision than there are certificates: of another function."""
     if get_class(plain["certifier"]["_target_"]) is not Predict:
         return
-    own = {key: value for key, value in run_identity.items() if key not in ("certifier", "seed", "precision")}
+    own = {key: value for key, value in folder.identity.items() if key not in ("certifier", "seed", "precision")}
     for path in sorted(folder.path.parent.glob("*/run*.json")):
         try:
             other = json.loads(path.read_text())["identity"]
@@ -110,58 +132,6 @@ def _warn_of_another_precision(plain: dict[str, Any], run_identity: dict[str, An
                 f"at {plain['precision']} predictions are another function's",
                 file=sys.stderr,
             )
-
-
-def _without_unused_metric(plain: dict[str, Any]) -> dict[str, Any]:
-    """The configuration, without a metric where the certifier takes none. Raises SettingError where it wants one."""
-    if "metric" not in _parameters(plain["certifier"]):
-        return plain | {"metric": None}
-    if not plain["metric"]:
-        name = plain["certifier"]["_target_"].rpartition(".")[2]
-        raise SettingError(f"metric: {name} needs one, such as metric=l2")
-    return plain
-
-
-def _require_its_noise(plain: dict[str, Any]) -> None:
-    """Raises SettingError where the certifier wants a noise and there is none."""
-    if "noise" in _parameters(plain["certifier"]) and not plain["noise"]:
-        name = plain["certifier"]["_target_"].rpartition(".")[2]
-        raise SettingError(f"noise: {name} needs one, such as noise=gaussian")
-
-
-def matched(plain: dict[str, Any], noise: Noise) -> dict[str, Any]:
-    """The configuration with n, m and delta as certifier.match=paper asks for: a run of these is the same run."""
-    c = plain["certifier"]
-    if c.get("match") != "paper":
-        return plain
-    if c["bound"] != "exact":
-        raise SettingError(f"certifier.match: paper needs certifier.bound=exact, got {c['bound']}")
-    settings = CenterSettings(c["bound"], c["delta"], c["alpha1"], c["alpha2"])
-    n, m, delta = matched_settings(c["n"], c["m"], input_radii(plain["eps"]), noise, settings)
-    print(
-        f"certifier.match=paper: n={n}, m={m}, delta={delta:g} prove as much as n={c['n']}, m={c['m']}, "
-        f"delta={c['delta']:g} with bound=paper"
-    )
-    return plain | {"certifier": c | {"n": n, "m": m, "delta": delta, "match": None}}
-
-
-def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None) -> Any:
-    """The certifier, given those of the run's settings that it takes."""
-    given = {
-        "f": f,
-        "noise": noise,
-        "metric": build(plain["metric"]) if plain["metric"] else None,
-        "seed": plain["seed"],
-        "batch_size": plain["batch_size"],
-        "precision": plain["precision"],
-        "compiled": plain["compiled"],
-    }
-    wanted = _parameters(plain["certifier"])
-    return build(plain["certifier"], **{name: value for name, value in given.items() if name in wanted})
-
-
-def _parameters(node: dict[str, Any]) -> set[str]:
-    return set(inspect.signature(get_class(node["_target_"])).parameters)
 
 
 def choose_device(name: str) -> torch.device:
@@ -192,31 +162,6 @@ def choose_examples(dataset: Dataset, plain: dict[str, Any]) -> list[int]:
             except IndexError as error:
                 raise SettingError(f"indices: {error}") from error
     return chosen[:limit][shard["index"] :: shard["count"]]
-
-
-class Progress:
-    """A bar with examples and samples a second and the time left; silent where there is no terminal."""
-
-    def __init__(self, examples: int, samples_each: int) -> None:
-        self._examples, self._each, self._done = examples, samples_each, 0
-        self._bar = tqdm(total=examples * samples_each, unit=" samples", unit_scale=True, disable=None)
-        self._started = time.perf_counter()
-
-    def samples(self, count: int) -> None:
-        self._bar.update(count)
-
-    def example(self) -> None:
-        """One more example is done; it may have taken fewer samples than it could have."""
-        self._done += 1
-        rate = self._done / max(time.perf_counter() - self._started, 1e-9)
-        self._bar.set_description(f"example {self._done}/{self._examples}, {rate:.3g} examples/s")
-        self._bar.update(max(0, self._done * self._each - self._bar.n))
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
 
 
 def _name(device: torch.device) -> str:

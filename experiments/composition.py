@@ -79,6 +79,7 @@ class CertifyConfig:
     checkpoint: str | None = None
     allow_mismatch: bool = False
     shard: Shard = field(default_factory=Shard)
+    also: list[str] = field(default_factory=list)
     dataset: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     noise: dict[str, Any] = field(default_factory=dict)
@@ -208,7 +209,7 @@ def _signature_schema(cls: type, given: tuple[str, ...]) -> type:
     hints = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
     fields = []
     for name, parameter in inspect.signature(cls).parameters.items():
-        if name not in given:
+        if name not in given and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
             fields.append((name, hints.get(name, Any), field(default=default)))
     return make_dataclass(cls.__name__, fields)

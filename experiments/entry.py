@@ -6,12 +6,14 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from experiments.stopping import sigterm_finishes_first
-from smoothing import SmoothingError
+from smoothing import SettingError, SmoothingError
 
 CONF = Path(__file__).parent.parent / "conf"
 NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -48,6 +50,15 @@ def one_line_errors(task: Callable[[DictConfig], None]) -> Callable[[DictConfig]
             sys.exit(130)
 
     return wrapped
+
+
+def with_experiment(name: str) -> DictConfig:
+    """The configuration of the job under way, with another experiment in the place of its own. Raises SettingError."""
+    typed = [each for each in HydraConfig.get().overrides.task if not each.startswith("experiment=")]
+    try:
+        return compose(HydraConfig.get().job.config_name, [*typed, f"experiment={name}"])
+    except HydraException as error:
+        raise SettingError(f"also: {name}: {str(error).splitlines()[0]}") from error
 
 
 def _line(error: SmoothingError | OSError) -> str:

@@ -22,6 +22,7 @@ import torch
 
 from experiments.atomic import sync_folder, write_atomically
 from experiments.composition import identity_hash
+from experiments.table import Schema, TableWriter
 from smoothing import CenterDraws, SmoothingError
 
 PACKAGES = (
@@ -57,8 +58,13 @@ class RunFolder:
         self.table_path = self.path / f"certificates{suffix}.csv"
         self._record_path = self.path / f"run{suffix}.json"
         self._suffix = suffix
-        self._plain, self._identity, self._noise_state = plain, identity, noise_state or {}
+        self._plain, self.identity, self._noise_state = plain, identity, noise_state or {}
         self._refuse_another_identity()
+
+    def table(self, schema: Schema) -> TableWriter:
+        """The run's table, to write to. Raises SmoothingError: see `TableWriter`."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return TableWriter(self.table_path, schema)
 
     def begin(self, device: str, arithmetic: dict[str, Any]) -> None:
         """Note in run.json that work starts here, for the first time or again.
@@ -75,7 +81,7 @@ class RunFolder:
         if record is None:
             self._write(
                 {
-                    "identity": self._identity,
+                    "identity": self.identity,
                     "seed": self._plain["seed"],
                     "config": self._plain,
                     **({"noise_state": self._noise_state} if self._noise_state else {}),
@@ -130,8 +136,8 @@ class RunFolder:
                 found = json.loads(path.read_text())["identity"]
             except (ValueError, KeyError, TypeError) as error:
                 raise SmoothingError(f"{path}: not a run record; move the folder away to start again") from error
-            if found != self._identity:
-                flat, wanted = _flat(found), _flat(self._identity)
+            if found != self.identity:
+                flat, wanted = flattened(found), flattened(self.identity)
                 keys = sorted(key for key in flat.keys() | wanted.keys() if flat.get(key) != wanted.get(key))
                 raise SmoothingError(f"{path}: another run lives here; it differs in {', '.join(keys)}")
 
@@ -188,8 +194,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary as one, its keys joined by dots."""
     flat: dict[str, Any] = {}
     for key, value in node.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

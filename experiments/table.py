@@ -7,7 +7,7 @@ done. The columns of the contract come first; others follow.
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -110,8 +110,13 @@ class TableWriter:
             self._writer.writeheader()
         sync_folder(path.parent)
 
+    def holds(self, keys: Iterable[Key]) -> bool:
+        """Whether all these rows are there."""
+        return self.done.issuperset(keys)
+
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Append rows; when this returns they are on the disk."""
+        """Append those rows that are not there yet; when this returns they are on the disk."""
+        rows = [line for line in rows if self._schema.key_of(line) not in self.done]
         self._writer.writerows(rows)
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -1,23 +1,22 @@
 """What a run does to one example, for each kind of certifier: sample, conclude, and make rows of the table."""
 
-import dataclasses
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
-from experiments.base_functions import input_of
+from experiments.center_task import CenterTask, input_radii
 from experiments.data import Dataset, LabelledDataset
 from experiments.run_folder import RunFolder
-from experiments.table import ADAPTIVE, ATTACK, CLASSIFICATION, EXACT, OUTPUT, PREDICTION, UNDEFENDED, Key, Schema
+from experiments.table import ADAPTIVE, ATTACK, CLASSIFICATION, EXACT, PREDICTION, UNDEFENDED, Key, Schema
+from experiments.task import Row, Task, row
 from experiments.undefended import DeepFool
 from smoothing import (
     Adaptive,
     Attack,
-    CenterDraws,
     CenterSmoothing,
     Certify,
     ExactCenterSmoothing,
@@ -25,86 +24,8 @@ from smoothing import (
     Predict,
     SettingError,
 )
-from smoothing.base_function import FrozenFunction
-from smoothing.engine import Engine
 from smoothing.noise.l1 import L1Noise, lambda_of
 from smoothing.sampling import Procedure
-
-Row = dict[str, Any]
-
-
-class Task(ABC):
-    """A certifier at work on a data set.
-
-    Attributes:
-        schema: of its rows.
-        f: the base function under the certifier.
-        engine: what evaluates it; None for a certifier that samples nothing.
-        samples_each: the most samples that an example takes.
-    """
-
-    schema: ClassVar[Schema]
-    f: FrozenFunction
-    engine: Engine | None
-    samples_each: int
-
-    @abstractmethod
-    def keys(self, index: int) -> list[Key]:
-        """The rows that an example has when it is done."""
-
-    @abstractmethod
-    def all_rows(
-        self, dataset: Dataset, indices: Iterable[int], device: torch.device, folder: RunFolder
-    ) -> Iterator[list[Row]]:
-        """All rows of each example, in order."""
-
-    def announce(self) -> str:
-        """A line to print before the first example; empty for none."""
-        return ""
-
-
-class CenterTask(Task):
-    """Center smoothing: one row for each eps, all read off the same draws, which are kept."""
-
-    schema = OUTPUT
-
-    def __init__(self, certifier: CenterSmoothing | ExactCenterSmoothing, eps: list[float]) -> None:
-        self.certifier, self.eps, self.f, self.engine = certifier, eps, certifier.f, certifier.engine
-        if isinstance(certifier, CenterSmoothing):
-            certifier.require_feasible(eps)
-            self.samples_each = certifier.samples
-        else:
-            self.samples_each = certifier.noise.steps
-
-    def keys(self, index: int) -> list[Key]:
-        return [(float(index), radius) for radius in self.eps]
-
-    def all_rows(
-        self, dataset: Dataset, indices: Iterable[int], device: torch.device, folder: RunFolder
-    ) -> Iterator[list[Row]]:
-        begun = deque[tuple[int, float | None]]()  # with the seconds that draws took earlier
-
-        def procedures() -> Iterator[Procedure[CenterDraws]]:
-            for index in indices:
-                if kept := folder.load(index):
-                    begun.append((index, kept[1]))
-                    yield _nothing_to_do(kept[0])
-                else:
-                    begun.append((index, None))
-                    x = input_of(self.f.f, dataset[index].to(device)[None])[0]
-                    yield self.certifier.drawing(x, example=index)
-
-        for draws, seconds in self.certifier.engine.run_all(procedures()):
-            index, earlier = begun.popleft()
-            if earlier is None:
-                folder.save(index, draws, seconds)
-            certificates = (self.certifier.read(draws, radius) for radius in self.eps)
-            yield [row(self.schema, c, index=index, seconds=earlier or seconds) for c in certificates]
-
-
-def _nothing_to_do(draws: CenterDraws) -> Procedure[CenterDraws]:
-    return draws
-    yield  # that makes it a procedure
 
 
 class VoteTask(Task):
@@ -220,26 +141,3 @@ def task_for(certifier: object, dataset: Dataset, eps: Any) -> Task:
     if isinstance(certifier, Certify):
         return VoteTask(certifier, CLASSIFICATION, certifier.n0 + certifier.n)
     return VoteTask(certifier, PREDICTION if isinstance(certifier, Predict) else EXACT, certifier.n)
-
-
-def row(schema: Schema, statement: Any, *, seconds: float, **others: Any) -> Row:
-    """A certificate's fields, and others, in the columns of the table."""
-    fields = {f.name: getattr(statement, f.name) for f in dataclasses.fields(statement)}
-    values = fields | others | {"seconds": seconds}
-    return {name: values[name] for name in schema.columns}
-
-
-def pending(rows: Iterable[dict[str, Any]], schema: Schema, done: set[Key]) -> list[dict[str, Any]]:
-    """The rows that are not in the table yet."""
-    return [line for line in rows if schema.key_of(line) not in done]
-
-
-def input_radii(eps: Any) -> list[float]:
-    """`eps` of a run as a list, each radius once. Raises SettingError."""
-    radii = eps if isinstance(eps, list) else [eps]
-    for radius in radii:
-        if isinstance(radius, bool) or not isinstance(radius, int | float) or not 0 <= radius < float("inf"):
-            raise SettingError(f"eps: expected numbers of at least 0, as 0.1 or [0.1,0.2], got {radius}")
-    if not radii:
-        raise SettingError("eps: expected at least one number, as 0.1 or [0.1,0.2]")
-    return list(dict.fromkeys(float(radius) for radius in radii))

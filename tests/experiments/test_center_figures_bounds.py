@@ -21,7 +21,7 @@ from experiments.center_smoothing.exact_bounds import (
 from experiments.report import find_runs
 from experiments.run_folder import RunFolder
 from experiments.table import OUTPUT, TableWriter
-from experiments.tasks import row
+from experiments.task import row
 from smoothing import CenterDraws, CenterSettings, Gaussian, Jaccard, certificate
 from smoothing.statistics import exact_order_statistic
 

@@ -13,7 +13,7 @@ from experiments.report import find_runs, median_with_abstentions
 from experiments.run_folder import RunFolder
 from experiments.summary import terminal_table
 from experiments.table import OUTPUT, TableWriter
-from experiments.tasks import row
+from experiments.task import row
 from smoothing import CenterDraws, CenterSettings, Gaussian, Jaccard, certificate
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from experiments.certification import certify, matched
+from experiments.assembly import matched
+from experiments.certification import certify
 from experiments.composition import build, identity, identity_hash
 from smoothing import L2, CenterSmoothing, Gaussian, SettingError
 

@@ -1,0 +1,52 @@
+"""Several procedures over one base function, side by side: what they share is evaluated once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from smoothing.sampling import Procedure, R, Request
+
+
+def together(procedures: Sequence[Procedure[R]]) -> Procedure[list[R]]:
+    """Procedures as one, that ends with the last of them. Each is sent what it would be sent alone.
+
+    Those that ask at the same time for the same copies share them, as center smoothing under several metrics does.
+
+    Returns:
+        The procedures' results, in their order.
+    """
+    results: dict[int, R] = {}
+    answers: list[Any] = [None] * len(procedures)
+    while len(results) < len(procedures):
+        asked: dict[object, list[tuple[int, int, Any]]] = {}  # who asks for the same: procedure, place, request
+        for i, procedure in enumerate(procedures):
+            if i in results:
+                continue
+            try:
+                requests = procedure.send(answers[i])
+            except StopIteration as stop:
+                results[i] = stop.value
+                continue
+            answers[i] = [None] * len(requests)
+            for place, request in enumerate(requests):
+                asked.setdefault(_copies(request), []).append((i, place, request))
+        found: list[Any] = yield [
+            replace(group[0][2], reduce=_each([request.reduce for *_, request in group])) for group in asked.values()
+        ]
+        for group, parts in zip(asked.values(), found, strict=True):
+            for position, (i, place, _) in enumerate(group):
+                answers[i][place] = [part[position] for part in parts]
+    return [results[i] for i in range(len(procedures))]
+
+
+def _copies(request: Request) -> object:
+    """Equal for two requests for the same copies."""
+    stream = getattr(request, "stream", None)
+    where = id(request.x), id(request.noise), stream, request.first, request.count
+    return type(request), *where, request.shared
+
+
+def _each(reduces: list[Callable[[Tensor], Tensor]]) -> Callable[[Tensor], list[Tensor]]:
+    return lambda outputs: [reduce(outputs) for reduce in reduces]
