@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from hydra.utils import get_class
 
-from experiments.base_functions import build_model, build_noise, training_of
+from experiments.base_functions import build_model, build_noise, needs_checkpoint, training_of
 from experiments.center_task import CenterTask, input_radii
+from experiments.checkpoints import state_hash
 from experiments.composition import build, identity
 from experiments.data import Dataset
 from experiments.run_folder import RunFolder, flattened
@@ -51,7 +52,8 @@ def assembled(plains: Sequence[dict[str, Any]], dataset: Dataset, device: torch.
         print(tasks[0].announce())
     if isinstance(tasks[0].f.f, torch.nn.Module):
         tasks[0].f.f.to(device)
-    return [Run(task, _folder(plain, dataset, noise)) for task, plain in zip(tasks, plains, strict=True)]
+    weights = "" if needs_checkpoint(first) else state_hash(model)
+    return [Run(task, _folder(plain, dataset, noise, weights)) for task, plain in zip(tasks, plains, strict=True)]
 
 
 def _require_alike(plains: Sequence[dict[str, Any]]) -> None:
@@ -68,10 +70,10 @@ def _require_alike(plains: Sequence[dict[str, Any]]) -> None:
         raise SettingError("logger: follows one run, and also= makes several; leave one of them out")
 
 
-def _folder(plain: dict[str, Any], dataset: Dataset, noise: Noise | None) -> RunFolder:
+def _folder(plain: dict[str, Any], dataset: Dataset, noise: Noise | None, weights: str) -> RunFolder:
     grid = noise.grid if noise else None
     run_identity = identity(plain, dataset.fingerprint(), training_of(plain, dataset), grid)
-    return RunFolder(Path(plain["results"]["root"]), plain, run_identity, noise.state() if noise else {})
+    return RunFolder(Path(plain["results"]["root"]), plain, run_identity, noise.state() if noise else {}, weights)
 
 
 def _without_unused_metric(plain: dict[str, Any]) -> dict[str, Any]:

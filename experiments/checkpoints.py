@@ -151,6 +151,15 @@ def train_command(plain: dict[str, Any]) -> str:
     return " ".join(["python train.py", f"experiment={plain['name']}", *noise])
 
 
+def state_hash(model: nn.Module) -> str:
+    """Of a model's parameters and buffers, with their names."""
+    content = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        content.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return content.hexdigest()[:16]
+
+
 def weights_hash(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 

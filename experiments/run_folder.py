@@ -39,13 +39,19 @@ class RunFolder:
         plain: the checked configuration.
         identity: what the results depend on.
         noise_state: what belongs to the noise beside its settings; {} for most.
+        weights: hash of those that the model brings itself, which its settings may not tell apart; empty for others.
 
     Raises:
-        SmoothingError: the folder holds a run of another identity.
+        SmoothingError: the folder holds a run of another identity, or of other weights.
     """
 
     def __init__(
-        self, root: Path, plain: dict[str, Any], identity: dict[str, Any], noise_state: dict[str, Any] | None = None
+        self,
+        root: Path,
+        plain: dict[str, Any],
+        identity: dict[str, Any],
+        noise_state: dict[str, Any] | None = None,
+        weights: str = "",
     ) -> None:
         noise = [f"{key}={value}" for key, value in identity.get("noise", {}).items() if key != "type"]
         self.path = root / plain["name"] / "-".join([*(noise or ["clean"]), identity_hash(identity)])
@@ -59,6 +65,7 @@ class RunFolder:
         self._record_path = self.path / f"run{suffix}.json"
         self._suffix = suffix
         self._plain, self.identity, self._noise_state = plain, identity, noise_state or {}
+        self._weights = weights
         self._refuse_another_identity()
 
     def table(self, schema: Schema) -> TableWriter:
@@ -85,6 +92,7 @@ class RunFolder:
                     "seed": self._plain["seed"],
                     "config": self._plain,
                     **({"noise_state": self._noise_state} if self._noise_state else {}),
+                    **({"weights": self._weights} if self._weights else {}),
                     **start,
                     "resumed": [],
                 }
@@ -133,13 +141,16 @@ class RunFolder:
     def _refuse_another_identity(self) -> None:
         for path in sorted(self.path.glob("run*.json")):
             try:
-                found = json.loads(path.read_text())["identity"]
-            except (ValueError, KeyError, TypeError) as error:
+                record = json.loads(path.read_text())
+                found, weights = record["identity"], record.get("weights", self._weights)
+            except (AttributeError, ValueError, KeyError, TypeError) as error:
                 raise SmoothingError(f"{path}: not a run record; move the folder away to start again") from error
             if found != self.identity:
                 flat, wanted = flattened(found), flattened(self.identity)
                 keys = sorted(key for key in flat.keys() | wanted.keys() if flat.get(key) != wanted.get(key))
                 raise SmoothingError(f"{path}: another run lives here; it differs in {', '.join(keys)}")
+            if weights != self._weights:
+                raise SmoothingError(f"{path}: its rows are of other weights of the model; move the folder away")
 
 
 def load_draws(path: Path) -> tuple[CenterDraws, float] | None:
