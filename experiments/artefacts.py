@@ -90,7 +90,7 @@ class Artefact:
     def why(self) -> str:
         """What the status rests on."""
         if not self.drawn:
-            return "no results of " + ", ".join(lacking.experiment for lacking in self.lacking)
+            return "no results of " + (", ".join(lacking.experiment for lacking in self.lacking) or self.name)
         said = [reason_of(drawn) for drawn in self.drawn]
         return said[0] if len(set(said)) == 1 else f"{len(said)} drawings, each judged below"
 
@@ -146,7 +146,7 @@ def artefact(name: str, figure: Figure, drawn: list[Drawn]) -> Artefact:
         raise SettingError(f"{name}.yaml: expected its first line as '# paper, item: what it shows.', got '{first}'")
     there = {run.record["config"]["name"] for one in drawn for run in one.runs}
     missing = [experiment for experiment in figure.experiments if experiment not in there] if figure.needs_runs else []
-    made_by = [line for e in figure.experiments if e in there for line in commands(e, figure.also)]
+    made_by = [*figure.made_by, *(line for e in figure.experiments if e in there for line in commands(e, figure.also))]
     lacking = [Lacking(experiment, commands(experiment, figure.also), needs(experiment)) for experiment in missing]
     return Artefact(name, title["item"], title["shows"], drawn, made_by, lacking)
 

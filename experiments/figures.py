@@ -68,9 +68,14 @@ class Figure(ABC):
 
     needs_runs: ClassVar[bool] = True  # False: a figure of formulas, drawn once, from no runs
     also: ClassVar[str] = ""  # what its runs need on the command line, beside what their experiment's file opens with
+    made_by: ClassVar[tuple[str, ...]] = ()  # the commands that make its results, where no experiment does
 
     def __init__(self, experiments: list[str]) -> None:
         self.experiments = experiments
+
+    def folders(self, results: Path) -> list[Path]:
+        """Where its runs are, below the folder of all results."""
+        return [results / experiment for experiment in self.experiments]
 
     def find(self, folder: Path) -> list[Run]:
         """The runs below a folder."""
@@ -115,7 +120,7 @@ def drawings(name: str, figure: Figure, results: Path, source: Path | None, out:
     """
     if not figure.needs_runs:
         return [_write(figure.draw([]), out / name, [])]
-    folders = [source] if source else [results / experiment for experiment in figure.experiments]
+    folders = [source] if source else figure.folders(results)
     settings: dict[str, list[Run]] = {}
     for run in (run for folder in folders for run in figure.find(folder)):
         if len(run.table) and figure.usable(run):

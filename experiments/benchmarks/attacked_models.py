@@ -1,0 +1,137 @@
+"""What the attacks are on: small models of the digits, and functions made by hand to reach what a certificate allows.
+
+Inputs are images (1, 8, 8) with pixel values k/16 in [0, 1] unless a function says otherwise.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from experiments.data.digits import Digits
+from models.classifiers.small_cnn import SmallCNN
+from smoothing import Noise
+from smoothing.streams import Stage, Stream
+
+Function = Callable[[Tensor], Tensor]
+PIXEL = 27  # of 64, near the middle: it differs from digit to digit
+BATCH = 128
+JUNK = -40.0  # an output that is far from all others
+
+
+def images() -> Tensor:
+    """The test images, (500, 1, 8, 8), float32."""
+    return Digits().testing().pixels / Digits.levels
+
+
+def classifier(noise: Noise, seed: int, steps: int = 400) -> nn.Module:
+    """A small CNN, trained for a moment under the noise; in eval mode."""
+    data = Digits().training()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = SmallCNN(10, 1, Digits.mean, Digits.std, width=8)
+
+    def loss(noisy: Tensor, chosen: Tensor) -> Tensor:
+        return functional.cross_entropy(model(noisy), data.labels[chosen])
+
+    return _trained(model, loss, noise, seed, steps)
+
+
+def autoencoder(noise: Noise, seed: int, steps: int = 600) -> nn.Module:
+    """64 -> 12 -> 64, (b, 1, 8, 8) to the same, trained for a moment under the noise: steep enough to move."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers = (nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 64), nn.Sigmoid())
+        model = nn.Sequential(*layers, nn.Unflatten(1, (1, 8, 8)))
+    clean = Digits().training().pixels / Digits.levels
+    return _trained(model, lambda noisy, chosen: functional.mse_loss(model(noisy), clean[chosen]), noise, seed, steps)
+
+
+def _trained(
+    model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], noise: Noise, seed: int, steps: int
+) -> nn.Module:
+    """Adam on batches of noisy training images; `loss` takes them and the numbers of the images."""
+    clean = Digits().training().pixels / Digits.levels
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for step in range(steps):
+        chosen = torch.randint(len(clean), (BATCH,), generator=generator)
+        noisy = noise.sample_each(clean[chosen], Stream(seed + 1, 0, Stage.ATTACK).block(step, clean.device))
+        optimizer.zero_grad()
+        loss(noisy, chosen).backward()
+        optimizer.step()
+    return model.eval().requires_grad_(False)
+
+
+class Boxes(nn.Module):
+    """A random network from images to boxes (x1, y1, x2, y2) in units of the image's side; none is empty."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 4))
+        self.eval().requires_grad_(False)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        found = self.layers(batch)
+        middle, side = 0.5 + 0.5 * found[:, :2], 0.4 * functional.softplus(1 + found[:, 2:])
+        return torch.cat([middle - side / 2, middle + side / 2], dim=1)
+
+
+def half_space(direction: Tensor, offset: float) -> Function:
+    """Class 1 where <direction, z> > offset, direction (1, 8, 8): Cohen et al.'s radius is exact for it."""
+    return lambda batch: _two_scores((batch * direction).flatten(1).sum(dim=1) - offset)
+
+
+def between_two_digits() -> tuple[Tensor, float]:
+    """Unit vector from the mean 0 to the mean 1 and where it is halfway: a half-space with images on both sides."""
+    training = Digits().training()
+    clean = training.pixels / Digits.levels
+    means = [clean[training.labels == digit].mean(dim=0) for digit in (0, 1)]
+    direction = (means[1] - means[0]) / (means[1] - means[0]).norm()
+    return direction, float((direction * (means[0] + means[1]) / 2).sum())
+
+
+def one_pixel(batch: Tensor) -> Tensor:
+    """Class 1 where one pixel is above 1/2: the l1 radii are exact for it. Any shape; of one number, that one."""
+    flat = batch.flatten(1)
+    return _two_scores(10 * (flat[:, PIXEL % flat.shape[1]] - 0.5))
+
+
+def _two_scores(score: Tensor) -> Tensor:
+    return torch.stack([torch.zeros_like(score), score], dim=1)
+
+
+def two_points(batch: Tensor) -> Tensor:
+    """Outputs 0 and 1, (b, 1) -> (b, 1)."""
+    return (batch > 0).float()
+
+
+def four_points(batch: Tensor) -> Tensor:
+    """Outputs JUNK, -1, 1 and 2.98 as the input (b, 1) grows: eps_out = 2 is nearly reached at 0 under N(0, 1).
+
+    At 0 they have masses 0.12, 0.45, 0.31 and 0.12, so the shortest interval with half of them is [-1, 1], its middle 0
+    and R_hat = 1 up to a quantile of 0.76. A shift by 0.35 gives [1, 2.98] more than half, and that is shorter.
+    """
+    edges = torch.tensor([-1.175, 0.1764, 1.175])  # quantiles of N(0, 1) at 0.12, 0.57 and 0.88
+    return torch.tensor([JUNK, -1.0, 1.0, 2.98])[torch.bucketize(batch, edges)]
+
+
+def four_points_under_splitting(levels: int) -> Function:
+    """The same, (b, 1) -> (b, 1), under the `levels` noisy inputs of splitting noise with lambda = 1/2, from 0 on.
+
+    Noisy input z tells which split it is of, and on which side x lies. Below all splits x = 0 gives a list of outputs;
+    each grid step changes one -1 to 2.98: the ball of (floor(levels/2) + 1 + k) outputs stays [-1, 1] just long enough.
+    """
+    counts = [round(share * levels) for share in (0.431, 0.196, 0.188)]
+    outputs = torch.tensor([-1.0, 1.0, 2.98, JUNK])
+    below = torch.repeat_interleave(outputs, torch.tensor([*counts, levels - sum(counts)]))
+    above = torch.where(below == -1, 2.98, below)
+
+    def f(batch: Tensor) -> Tensor:
+        split = ((2 * batch) % 1 * levels).floor().long().clamp(0, levels - 1)
+        return torch.where(batch > 0.5, above[split], below[split])
+
+    return f

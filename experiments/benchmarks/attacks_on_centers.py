@@ -1,0 +1,87 @@
+"""Attacks on certified output radii: how far can the smoothed output be moved within the input radius?"""
+
+from torch import Tensor
+
+from experiments.benchmarks.attempts import (
+    Attempt,
+    Objective,
+    exact_path,
+    l2_distance,
+    noisy_gradient,
+    output_attempt,
+)
+from smoothing import CenterSmoothing, ExactCenterSmoothing, FiniteNoise, Metric, Noise
+from smoothing.streams import Stage, Stream
+
+FACTORS = (0.5, 1.0)  # of the input radius
+STEPS = 10
+GRID_STEPS = 40
+FRESH = 1000  # x' of example i has the streams of examples FRESH (i + 1) and on, so i is below FRESH
+
+
+def moved_by(f: Objective, metric: Metric, center: Tensor) -> Objective:
+    """The distance of f's outputs from the center at x."""
+    return lambda batch: metric(f(batch), center[None])
+
+
+def farthest_within(objective: Objective, noise: Noise, x: Tensor, eps: float, example: int) -> Tensor:
+    """A point l2-within eps of x by projected gradient ascent on an objective's mean over noisy copies."""
+    there = x.clone()
+    for step in range(STEPS):
+        gradient = noisy_gradient(objective, noise, there, Stream(step, example, Stage.ATTACK))
+        if not float(gradient.norm()) > 0:
+            break
+        there = there + eps / 4 * gradient / gradient.norm()
+        there = x + (there - x) * min(1.0, eps * (1 - 1e-6) / float((there - x).norm()))
+    return there
+
+
+def attack_center(
+    h: CenterSmoothing, x: Tensor, example: int, eps: float, direction: Tensor | None = None
+) -> list[Attempt]:
+    """Move f_hat within each of FACTORS times eps, and compare with fresh draws there; [] where x has no certificate.
+
+    Args:
+        h: center smoothing under a noise against l2.
+        x: (*input shape).
+        example: whose streams are used at x, below FRESH.
+        eps: l2 input radius.
+        direction: (*input shape), of length 1: go there and the opposite way, for a function without a gradient.
+    """
+    certificate = h.certify(x, eps, example)
+    if certificate.status != "certified":
+        return []
+    objective = moved_by(h.f.f, h.metric, certificate.center)
+    points = []
+    for factor in FACTORS:
+        if direction is None:
+            points.append(farthest_within(objective, h.noise, x, factor * eps, example))
+        else:
+            points += [x + sign * factor * eps * (1 - 1e-6) * direction for sign in (1, -1)]
+    attempts = []
+    for number, there in enumerate(points):
+        smoothed = h.smooth(there, FRESH * (example + 1) + number)
+        if not smoothed.abstained:  # else nothing is claimed
+            moved = float(h.metric(smoothed.center[None], certificate.center[None]))
+            at_x = h.settings.alpha2
+            at_attack = certificate.failure_probability - at_x
+            attempts.append(output_attempt(eps, l2_distance(x, there), moved, certificate.eps_out, at_x, at_attack))
+    return attempts
+
+
+def attack_exact_center(h: ExactCenterSmoothing, x: Tensor, example: int) -> list[Attempt]:
+    """Greedy grid steps; point k of the path is held against the certificate of k steps. A violation is a bug.
+
+    Goes on for as long as there are certificates, at most GRID_STEPS. x is (*input shape), on the grid; `example` plays
+    no part.
+    """
+    assert isinstance(h.noise, FiniteNoise)
+    draws = h.draw(x)
+    attempts = []
+    for k, there in enumerate(exact_path(moved_by(h.f.f, h.metric, draws.center), h.noise, x, GRID_STEPS), 1):
+        certificate = h.read(draws, k / h.noise.levels)
+        if certificate.status != "certified":
+            break
+        moved = float(h.metric(h.draw(there).center[None], draws.center[None]))
+        attempts.append(output_attempt(certificate.eps_in, k / h.noise.levels, moved, certificate.eps_out))
+    return attempts

@@ -1,0 +1,191 @@
+"""Try to break every certifier: `python -m experiments.benchmarks.tightness`, a few minutes on one core.
+
+Writes results/tightness/tightness.csv, one row an attacked point, and run.json; `python plot.py figure=tightness` draws
+them. LPIPS, a distance by a network of its own, is left out.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from experiments.atomic import write_atomically
+from experiments.benchmarks import attacked_models as models
+from experiments.benchmarks.attacks_on_centers import attack_center, attack_exact_center
+from experiments.benchmarks.attacks_on_classifiers import attack_exactly, attack_l1, attack_l2
+from experiments.benchmarks.attempts import Attempt
+from experiments.data.digits import Digits
+from experiments.run_folder import provenance
+from experiments.tightness import FOLDER, RECORD, TABLE, summary
+from smoothing import (
+    L2,
+    Adaptive,
+    Angular,
+    CenterSmoothing,
+    CenterSmoothingHD,
+    Certify,
+    DeterministicSplitting,
+    ExactCenterSmoothing,
+    ExactCertify,
+    Gaussian,
+    Jaccard,
+    Splitting,
+    TotalVariation,
+    Uniform,
+)
+
+SEED = 0
+CLASSIFY = {"n0": 100, "n": 10_000, "alpha": 0.001, "batch_size": 1000}
+CENTER = {"n": 1000, "m": 1000, "delta": 0.1, "alpha1": 0.001, "alpha2": 0.001, "batch_size": 1000}
+BY_HAND = {**CENTER, "n": 2000, "m": 2000, "delta": 0.08}
+FINE = 255  # levels of the noise for functions of one number
+FINE_SIGMA = 0.2888  # as many noisy inputs
+IMAGE = (1, 8, 8)
+
+
+Attack = Callable[[Tensor, int], list[Attempt]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A certifier under a noise, on a model.
+
+    Attributes:
+        certifier: its name in conf/certifier.
+        noise: its name in conf/noise.
+        metric: of the outputs, its name in conf/metric; of a classifier "class".
+        model: what is attacked, in a word or two.
+        inputs: to certify, (examples, *input shape).
+        attack: input and its number to the attempts on its certificate; none where there is no certificate.
+    """
+
+    certifier: str
+    noise: str
+    metric: str
+    model: str
+    inputs: Tensor
+    attack: Attack
+
+
+def on_classifiers(seed: int) -> Iterator[Case]:
+    """Classifiers against l2, against l1 by sampling, and against l1 on the grid by counting."""
+    images, levels = models.images(), Digits.levels
+    gaussian, uniform, ssn = Gaussian(0.5, levels), Uniform(0.5, levels), Splitting(0.5, levels)
+    half_space = models.half_space(*models.between_two_digits())
+    for f, model, inputs in (
+        (models.classifier(gaussian, seed), "CNN", images[:20]),
+        (half_space, "half-space", images[:30]),
+    ):
+        certify = Certify(f, gaussian, seed=seed, **CLASSIFY)  # type: ignore[arg-type]
+        yield Case("certify", "gaussian", "class", model, inputs, partial(attack_l2, certify))
+        adaptive = Adaptive(f, gaussian, mode="radius", tolerance=0.02, seed=seed, **CLASSIFY)  # type: ignore[arg-type]
+        yield Case("adaptive", "gaussian", "class", model, inputs, partial(attack_l2, adaptive))
+    for noise, name, grid in ((uniform, "uniform", None), (ssn, "ssn", levels)):
+        for f, model, reach in ((models.classifier(noise, seed), "CNN", 4.0), (models.one_pixel, "one pixel", 1.5)):
+            certify = Certify(f, noise, seed=seed, **CLASSIFY)  # type: ignore[arg-type]
+            attack = partial(attack_l1, certify, reach=reach, grid=grid)
+            yield Case("certify", name, "class", model, images[:15], attack)
+    dssn, fine = DeterministicSplitting(0.5, levels, IMAGE, seed), DeterministicSplitting(FINE_SIGMA, FINE, (1,))
+    exact = ExactCertify(models.classifier(dssn, seed), dssn, batch_size=1000)
+    yield Case("exact", "dssn", "class", "CNN", images[:40], partial(attack_exactly, exact))
+    exact = ExactCertify(models.one_pixel, fine, batch_size=1000)
+    starts = torch.arange(0, 120, 12)[:, None] / FINE
+    yield Case("exact", "dssn", "class", "one pixel", starts, partial(attack_exactly, exact))
+
+
+def on_centers(seed: int) -> Iterator[Case]:
+    """Center smoothing against l2, for each metric and by Smooth-HD, and against l1 on the grid."""
+    images, noise = models.images(), Gaussian(0.2)
+    autoencoder, boxes = models.autoencoder(noise, seed), models.Boxes(seed)
+    for f, model, metric, name in (
+        (autoencoder, "autoencoder", L2(), "l2"),
+        (autoencoder, "autoencoder", TotalVariation(), "tvd"),
+        (autoencoder, "autoencoder", Angular(), "angular"),
+        (boxes, "random boxes", Jaccard(), "jaccard"),
+    ):
+        h = CenterSmoothing(f, noise, metric, seed=seed, **CENTER)  # type: ignore[arg-type]
+        yield Case("center", "gaussian", name, model, images[:40], partial(attack_center, h, eps=0.2))
+    h = CenterSmoothingHD(autoencoder, noise, L2(), seed=seed, **CENTER)  # type: ignore[arg-type]
+    yield Case("center_hd", "gaussian", "l2", "autoencoder", images[:40], partial(attack_center, h, eps=0.2))
+    for by_hand, model, starts, eps in (
+        (models.two_points, "two points", torch.linspace(-1.6, -0.3, 40), 0.5),
+        (models.four_points, "four points", torch.zeros(40), 0.35),
+    ):
+        h = CenterSmoothing(by_hand, Gaussian(1.0), L2(), seed=seed, **BY_HAND)  # type: ignore[arg-type]
+        attack = partial(attack_center, h, eps=eps, direction=torch.ones(1))
+        yield Case("center", "gaussian", "l2", model, starts[:, None], attack)
+    dssn = DeterministicSplitting(0.5, Digits.levels, IMAGE, seed)
+    autoencoder = models.autoencoder(dssn, seed)
+    for metric, name in ((L2(), "l2"), (TotalVariation(), "tvd"), (Angular(), "angular")):
+        exact = ExactCenterSmoothing(autoencoder, dssn, metric, batch_size=1000)
+        yield Case("exact_center", "dssn", name, "autoencoder", images[:15], partial(attack_exact_center, exact))
+    fine = DeterministicSplitting(FINE_SIGMA, FINE, (1,))
+    exact = ExactCenterSmoothing(models.four_points_under_splitting(FINE), fine, L2(), batch_size=1000)
+    yield Case("exact_center", "dssn", "l2", "four points", torch.zeros(1, 1), partial(attack_exact_center, exact))
+
+
+def run(seed: int, share: float = 1.0, say: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
+    """Every attempt, a row each: the number of its certificate, the case, the columns of `Attempt`, seed and seconds.
+
+    Args:
+        seed: of training, certificates and attacks.
+        share: of each case's inputs to take, one at least.
+        say: told of each case that is done.
+    """
+    rows: list[dict[str, Any]] = []
+    certificates = 0
+    for case in (*on_classifiers(seed), *on_centers(seed)):
+        before, started = len(rows), time.perf_counter()
+        names = {"certifier": case.certifier, "noise": case.noise, "metric": case.metric, "model": case.model}
+        for example in range(max(1, round(share * len(case.inputs)))):
+            began = time.perf_counter()
+            attempts = case.attack(case.inputs[example], example)
+            seconds = time.perf_counter() - began
+            named = {"index": certificates, **names, "example": example}
+            rows += [named | asdict(attempt) | {"seed": seed, "seconds": seconds} for attempt in attempts]
+            certificates += bool(attempts)
+        say(f"{', '.join(names.values())}: {len(rows) - before} attempts, {time.perf_counter() - started:.0f} s")
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Run the bench, write its table and its record, and print what came of it."""
+    started = _now()
+    table = run(SEED, say=partial(print, flush=True))
+    settings = {"type": "all of smoothing", **CLASSIFY, **{f"center_{name}": v for name, v in CENTER.items()}}
+    record = {
+        "identity": {"dataset": {"type": "Digits"}, "certifier": settings, "seed": SEED},
+        "seed": SEED,
+        "config": {"name": "digits"},
+        "started": started,
+        "ended": _now(),
+        "device": f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)",
+        **provenance(),
+    }
+    folder = Path("results") / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / TABLE, table.to_csv(index=False).encode())
+    write_atomically(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+    found = summary(table)
+    print(found.drop(columns=["level"]).to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    print(
+        f"{found['attempts'].sum()} attempts on {found['certificates'].sum()} certificates, "
+        f"{found['violated'].sum()} of them broken"
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+if __name__ == "__main__":
+    main()
