@@ -8,6 +8,7 @@ draws/<index>.npz           what was drawn for an example: every certificate can
 import io
 import json
 import platform
+import shlex
 import subprocess
 import zlib
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from hydra.core.hydra_config import HydraConfig
 
 from experiments.atomic import sync_folder, write_atomically
 from experiments.composition import identity_hash
@@ -83,7 +85,14 @@ class RunFolder:
         (self.path / "draws").mkdir(parents=True, exist_ok=True)
         for folder in (self.path, self.path.parent):
             sync_folder(folder)
-        start = {"started": _now(), "ended": None, "device": device, "arithmetic": arithmetic, **provenance()}
+        start = {
+            "started": _now(),
+            "ended": None,
+            "device": device,
+            "arithmetic": arithmetic,
+            **_command(),
+            **provenance(),
+        }
         record = self._record()
         if record is None:
             self._write(
@@ -175,6 +184,14 @@ def load_draws(path: Path) -> tuple[CenterDraws, float] | None:
             return draws, float(stored["seconds"])
     except (EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
         raise SmoothingError(f"{path}: damaged draws; move the file away to draw them again") from error
+
+
+def _command() -> dict[str, str]:
+    """The command that makes this run, a sweep's point as a command of its own; nothing where it was no command."""
+    if not HydraConfig.initialized():
+        return {}
+    hydra = HydraConfig.get()
+    return {"command": shlex.join(["python", f"{hydra.job.name}.py", *hydra.overrides.task])}
 
 
 def provenance() -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""Make rows of a finished run again, from its run.json alone, and lay them beside the old ones.
+
+python -m experiments.again results/digits_dssn/sigma=0.25-seed=0-5a147beae4/run.json 0 7
+
+Examples are named by their index; the first of the table where none is. A network that train.py trained is trained
+first, where its checkpoint is not under checkpoints.root. Nothing is written into the old run's folder. Exit code 1
+where a row differs by more than rounding: another device, another number of threads or another version of a library
+may round a network's outputs otherwise.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+
+from experiments import composition
+from experiments.base_functions import needs_checkpoint
+from experiments.certification import certify
+from experiments.table import read_table
+from experiments.training import train
+from smoothing import SettingError, SmoothingError
+
+TOLERANCE = 1e-5  # of a number's size, or absolute below 1: float32 outputs rounded otherwise
+NOT_COMPARED = ["seconds"]
+
+
+def settings_of(record: dict[str, Any]) -> dict[str, Any]:
+    """The checked settings that a run was made with; keys that are younger than it have their defaults.
+
+    Raises:
+        SettingError: the record holds keys that are no longer known.
+    """
+    config = {key: value for key, value in record["config"].items() if value is not None}
+    noise = config.get("noise", {})
+    if "grid" not in record["identity"] and noise and _takes_grid(noise):
+        config["noise"] = noise | {"grid": 0}  # before grids, noise was not rounded
+    known = {f.name for f in fields(composition.CertifyConfig)}
+    cfg = OmegaConf.merge(
+        OmegaConf.structured(composition.CertifyConfig), {k: v for k, v in config.items() if k in known}
+    )
+    plain = composition.settings(cfg, composition.CertifyConfig)  # type: ignore[arg-type]
+    return plain | {"limit": None, "shard": {"index": 0, "count": 1}, "logger": None, "also": []}
+
+
+def _takes_grid(noise: dict[str, Any]) -> bool:
+    return "grid" in composition.checked_group("noise", noise)
+
+
+def made_again(record_path: Path, indices: list[int], **roots: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of some examples, as they stand in a run's table and as they come out now.
+
+    Args:
+        record_path: run.json.
+        indices: of the examples; the first of the table if empty.
+        roots: where data, checkpoints and so on are, by key as `dataset.root` with _ for the dot.
+
+    Raises:
+        SmoothingError: as `certify` and `train`; or the table has no such example.
+    """
+    record = json.loads(record_path.read_text())
+    old = read_table(record_path.parent)
+    indices = indices or [int(old["index"].iloc[0])]
+    if missing := sorted(set(indices) - set(old["index"])):
+        raise SettingError(f"{record_path.parent}: has no example {missing[0]}")
+    plain = settings_of(record) | {"indices": indices}
+    for key, value in roots.items():
+        group, _, name = key.partition("_")
+        plain[group] = plain[group] | {name: value}
+    if needs_checkpoint(plain):
+        train(plain)
+    with tempfile.TemporaryDirectory() as folder:
+        new = read_table(certify(plain | {"results": {"root": folder}}).parent)
+    return old[old["index"].isin(indices)].reset_index(drop=True), new.reset_index(drop=True)
+
+
+def differences(old: pd.DataFrame, new: pd.DataFrame) -> pd.Series:
+    """The largest difference of each column: of numbers relative to their size where that is above 1, else 1 or 0."""
+    found = {}
+    for name in (name for name in old if name not in NOT_COMPARED):
+        a, b = old[name], new[name] if name in new else old[name] * np.nan
+        if len(a) != len(b):
+            found[name] = float("inf")
+        elif pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
+            x, y = a.to_numpy(dtype=float), b.to_numpy(dtype=float)
+            same = (x == y) | (np.isnan(x) & np.isnan(y))
+            with np.errstate(invalid="ignore"):
+                gap = np.where(same, 0.0, np.abs(x - y) / np.maximum(1.0, np.abs(x)))
+            found[name] = float(np.nan_to_num(gap, nan=np.inf).max())
+        else:
+            found[name] = float((a.fillna("").astype(str) != b.fillna("").astype(str)).any())
+    return pd.Series(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("record", type=Path, help="a run's run.json")
+    parser.add_argument("indices", type=int, nargs="*", help="examples; the first of the table if none")
+    parser.add_argument("--data", help="dataset.root, where it is not the run's own")
+    parser.add_argument("--checkpoints", help="checkpoints.root")
+    given = parser.parse_args()
+    roots = {"dataset_root": given.data, "checkpoints_root": given.checkpoints}
+    composition.register()
+    try:
+        old, new = made_again(given.record, given.indices, **{key: value for key, value in roots.items() if value})
+    except (SmoothingError, OSError) as error:
+        sys.exit(f"again: {error}")
+    gaps = differences(old, new)
+    shown = [name for name in ("index", "eps_in", "eps_out", "predict", "radius", "n_a", "status") if name in old]
+    print(pd.concat({"old": old[shown], "new": new[shown]}, axis=1).to_string(index=False))
+    print(f"largest difference: {gaps.max():.3g} in {gaps.idxmax()}" if gaps.max() else "equal to the last digit")
+    if gaps.max() > TOLERANCE:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Rows of a finished run, made again from its run.json."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.again import differences, made_again, settings_of
+from experiments.certification import certify
+from smoothing import SettingError
+
+REPOSITORY = Path(__file__).parents[2]
+QUICK = ("trainer.epochs=2", "trainer.lr_step=2", "limit=3", "certifier.n=300", "device=cpu")
+
+
+@pytest.fixture
+def finished(trained, settings, tmp_path):
+    """A small run's run.json, and the checkpoints that it was made from."""
+    root = trained("trainer.epochs=2", "trainer.lr_step=2").parent
+    typed = (f"checkpoints.root={root}", f"results.root={tmp_path / 'results'}")
+    return certify(settings("experiment=digits_gaussian", *QUICK, *typed)).parent / "run.json", root
+
+
+def test_rows_come_out_equal(finished):
+    record, root = finished
+    old, new = made_again(record, [int(i) for i in range(2)], checkpoints_root=str(root))
+    assert list(old["index"]) == [0, 1]
+    assert differences(old, new).max() == 0
+    changed = new.assign(n_a=new["n_a"] + 1, status="abstained")
+    assert differences(old, changed)[["n_a", "status"]].min() > 1e-3
+    assert differences(old, changed).drop(["n_a", "status"]).max() == 0
+
+
+def test_the_network_is_trained_again_where_there_is_no_checkpoint(finished, tmp_path):
+    record, _ = finished
+    old, new = made_again(record, [], checkpoints_root=str(tmp_path / "elsewhere"))
+    assert differences(old, new).max() == 0
+
+
+def test_a_run_from_before_grids_and_later_keys_has_noise_that_is_not_rounded(finished):
+    path, _ = finished
+    record = json.loads(path.read_text())
+    assert settings_of(record)["noise"]["grid"] is None
+    for key in ("compiled", "also", "logger"):
+        record["config"].pop(key, None)
+    record["config"]["noise"].pop("grid")
+    record["identity"].pop("grid")
+    plain = settings_of(record)
+    assert plain["noise"]["grid"] == 0
+    assert plain["compiled"] is False
+
+
+def test_what_is_not_there_is_said_in_a_line(finished, tmp_path):
+    record, root = finished
+    with pytest.raises(SettingError, match="has no example 7"):
+        made_again(record, [7], checkpoints_root=str(root))
+    command = [sys.executable, "-m", "experiments.again", str(tmp_path / "run.json")]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
