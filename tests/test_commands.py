@@ -1,5 +1,6 @@
 """The commands as typed: wrong input gives a clear line and a non-zero exit, never a traceback."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -38,11 +39,13 @@ def test_wrong_input_gets_a_clear_line(tmp_path, arguments, says):
 
 
 def test_a_sweep_runs_the_other_points_and_fails_at_the_end(tmp_path):
-    small = ["certifier.n=80", "certifier.m=60", "certifier.delta=0.3", "limit=1", "indices=[2]", "eps=0.02"]
+    small = ["certifier.n=80", "certifier.m=60", "certifier.delta=0.3", "limit=1", "eps=0.02"]
     done = typed("certify.py", "-m", *small, "noise.sigma=-1,0.1", f"results.root={tmp_path}")
     assert done.returncode == 1
     assert "noise.sigma" in done.stderr
-    assert len(list(tmp_path.rglob("certificates.csv"))) == 1
+    (record,) = tmp_path.rglob("run.json")
+    command = json.loads(record.read_text())["command"]
+    assert command == " ".join(["python certify.py", *small, "noise.sigma=0.1", f"results.root={tmp_path}"])
 
 
 def test_plot_without_results_says_what_would_make_them(tmp_path):

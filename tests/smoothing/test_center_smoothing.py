@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from smoothing import (
     SettingError,
     certificate,
 )
-from smoothing.center_guarantee import needed
+from smoothing.center_guarantee import BOUNDS, needed, why_abstain
 from smoothing.medoid import best_center
 from smoothing.streams import Stage
 
@@ -230,3 +231,20 @@ def test_needed_is_what_suffices():
 
 def test_stages_are_independent_of_each_other():
     assert len({stage.value for stage in Stage}) == len(Stage)
+
+
+@pytest.mark.parametrize("bound", ["paper", "exact"])
+def test_the_two_statements_about_a_center_share_alpha1(bound):
+    """At x', Delta1 and Delta2 are each false with probability alpha1 / 2: a center that alpha1 would accept is not."""
+    n, alpha1, b = 1000, 0.01, BOUNDS[bound]
+    generous, strict = (b.median_margin(n, alpha) for alpha in (alpha1, alpha1 / 2))
+    assert generous < strict
+    settings = CenterSettings(bound, (generous + strict) / 2, alpha1, 0.005)
+    assert "Delta1" in why_abstain(1.0, n, n, settings)
+    assert why_abstain(1.0, n, n, replace(settings, delta=strict)) == ""
+    inside = 490
+    generous, strict = (0.5 - b.lower(inside, n, alpha) for alpha in (alpha1, alpha1 / 2))
+    settings = replace(settings, delta=(generous + strict) / 2)
+    assert settings.delta > b.median_margin(n, alpha1 / 2)  # so that it is Delta2 that is refused
+    assert "Delta2" in why_abstain(1.0, inside, n, settings)
+    assert why_abstain(1.0, inside, n, replace(settings, delta=strict)) == ""
