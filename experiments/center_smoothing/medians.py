@@ -61,7 +61,8 @@ class CenterFigure(Figure):
 
     def setting(self, run: Run) -> dict[str, Any]:
         same = setting_but_noise(run)
-        return {key: value for key, value in same.items() if key not in ("dataset", "model")}
+        of_a_panel = ("dataset", "model", "grid")  # images have levels, measurements have none
+        return {key: value for key, value in same.items() if key not in of_a_panel}
 
 
 def setting_but_noise(run: Run) -> dict[str, Any]:
