@@ -248,3 +248,10 @@ def test_the_two_statements_about_a_center_share_alpha1(bound):
     assert settings.delta > b.median_margin(n, alpha1 / 2)  # so that it is Delta2 that is refused
     assert "Delta2" in why_abstain(1.0, inside, n, settings)
     assert why_abstain(1.0, inside, n, replace(settings, delta=strict)) == ""
+
+
+def test_a_radius_is_vacuous_from_the_largest_distance_on():
+    d = draws(np.full(1000, 0.5))
+    eps_out = read(d, 0.1).eps_out
+    for largest, vacuous in ((eps_out, True), (math.nextafter(eps_out, math.inf), False)):
+        assert certificate(d, 0.1, Gaussian(SIGMA), L2(largest=largest), CenterSettings()).vacuous == vacuous
