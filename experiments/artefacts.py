@@ -20,6 +20,7 @@ NUMBER = re.compile(r"(table|fig)s?\.? (\d+)(.*)")
 NEEDS = re.compile(r"Needs (.+?)\.(?= |$)")
 REMARKS = Path(__file__).with_name("remarks.csv")  # on checks that do not hold: why, where that is known
 PAPER_DATA = ("CelebA", "MNIST", "CIFAR10", "ImageNet", "Latents", "cifar10", "imagenet")  # others stand in for these
+FOLDERS = ("Classes", "ImageFolder")  # of a user's images
 VERDICT_HEADER = ["what", "paper", "ours", "difference", "tolerance", "verdict"]
 RELATIONS = {"below": "< ", "at most": "≤ ", "about": ""}
 
@@ -96,20 +97,24 @@ class Artefact:
 
 
 def stand_ins(drawn: Drawn) -> list[str]:
-    """The data sets of a drawing that are not the papers' own."""
-    return sorted({run.identity["dataset"]["type"] for run in drawn.runs} - set(PAPER_DATA))
+    """The data sets of a drawing that are not the papers' own: their class, or the experiment that names a folder."""
+    types = {(run.identity["dataset"]["type"], run.record["config"]["name"]) for run in drawn.runs}
+    return sorted({f"the images of {name}" if kind in FOLDERS else kind for kind, name in types} - set(PAPER_DATA))
 
 
 def status_of(drawn: Drawn) -> Status:
     """Reproduced where all verdicts hold on the papers' own data, a printed number among them if runs are needed.
 
-    A trend is reproduced where all hold, but on other data, or orderings alone.
+    A trend is reproduced where all hold, but on other data, or orderings alone. Checks that no paper makes, of kind
+    "ours", make a drawing none of its reproductions.
     """
     claims = drawn.drawing.claims
     if claims.empty:
         return Status.DRAWN
     if not claims["within"].astype(bool).all():
         return Status.DIFFERS
+    if (claims["kind"] == "ours").all():
+        return Status.DRAWN
     own = not stand_ins(drawn) and (not drawn.runs or bool((claims["kind"] == "number").any()))
     return Status.REPRODUCED if own else Status.TREND
 
@@ -117,12 +122,14 @@ def status_of(drawn: Drawn) -> Status:
 def reason_of(drawn: Drawn) -> str:
     """What `status_of` rests on."""
     claims, others = drawn.drawing.claims, stand_ins(drawn)
-    on = f", on {' and '.join(others)}, which stands in for the paper's data" if others else ""
+    on = f", on {' and '.join(others)} in place of the paper's data" if others else ""
     if claims.empty:
         return f"the paper prints nothing that these results can be held against{on}"
     failing = int((~claims["within"].astype(bool)).sum())
     if failing:
         return f"{failing} of {len(claims)} checks fail{on}"
+    if (claims["kind"] == "ours").all():
+        return f"all {len(claims)} checks hold; they are ours, not the paper's"
     trends = "" if (claims["kind"] == "number").any() else " of what the paper says in words"
     checks = f"all {len(claims)} checks{trends} hold" if len(claims) > 1 else f"the one check{trends} holds"
     return f"{checks}{on}"

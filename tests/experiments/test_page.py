@@ -144,7 +144,8 @@ def drawn_of(within, kind="trend", data="MNIST"):
     rows = {"claim": "c", "case": "x", "quantity": "q", "relation": "below", "kind": kind, "paper": 1.0}
     rows |= {"ours": 0.5, "difference": -0.5, "tolerance": 0.0, "reason": "an ordering"}
     claims = pd.DataFrame([rows | {"within": value} for value in within], columns=list(ROW)) if within else None
-    runs = [Run(Path("none"), {"identity": {"dataset": {"type": data}}})] if data else []
+    record = {"identity": {"dataset": {"type": data}}, "config": {"name": "mine"}}
+    runs = [Run(Path("none"), record)] if data else []
     drawing = Drawing(None, pd.DataFrame(), pd.DataFrame() if claims is None else claims, [])
     return Drawn(Path("figures/f"), drawing, runs)
 
@@ -156,6 +157,9 @@ def drawn_of(within, kind="trend", data="MNIST"):
         ([True], "trend", "MNIST", Status.TREND),
         ([True], "number", "Digits", Status.TREND),
         ([True], "trend", None, Status.REPRODUCED),
+        ([True], "number", "Classes", Status.TREND),
+        ([True, True], "ours", "MNIST", Status.DRAWN),
+        ([True, False], "ours", "MNIST", Status.DIFFERS),
         ([True, False], "number", "MNIST", Status.DIFFERS),
         ([False], "trend", "Digits", Status.DIFFERS),
         ([], "trend", "MNIST", Status.DRAWN),
@@ -164,7 +168,7 @@ def drawn_of(within, kind="trend", data="MNIST"):
 def test_statuses(within, kind, data, status):
     drawn = drawn_of(within, kind, data)
     assert status_of(drawn) == status
-    assert ("stands in" in reason_of(drawn)) == (data == "Digits")
+    assert ("in place of" in reason_of(drawn)) == (data in ("Digits", "Classes"))
 
 
 def test_failing_checks_come_first():
