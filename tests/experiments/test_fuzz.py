@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from experiments import certification, checkpoints, composition, training
+from experiments import certification, checkpoints, composition, run_folder, training
 from experiments.data import Classes, Digits, ImageFolder
 from experiments.figures import CONF
 from experiments.run_folder import load_draws
@@ -81,7 +81,7 @@ def keys_of(node, prefix=""):
 @pytest.fixture
 def command(monkeypatch, tmp_path):
     """command(name) -> the composed settings of COMMANDS, and what runs them until the first sample or step."""
-    monkeypatch.setattr(certification, "TableWriter", ready)
+    monkeypatch.setattr(run_folder, "TableWriter", ready)
     monkeypatch.setattr(training, "_fit", ready)
     for model in (SmallCNN, Autoencoder):
         monkeypatch.setattr(model, "pretrained", True, raising=False)  # no checkpoint is wanted
