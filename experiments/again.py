@@ -64,7 +64,11 @@ def made_again(record_path: Path, indices: list[int], **roots: str) -> tuple[pd.
     Raises:
         SmoothingError: as `certify` and `train`; or the table has no such example.
     """
-    record = json.loads(record_path.read_text())
+    try:
+        record = json.loads(record_path.read_text())
+        record["config"]["name"], record["identity"]["seed"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingError(f"{record_path}: not a run record") from error
     old = read_table(record_path.parent)
     indices = indices or [int(old["index"].iloc[0])]
     if missing := sorted(set(indices) - set(old["index"])):
