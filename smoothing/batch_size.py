@@ -10,8 +10,8 @@ from smoothing.base_function import FrozenFunction
 CANDIDATES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 UNTRIED = 64  # for so few rows that a search is not worth its time
 FEW_ROWS = 10_000
-WORTH = 1.05  # a larger batch must be this much faster, since it takes more memory
-ROUNDS, SECONDS = 3, 3.0
+WORTH = 1.03  # a larger batch must be this much faster, since it takes more memory
+ROUNDS, SECONDS = 4, 3.0
 
 
 def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
@@ -22,34 +22,39 @@ def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
         x: one input, (*shape).
         rows: how many there will be to evaluate. Fewer than 10,000 are not worth a search: 64.
 
-    Sizes are tried from 16 on, doubling, the best of three runs each after one to warm up; the search ends where two
-    sizes in a row bring nothing, after three seconds, or at the device's memory.
+    Sizes are tried from 16 on, doubling, until two in a row bring nothing or the device's memory is full; then again in
+    turn, as something else may have slowed one of them down, for three seconds in all. The best time of each counts.
     """
     if rows < FEW_ROWS:
         return UNTRIED
-    best, best_rate, idle = CANDIDATES[0], 0.0, 0
     started = time.perf_counter()
+    rates: dict[int, float] = {}
+    best, idle = 0.0, 0
     for size in CANDIDATES:
         try:
-            rate = size / _seconds(f, x.expand(size, *x.shape).contiguous())
+            _seconds(f, x, size)  # to warm up
+            rates[size] = size / min(_seconds(f, x, size) for _ in range(2))
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
             break
-        idle = 0 if rate > WORTH * best_rate else idle + 1
-        if idle == 0:
-            best, best_rate = size, rate
+        idle = 0 if rates[size] > WORTH * best else idle + 1
+        best = max(best, rates[size])
         if idle == 2 or time.perf_counter() - started > SECONDS:
             break
-    return best
+    for _ in range(ROUNDS):
+        for size in rates:
+            if time.perf_counter() - started < SECONDS:
+                rates[size] = max(rates[size], size / _seconds(f, x, size))
+    return next((size for size, rate in rates.items() if WORTH * rate >= max(rates.values())), CANDIDATES[0])
 
 
-def _seconds(f: FrozenFunction, batch: Tensor) -> float:
-    def once() -> float:
-        started = time.perf_counter()
-        f(batch)
-        if batch.is_cuda:
-            torch.cuda.synchronize(batch.device)
-        return time.perf_counter() - started
-
-    first = once()
-    return min(once() for _ in range(ROUNDS if first < SECONDS / 20 else 1))
+def _seconds(f: FrozenFunction, x: Tensor, size: int) -> float:
+    """How long f takes for so many copies of x."""
+    batch = x.expand(size, *x.shape).contiguous()
+    if batch.is_cuda:
+        torch.cuda.synchronize(batch.device)
+    started = time.perf_counter()
+    f(batch)
+    if batch.is_cuda:
+        torch.cuda.synchronize(batch.device)
+    return time.perf_counter() - started

@@ -35,7 +35,7 @@ PAPER_M, PAPER_BATCH = 1_000_000, 1000
 SHAPE, SIGMA = (1, 28, 28), 0.3
 FACTORS = (2.0, 1.5, 1.0)  # h = eps / sigma
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
-OUR_SAMPLES, LOOP_ROWS = 1024, 8
+OUR_SAMPLES, LOOP_ROWS = 4096, 8
 GRID = 255
 NOISE, METRIC = Gaussian(SIGMA, grid=GRID), TotalVariation()
 
