@@ -19,9 +19,7 @@ from smoothing.statistics import hoeffding_margin
 ACCEPTED = 0.99  # probability that a center is accepted, where it is not fitted to its own sample
 ZIGZAG = 50  # samples by which that probability is not monotone
 LOWER = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)  # of the paper's delta, that are tried instead
-PAIRS = (
-    2500  # of outputs that are compared for the medoid in the time of a sample: MNIST autoencoder, CPU, 1800 to 3200
-)
+PAIRS = 2500  # of outputs, compared for the medoid in the time of a sample: MNIST autoencoder, CPU, 1800 to 3200
 AT_ONCE = 2**16  # numbers of samples that are tried together
 
 
