@@ -40,10 +40,16 @@ def main(cfg: DictConfig) -> None:
         raise SmoothingError(f"source: no folder '{source}'")
     chosen = HydraConfig.get().runtime.choices["figure"]
     out = Path(plain["figures"]["root"])
-    artefacts = []
+    artefacts, failed = [], []
     for name, node in ({chosen: plain["figure"]} if plain["figure"] else _all_figures()).items():
         figure = composition.build(composition.checked_group(f"figure {name}", node))
-        drawn = drawings(name, figure, Path(plain["results"]["root"]), source, out)
+        try:
+            drawn = drawings(name, figure, Path(plain["results"]["root"]), source, out)
+        except SmoothingError as error:  # such as photographs that lie on another machine
+            if plain["figure"]:
+                raise
+            failed.append(f"figure {name}: {error}")
+            drawn = []
         artefacts.append(artefact(name, figure, drawn))
     _say_what_is_missing(artefacts)
     if plain["figure"] and not artefacts[0].drawn:
@@ -54,6 +60,8 @@ def main(cfg: DictConfig) -> None:
         print(f"\n{out / 'index.html'}, {out / 'REPORT.md'}")
     if plain["logger"]:
         _log(artefacts, composition.build(plain["logger"], config=plain))
+    if failed:
+        raise SmoothingError("; ".join(failed))
 
 
 def _log(artefacts: list[Artefact], logger: WandbLogger) -> None:

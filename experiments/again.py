@@ -9,10 +9,8 @@ may round a network's outputs otherwise.
 """
 
 import argparse
-import json
 import sys
 import tempfile
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from omegaconf import OmegaConf
 from experiments import composition
 from experiments.base_functions import needs_checkpoint
 from experiments.certification import certify
+from experiments.report import read_record
 from experiments.table import read_table
 from experiments.training import train
 from smoothing import SettingError, SmoothingError
@@ -41,10 +40,8 @@ def settings_of(record: dict[str, Any]) -> dict[str, Any]:
     noise = config.get("noise", {})
     if "grid" not in record["identity"] and noise and _takes_grid(noise):
         config["noise"] = noise | {"grid": 0}  # before grids, noise was not rounded
-    known = {f.name for f in fields(composition.CertifyConfig)}
-    cfg = OmegaConf.merge(
-        OmegaConf.structured(composition.CertifyConfig), {k: v for k, v in config.items() if k in known}
-    )
+    defaults = OmegaConf.to_container(OmegaConf.structured(composition.CertifyConfig))
+    cfg = OmegaConf.merge(defaults, config)
     plain = composition.settings(cfg, composition.CertifyConfig)  # type: ignore[arg-type]
     return plain | {"limit": None, "shard": {"index": 0, "count": 1}, "logger": None, "also": []}
 
@@ -64,12 +61,10 @@ def made_again(record_path: Path, indices: list[int], **roots: str) -> tuple[pd.
     Raises:
         SmoothingError: as `certify` and `train`; or the table has no such example.
     """
-    try:
-        record = json.loads(record_path.read_text())
-        record["config"]["name"], record["identity"]["seed"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise SettingError(f"{record_path}: not a run record") from error
+    record = read_record(record_path)
     old = read_table(record_path.parent)
+    if old.empty:
+        raise SettingError(f"{record_path.parent}: has no rows")
     indices = indices or [int(old["index"].iloc[0])]
     if missing := sorted(set(indices) - set(old["index"])):
         raise SettingError(f"{record_path.parent}: has no example {missing[0]}")

@@ -19,7 +19,7 @@ TITLE = re.compile(r"# (?P<item>[^:]+): (?P<shows>.+?)\.(?= [A-Z]|$)")
 NUMBER = re.compile(r"(table|fig)s?\.? (\d+)(.*)")
 NEEDS = re.compile(r"Needs (.+?)\.(?= |$)")
 REMARKS = Path(__file__).with_name("remarks.csv")  # on checks that do not hold: why, where that is known
-PAPER_DATA = ("CelebA", "MNIST", "CIFAR10", "ImageNet", "Latents", "cifar10", "imagenet")  # others stand in for these
+OWN_DATA = ("CelebA", "MNIST", "CIFAR10", "ImageNet", "Latents", "cifar10", "imagenet")  # others stand in for these
 FOLDERS = ("Classes", "ImageFolder")  # of a user's images
 VERDICT_HEADER = ["what", "paper", "ours", "difference", "tolerance", "verdict"]
 RELATIONS = {"below": "< ", "at most": "≤ ", "about": ""}
@@ -99,7 +99,7 @@ class Artefact:
 def stand_ins(drawn: Drawn) -> list[str]:
     """The data sets of a drawing that are not the papers' own: their class, or the experiment that names a folder."""
     types = {(run.identity["dataset"]["type"], run.record["config"]["name"]) for run in drawn.runs}
-    return sorted({f"the images of {name}" if kind in FOLDERS else kind for kind, name in types} - set(PAPER_DATA))
+    return sorted({f"the images of {name}" if kind in FOLDERS else kind for kind, name in types} - set(OWN_DATA))
 
 
 def status_of(drawn: Drawn) -> Status:
@@ -159,10 +159,14 @@ def artefact(name: str, figure: Figure, drawn: list[Drawn]) -> Artefact:
 
 
 def commands(experiment: str, also: str = "") -> list[str]:
-    """The commands that an experiment file opens with; the first one makes results, with `also` the figure's."""
+    """The commands that an experiment file opens with, with `also` the figure's: the first one makes results.
+
+    Those after which it runs train: they need of `also` what is said of a trainer.
+    """
     lines = _comment(experiment)
     first, *others = [line for line in lines if line.startswith(("python", "after:"))]
-    return [f"{first} {also}".rstrip(), *others]
+    trained = also if also.startswith("trainer.") else ""
+    return [f"{first} {also}".rstrip(), *(f"{other} {trained}".rstrip() for other in others)]
 
 
 def needs(experiment: str) -> str:

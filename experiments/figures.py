@@ -17,6 +17,7 @@ from experiments.composition import identity_hash
 from experiments.report import Run, find_runs
 
 CONF = Path(__file__).parent.parent / "conf"
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))  # told apart without color
 CLAIM_ROWS_SHOWN = 8  # of one claim on the terminal; of more, those that do not hold
 plt.style.use(CONF / "paper.mplstyle")
 
@@ -27,7 +28,7 @@ class Drawing:
 
     Attributes:
         figure: None for a table.
-        claims: rows of `cohen2019.claims.ROW`, a verdict each; empty where the paper prints and claims nothing.
+        claims: rows of `claims.ROW`, a verdict each; empty where the paper prints and claims nothing.
         notes: what a reader of the figure must know, a line each.
         texts: for a table, the table as text by file suffix: "md" and "tex".
     """
@@ -103,9 +104,21 @@ class Figure(ABC):
         """Draw runs of one `setting`; all of them `usable`, at least one unless the figure needs none."""
 
 
-def draw_all(name: str, figure: Figure, results: Path, source: Path | None, out: Path) -> list[Path]:
-    """Draw a figure for each name and setting that has results; returns the PNG (of a table: Markdown) files."""
-    return [drawn.path for drawn in drawings(name, figure, results, source, out)]
+class TheoryFigure(Figure):
+    """A figure of formulas, or of images and noise alone."""
+
+    needs_runs = False
+
+    def __init__(self) -> None:
+        super().__init__(experiments=[])
+
+    def usable(self, run: Run) -> bool:
+        return False
+
+
+def legend_entries(figure: MatplotlibFigure) -> dict[str, Any]:
+    """A line for each label that any of its panels has."""
+    return {label: line for axis in figure.axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
 
 
 def drawings(name: str, figure: Figure, results: Path, source: Path | None, out: Path) -> list[Drawn]:
@@ -157,9 +170,11 @@ def _write(drawing: Drawing, stem: Path, runs: list[Run]) -> Drawn:
 
 
 def _write_claims(claims: pd.DataFrame, stem: Path) -> None:
+    path = Path(f"{stem}.claims.csv")
     if claims.empty:
+        path.unlink(missing_ok=True)  # those of an earlier drawing
         return
-    claims.to_csv(f"{stem}.claims.csv", index=False)
+    claims.to_csv(path, index=False)
     for claim, rows in claims.groupby("claim", sort=False):
         print(f"  The paper: {claim}.")
         shown = rows

@@ -14,9 +14,9 @@ from experiments.artefacts import (
     status_of,
     verdict_table,
 )
-from experiments.cohen2019.text_table import markdown
 from experiments.costs import cost_of, provenance_of
 from experiments.figures import Drawn
+from experiments.text_table import markdown
 
 INTRODUCTION = """# What came out, beside the papers
 

@@ -56,7 +56,8 @@ def write_page(artefacts: list[Artefact], path: Path) -> None:
 <header>
 <h1>What came out, beside the papers</h1>
 <p>Every table and figure of the papers, run or not. Statuses are computed from the checks in each card; tolerances
-and their reasons stand in expected.csv. Made by <code>make figures</code> from <code>results/</code>.</p>
+and their reasons stand in expected.csv and claims.csv.
+Made by <code>make figures</code> from <code>results/</code>.</p>
 <dl class="counts">
 {"".join(_count(status, counts[status]) for status in Status)}</dl>
 </header>

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from experiments.run_folder import load_draws
 from experiments.table import read_table
-from smoothing import CenterDraws
+from smoothing import CenterDraws, SettingError
+
+PUBLISHED = "_published"  # added to an experiment's name for what is drawn from its authors' own files
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,55 @@ class Run:
 def find_runs(source: Path) -> list[Run]:
     """All run folders below `source` that hold a table, in order of their paths."""
     folders = sorted({path.parent for path in source.rglob("run*.json")})
-    return [Run(folder, json.loads(min(folder.glob("run*.json")).read_text())) for folder in folders]
+    return [Run(folder, read_record(min(folder.glob("run*.json")))) for folder in folders]
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A run.json. Raises SettingError where the file is something else."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        record["config"]["name"], record["identity"]["certifier"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingError(f"{path}: not a run record") from error
+    return record
+
+
+def experiment_of(run: Run) -> str:
+    """The experiment that a run belongs to, whether ours or published."""
+    name: str = run.record["config"]["name"]
+    return name.removesuffix(PUBLISHED)
+
+
+def sigma_of(run: Run) -> float:
+    return float(run.identity["noise"]["sigma"])
+
+
+def training_sigma(run: Run) -> float | None:
+    """Of the noise that the base classifier was trained with: 0 if without, None if the run does not say."""
+    if "training" not in run.identity:
+        return None
+    noise = run.identity["training"]["noise"]
+    return float(noise["sigma"]) if noise else 0.0
+
+
+def matched(run: Run) -> bool:
+    """Whether the base classifier was trained with the noise of certification, as far as the run says."""
+    trained = training_sigma(run)
+    return trained is None or trained == sigma_of(run)
+
+
+def apart_from_noise(run: Run, *also: str) -> dict[str, Any]:
+    """A run's identity without its noise, of certification and of training, and without the weights, which follow it.
+
+    Args:
+        run: any.
+        also: further keys of the training that do not count.
+    """
+    same = {key: value for key, value in run.identity.items() if key != "noise"}
+    if "training" in same:
+        apart = ("noise", "noisy", "weights", *also)
+        same["training"] = {key: value for key, value in same["training"].items() if key not in apart}
+    return same
 
 
 def median_with_abstentions(values: NDArray[np.float64], certified: NDArray[np.bool_]) -> float:

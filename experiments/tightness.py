@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from experiments.cohen2019.claims import ROW
+from experiments.claims import ROW
 from experiments.figures import Drawing, Figure
 from experiments.report import Run
 

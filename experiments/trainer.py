@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, unique
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn import functional
 from smoothing import SettingError
 
 
+@unique
 class Purpose(IntEnum):
     """What random numbers are drawn for. The numbers are part of what a seed means."""
 

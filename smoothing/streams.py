@@ -5,7 +5,7 @@ a stream are the same however many are asked for. Stages have independent stream
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, unique
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 BLOCK = 64  # samples drawn together; part of what a seed means, so never tuned
 
 
+@unique
 class Stage(IntEnum):
     """What a sample is drawn for. The numbers are part of what a seed means."""
 

@@ -1,4 +1,4 @@
-"""Try to break every certifier: `python -m experiments.benchmarks.tightness`, a few minutes on one core.
+"""Try to break every certifier: `python -m experiments.benchmarks.tightness`, its run.json says how long it takes.
 
 Writes results/tightness/tightness.csv, one row an attacked point, and run.json; `python plot.py figure=tightness` draws
 them. LPIPS, a distance by a network of its own, is left out.

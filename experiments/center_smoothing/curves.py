@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from scipy.stats import norm
 
 from experiments.center_smoothing.medians import (
-    EXPECTED,
+    CLAIMS,
     PAPER_DATA,
     CenterFigure,
     abstention_notes,
@@ -20,12 +20,12 @@ from experiments.center_smoothing.medians import (
     trend_quantities,
 )
 from experiments.center_smoothing.panels import STYLES, draw_medians, finish, label_left, legend, panel_axes
-from experiments.cohen2019.claims import verdicts
-from experiments.cohen2019.results import training_sigma
+from experiments.claims import verdicts
 from experiments.figures import Drawing
-from experiments.report import Run
+from experiments.report import Run, training_sigma
 from smoothing import SettingError
 
+BASELINE_H = 2  # of the bounds that appendix F prints
 SAME_H = 1e-3  # relative: sigma = eps_in / h is typed rounded
 WITH, WITHOUT = "trained with noise", "trained without"
 
@@ -37,7 +37,7 @@ class MedianCurves(CenterFigure):
         experiments: see `Figure`.
         metric: see `CenterFigure`.
         h: the ratios to draw, of those that the runs' tables hold; at most `most_h`.
-        claims: the figure of expected.csv to hold it against.
+        claims: the figure of claims.csv to hold it against.
 
     Raises:
         SettingError: no h, or too many.
@@ -64,7 +64,7 @@ class MedianCurves(CenterFigure):
         return {} if largest is None else {"largest between two images": largest}
 
     def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
-        """What expected.csv says something about."""
+        """What claims.csv says something about."""
         return trend_quantities(table)
 
     def draw(self, runs: list[Run]) -> Drawing:
@@ -85,7 +85,7 @@ class MedianCurves(CenterFigure):
         legend(figure, table)
         levels = pd.DataFrame([self.levels(group[0]) for group in grouped.values()], index=list(grouped))
         table = table.join(levels, on="panel")
-        claims = verdicts(self.claims, self.quantities(table), EXPECTED)
+        claims = verdicts(CLAIMS, self.claims, self.quantities(table))
         return Drawing(figure, table, claims, abstention_notes(table, ["panel", "curve", "eps_in"]))
 
     def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
@@ -145,7 +145,8 @@ class BaselineCurves(MedianCurves):
                 (rows["largest_eps_out"] / bound).max()
             )
             data = str(panel).partition(",")[0]
-            found.setdefault(f"bound of expectation smoothing for {data}", {})[case] = bound
+            if self.h[0] == BASELINE_H:
+                found.setdefault(f"bound of expectation smoothing for {data}", {})[case] = bound
         return found
 
 

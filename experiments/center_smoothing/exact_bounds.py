@@ -8,14 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.stats import binom
 
-from experiments.center_smoothing.medians import EXPECTED, abstention_notes, read_again, setting_but_noise
+from experiments.center_smoothing.medians import CLAIMS, abstention_notes, read_again
 from experiments.center_smoothing.panels import STYLES
-from experiments.cohen2019.claims import ROW
-from experiments.cohen2019.results import matched, sigma_of
-from experiments.cohen2019.text_table import latex, markdown
+from experiments.claims import verdicts
 from experiments.composition import build
 from experiments.figures import Drawing, Figure
-from experiments.report import Run
+from experiments.report import Run, apart_from_noise, matched, sigma_of
+from experiments.text_table import latex, markdown
 from smoothing import CenterSettings, Gaussian
 from smoothing.statistics import (
     dkw_least_samples,
@@ -53,14 +52,14 @@ class ExactBounds(Figure):
         return types == {"noise": "Gaussian", "certifier": "CenterSmoothing"} and matched(run) and bool(run.draws)
 
     def setting(self, run: Run) -> dict[str, Any]:
-        return setting_but_noise(run)
+        return apart_from_noise(run)
 
     def draw(self, runs: list[Run]) -> Drawing:
         by_sigma = {sigma_of(run): run for run in sorted(runs, key=lambda run: str(run.record.get("started")))}
         read = pd.DataFrame([row for sigma in sorted(by_sigma) for row in self._read(by_sigma[sigma])])
         read = read.sort_values(["h", "bound", "eps_in"], ignore_index=True)
         needed = pd.DataFrame([row for h in self.h for row in excess_mass(h, PAPER)])
-        compared = beside_expected(pd.DataFrame([row for h, m in COMPARED for row in samples_compared(h, m, PAPER)]))
+        compared, claims = judged(pd.DataFrame([row for h, m in COMPARED for row in samples_compared(h, m, PAPER)]))
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.4))
         for h, (color, line, mark) in zip(self.h, STYLES, strict=False):
             for bound in BOUNDS:
@@ -83,7 +82,7 @@ class ExactBounds(Figure):
         )
         named = read.assign(bound=read["bound"] + " bound")
         notes = [*_ratio_note(read), *abstention_notes(named, ["h", "bound", "eps_in"])]
-        return Drawing(figure, table, _verdicts(compared), notes, _texts(compared))
+        return Drawing(figure, table, claims, notes, _texts(compared))
 
     def _read(self, run: Run) -> list[dict[str, Any]]:
         sigma, chosen, metric = sigma_of(run), run.identity["certifier"], build(run.record["config"]["metric"])
@@ -93,7 +92,7 @@ class ExactBounds(Figure):
         for h in self.h:
             for bound in BOUNDS:
                 settings = CenterSettings(bound, chosen["delta"], chosen["alpha1"], chosen["alpha2"])
-                medians = read_again(draws, h * sigma, Gaussian(sigma), metric, settings)
+                medians = read_again(draws, h * sigma, Gaussian(sigma, run.identity.get("grid")), metric, settings)
                 point = {"h": h, "bound": bound, "sigma": sigma, "eps_in": h * sigma, "m": chosen["m"]}
                 rows.append(point | medians | {"largest": largest})
         return rows
@@ -151,30 +150,18 @@ def least_samples_below(p: float, alpha: float, q: float) -> int:
         start += AT_ONCE
 
 
-def beside_expected(compared: pd.DataFrame) -> pd.DataFrame:
-    """With columns expected, relation, difference, tolerance and within, from expected.csv; empty where it is mute.
-
-    Also claim, kind and reason, as every row of verdicts has them.
-    """
-    expected = pd.read_csv(EXPECTED).query("figure == 'center_exact_bounds'").set_index("quantity")
-    known = expected.reindex([f"{row.quantity}, h = {row.h:g}, m = {row.m}" for row in compared.itertuples()])
-    table = compared.assign(expected=known["paper"].to_numpy(), relation=known["relation"].to_numpy())
-    table = table.assign(**{name: known[name].to_numpy() for name in ("claim", "kind", "reason")})
-    table = table.assign(difference=table["ours"] - table["expected"], tolerance=known["tolerance"].to_numpy())
-    far = table["difference"].where(table["relation"] == "at most", table["difference"].abs())
-    within = (far <= table["tolerance"]).astype(object).where(table["expected"].notna(), None)
-    return table.assign(within=within)
-
-
-def _verdicts(compared: pd.DataFrame) -> pd.DataFrame:
-    """The rows that expected.csv says something about, as verdicts."""
-    cases = [f"h = {row.h:g}, the paper's m = {row.m:,}" for row in compared.itertuples()]
-    rows = compared.rename(columns={"expected": "paper"}).assign(case=cases)
-    return rows[rows["within"].notna()][list(ROW)].reset_index(drop=True)
+def judged(compared: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What claims.csv says of rows of `samples_compared`: they, with columns expected and within, and the verdicts."""
+    table = compared.assign(said=[f"{row.quantity}, h = {row.h:g}, m = {row.m}" for row in compared.itertuples()])
+    case = f"delta = {PAPER.delta:g}, alpha2 = {PAPER.alpha2:g}"
+    numbers = table.set_index("said")["ours"].dropna()
+    claims = verdicts(CLAIMS, "center_exact_bounds", {said: {case: value} for said, value in numbers.items()})
+    known = claims.set_index("quantity")[["paper", "within"]].rename(columns={"paper": "expected"})
+    return table.join(known, on="said").drop(columns="said"), claims
 
 
 def _texts(compared: pd.DataFrame) -> dict[str, str]:
-    """The table of samples as Markdown and LaTeX, the expected numbers in parentheses."""
+    """The table of samples as Markdown and LaTeX, the numbers of claims.csv in parentheses."""
     quantities = list(compared["quantity"].unique())
     lines = []
     for (h, m), rows in compared.groupby(["h", "m"], sort=False):
@@ -188,7 +175,7 @@ def _texts(compared: pd.DataFrame) -> dict[str, str]:
     header = ["h", "the paper's m", *quantities]
     caption = (
         f"Samples that the paper's and the exact bound need, delta = {PAPER.delta:g}, alpha2 = {PAPER.alpha2:g}. In "
-        f"parentheses: expected.csv; {OUTSIDE_MARK}: outside its tolerance."
+        f"parentheses: claims.csv; {OUTSIDE_MARK}: outside its tolerance."
     )
     return {"md": f"{caption}\n\n{markdown(header, lines)}", "tex": latex(header, lines, caption)}
 

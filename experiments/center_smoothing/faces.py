@@ -11,25 +11,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from experiments.center_smoothing.medians import EXPECTED, abstention_notes, read_again
-from experiments.cohen2019.claims import verdicts
+from experiments.center_smoothing.medians import CLAIMS, abstention_notes, read_again
+from experiments.claims import verdicts
 from experiments.composition import build
 from experiments.data import Dataset
 from experiments.figures import Drawing, Figure
 from experiments.report import Run
-from smoothing import CenterSettings, Gaussian, Jaccard
+from smoothing import CenterSettings, Gaussian, Jaccard, SettingError
 
 READINGS = {"stated units": 1.0, "published code's units": 1 / 255}
 SUBTITLES = {
     "stated units": "as stated: eps_in in [0, 1] pixels",
     "published code's units": "as coded: eps_in in 0..255 pixels",
 }
-BOUNDS = ("exact", "paper")
+BOUNDS, COLORS = ("exact", "paper"), ("C1", "C0")
 MEDIANS = ("eps_out", "smoothing_error", "examples", "abstained", "failed")
 CLAIMED = 0.2  # fig. 3(a): eps_out stays below it for h = 2
 
 
-class MedianCurves(Figure):
+class FaceCurves(Figure):
     """Fig. 3(a): median certified output radius and smoothing error against eps_in, for each h = eps_in / sigma.
 
     Each run is one sigma, at which every h is read off. Both bounds and both readings come from the same draws.
@@ -37,17 +37,20 @@ class MedianCurves(Figure):
 
     def __init__(self, experiments: list[str], eps: list[float], h: list[float]) -> None:
         super().__init__(experiments)
+        if not 1 <= len(h) <= len(COLORS):
+            raise SettingError(f"figure.h: expected 1 to {len(COLORS)} numbers, as [1,2], got {h}")
         self.eps, self.h = eps, h
 
     def usable(self, run: Run) -> bool:
-        return _jaccard(run) and run.identity["noise"]["type"] == "Gaussian"
+        right = _jaccard(run) and run.identity["noise"]["type"] == "Gaussian"
+        return right and bool(self._of_the_axis(run)) and bool(run.draws)
 
     def draw(self, runs: list[Run]) -> Drawing:
         rows = [row for run in runs for row in self._rows(run)]
         table = pd.DataFrame(rows).sort_values(["reading", "bound", "h", "eps_in"], ignore_index=True)
         figure, axes = plt.subplots(1, 2, sharey=True)
         for axis, reading in zip(axes, READINGS, strict=True):
-            for h, color in zip(self.h, ("C1", "C0"), strict=False):
+            for h, color in zip(self.h, COLORS, strict=False):
                 for bound in BOUNDS:
                     curve = table.query("reading == @reading and bound == @bound and h == @h")
                     _plot_radii(axis, curve, bound, color, f"eps_out, h = {h:g}, {bound} bound")
@@ -66,19 +69,21 @@ class MedianCurves(Figure):
         notes = abstention_notes(named, ["reading", "h", "eps_in", "bound"])
         return Drawing(figure, table, self._claims(table), notes)
 
+    def _of_the_axis(self, run: Run) -> list[float]:
+        """Those h at which eps_in = h sigma is one of `eps`."""
+        return [h for h in self.h if np.isclose(h * run.identity["noise"]["sigma"], self.eps).any()]
+
     def _rows(self, run: Run) -> list[dict[str, object]]:
         sigma = run.identity["noise"]["sigma"]
-        chosen = run.identity["certifier"]
+        chosen, noise = run.identity["certifier"], Gaussian(sigma, run.identity.get("grid"))
         draws = list(run.draws.values())
         rows: list[dict[str, object]] = []
-        for h in self.h:
-            if not np.isclose(h * sigma, self.eps).any():
-                continue
+        for h in self._of_the_axis(run):
             for bound in BOUNDS:
                 settings = CenterSettings(bound, chosen["delta"], chosen["alpha1"], chosen["alpha2"])
                 for reading, unit in READINGS.items():
                     point = {"reading": reading, "bound": bound, "h": h, "sigma": sigma, "eps_in": round(h * sigma, 12)}
-                    medians = read_again(draws, h * sigma * unit, Gaussian(sigma), Jaccard(), settings)
+                    medians = read_again(draws, h * sigma * unit, noise, Jaccard(), settings)
                     rows.append(point | {name: medians[name] for name in MEDIANS})
         return rows
 
@@ -95,7 +100,7 @@ class MedianCurves(Figure):
             for quantity, value in ours.items():
                 if not np.isnan(value):
                     quantities.setdefault(quantity, {})[f"{reading}, exact bound"] = float(value)
-        return verdicts("center_faces", quantities, EXPECTED)
+        return verdicts(CLAIMS, "center_faces", quantities)
 
 
 def _jaccard(run: Run) -> bool:
@@ -127,12 +132,13 @@ class Boxes(Figure):
         self.sigma, self.columns = sigma, columns
 
     def usable(self, run: Run) -> bool:
-        return _jaccard(run) and run.identity["model"]["type"] == "FaceDetector"
+        return _jaccard(run) and run.identity["model"]["type"] == "FaceDetector" and bool(run.draws)
 
     def draw(self, runs: list[Run]) -> Drawing:
         run = min(runs, key=lambda run: abs(run.identity["noise"]["sigma"] - self.sigma))
         dataset: Dataset = build(run.record["config"]["dataset"])
-        examples = run.table.groupby("index", as_index=False).first().to_dict("records")
+        kept = run.table[run.table["index"].isin(list(run.draws))]
+        examples = kept.groupby("index", as_index=False).first().to_dict("records")
         columns = min(self.columns, len(examples))
         lines = -(-len(examples) // columns)
         figure, axes = plt.subplots(lines, columns, figsize=(1.5 * columns, 2.0 * lines + 0.35), squeeze=False)

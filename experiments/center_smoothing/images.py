@@ -7,10 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from experiments.center_smoothing.medians import setting_but_noise
-from experiments.cohen2019.results import matched, sigma_of
 from experiments.figures import Drawing, Figure
-from experiments.report import Run
+from experiments.report import Run, apart_from_noise, matched, sigma_of
 from experiments.run_folder import load_draws
 from smoothing import CenterDraws
 
@@ -33,7 +31,7 @@ class SmoothedImages(Figure):
         return kept is not None and kept.center.dim() == 3 and len(kept.center) in (1, 3)
 
     def setting(self, run: Run) -> dict[str, Any]:
-        return setting_but_noise(run)
+        return apart_from_noise(run)
 
     def draw(self, runs: list[Run]) -> Drawing:
         run = min(runs, key=lambda run: abs(sigma_of(run) - self.sigma))

@@ -13,8 +13,7 @@ from experiments.center_smoothing.medians import (
     space_of,
 )
 from experiments.center_smoothing.panels import draw_medians, finish, label_left, legend, panel_axes
-from experiments.cohen2019.curves import LINES
-from experiments.figures import Drawing
+from experiments.figures import LINES, Drawing
 from experiments.report import Run
 
 

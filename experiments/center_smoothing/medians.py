@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 from hydra.utils import get_class
 
-from experiments.cohen2019.results import matched, sigma_of, training_sigma
 from experiments.composition import build, identity_hash
 from experiments.figures import Figure
-from experiments.report import Run, median_with_abstentions
+from experiments.report import Run, apart_from_noise, matched, median_with_abstentions, sigma_of, training_sigma
 from smoothing import CenterDraws, CenterSettings, Metric, Noise, certificate
 
-EXPECTED = Path(__file__).with_name("expected.csv")
+CLAIMS = Path(__file__).with_name("claims.csv")
 PAPER_DATA = ("MNIST", "CIFAR10")  # drawn together, as in the paper's figures 5 to 7
 TASKS = {"Autoencoder": "dimensionality reduction", "Reconstructor": "reconstruction", "BigGAN": "generator"}
 SPACES = {"Reconstructor": "measurements", "BigGAN": "latents"}  # that the base function's inputs are of
@@ -60,18 +59,9 @@ class CenterFigure(Figure):
         return "_".join(PAPER_DATA).lower() if name in PAPER_DATA else name.lower()
 
     def setting(self, run: Run) -> dict[str, Any]:
-        same = setting_but_noise(run)
+        same = apart_from_noise(run)
         of_a_panel = ("dataset", "model", "grid")  # images have levels, measurements have none
         return {key: value for key, value in same.items() if key not in of_a_panel}
-
-
-def setting_but_noise(run: Run) -> dict[str, Any]:
-    """A run's identity without the noise, of certification and of training, and the weights, which differ with it."""
-    same = {key: value for key, value in run.identity.items() if key != "noise"}
-    if "training" in same:
-        apart = ("noise", "noisy", "weights")
-        same["training"] = {key: value for key, value in same["training"].items() if key not in apart}
-    return same
 
 
 def medians_of(run: Run) -> pd.DataFrame:

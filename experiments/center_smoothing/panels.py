@@ -8,6 +8,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.center_smoothing.medians import METRICS
+from experiments.figures import legend_entries
 
 STYLES = (("C1", "-", "o"), ("C0", "--", "s"), ("C2", "-.", "D"))  # told apart without color
 FEW_TICKS = 30  # a logarithmic axis that spans less is labelled between powers of ten, too
@@ -61,7 +62,7 @@ def finish(axis: Axes, table: pd.DataFrame) -> None:
 
 def legend(figure: MatplotlibFigure, table: pd.DataFrame) -> None:
     """One legend below all panels, a line for each label that any panel has."""
-    shown = {label: line for axis in figure.axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    shown = legend_entries(figure)
     low, high = table["examples"].min(), table["examples"].max()
     title = f"examples: {low if low == high else f'{low} to {high}'}"
     if np.isinf(table[["eps_out", "smoothing_error"]]).any(axis=None):

@@ -6,25 +6,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.cohen2019.claims import verdicts
+from experiments.certified_accuracy import average_radius, certified_accuracy
+from experiments.claims import verdicts
 from experiments.cohen2019.curves import POINTS, band_title, draw_curve, finish
 from experiments.cohen2019.results import (
+    BOUNDS,
+    CLAIMS,
     CohenFigure,
     Radius,
-    average_radius,
-    certified_accuracy,
     in_order,
     limit_of,
     radii_from_counts,
     selected_correctly,
-    sigma_of,
 )
 from experiments.figures import Drawing
-from experiments.report import Run
-from smoothing.radii import cohen_radius, lecuyer_radius, li_radius
+from experiments.report import Run, sigma_of
+from smoothing.radii import cohen_radius
 from smoothing.statistics import clopper_pearson_lower
-
-BOUNDS: dict[str, Radius] = {"Cohen et al.": cohen_radius, "Li et al.": li_radius, "Lecuyer et al.": lecuyer_radius}
 
 
 class Ablations(CohenFigure):
@@ -76,7 +74,9 @@ class Ablations(CohenFigure):
         name, band = run.record["config"]["name"], band_title(parts[:1]).replace("\n", " ")
         figure.suptitle(f"{name}, sigma = {sigma_of(run):g} ({band})", fontsize=9)
         table = pd.concat(parts, ignore_index=True).assign(sigma=sigma_of(run))
-        return Drawing(figure, table, verdicts("cohen_ablations", _quantities(table, panels)), _notes(run, average))
+        return Drawing(
+            figure, table, verdicts(CLAIMS, "cohen_ablations", _quantities(table, panels)), _notes(run, average)
+        )
 
 
 def _quantities(

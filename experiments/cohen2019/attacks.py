@@ -2,11 +2,12 @@
 
 import pandas as pd
 
-from experiments.cohen2019.claims import all_rows, beside_paper, number_rows, verdicts
-from experiments.cohen2019.results import CohenFigure, experiment_of, share_band, tidy
-from experiments.cohen2019.text_table import latex, markdown
+from experiments.certified_accuracy import share_band
+from experiments.claims import all_rows, beside_paper, number_rows, verdicts
+from experiments.cohen2019.results import CLAIMS, EXPECTED, CohenFigure, tidy
 from experiments.figures import Drawing
-from experiments.report import Run
+from experiments.report import Run, experiment_of
+from experiments.text_table import texts
 
 
 class AttackTable(CohenFigure):
@@ -29,7 +30,7 @@ class AttackTable(CohenFigure):
     def draw(self, runs: list[Run]) -> Drawing:
         rows = tidy(runs)
         found = [_shares(sigma, factor, group) for (sigma, factor), group in rows.groupby(["sigma", "factor"])]
-        table = beside_paper("cohen_attack", pd.DataFrame(found), "sigma", "factor", "share", "attacked")
+        table = beside_paper(EXPECTED, "cohen_attack", pd.DataFrame(found), "sigma", "factor", "share", "attacked")
         if experiment_of(runs[0]) != self.expected_for:
             printed = table["paper"].notna()
             table["within"] = None
@@ -37,16 +38,12 @@ class AttackTable(CohenFigure):
         name = runs[0].record["config"]["name"]
         caption = f"Attacks on certified examples that succeed within multiples of the certified radius R, {name}"
         header, lines = _grid(table, self.expected_for)
-        texts = {
-            "md": f"{caption}.\n\n{markdown(header, lines)}",
-            "tex": latex(header, lines, f"{caption}."),
-        }
         inside = table[(table["factor"] <= 1) & (table["attacked"] > 0)]
         cases = {f"sigma = {row.sigma:g}, within {row.factor:g} R": row.share for row in inside.itertuples()}
         printed_cases = [f"sigma = {row.sigma:g}, within {row.factor:g} R" for row in table.itertuples()]
         printed = number_rows(table, "the shares of section 4", "share of attacks that succeed", printed_cases, "share")
-        held = verdicts("cohen_attack", {"share of attacks within the certified radius that succeed": cases})
-        return Drawing(None, table, all_rows(printed, held), _notes(table), texts)
+        held = verdicts(CLAIMS, "cohen_attack", {"share of attacks within the certified radius that succeed": cases})
+        return Drawing(None, table, all_rows(printed, held), _notes(table), texts([(caption, header, lines)]))
 
 
 def _shares(sigma: float, factor: float, rows: pd.DataFrame) -> dict[str, float | int]:

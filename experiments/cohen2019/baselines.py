@@ -5,19 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.cohen2019.claims import HERE
-from experiments.cohen2019.results import (
-    CohenFigure,
-    alpha_notes,
-    certified_accuracy,
-    experiment_of,
-    in_order,
-    rows_of,
-    sigma_of,
-)
-from experiments.cohen2019.text_table import latex, markdown
+from experiments.certified_accuracy import certified_accuracy, rows_of
+from experiments.cohen2019.results import HERE, CohenFigure, alpha_notes, in_order
 from experiments.figures import Drawing
-from experiments.report import Run
+from experiments.report import Run, experiment_of, sigma_of
+from experiments.text_table import texts
 
 BEST = "largest over sigma"
 OTHERS = HERE / "baselines.csv"
@@ -56,13 +48,9 @@ class Baselines(CohenFigure):
         ]
         absent = "Methods of figures 7 and 13 that are not among the rows above"
         tables = [(caption, columns, lines), (absent, list(others), others.astype(str).to_numpy().tolist())]
-        texts = {
-            "md": "\n".join(f"{title}.\n\n{markdown(header, rows)}" for title, header, rows in tables),
-            "tex": "\n".join(latex(header, rows, f"{title}.") for title, header, rows in tables),
-        }
         table = pd.concat([others.assign(radius=np.nan), smoothing.assign(method="smoothing", source=name)])
         notes = ["fig. 7 measures radii in pixels over a standard deviation, which are not these units"]
-        return Drawing(None, table, pd.DataFrame(), [*notes, *alpha_notes(runs)], texts)
+        return Drawing(None, table, pd.DataFrame(), [*notes, *alpha_notes(runs)], texts(tables))
 
     def _accuracies(self, model: str, runs: list[Run]) -> pd.DataFrame:
         """A row for each sigma and radius, and at each radius the best sigma's again."""

@@ -5,27 +5,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.cohen2019.claims import verdicts
-from experiments.cohen2019.results import (
-    CohenFigure,
-    alpha_notes,
-    alpha_of,
-    average_radius,
-    certified_accuracy,
-    in_order,
-    limit_of,
-    rows_of,
-    sigma_of,
-    training_sigma,
-)
+from experiments.certified_accuracy import average_radius, certified_accuracy, rows_of
+from experiments.claims import verdicts
+from experiments.cohen2019.results import CLAIMS, CohenFigure, alpha_notes, alpha_of, in_order, limit_of
 from experiments.cohen2019.undefended import NAME, average_distance, undefended_beside, upper_bound
-from experiments.figures import Drawing
-from experiments.report import Run
+from experiments.figures import LINES, Drawing, legend_entries
+from experiments.report import Run, sigma_of, training_sigma
 from smoothing.radii import high_probability_accuracy
 
 POINTS = 301
 IN_REACH = 1.5  # a run's limit is on the axis of `Curves` unless it is more than so many times the largest radius found
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))  # told apart without color
 UNDEFENDED = NAME.replace(", ", ",\n").replace(" (", "\n(")  # in the legend
 RADIUS = "l2 radius ([0, 1] pixel units)"
 
@@ -40,7 +29,7 @@ class Curves(CohenFigure):
         runs = in_order(runs)
         limits = [limit_of(run) for run in runs]
         reached = max(run.table["radius"].max() for run in runs)
-        end = 1.05 * max(reached, *(limit for limit in limits if limit <= IN_REACH * reached))
+        end = 1.05 * max([reached or min(limits), *(limit for limit in limits if limit <= IN_REACH * reached)])
         figure, axis = plt.subplots(figsize=(4.4, 2.8))
         parts, largest = [], {}
         notes = alpha_notes(runs)
@@ -67,7 +56,7 @@ class Curves(CohenFigure):
         figure.suptitle(runs[0].record["config"]["name"], fontsize=9)
         figure.legend(loc="outside right center", title=band_title(parts))
         table = pd.concat(parts, ignore_index=True)
-        return Drawing(figure, table, verdicts("cohen_curves", quantities), notes)
+        return Drawing(figure, table, verdicts(CLAIMS, "cohen_curves", quantities), notes)
 
 
 def _undefended_quantity(runs: list[Run], distance: float) -> dict[str, dict[str, float]]:
@@ -110,7 +99,7 @@ class HighProbability(CohenFigure):
         as_printed = m >= 500 and alpha <= 0.001  # the claim is about such a run
         cases = {f"sigma = {sigma_of(run):g}, {m} examples": gap} if as_printed else {}
         note = f"largest difference {gap:.4f} for {m} examples, alpha = {alpha:.3g}, rho = {self.rho:g}"
-        claims = verdicts("cohen_high_probability", {"largest difference of the two lines": cases})
+        claims = verdicts(CLAIMS, "cohen_high_probability", {"largest difference of the two lines": cases})
         return Drawing(figure, curve.assign(sigma=sigma_of(run)), claims, [note])
 
 
@@ -146,7 +135,7 @@ class TrainingNoise(CohenFigure):
         for axis in axes[0][1:]:
             axis.set_ylabel("")
         figure.suptitle(runs[0].record["config"]["name"], fontsize=9)
-        shown = {label: line for axis in axes[0] for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+        shown = legend_entries(figure)
         labels = [f"{noise:g}" for noise in trained]
         title = f"{band_title(parts)}\n\ntrained with sigma"
         figure.legend([shown[label] for label in labels], labels, loc="outside right center", title=title)
@@ -154,7 +143,7 @@ class TrainingNoise(CohenFigure):
         alone = ", ".join(f"{sigma:g}" for sigma in by_sigma if sigma not in compared)
         if alone:
             notes.append(f"certified with one training noise alone, not shown: sigma = {alone}")
-        claims = verdicts("cohen_training_noise", _training_quantities(compared))
+        claims = verdicts(CLAIMS, "cohen_training_noise", _training_quantities(compared))
         return Drawing(figure, pd.concat(parts, ignore_index=True), claims, notes)
 
 

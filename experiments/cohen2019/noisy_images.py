@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from torch import Tensor
 from torch.nn import functional
 
-from experiments.cohen2019.claims import verdicts
-from experiments.cohen2019.theory import TheoryFigure
+from experiments.claims import verdicts
+from experiments.cohen2019.results import CLAIMS
 from experiments.composition import build, checked_group
 from experiments.data import Dataset, LabelledDataset
-from experiments.figures import Drawing
+from experiments.figures import Drawing, TheoryFigure
 from experiments.report import Run
 from smoothing import Gaussian, SettingError
 from smoothing.radii import cohen_radius
@@ -102,7 +102,7 @@ class Resolutions(TheoryFigure):
         _title_columns(axes[0], self.sigma)
         figure.suptitle(f"one photograph, halved by averaging, under noise of the same sigma;\n{CLIPPED}", fontsize=8)
         table = pd.DataFrame(rows).assign(seed=self.seed)
-        return Drawing(figure, table, verdicts("cohen_resolution", self._quantities(images[0])), [])
+        return Drawing(figure, table, verdicts(CLAIMS, "cohen_resolution", self._quantities(images[0])), [])
 
     def _quantities(self, x: Tensor) -> dict[str, dict[str, float]]:
         """Appendix G, measured: noise of 2 sigma on the image at twice the resolution, seen after averaging."""

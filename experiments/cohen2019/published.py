@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.report import Run
+from experiments.report import PUBLISHED, Run
 from smoothing import SmoothingError
 
 PLACE = re.compile(
@@ -24,7 +24,6 @@ PLACE = re.compile(
 )
 STATED = {"n0": 100, "n": 100_000, "alpha": 0.001}
 COLUMNS = ["idx", "label", "predict", "radius", "correct", "time"]
-SUFFIX = "_published"  # of the experiment's name: what is drawn from these files is named so
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _record(place: re.Match[str]) -> dict[str, Any]:
             "certifier": {"type": "Certify" if certify else "Predict", **settings},
             "published": True,
         },
-        "config": {"name": f"{place['dataset']}_gaussian{SUFFIX}"},
+        "config": {"name": f"{place['dataset']}_gaussian{PUBLISHED}"},
     }
 
 

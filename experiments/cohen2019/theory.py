@@ -1,31 +1,16 @@
 """Figures 5 and 16 of Cohen et al.: what the bounds and the sample size allow, whatever the network. No runs."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.cohen2019.claims import verdicts
-from experiments.cohen2019.curves import LINES
-from experiments.figures import Drawing, Figure
+from experiments.claims import verdicts
+from experiments.cohen2019.results import BOUNDS, CLAIMS
+from experiments.figures import LINES, Drawing, TheoryFigure
 from experiments.report import Run
-from smoothing.radii import Values, cohen_radius, largest_radius, least_samples, lecuyer_radius, li_radius, li_radius_at
-
-BOUNDS = {"Cohen et al.": cohen_radius, "Li et al.": li_radius, "Lecuyer et al.": lecuyer_radius}
-
-
-class TheoryFigure(Figure):
-    """A figure of formulas, or of images and noise alone."""
-
-    needs_runs: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        super().__init__(experiments=[])
-
-    def usable(self, run: Run) -> bool:
-        return False
+from smoothing.radii import Values, largest_radius, least_samples, li_radius, li_radius_at
 
 
 class Bounds(TheoryFigure):
@@ -74,7 +59,7 @@ class Bounds(TheoryFigure):
             f"largest radius of {name} over Cohen et al.'s": {case: float((ours[name] / ours["Cohen et al."]).max())}
             for name in ("Lecuyer et al.", "Li et al.")
         }
-        return Drawing(figure, table, verdicts("cohen_bounds", quantities), [])
+        return Drawing(figure, table, verdicts(CLAIMS, "cohen_bounds", quantities), [])
 
 
 def _each(bound: Callable[[float, float], float], probabilities: Values) -> Values:
@@ -110,7 +95,7 @@ class Samples(TheoryFigure):
         axis.legend(loc="lower right")
         quantity = {"log10 of the samples that 4 sigma needs": {f"alpha = {self.alpha:g}": float(np.log10(four))}}
         table = pd.DataFrame({"n": samples, "radius": radius, "alpha": self.alpha})
-        return Drawing(figure, table, verdicts("cohen_samples", quantity), [f"4 sigma takes {four:,} samples"])
+        return Drawing(figure, table, verdicts(CLAIMS, "cohen_samples", quantity), [f"4 sigma takes {four:,} samples"])
 
 
 def _samples_for(radius: float, alpha: float) -> int:

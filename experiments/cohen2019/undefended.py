@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from experiments.cohen2019.results import Values, certified_accuracy, training_sigma
-from experiments.report import Run, find_runs
+from experiments.certified_accuracy import Values, certified_accuracy
+from experiments.report import Run, find_runs, training_sigma
 
 NAME = "undefended, upper bound (DeepFool)"
 

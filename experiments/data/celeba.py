@@ -27,7 +27,7 @@ class CelebA(Dataset):
             raise MissingDataError(
                 f"dataset.root: no CelebA in '{root}/celeba'. Put img_align_celeba/ and the five list files "
                 "(list_attr_celeba.txt, identity_CelebA.txt, list_bbox_celeba.txt, list_landmarks_align_celeba.txt, "
-                "list_eval_partition.txt) there, or set dataset.root=<folder that holds celeba/>.\n"
+                "list_eval_partition.txt) there, or set dataset.root=<folder that holds celeba/>. "
                 "Without CelebA, try the embedded photographs: dataset=faces"
             ) from error
         self.count, self.seed = count, seed

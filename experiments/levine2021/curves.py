@@ -8,8 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure as MatplotlibFigure
 from numpy.typing import NDArray
 
-from experiments.cohen2019.results import experiment_of, sigma_of
-from experiments.figures import Drawing
+from experiments.figures import Drawing, legend_entries
 from experiments.levine2021.gaps import gap_quantities
 from experiments.levine2021.results import (
     METHODS,
@@ -22,7 +21,7 @@ from experiments.levine2021.results import (
     lambda_of,
     levine_verdicts,
 )
-from experiments.report import Run
+from experiments.report import Run, experiment_of, sigma_of
 
 POINTS = 301
 STYLES = {"uniform": ("C1", "--"), "SSN": ("C2", "-."), "DSSN": ("C0", "-")}  # told apart without color
@@ -176,7 +175,7 @@ def _finish(axes: NDArray[Any], titles: list[str]) -> None:
 
 def _legend(figure: MatplotlibFigure, title: str, order: list[str]) -> None:
     """One legend above the panels, a line for each label that any panel has."""
-    shown = {label: line for axis in figure.axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    shown = legend_entries(figure)
     labels = [label for label in order if label in shown]
     figure.legend(
         [shown[label] for label in labels], labels, loc="outside upper center", ncols=len(labels), title=title

@@ -43,11 +43,13 @@ def _across_sigma(runs: Row) -> Said:
         least, most = (_gap(runs, "DSSN", "uniform", sigma) for sigma in (two[0], two[-1]))
         quantity = "mean gap of DSSN over uniform noise at the smallest sigma less that at the largest"
         said.append((quantity, f"{two[0]:g} and {two[-1]:g}", least - most))
-    if three:
-        middle, largest = three[len(three) // 2], three[-1]
+    if len(three) > 2:
+        middle = three[len(three) // 2]
         above = max(_gap(runs, other, "DSSN", middle) for other in ("uniform", "SSN"))
         quantity = "mean certified accuracy of the better of uniform noise and SSN above DSSN's at the middle sigma"
         said.append((quantity, f"{middle:g}", above))
+    if len(three) > 1:
+        largest = three[-1]
         less = _gap(runs, "DSSN", "SSN", largest) - _gap(runs, "SSN", "uniform", largest)
         quantity = "mean gap of DSSN over SSN less that of SSN over uniform noise at the largest sigma"
         said.append((quantity, f"{largest:g}", less))

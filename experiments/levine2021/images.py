@@ -1,6 +1,6 @@
 """Figure 3 of Levine and Feizi: an image under deterministic splitting noise and under uniform noise."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from experiments.composition import build, checked_group
 from experiments.data import LabelledDataset
-from experiments.figures import Drawing, Figure
+from experiments.figures import Drawing, TheoryFigure
 from experiments.report import Run
 from smoothing import DeterministicSplitting, SettingError, Uniform
 from smoothing.streams import Stage, Stream
 
 
-class NoisyImages(Figure):
+class NoisyImages(TheoryFigure):
     """One test image, clean and with one sample of each noise at each sigma; no runs.
 
     Splitting noise stays in [0, 1]. The image with uniform noise is scaled so that its range, [-lambda, 1 + lambda],
@@ -29,20 +29,18 @@ class NoisyImages(Figure):
         seed: of the noise.
     """
 
-    needs_runs: ClassVar[bool] = False
-
     def __init__(self, dataset: dict[str, Any], index: int, sigma: list[float], seed: int = 0) -> None:
-        super().__init__(experiments=[])
+        super().__init__()
         self.dataset, self.index, self.sigma, self.seed = dataset, index, sigma, seed
-
-    def usable(self, run: Run) -> bool:
-        return False
 
     def draw(self, runs: list[Run]) -> Drawing:
         dataset = build(checked_group("dataset", self.dataset))
         if not isinstance(dataset, LabelledDataset):
             raise SettingError("figure dataset: expected one whose pixel levels are known, as dataset=digits")
-        x = dataset[self.index]
+        try:
+            x = dataset[self.index]
+        except IndexError as error:
+            raise SettingError(f"figure.index: {error}") from error
         figure, axes = plt.subplots(2, 1 + len(self.sigma), figsize=(1.0 + 1.0 * (1 + len(self.sigma)), 2.6))
         parts = []
         for axis in axes.flat:

@@ -4,7 +4,6 @@ All is counted, nothing sampled: noise and split positions on the half-steps of 
 """
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,8 +12,8 @@ import torch
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from experiments.cohen2019.results import Values
-from experiments.figures import Drawing, Figure
+from experiments.certified_accuracy import Values
+from experiments.figures import Drawing, TheoryFigure
 from experiments.levine2021.results import levine_verdicts
 from experiments.report import Run
 from smoothing.noise.splitting import split
@@ -48,20 +47,15 @@ PANELS: dict[str, tuple[Callable[[Values, Indices], Values], Indices]] = {
 }
 
 
-class JointNoise(Figure):
+class JointNoise(TheoryFigure):
     """The noisy versions of two points of the plane under three joint laws, all of whose marginals have lambda = 1/2.
 
     The laws at x and x' may differ by |x - x'| / (2 lambda) in total variation, that is, in the probability that any
     base classifier gives to a class: that is the bound which the certificates rest on.
     """
 
-    needs_runs: ClassVar[bool] = False
-
     def __init__(self) -> None:
-        super().__init__(experiments=[])
-
-    def usable(self, run: Run) -> bool:
-        return False
+        super().__init__()
 
     def draw(self, runs: list[Run]) -> Drawing:
         bound = float(np.abs(X - MOVED).sum()) / (2 * LAM)

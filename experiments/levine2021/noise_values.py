@@ -1,7 +1,6 @@
 """Figures 2 and 5 of Levine and Feizi: which noisy values a pixel can have, under splitting and uniform noise."""
 
 from math import sqrt
-from typing import ClassVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,8 +8,8 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 
-from experiments.cohen2019.results import Values
-from experiments.figures import Drawing, Figure
+from experiments.certified_accuracy import Values
+from experiments.figures import Drawing, TheoryFigure
 from experiments.levine2021.results import levine_verdicts
 from experiments.report import Run
 from smoothing import Noise, Splitting, Uniform
@@ -20,7 +19,7 @@ LEVELS = 100  # of the drawn pixel values
 DOTS = 6  # samples at each of them
 
 
-class NoiseValues(Figure):
+class NoiseValues(TheoryFigure):
     """Possible pairs of a pixel x and its noisy value: splitting noise above, uniform noise below; no runs.
 
     Grey are the possible pairs, dark those whose noisy value every x can have: it carries no information about x. The
@@ -31,14 +30,9 @@ class NoiseValues(Figure):
         seed: of the dots.
     """
 
-    needs_runs: ClassVar[bool] = False
-
     def __init__(self, lam: list[float], seed: int = 0) -> None:
-        super().__init__(experiments=[])
+        super().__init__()
         self.lam, self.seed = lam, seed
-
-    def usable(self, run: Run) -> bool:
-        return False
 
     def draw(self, runs: list[Run]) -> Drawing:
         x = np.linspace(0, 1, LEVELS + 1)

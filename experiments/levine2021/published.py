@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.cohen2019.published import SUFFIX
-from experiments.report import Run
+from experiments.report import PUBLISHED, Run
 from smoothing import SmoothingError
 from smoothing.exact_guarantee import exact_certificate
 from smoothing.noise import DeterministicSplitting
@@ -118,6 +117,6 @@ def _record(place: re.Match[str]) -> dict[str, Any]:
             "certifier": {"type": "ExactCertify"} if exact else {"type": "Certify", **STATED},
             "published": True,
         },
-        "config": {"name": f"{DATASETS[place['dataset']]}_{name}{SUFFIX}"},
+        "config": {"name": f"{DATASETS[place['dataset']]}_{name}{PUBLISHED}"},
         "device": "one NVIDIA 2080 Ti, as the paper says",
     }

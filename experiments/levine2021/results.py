@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.cohen2019.claims import verdicts
-from experiments.cohen2019.results import Values, average_radius, certified_accuracy, experiment_of, rows_of, sigma_of
+from experiments.certified_accuracy import Values, average_radius, certified_accuracy, rows_of
+from experiments.claims import verdicts
 from experiments.figures import Figure
 from experiments.levine2021.published import published_runs
-from experiments.report import Run, find_runs
+from experiments.report import Run, apart_from_noise, experiment_of, find_runs, sigma_of
 from smoothing import Uniform
 
 HERE = Path(__file__).parent
@@ -61,11 +61,9 @@ class LevineFigure(Figure):
         return (name.removesuffix("_denoised").rpartition("_")[0] or name) + published
 
     def setting(self, run: Run) -> dict[str, Any]:
-        same = {key: value for key, value in super().setting(run).items() if key != "certifier"}
-        if "training" in same:
-            apart = ("noise", "weights", "stability")
-            same["training"] = {key: value for key, value in same["training"].items() if key not in apart}
-        return same
+        same = apart_from_noise(run, "stability")
+        of_a_noise = ("certifier", "grid")  # splitting noise is exact without a grid
+        return {key: value for key, value in same.items() if key not in of_a_noise}
 
 
 def trained_for(run: Run) -> bool:
@@ -126,4 +124,4 @@ def example_notes(runs: dict[Classifier, Run]) -> list[str]:
 
 def levine_verdicts(figure: str, ours: dict[str, dict[str, float]]) -> pd.DataFrame:
     """The paper's claims about a figure: see `verdicts`."""
-    return verdicts(figure, ours, HERE / "claims.csv")
+    return verdicts(HERE / "claims.csv", figure, ours)

@@ -3,9 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from experiments.cohen2019.claims import all_rows, judged, number_rows, share_tolerances
-from experiments.cohen2019.results import experiment_of
-from experiments.cohen2019.text_table import latex, markdown
+from experiments.claims import all_rows, judged, number_rows, share_tolerances
 from experiments.figures import Drawing
 from experiments.levine2021.results import (
     HERE,
@@ -18,7 +16,8 @@ from experiments.levine2021.results import (
     example_notes,
     levine_verdicts,
 )
-from experiments.report import Run
+from experiments.report import Run, experiment_of
+from experiments.text_table import texts
 
 OUTSIDE_MARK = "*"
 CLAIMS = "dssn_table_cifar10"  # of claims.csv, whichever data set the table is of
@@ -60,17 +59,13 @@ class BestAccuracyTable(LevineFigure):
                 f"{OUTSIDE_MARK}: outside the tolerance"
             )
             tables.append((beside, *_comparison(table)))
-        texts = {
-            "md": "\n".join(f"{title}.\n\n{markdown(header, rows)}" for title, header, rows in tables),
-            "tex": "\n".join(latex(header, rows, f"{title}.") for title, header, rows in tables),
-        }
         claims = levine_verdicts(CLAIMS, _quantities(table, name))
         if self.expected:
             cases = [f"{row.method}, r = {row.radius:g}" for row in table.itertuples()]
             named = table.rename(columns={"paper_accuracy": "paper"})
             printed = number_rows(named, "table 1", "best certified accuracy over sigma", cases, "accuracy")
             claims = all_rows(printed, claims)
-        return Drawing(None, table, claims, [*_sigma_notes(found), *example_notes(found)], texts)
+        return Drawing(None, table, claims, [*_sigma_notes(found), *example_notes(found)], texts(tables))
 
 
 def _rows(classifier: Classifier, run: Run, radii: np.ndarray) -> pd.DataFrame:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from smoothing.errors import SettingError
 
-MOST_NUMBERS = 2**18  # of an input: 3 x 295 x 295
+MOST_COORDINATES = 2**18  # of an input: 3 x 295 x 295
 LEAST_SCALE, MOST_SCALE = 0.5, 2.0**20
-MISROUNDED = 2.0**-47  # probability that a number is rounded wrongly is at most this times (scale + 1)
+MISROUNDED = 2.0**-47  # probability that a coordinate is rounded wrongly is at most this times (scale + 1)
 SAME = 2.0**-22  # a number this close to a multiple of 1 / grid, relative to it, stands for it
 
 
@@ -44,15 +44,15 @@ def total_variation(steps: float) -> float:
     Args:
         steps: scale of the noise (sigma or lambda) in grid steps, from 1/2.
     """
-    return MOST_NUMBERS * MISROUNDED * (steps + 1)
+    return MOST_COORDINATES * MISROUNDED * (steps + 1)
 
 
 def require_countable(x: Tensor) -> None:
     """Raise SettingError where `total_variation` does not cover such inputs as x."""
-    if x.numel() > MOST_NUMBERS:
+    if x.numel() > MOST_COORDINATES:
         raise SettingError(
-            f"input: {x.numel()} numbers, and noise.grid certifies at most {MOST_NUMBERS}; use noise.grid=0, which "
-            "leaves floating point errors out of account"
+            f"input: {x.numel()} coordinates, and noise.grid certifies at most {MOST_COORDINATES}; use noise.grid=0, "
+            "which leaves floating point errors out of account"
         )
     if x.dtype == torch.float64:
         raise SettingError("input: noise.grid certifies float32 inputs, got float64; use x.float(), or noise.grid=0")

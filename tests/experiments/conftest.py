@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from experiments import composition, training
-from experiments.figures import CONF, draw_all
+from experiments.figures import CONF, drawings
 from experiments.table import OUTPUT
 
 CENTER = {"type": "CenterSmoothing", "n": 2000, "m": 45000, "delta": 0.05, "bound": "exact"}
@@ -45,7 +45,7 @@ def drawn():
     def draw(name, out, *, source=None, results=None, **arguments):
         node = OmegaConf.to_container(OmegaConf.load(CONF / "figure" / f"{name}.yaml")) | arguments
         figure = composition.build(composition.checked_group(f"figure {name}", node))
-        return draw_all(name, figure, results or out, source, out / "figures")
+        return [drawn.path for drawn in drawings(name, figure, results or out, source, out / "figures")]
 
     return draw
 

@@ -221,7 +221,7 @@ def test_the_same_runs_give_the_same_bytes(write_center_run, drawn, tmp_path):
 
 
 def test_every_claim_belongs_to_a_figure_and_every_figure_to_the_readme():
-    expected = pd.read_csv(FOLDER / "expected.csv")
+    expected = pd.read_csv(FOLDER / "claims.csv")
     assert expected.notna().all().all()
     assert not expected.duplicated(["figure", "quantity", "claim"]).any()
     for name in expected["figure"].unique():

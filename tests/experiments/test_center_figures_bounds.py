@@ -12,8 +12,8 @@ from experiments import composition
 from experiments.center_smoothing.exact_bounds import (
     COMPARED,
     PAPER,
-    beside_expected,
     excess_mass,
+    judged,
     least_samples_below,
     mass_needed,
     samples_compared,
@@ -50,10 +50,12 @@ def test_least_samples_beyond_the_first_block():
 
 
 def test_the_reference_table():
-    table = beside_expected(pd.DataFrame([row for h, m in COMPARED for row in samples_compared(h, m, PAPER)]))
+    table, claims = judged(pd.DataFrame([row for h, m in COMPARED for row in samples_compared(h, m, PAPER)]))
     known = table[table["expected"].notna()]
     assert len(known) == 20
     assert known["within"].all()
+    assert len(claims) == 20
+    assert set(claims["kind"]) == {"ours"}  # METHODS has them, no paper
     assert table[table["expected"].isna()]["within"].isna().all()
     for least in known[known["quantity"].str.startswith("least m")].itertuples():
         (q,) = table.query('h == @least.h and m == @least.m and quantity == "paper\'s q"')["ours"]
@@ -64,7 +66,7 @@ def test_the_reference_table():
 def test_a_number_off_the_reference_is_marked():
     rows = samples_compared(2.0, 10**4, PAPER)
     off = [row | {"ours": row["ours"] + (1e-4 if row["quantity"] == "p" else 0)} for row in rows]
-    within = beside_expected(pd.DataFrame(off)).set_index("quantity")["within"]
+    within = judged(pd.DataFrame(off))[0].set_index("quantity")["within"]
     assert within["p"] is False or not within["p"]
     assert within["exact k/m"]
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import beta, norm
 
-from experiments.cohen2019.results import certified_accuracy, radii_from_counts
+from experiments.certified_accuracy import certified_accuracy
+from experiments.cohen2019.results import radii_from_counts
 from experiments.figures import CONF
 from experiments.report import find_runs
 from smoothing import Gaussian
@@ -171,9 +172,9 @@ def test_theory_needs_no_runs(drawn, tmp_path, name, claims):
 def test_another_alpha_or_n_needs_no_model(runs, tmp_path):
     code = (
         "import sys; from pathlib import Path; from experiments.cohen2019.ablations import Ablations; "
-        "from experiments.figures import draw_all; "
+        "from experiments.figures import drawings; "
         f"root = Path({str(runs)!r}); chosen = Ablations(['digits_gaussian'], 0.25, [N for N in (50, 500)], [0.05]); "
-        "print(len(draw_all('again', chosen, root, None, root / 'figures'))); "
+        "print(len(drawings('again', chosen, root, None, root / 'figures'))); "
         "print([m for m in sys.modules if m.partition('.')[0] in ('models', 'torchvision', 'facenet_pytorch')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

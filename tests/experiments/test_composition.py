@@ -63,10 +63,11 @@ def test_mistakes_are_named(settings, override, message):
         settings(override)
 
 
-def test_a_mistyped_key_in_an_experiment_file_is_found(settings, monkeypatch):
-    node = {"_target_": "smoothing.noise.Gaussian", "sigma": 1, "knid": 3}
-    with pytest.raises(SettingError, match=r"noise\.knid"):
-        composition.checked_group("noise", node)
+def test_a_mistyped_key_in_an_experiment_file_is_found(settings, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nname: mine\nnoise:\n  knid: 3\n")
+    with pytest.raises(SettingError, match=r"noise\.knid: no such key"):
+        settings("experiment=mine", f"hydra.searchpath=[file://{tmp_path}]")
 
 
 def test_values_take_the_type_of_the_argument():

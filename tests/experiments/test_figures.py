@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from experiments import composition
-from experiments.figures import CONF, draw_all
+from experiments.figures import CONF, drawings
 from experiments.report import find_runs, median_with_abstentions
 from experiments.run_folder import RunFolder
 from experiments.summary import terminal_table
@@ -71,7 +71,7 @@ def figure(name):
 
 
 def test_median_curves(runs, tmp_path, capsys):
-    (png,) = draw_all("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")
+    png = drawings("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")[0].path
     drawn = pd.read_csv(png.with_suffix(".csv"))
     assert png.read_bytes()[:4] == b"\x89PNG"
     assert png.with_suffix(".pdf").stat().st_size > 1000
@@ -95,7 +95,7 @@ def test_median_curves(runs, tmp_path, capsys):
 
 
 def test_the_paper_bound_is_read_off_the_same_draws_where_m_allows(runs, tmp_path):
-    (png,) = draw_all("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")
+    png = drawings("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")[0].path
     drawn = pd.read_csv(png.with_suffix(".csv")).query("reading == 'stated units' and eps_in == 0.2")
     exact, paper = (drawn.query("bound == @bound").set_index("h")["eps_out"] for bound in ("exact", "paper"))
     assert exact[1] < paper[1] < math.inf  # 157 distances are enough at h = 1
@@ -103,7 +103,7 @@ def test_the_paper_bound_is_read_off_the_same_draws_where_m_allows(runs, tmp_pat
 
 
 def test_boxes(runs, tmp_path):
-    (png,) = draw_all("center_faces_boxes", figure("center_faces_boxes"), runs, None, tmp_path / "figures")
+    png = drawings("center_faces_boxes", figure("center_faces_boxes"), runs, None, tmp_path / "figures")[0].path
     drawn = pd.read_csv(png.with_suffix(".csv"))
     assert drawn["index"].tolist() == [0, 1, 2, 3, 4]
     assert drawn["base_x1"].tolist() == [30.0] * 5
@@ -111,7 +111,7 @@ def test_boxes(runs, tmp_path):
 
 
 def test_the_same_data_gives_the_same_bytes(runs, tmp_path):
-    once, again = (draw_all("f", figure("center_faces"), runs, None, tmp_path / name)[0] for name in ("a", "b"))
+    once, again = (drawings("f", figure("center_faces"), runs, None, tmp_path / name)[0].path for name in ("a", "b"))
     for suffix in (".png", ".pdf", ".csv"):
         assert once.with_suffix(suffix).read_bytes() == again.with_suffix(suffix).read_bytes()
 
@@ -125,7 +125,9 @@ def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path):
     with TableWriter(folder.table_path, OUTPUT) as table:
         found = certificate(draws, 0.1, Gaussian(0.1), Jaccard(), CenterSettings())
         table.write([row(OUTPUT, found, index=0, seconds=1.0)])
-    written = draw_all("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")
+    written = [
+        drawn.path for drawn in drawings("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")
+    ]
     assert len(set(written)) == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from experiments import composition
-from experiments.figures import CONF, draw_all
+from experiments.figures import CONF, drawings
 from smoothing import DeterministicSplitting, Splitting, Uniform
 from smoothing.classifier_guarantee import certificate
 from smoothing.exact_guarantee import exact_certificate
@@ -29,7 +29,7 @@ def figure(name):
 
 
 def drawn(name, root, **given):
-    return draw_all(name, figure(name), root, given.get("source"), root / "figures")
+    return [drawn.path for drawn in drawings(name, figure(name), root, given.get("source"), root / "figures")]
 
 
 def randomised_row(index, share, right, noise):
@@ -293,7 +293,7 @@ def test_the_largest_radius_is_compared_where_dssn_can_certify_it_for_every_clas
     assert certificate(3, N, 0, N, 64, Uniform(sigma), ALPHA).radius > 1
     methods = figure("dssn_imagenet")
     methods.sigma = [sigma]
-    (path,) = draw_all("dssn_imagenet", methods, tmp_path, None, tmp_path / "figures")
+    path = drawings("dssn_imagenet", methods, tmp_path, None, tmp_path / "figures")[0].path
     (claim,) = pd.read_csv(path.with_suffix(".claims.csv")).to_dict("records")
     assert claim["ours"] == 0
     assert claim["within"]
@@ -355,7 +355,7 @@ def test_times_of_other_images_are_not_held_against_the_paper(tmp_path, capsys):
 
 
 def test_the_same_runs_give_the_same_bytes(runs, tmp_path):
-    once, again = (draw_all("m", figure("dssn_methods"), runs, None, tmp_path / name)[0] for name in ("a", "b"))
+    once, again = (drawings("m", figure("dssn_methods"), runs, None, tmp_path / name)[0].path for name in ("a", "b"))
     for suffix in (".png", ".pdf", ".csv", ".claims.csv"):
         assert once.with_suffix(suffix).read_bytes() == again.with_suffix(suffix).read_bytes()
 

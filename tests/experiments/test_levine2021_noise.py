@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from experiments import composition
 from experiments.data import Digits
-from experiments.figures import CONF, draw_all
+from experiments.figures import CONF, drawings
 from experiments.levine2021.joint import (
     CORRELATED,
     LEVELS,
@@ -29,8 +29,7 @@ from smoothing.streams import Stage, Stream
 def drawn(name, out, **changed):
     node = OmegaConf.to_container(OmegaConf.load(CONF / "figure" / f"{name}.yaml")) | changed
     figure = composition.build(composition.checked_group(f"figure {name}", node))
-    (path,) = draw_all(name, figure, out, None, out / "figures")
-    return path
+    return drawings(name, figure, out, None, out / "figures")[0].path
 
 
 def block():

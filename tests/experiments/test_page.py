@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 
 from experiments import composition
 from experiments.artefacts import Status, artefact, by_paper, commands, needs, reason_of, status_of, verdict_table
-from experiments.cohen2019.claims import ROW, beside_paper, number_rows, share_tolerances
+from experiments.claims import ROW, beside_paper, number_rows, share_tolerances
+from experiments.cohen2019.results import EXPECTED
 from experiments.costs import cost_of, duration, provenance_of
 from experiments.figures import CONF, Drawing, Drawn, drawings
 from experiments.markdown_report import write_report
@@ -235,7 +236,7 @@ def test_tolerances_follow_from_the_number_of_examples():
 
 def test_printed_numbers_become_verdicts():
     table = pd.DataFrame({"sigma": [0.25, 0.25], "radius": [0.0, 9.0], "accuracy": [0.9, 0.1], "examples": [500, 500]})
-    both = beside_paper("cohen_table_cifar10", table, "sigma", "radius", "accuracy")
+    both = beside_paper(EXPECTED, "cohen_table_cifar10", table, "sigma", "radius", "accuracy")
     rows = number_rows(both, "table 3", "certified accuracy", ["r = 0", "r = 9"], "accuracy")
     assert rows["case"].tolist() == ["r = 0"]  # the paper prints nothing at 9
     assert tuple(rows) == ROW
@@ -250,7 +251,7 @@ def test_tables_are_found_in_their_text():
 
 def test_every_remark_is_on_something_that_is_checked():
     folder = CONF.parent / "experiments"
-    files = ("center_smoothing/expected.csv", "cohen2019/claims.csv", "levine2021/claims.csv")
+    files = ("center_smoothing/claims.csv", "cohen2019/claims.csv", "levine2021/claims.csv")
     quantities = set(pd.concat([pd.read_csv(folder / file) for file in files])["quantity"])
     remarks = pd.read_csv(folder / "remarks.csv")
     assert set(remarks["quantity"]) <= quantities

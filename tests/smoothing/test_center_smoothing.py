@@ -20,7 +20,6 @@ from smoothing import (
 )
 from smoothing.center_guarantee import BOUNDS, needed, why_abstain
 from smoothing.medoid import best_center
-from smoothing.streams import Stage
 
 RNG = torch.Generator().manual_seed(0)
 SIGMA = 0.5
@@ -227,10 +226,6 @@ def test_the_least_n_named_is_the_least():
 def test_needed_is_what_suffices():
     assert needed(0.98, CenterSettings(bound="exact")) == "at least 263 are needed"
     assert 0.98**263 <= 0.005 < 0.98**262
-
-
-def test_stages_are_independent_of_each_other():
-    assert len({stage.value for stage in Stage}) == len(Stage)
 
 
 @pytest.mark.parametrize("bound", ["paper", "exact"])

@@ -89,8 +89,7 @@ def test_probabilities_are_lipschitz_exactly_in_integers(steps):
         ([5, 5, 0], 0, 0, 1),
         ([3, 4, 3], 1, 0, 0),
         ([2, 6, 2], 1, 1, 0),
-        ([2, 7, 2], 1, 2, 0),  # 7 - 2 - 1 = 4
-        ([1, 7, 2], 1, 2, 2),  # 7 - 2 = 5 and 7 - 1 - 1 = 5: the first of the smallest
+        ([1, 7, 2], 1, 2, 0),  # 7 - 1 - 1 = 5 and 7 - 2 = 5: the first of the smallest
         ([0, 0, 0], 0, 0, 1),  # of no class at all
     ],
 )
@@ -98,9 +97,7 @@ def test_ties_go_to_the_lower_class_and_the_radius_knows(votes, prediction, step
     noise = noise_of(10)
     found = exact_certificate(votes, noise)
     assert (found.prediction, found.radius_steps) == (prediction, steps)
-    allowed = [(votes[prediction] - v - (b < prediction)) // 2 for b, v in enumerate(votes)]
-    assert allowed[found.runner_up] == steps
-    assert runner_up == found.runner_up or allowed[runner_up] == steps
+    assert found.runner_up == runner_up
     assert found.radius == steps / Q
     assert found.status == "certified"
     assert found.not_finite == 1 - sum(votes) / 10
@@ -168,11 +165,16 @@ def test_the_randomised_certificate_is_the_true_distance_of_a_threshold_on_one_p
 
 
 def test_the_deterministic_certificate_is_no_looser_than_the_randomised_one():
-    f, x = random_network(0), torch.tensor([0.6, 0.4, 1.0, 0.2])
-    exact = SmoothedClassifier(f, noise_of(12)).certify_exactly(x)
-    estimated = SmoothedClassifier(f, noise_of(12)).certify(x, n0=64, n=10_000, alpha=0.001)
-    assert estimated.radius <= max(exact.radius + 1 / Q, 2 * noise_of(12).lam * (exact.p_lower - 0.5))
-    assert abs(estimated.n_a / 10_000 - exact.p_lower) < 0.03
+    g, compared = SmoothedClassifier(random_network(0), noise_of(12)), 0
+    for example, k in enumerate(GRID[::60]):
+        exact = g.certify_exactly(k / Q)
+        if not 0.5 < exact.p_lower < 1:
+            continue  # where all agree, both are at the largest radius
+        estimated = g.certify(k / Q, n0=64, n=10_000, alpha=0.001, example=example)
+        assert estimated.radius <= exact.radius
+        assert abs(estimated.n_a / 10_000 - exact.p_lower) < 0.03
+        compared += 1
+    assert compared >= 10
 
 
 def test_what_cannot_be_enumerated_or_answers_nothing_is_refused():

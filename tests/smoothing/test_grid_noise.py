@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from smoothing import Gaussian, SettingError, SmoothedClassifier, Uniform
 from smoothing.noise.from_bits import fine_normal, fine_uniform, rounded_normal
-from smoothing.noise.grid import MISROUNDED, MOST_NUMBERS, rounded_sum, total_variation
+from smoothing.noise.grid import MISROUNDED, MOST_COORDINATES, rounded_sum, total_variation
 from smoothing.rounding import BETA_MARGIN, down, up
 from smoothing.sampling import noisy_inputs
 from smoothing.streams import BlockSource, Stage, Stream
@@ -129,7 +129,7 @@ def test_the_bound_covers_the_sum_over_boundaries_that_the_proof_takes(steps):
     inside = np.abs(b) <= steps + 1e-9
     uniform = (inside * 2 * (1.25 * 2.0**-51 * steps + 2.0**-54) / (2 * steps)).sum()
     assert 0 < uniform < gaussian < 0.65 * MISROUNDED * (steps + 1)
-    assert total_variation(steps) == MOST_NUMBERS * MISROUNDED * (steps + 1)
+    assert total_variation(steps) == MOST_COORDINATES * MISROUNDED * (steps + 1)
 
 
 @pytest.mark.parametrize("noise", NOISES, ids=str)
@@ -142,6 +142,18 @@ def test_what_is_taken_off_is_little_and_on_the_safe_side(noise):
         for eps in (0.0, 0.1, 0.4):
             assert 0 <= plain.shift(p, eps) - noise.shift(p, eps) < 2e-3
             assert 0 <= noise.mass(p, eps) - plain.mass(p, eps) < 20 * noise.tv + 1e-12
+
+
+@pytest.mark.parametrize("make", [lambda grid: Gaussian(0.5, grid=grid), lambda grid: Uniform(0.5, grid=grid)])
+@pytest.mark.parametrize("tv", [1e-6, 1e-3, 0.02])
+def test_shift_and_mass_hold_for_laws_that_are_off_by_tv_at_both_ends(make, tv):
+    """Lemma 2 of docs/soundness.md: an event may gain or lose tv at x, and again at x'."""
+    noise, ideal = make(16), make(None)
+    noise.tv = tv
+    for p in (0.1, 0.5, 0.55, 0.9):
+        for eps in (0.0, 0.1, 0.5):
+            assert noise.shift(p, eps) <= max(0, ideal.shift(p - tv, eps) - tv) + 1e-12
+            assert noise.mass(p, eps) >= min(1, ideal.mass(p + tv, eps) + tv) - 1e-12
 
 
 @pytest.mark.parametrize("make", [lambda: Gaussian(0.5, grid=16), lambda: Uniform(0.5, grid=16)])
@@ -196,7 +208,7 @@ def test_grids_out_of_range(make, message):
 
 @pytest.mark.parametrize("noise", NOISES[:2], ids=str)
 def test_inputs_that_the_bound_does_not_cover_are_refused(noise):
-    with pytest.raises(SettingError, match=r"262145 numbers, .* at most 262144; use noise\.grid=0"):
+    with pytest.raises(SettingError, match=r"262145 coordinates, .* at most 262144; use noise\.grid=0"):
         list(noisy_inputs(torch.zeros(2**18 + 1), noise, 1, STREAM, 1))
     with pytest.raises(SettingError, match=r"float32 inputs, got float64; use x\.float\(\)"):
         list(noisy_inputs(torch.zeros(4, dtype=torch.float64), noise, 1, STREAM, 1))

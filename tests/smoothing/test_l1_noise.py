@@ -119,6 +119,18 @@ def test_shift_mass_and_radius(noise):
         noise.radius(1.2)
 
 
+@pytest.mark.parametrize("noise", [Uniform(0.3), Splitting(0.7, 16)])
+def test_shift_mass_and_radius_are_rounded_outward(noise):
+    """Beside rational arithmetic, of the lambda that the noise has."""
+    lam = Fraction(noise.lam)
+    for p in (1e-6, 0.1, 0.3, 0.55, 0.9, 0.98323):
+        for eps in (0.05, 0.1, 0.3, 0.7):
+            moved = Fraction(eps) / (2 * lam)
+            assert noise.shift(p, eps) <= max(0, Fraction(p) - moved)
+            assert noise.mass(p, eps) >= min(1, Fraction(p) + moved)
+        assert noise.radius(p) <= max(0, 2 * lam * (Fraction(p) - Fraction(1, 2)))
+
+
 def test_one_noisy_copy_of_each_image_is_one_of_its_levels():
     noise = DeterministicSplitting(0.6, 16, (1, 4, 4), seed=2)
     x = grid_image(16, (50, 1, 4, 4))

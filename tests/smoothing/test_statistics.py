@@ -54,7 +54,7 @@ def test_exact_median_margin_is_the_least(n, alpha):
     below_half = math.ceil(n / 2) - 1
     assert binom.cdf(below_half, n, 0.5 + margin) <= alpha
     assert binom.cdf(below_half, n, 0.5 + margin - 1e-6) > alpha
-    assert margin <= max(statistics.hoeffding_median_margin(n, alpha), 0.5)
+    assert margin <= min(statistics.hoeffding_median_margin(n, alpha), 0.5)
 
 
 def test_paper_margin():

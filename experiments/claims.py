@@ -1,4 +1,4 @@
-"""What the papers print or claim, beside ours: expected.csv holds the numbers, claims.csv the statements.
+"""What a paper prints or claims, beside ours: its expected.csv holds the numbers, its claims.csv the statements.
 
 Either gives rows of one form, `ROW`: a verdict each. The tolerance of a printed share is set before any run, from what
 expected.csv says and the number of test examples alone: see `share_tolerances`.
@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-HERE = Path(__file__).parent
 ROW = ("claim", "case", "quantity", "relation", "kind", "paper", "ours", "difference", "tolerance", "within", "reason")
 LEAST_SHARE = 0.005  # that a printed 0.00 may stand for
 
@@ -34,20 +33,21 @@ def judged(difference: pd.Series, tolerance: pd.Series) -> pd.Series:
 
 
 def beside_paper(
-    figure: str, table: pd.DataFrame, row: str, column: str, ours: str, count: str = "examples"
+    expected: Path, figure: str, table: pd.DataFrame, row: str, column: str, ours: str, count: str = "examples"
 ) -> pd.DataFrame:
     """A long table with the paper's numbers: new columns paper, difference, tolerance, within, reason; a row each.
 
     Args:
-        figure: its id in expected.csv.
+        expected: the paper's expected.csv.
+        figure: its id there.
         table: one row a number.
-        row: the column that holds expected.csv's sigma_or_N.
-        column: the column that holds expected.csv's radius_or_column.
+        row: the column that holds its sigma_or_N.
+        column: the column that holds its radius_or_column.
         ours: the column of our numbers, shares.
         count: the column of the numbers of examples that they are shares of.
     """
-    expected = pd.read_csv(HERE / "expected.csv", dtype={"sigma_or_N": str, "radius_or_column": str})
-    printed = expected.query("figure == @figure").set_index(["sigma_or_N", "radius_or_column"])
+    numbers = pd.read_csv(expected, dtype={"sigma_or_N": str, "radius_or_column": str})
+    printed = numbers.query("figure == @figure").set_index(["sigma_or_N", "radius_or_column"])
     keys = [(_text(r), _text(c)) for r, c in zip(table[row], table[column], strict=True)]
     found = printed.reindex(pd.MultiIndex.from_tuples(keys)).set_index(table.index)
     tolerance = share_tolerances(found["paper"], found["allowance"], found["population"], table[count])
@@ -86,13 +86,13 @@ def all_rows(*parts: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(some, ignore_index=True) if some else pd.DataFrame()
 
 
-def verdicts(figure: str, ours: dict[str, dict[str, float]], claims: Path = HERE / "claims.csv") -> pd.DataFrame:
+def verdicts(claims: Path, figure: str, ours: dict[str, dict[str, float]]) -> pd.DataFrame:
     """A paper's claims about a figure, with a verdict on each case: columns `ROW`; empty where it claims nothing.
 
     Args:
-        figure: its id.
+        claims: the paper's claims.csv.
+        figure: its id there.
         ours: by quantity, then by case: the number that we have.
-        claims: the paper's file.
     """
     rows = []
     for claim in pd.read_csv(claims).query("figure == @figure").itertuples():

@@ -5,6 +5,17 @@ from collections.abc import Sequence
 LATEX = {"%": r"\%", "_": r"\_", "^": r"\^{}", "&": r"\&", "#": r"\#", "sigma": r"$\sigma$", "+-": r"$\pm$"}
 
 
+Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, header, rows
+
+
+def texts(tables: Sequence[Table]) -> dict[str, str]:
+    """Tables one after another, by file suffix."""
+    return {
+        "md": "\n".join(f"{title}.\n\n{markdown(header, rows)}" for title, header, rows in tables),
+        "tex": "\n".join(latex(header, rows, f"{title}.") for title, header, rows in tables),
+    }
+
+
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, columns aligned for reading as text; the last line ends with a line end."""
     widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
