@@ -39,6 +39,17 @@ def test_the_network_is_trained_again_where_there_is_no_checkpoint(finished, tmp
     assert differences(old, new).max() == 0
 
 
+def test_a_run_without_rows_and_keys_that_nobody_knows_are_said_in_a_line(finished):
+    record, _ = finished
+    content = json.loads(record.read_text())
+    with pytest.raises(SettingError, match="colour: no such key"):
+        settings_of(content | {"config": content["config"] | {"colour": "red"}})
+    table = record.with_name("certificates.csv")
+    table.write_text(table.read_text().splitlines()[0] + "\n")
+    with pytest.raises(SettingError, match="has no rows"):
+        made_again(record, [])
+
+
 def test_a_run_from_before_grids_and_later_keys_has_noise_that_is_not_rounded(finished):
     path, _ = finished
     record = json.loads(path.read_text())

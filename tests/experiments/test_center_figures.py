@@ -211,6 +211,13 @@ def test_fig_4a(write_center_run, drawn, tmp_path):
     assert claims_of(png)["within"].all()
 
 
+def test_the_printed_bound_is_held_against_its_own_h_alone(write_center_run, drawn, tmp_path):
+    write_center_run("mnist_l2", "MNIST", "Autoencoder", "L2", 0.2)
+    for h, said in ((2, True), (1.5, False)):
+        (png,) = drawn("center_l2_baseline", tmp_path, h=[h])
+        assert claims_of(png)["quantity"].str.startswith("bound of expectation smoothing for").any() == said
+
+
 def test_the_same_runs_give_the_same_bytes(write_center_run, drawn, tmp_path):
     write_center_run("digits_tvd", "Digits", "Autoencoder", "TotalVariation", 0.2)
     kept = []

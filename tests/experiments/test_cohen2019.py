@@ -1,5 +1,6 @@
 """Cohen et al.'s tables and curves: from made-up counts the numbers counted by hand."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from scipy.stats import beta, norm
 from experiments.certified_accuracy import certified_accuracy
 from experiments.cohen2019.results import radii_from_counts
 from experiments.figures import CONF
-from experiments.report import find_runs
+from experiments.report import Run, find_runs
 from smoothing import Gaussian
 from smoothing.classifier_guarantee import certificate
 from smoothing.radii import high_probability_accuracy, lecuyer_radius
@@ -128,6 +129,33 @@ def test_training_noise_is_kept_apart(drawn, runs, certify_run):
     assert "paper" not in rows
 
 
+def test_a_classifier_trained_on_clean_images_stands_beside_the_others(drawn, runs, certify_run):
+    """`noisy` says that it was, as its training noise does: a consequence of it, no other setting."""
+    certify_run(runs, 0.25, [700] * 10, CORRECT, trained=0.0)
+    for path in runs.rglob("run.json"):
+        record = json.loads(path.read_text())
+        record["identity"]["training"]["noisy"] = record["identity"]["training"]["noise"] is not None
+        path.write_text(json.dumps(record))
+    (path,) = drawn("cohen_training_noise", runs)
+    assert sorted(pd.read_csv(path.with_suffix(".csv"))["training_sigma"].unique()) == [0, 0.25]
+
+
+@pytest.mark.parametrize("counts", [[520] * 10, [0] * 10])
+def test_a_run_far_from_its_largest_radius_is_drawn(drawn, tmp_path, certify_run, counts):
+    certify_run(tmp_path, 1.0, counts, CORRECT)
+    (path,) = drawn("cohen_curves", tmp_path)
+    assert pd.read_csv(path.with_suffix(".csv"))["accuracy"].eq(0).all()
+
+
+def test_radii_from_counts_are_those_of_the_runs_own_grid(runs):
+    run = find_runs(runs)[0]
+    on_a_grid = Run(run.folder, run.record | {"identity": run.identity | {"grid": 255}})
+    plain, rounded = (radii_from_counts(each, N, ALPHA) for each in (run, on_a_grid))
+    assert (rounded[plain > 0] < plain[plain > 0]).all()
+    p_lower = run.table["p_lower"][0]
+    assert rounded[0] == pytest.approx(Gaussian(run.identity["noise"]["sigma"], 255).radius(p_lower), rel=1e-12)
+
+
 def test_of_two_trainings_of_one_setting_the_last_is_drawn(drawn, runs, certify_run):
     certify_run(runs / "digits_gaussian" / "again", 0.25, [0] * 10, CORRECT, started="2026-02-01")
     certify_run(runs / "digits_gaussian" / "before", 0.5, [0] * 10, CORRECT, started="2025-01-01")
@@ -156,6 +184,19 @@ def test_predict_table_from_runs(drawn, tmp_path, write_run):
     assert table.loc[100, "incorrect and inaccurate"] == 0.2
     assert table.loc[100, "abstained"] == 0.2
     assert table.loc[1000, "correct and accurate"] == 0.6
+
+
+@pytest.mark.parametrize(("most", "held"), [(10_000, False), (100_000, True)])
+def test_papers_predictions_are_held_against_as_good_a_stand_in_for_g(drawn, tmp_path, write_run, most, held):
+    for n in (100, most):
+        rows = [
+            {"index": i, "label": 3, "predict": 3, "correct": True, "n_a": n, "n_b": 0, "n": n, "p_value": 0.0}
+            for i in range(5)
+        ]
+        certifier = {"type": "Predict", "n": n, "alpha": ALPHA}
+        write_run(tmp_path / "imagenet_gaussian" / f"{n}", rows, certifier, 0.25, 0.25, weights="same")
+    (path,) = drawn("cohen_predict", tmp_path)
+    assert path.with_suffix(".claims.csv").exists() == held
 
 
 @pytest.mark.parametrize(("name", "claims"), [("cohen_bounds", 2), ("cohen_samples", 1)])

@@ -110,6 +110,26 @@ def test_boxes(runs, tmp_path):
     assert drawn["status"].tolist() == ["certified"] * 4 + ["abstained"]
 
 
+def test_runs_without_draws_or_at_other_eps_are_left_out(runs, tmp_path):
+    curves, boxes = figure("center_faces"), figure("center_faces_boxes")
+    first, second = find_runs(runs)
+    for path in (first.folder / "draws").iterdir():
+        path.unlink()
+    (drawing,) = drawings("f", curves, runs, None, tmp_path / "figures")
+    assert drawing.runs == [second]
+    assert drawings("f", boxes, runs, None, tmp_path / "figures")[0].runs == [second]
+    curves.eps = [0.7]
+    assert drawings("f", curves, runs, None, tmp_path / "figures") == []
+
+
+def test_verdicts_of_an_earlier_drawing_do_not_stay(runs, tmp_path):
+    old = tmp_path / "figures" / "f-faces_jaccard.claims.csv"
+    old.parent.mkdir()
+    old.write_text("old")
+    drawings("f", figure("center_faces_boxes"), runs, None, tmp_path / "figures")
+    assert not old.exists()
+
+
 def test_the_same_data_gives_the_same_bytes(runs, tmp_path):
     once, again = (drawings("f", figure("center_faces"), runs, None, tmp_path / name)[0].path for name in ("a", "b"))
     for suffix in (".png", ".pdf", ".csv"):

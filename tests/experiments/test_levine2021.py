@@ -264,6 +264,31 @@ def test_curves_of_the_methods(runs):
     assert growth["ours"].iloc[0] == pytest.approx(by_area, abs=0.005)
 
 
+def test_uniform_noise_on_a_grid_is_drawn_with_splitting_noise(tmp_path):
+    """certify.py rounds uniform noise to a grid, of which splitting noise has no need."""
+    for method in ("uniform", "ssn", "dssn"):
+        write_run(tmp_path, method, 0.5)
+    (path,) = (tmp_path / "digits_uniform").glob("*/run.json")
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"identity": record["identity"] | {"grid": 16}}))
+    (path,) = drawn("dssn_methods", tmp_path)
+    assert set(pd.read_csv(path.with_suffix(".csv"))["method"]) == {"uniform", "SSN", "DSSN"}
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "middle", "largest"), [([0.25], 0, 0), ([0.25, 2.0], 0, 1), ([0.25, 0.5, 2.0], 1, 1)]
+)
+def test_claims_about_a_middle_and_a_largest_sigma_need_others_beside_it(tmp_path, sigmas, middle, largest):
+    for sigma in sigmas:
+        for method in ("uniform", "ssn", "dssn"):
+            write_run(tmp_path, method, sigma)
+    (path,) = drawn("dssn_methods", tmp_path)
+    file = path.with_suffix(".claims.csv")
+    claimed = pd.read_csv(file)["quantity"] if file.exists() else pd.Series(dtype=str)
+    assert claimed.str.contains("at the middle sigma").sum() == middle
+    assert claimed.str.contains("SSN over uniform noise at the largest sigma").sum() == largest
+
+
 def test_one_row_of_panels_without_stability_runs(tmp_path):
     write_run(tmp_path, "dssn", 0.5)
     (path,) = drawn("dssn_methods", tmp_path)

@@ -125,6 +125,15 @@ def test_every_experiment_of_a_figure_has_a_command_and_the_large_ones_say_what_
             assert needs(experiment) or experiment.startswith(("digits", "faces"))
 
 
+def test_what_a_figure_asks_of_the_trainer_is_asked_in_training_too():
+    made, trained = commands("digits_tvd", "trainer.noisy=true,false")
+    assert made.startswith("python certify.py")
+    assert trained.startswith("after: python train.py")
+    assert made.endswith("trainer.noisy=true,false")
+    assert trained.endswith("trainer.noisy=true,false")
+    assert not commands("digits_gaussian", "certifier=attack limit=30")[1].endswith("limit=30")
+
+
 def test_papers_in_order():
     some = [artefact(name, figure(name), []) for name in ("center_l1", "cohen_bounds", "cohen_table_cifar10")]
     assert {paper: [one.name for one in listed] for paper, listed in by_paper(some).items()} == {
