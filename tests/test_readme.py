@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^    python certify\.py(.*?)(?:  #.*)?$", README, flags=re.MULTILINE)
+COMMANDS = re.findall(r"^    python (?:certify|train)\.py(.*?)(?: +#.*)?$", README, flags=re.MULTILINE)
 
 
 def test_the_ten_lines_of_python_run(capsys):

@@ -9,8 +9,8 @@ from smoothing.metrics.base import Metric
 class Jaccard(Metric):
     """1 - area(A and B) / area(A or B) for boxes (x1, y1, x2, y2), in [0, 1]; a pseudometric (gamma = 1).
 
-    A box with x2 <= x1 or y2 <= y1 is the empty set: d(empty, empty) = 0 and d(empty, A) = 1 (METHODS, output
-    metrics). Boxes are (n, 4), any units, float; computed in float64.
+    A box with x2 <= x1 or y2 <= y1 is the empty set: d(empty, empty) = 0 and d(empty, A) = 1. Boxes
+    are (n, 4), any units, float; computed in float64.
     """
 
     largest = 1.0

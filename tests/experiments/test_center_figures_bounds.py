@@ -55,7 +55,7 @@ def test_the_reference_table():
     assert len(known) == 20
     assert known["within"].all()
     assert len(claims) == 20
-    assert set(claims["kind"]) == {"ours"}  # METHODS has them, no paper
+    assert set(claims["kind"]) == {"ours"}  # no paper has them
     assert table[table["expected"].isna()]["within"].isna().all()
     for least in known[known["quantity"].str.startswith("least m")].itertuples():
         (q,) = table.query('h == @least.h and m == @least.m and quantity == "paper\'s q"')["ours"]

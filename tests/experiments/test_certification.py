@@ -150,7 +150,7 @@ def test_a_killed_process_continues(photographs, tmp_path):
             if len(list((tmp_path / "killed").rglob("*.npz"))) >= kill_after:
                 os.kill(process.pid, signal.SIGKILL)
             time.sleep(0.005)
-        process.wait(timeout=60)
+        assert process.wait(timeout=60) == -signal.SIGKILL
     subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True, cwd=ROOT)
     (whole,), (killed,) = ((tmp_path / name).rglob("certificates.csv") for name in ("whole", "killed"))
     assert without_seconds(killed) == without_seconds(whole)

@@ -174,7 +174,7 @@ def test_identities_of_runs_without_a_checkpoint_stay_what_they_were(settings):
         assert identity_hash(identity(settings(*overrides), "")) == name
 
 
-def test_what_needs_a_checkpoint(composed, monkeypatch):
+def test_what_needs_a_checkpoint(composed):
     assert not needs_checkpoint(composed("experiment=faces_jaccard"))
     assert isinstance(build_model(composed("experiment=faces_jaccard"), Digits()), FaceDetector)
     assert training_of(composed("experiment=faces_jaccard"), Digits()) is None

@@ -210,7 +210,7 @@ def test_theory_needs_no_runs(drawn, tmp_path, name, claims):
         assert verdicts["ours"][0] == pytest.approx(np.log10(np.log(0.001) / norm.logcdf(4)), abs=1e-4)
 
 
-def test_another_alpha_or_n_needs_no_model(runs, tmp_path):
+def test_another_alpha_or_n_needs_no_model(runs):
     code = (
         "import sys; from pathlib import Path; from experiments.cohen2019.ablations import Ablations; "
         "from experiments.figures import drawings; "

@@ -125,7 +125,7 @@ def test_a_checkpoint_without_its_offsets_or_of_another_grid_is_refused(run, roo
         restore()
 
 
-def test_another_offset_vector_is_another_function(run, settings, root):
+def test_another_offset_vector_is_another_function(run, root):
     """A checkpoint's own vector is used, not the one that the seed would give."""
     path = run("experiment=digits_dssn", *SHORT)
     other = DeterministicSplitting(0.5, 16, (1, 8, 8), seed=9).state()
@@ -158,7 +158,7 @@ def test_settings_that_cannot_be_are_refused(run, overrides, message):
     assert "\n" not in str(caught.value)
 
 
-def test_clean_weights_under_dssn_take_the_offsets_of_the_seed(run, settings, root, tmp_path):
+def test_clean_weights_under_dssn_take_the_offsets_of_the_seed(run, settings, root):
     """allow_mismatch: nothing was trained with offsets, so those of noise.seed are the function's, and are recorded."""
     clean = settings("experiment=digits_gaussian", "trainer.epochs=3", f"checkpoints.root={root}", "device=cpu")
     training.train(clean)

@@ -104,7 +104,7 @@ def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch
     assert weights(resumed) == weights(whole)
 
 
-def test_training_on_clean_images(trained, composed):
+def test_training_on_clean_images(trained):
     folder = trained("trainer.noisy=false")
     assert "-clean-" in folder.name
     metadata = json.loads((folder / "checkpoint.json").read_text())
@@ -113,7 +113,7 @@ def test_training_on_clean_images(trained, composed):
     assert metadata["test_accuracy_clean"] > 0.7
 
 
-def test_the_network_sees_gaussian_noise_of_sigma(composed, trained, monkeypatch):
+def test_the_network_sees_gaussian_noise_of_sigma(trained, monkeypatch):
     """The first batch, taken from the training itself, minus its images is noise of the right law."""
     seen = []
     original = training._noisy

@@ -130,7 +130,7 @@ def test_the_copies_are_independent_and_the_first_is_that_of_plain_training(trai
     assert torch.equal(torch.cat([noise.flatten() for _, noise in seen]), first)
 
 
-def test_the_weight_belongs_to_what_a_checkpoint_is_found_by(trained, tmp_path):
+def test_the_weight_belongs_to_what_a_checkpoint_is_found_by(trained):
     folder = trained("trainer.stability=6")
     metadata = json.loads((folder / "checkpoint.json").read_text())
     assert metadata["trained_as"]["trainer"]["stability"] == 6.0

@@ -16,13 +16,6 @@ def weights(model):
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
 def classifiers():
     return [
         (SmallCNN(10, 1, (0.3,), (0.4,)), (1, 8, 8)),

@@ -11,13 +11,6 @@ from smoothing import SettingError
 SMALL = {"_target_": "models.classifiers.SmallCNN", "width": 4}
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
 def test_the_classifier_of_the_denoised_image():
     model = Denoised(10, 1, (0.3,), (0.4,), classifier=SMALL, depth=3, width=8).eval()
     assert isinstance(model.denoiser, DnCNN)

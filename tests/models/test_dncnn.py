@@ -8,13 +8,6 @@ from models.dncnn import DnCNN
 from smoothing import SettingError
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
 @pytest.mark.parametrize(("channels", "depth", "width"), [(1, 17, 64), (3, 17, 64), (3, 20, 32)])
 def test_its_number_of_weights(channels, depth, width):
     ends = 9 * channels * width + width + 9 * width * channels + channels

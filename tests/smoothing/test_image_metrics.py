@@ -14,12 +14,11 @@ from smoothing import L2, LPIPS, Angular, Metric, SettingError, TotalVariation
 from smoothing.center_guarantee import SUM_MARGIN
 from smoothing.metrics import lpips as lpips_module
 
-RNG = torch.Generator().manual_seed(0)
 METRICS = [L2(), TotalVariation(), Angular()]
 
 
 def images(n, *shape, scale=1.0):
-    return torch.rand(n, *(shape or (3, 5, 4)), generator=RNG) * scale
+    return torch.rand(n, *(shape or (3, 5, 4))) * scale
 
 
 def tv_by_loops(a, b):
@@ -50,7 +49,7 @@ BY_LOOPS = [(L2(), l2_by_loops), (TotalVariation(), tv_by_loops), (Angular(), an
 @pytest.mark.parametrize(("metric", "by_loops"), BY_LOOPS)
 @pytest.mark.parametrize("shape", [(1, 1, 2), (1, 7, 7), (3, 5, 4)])
 def test_against_loops(metric, by_loops, shape):
-    a, b = torch.randn(6, *shape, generator=RNG), torch.randn(5, *shape, generator=RNG)
+    a, b = torch.randn(6, *shape), torch.randn(5, *shape)
     expected = torch.tensor([[by_loops(x, y) for y in b] for x in a], dtype=torch.float64)
     assert torch.allclose(metric.pairwise(a, b), expected, rtol=1e-12, atol=1e-15)
     assert torch.allclose(metric(a[:5], b), expected[:5].diagonal(), rtol=1e-12, atol=1e-15)
@@ -66,7 +65,8 @@ def test_tiles_change_nothing_and_bound_the_memory(metric, monkeypatch):
     monkeypatch.setattr(
         type(metric), "_all_distances", lambda self, r, c: sizes.append(len(r) * len(c)) or all_distances(self, r, c)
     )
-    assert torch.equal(metric.pairwise(a, b), whole)
+    last_digit = 1e-15 if isinstance(metric, Angular) else 0  # atan2 rounds the last few of a row otherwise (SIMD)
+    assert torch.allclose(metric.pairwise(a, b), whole, rtol=last_digit, atol=0)
     assert max(sizes) * a[0].numel() <= 60 * 4
     assert len(sizes) == 5 * 4
 
@@ -180,7 +180,7 @@ def lpips():
 
 
 def test_lpips_against_the_package(lpips):
-    a, b = torch.randn(3, 3, 32, 24, generator=RNG), torch.randn(2, 3, 32, 24, generator=RNG)
+    a, b = torch.randn(3, 3, 32, 24), torch.randn(2, 3, 32, 24)
 
     def scaled(image):
         return 2 * (image - image.min()) / (image.max() - image.min()) - 1
@@ -275,12 +275,11 @@ def test_lpips_is_of_images_large_enough(lpips, shape):
 
 
 def test_random_weights_are_the_same_each_time_and_leave_the_generator_alone(lpips):
-    torch.manual_seed(5)
+    a, b = images(2, 3, 16, 16), images(2, 3, 16, 16)
     before = torch.random.get_rng_state()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         again = LPIPS("random")
-        a, b = images(2, 3, 16, 16), images(2, 3, 16, 16)
         assert torch.equal(again(a, b), lpips(a, b))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert repr(again) == "LPIPS(weights='random')"

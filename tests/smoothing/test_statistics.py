@@ -1,4 +1,4 @@
-"""Confidence bounds against independent implementations, at their edges, and against METHODS' printed table."""
+"""Confidence bounds against independent implementations, at their edges, and against a table computed elsewhere."""
 
 import math
 
@@ -10,14 +10,13 @@ from statsmodels.stats.proportion import proportion_confint
 from smoothing import statistics
 from smoothing.errors import SettingError
 
-RNG = np.random.default_rng(0)
-
 
 def random_counts(size):
-    n = RNG.integers(1, 10 ** RNG.uniform(0, 5, size).astype(int) + 1)
-    k = np.minimum(n, RNG.binomial(n, RNG.uniform(0, 1, size)))
+    rng = np.random.default_rng(0)
+    n = rng.integers(1, 10 ** rng.uniform(0, 5, size).astype(int) + 1)
+    k = np.minimum(n, rng.binomial(n, rng.uniform(0, 1, size)))
     k[::10], k[5::10] = 0, n[5::10]
-    return zip(k.tolist(), n.tolist(), (10 ** RNG.uniform(-6, -0.5, size)).tolist(), strict=True)
+    return zip(k.tolist(), n.tolist(), (10 ** rng.uniform(-6, -0.5, size)).tolist(), strict=True)
 
 
 def test_clopper_pearson_against_statsmodels_and_its_definition():
