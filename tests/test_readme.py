@@ -1,4 +1,4 @@
-"""The README as a user follows it: its code runs, its commands compose, its list of experiments is whole."""
+"""The README as a user follows it: its code runs, its commands compose, its links lead somewhere."""
 
 import re
 import shlex
@@ -35,10 +35,8 @@ def test_the_commands_compose(settings, command):
     settings(*points)  # of a sweep the first
 
 
-def test_every_experiment_is_listed():
-    assert len(COMMANDS) >= 4
-    for file in (ROOT / "conf" / "experiment").glob("*.yaml"):
-        assert f"`{file.stem}`" in README
+def test_the_commands_are_found():
+    assert len(COMMANDS) >= 8
 
 
 def test_every_file_that_is_linked_is_there():

@@ -26,6 +26,7 @@ SUBTITLES = {
 }
 BOUNDS, COLORS = ("exact", "paper"), ("C1", "C0")
 MEDIANS = ("eps_out", "smoothing_error", "examples", "abstained", "failed")
+ASIDE = 0.009  # in eps_in: so that marks at 1 do not lie on each other
 CLAIMED = 0.2  # fig. 3(a): eps_out stays below it for h = 2
 
 
@@ -53,7 +54,8 @@ class FaceCurves(Figure):
             for h, color in zip(self.h, COLORS, strict=False):
                 for bound in BOUNDS:
                     curve = table.query("reading == @reading and bound == @bound and h == @h")
-                    _plot_radii(axis, curve, bound, color, f"eps_out, h = {h:g}, {bound} bound")
+                    aside = ASIDE * (2 * self.h.index(h) + BOUNDS.index(bound) - 1.5)
+                    _plot_radii(axis, curve, bound, color, f"eps_out, h = {h:g}, {bound} bound", aside)
                 error = table.query("reading == @reading and bound == 'exact' and h == @h")
                 label = f"smoothing error, h = {h:g}"
                 axis.plot(error["eps_in"], error["smoothing_error"], ":", marker=".", color=color, label=label)
@@ -107,15 +109,14 @@ def _jaccard(run: Run) -> bool:
     return bool(run.identity.get("metric", {}).get("type") == "Jaccard")
 
 
-def _plot_radii(axis: Axes, curve: pd.DataFrame, bound: str, color: str, label: str) -> None:
+def _plot_radii(axis: Axes, curve: pd.DataFrame, bound: str, color: str, label: str, aside: float) -> None:
     """The medians below 1 as a line; the others, which say nothing about a Jaccard distance, as triangles at 1."""
     paper = bound == "paper"
     says = curve["eps_out"] < 1
     lines, marks, face = ("--", "s", "white") if paper else ("-", "o", color)
     axis.plot(curve["eps_in"], curve["eps_out"].where(says), lines, marker=marks, mfc=face, color=color, label=label)
     nothing = curve[~says]
-    offset = 0.006 if paper else -0.006
-    axis.plot(nothing["eps_in"] + offset, np.ones(len(nothing)), "^", mfc=face, color=color)
+    axis.plot(nothing["eps_in"] + aside, np.ones(len(nothing)), "^", mfc=face, color=color)
 
 
 class Boxes(Figure):
