@@ -9,7 +9,6 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import isfinite
 from pathlib import Path
 from types import TracebackType
@@ -141,12 +140,11 @@ def read_table(folder: Path) -> pd.DataFrame:
     Raises:
         SmoothingError: a file is no such table, or a row of it is damaged.
     """
-    read = partial(pd.read_csv, keep_default_na=False, float_precision="round_trip")  # no ulp above what was written
     parts = []
     for path in sorted(folder.glob("certificates*.csv")):
         if content := _whole_lines(path.read_bytes()):
             _parsed(path, content)
-            parts.append(read(io.BytesIO(content)))
+            parts.append(pd.read_csv(io.BytesIO(content), keep_default_na=False))
     if not parts:
         return pd.DataFrame()
     key = [name for name in KEYS if name in parts[0]]

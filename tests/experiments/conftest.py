@@ -11,6 +11,9 @@ from omegaconf import OmegaConf
 from experiments import composition, training
 from experiments.figures import CONF, drawings
 from experiments.table import OUTPUT
+from smoothing import DeterministicSplitting, Splitting, Uniform
+from smoothing.classifier_guarantee import certificate
+from smoothing.exact_guarantee import exact_certificate
 
 CENTER = {"type": "CenterSmoothing", "n": 2000, "m": 45000, "delta": 0.05, "bound": "exact"}
 
@@ -39,13 +42,23 @@ def trained(composed, tmp_path):
 
 
 @pytest.fixture
-def drawn():
+def figure():
+    """figure(name, ...) is the figure of that name with other arguments, if any."""
+
+    def build(name, **arguments):
+        node = OmegaConf.to_container(OmegaConf.load(CONF / "figure" / f"{name}.yaml")) | arguments
+        return composition.build(composition.checked_group(f"figure {name}", node))
+
+    return build
+
+
+@pytest.fixture
+def drawn(figure):
     """drawn(name, out, ...) draws the figure of that name with other arguments, if any; returns its main files."""
 
     def draw(name, out, *, source=None, results=None, **arguments):
-        node = OmegaConf.to_container(OmegaConf.load(CONF / "figure" / f"{name}.yaml")) | arguments
-        figure = composition.build(composition.checked_group(f"figure {name}", node))
-        return [drawn.path for drawn in drawings(name, figure, results or out, source, out / "figures")]
+        chosen = figure(name, **arguments)
+        return [drawn.path for drawn in drawings(name, chosen, results or out, source, out / "figures")]
 
     return draw
 
@@ -120,3 +133,86 @@ def write_center_run(tmp_path):
         return folder
 
     return write
+
+
+L1_LEVELS, L1_N = 16, 1000
+L1_NOISES = {"uniform": "Uniform", "ssn": "Splitting", "dssn": "DeterministicSplitting"}
+L1_SHARES = [1.0, 0.95, 0.9, 0.8, 0.7, 0.55, 1.0, 0.4]  # of the votes that class A has
+L1_RIGHT = [True, True, True, True, True, True, False, True]  # whether class A is the label
+
+
+def _randomised_row(index, share, right, noise):
+    guess, n_a = (3 if right else 4), round(share * L1_N)
+    c = certificate(guess, n_a, L1_N - n_a, L1_N, 64, noise, 0.001)
+    return {
+        "predict": c.prediction,
+        "radius": c.radius,
+        "n_a": n_a,
+        "n": L1_N,
+        "status": c.status,
+        "n0": 64,
+        "guess": guess,
+    }
+
+
+def _exact_row(index, share, right, noise):
+    votes = [0, 0, 0, 0, 0, 0]
+    votes[3 if right else 4] = round(share * noise.steps)
+    votes[5] = noise.steps - sum(votes)
+    c = exact_certificate(votes, noise)
+    return {"predict": c.prediction, "radius": c.radius, "n_a": c.n_a, "n": c.n, "status": c.status, "levels": c.levels}
+
+
+@pytest.fixture
+def write_l1_run():
+    """write_l1_run(root, method, sigma, ...) writes a run under an l1 noise, from the share of votes of class A."""
+
+    def write(root, method, sigma, shares=L1_SHARES, right=L1_RIGHT, *, data="digits", **given):
+        """A run as certify.py leaves it; given: stability, denoised, seconds, started, levels, trained."""
+        levels = given.get("levels", L1_LEVELS)
+        noise, make, certifier = {
+            "uniform": (lambda: Uniform(sigma), _randomised_row, "Certify"),
+            "ssn": (lambda: Splitting(sigma, levels), _randomised_row, "Certify"),
+            "dssn": (lambda: DeterministicSplitting(sigma, levels, (1, 8, 8)), _exact_row, "ExactCertify"),
+        }[method]
+        rows = []
+        for index, (share, is_right) in enumerate(zip(shares, right, strict=True)):
+            row = {"index": index, "label": 3, **make(index, share, is_right, noise())}
+            rows.append({**row, "correct": row["predict"] == 3, "seconds": given.get("seconds", 0.1)})
+        described = {"type": L1_NOISES[method], "sigma": sigma} | ({"seed": 0} if method == "dssn" else {})
+        stability = given.get("stability", 0.0)
+        name = f"{data}_{method}{'_denoised' if given.get('denoised') else ''}"
+        identity = {
+            "dataset": {"type": data},
+            "model": {"type": "Denoised" if given.get("denoised") else "SmallCNN"},
+            "noise": described,
+            "certifier": {"type": certifier}
+            | ({"n0": 64, "n": L1_N, "alpha": 0.001} if certifier == "Certify" else {}),
+            "training": {
+                "type": "DenoiserTrainer" if given.get("denoised") else "Trainer",
+                "noise": given.get("trained", described),
+                "stability": stability,
+                "weights": f"{method}{sigma}{stability}",
+            },
+            "seed": 0,
+            "precision": "float32",
+        }
+        started = given.get("started", "2026-01-01")
+        record = {"identity": identity, "config": {"name": name}, "started": started, "device": "a made-up machine"}
+        folder = root / name / f"sigma={sigma}-{stability}-{started}"
+        folder.mkdir(parents=True)
+        pd.DataFrame(rows).to_csv(folder / "certificates.csv", index=False)
+        (folder / "run.json").write_text(json.dumps(record))
+
+    return write
+
+
+@pytest.fixture
+def l1_runs(tmp_path, write_l1_run):
+    """Three noises at three sigmas, with and without stability training."""
+    for method, better in (("uniform", 0.0), ("ssn", 0.02), ("dssn", 0.04)):
+        for sigma in (0.25, 0.5, 2.0):
+            shares = [min(1.0, s + better * sigma) for s in L1_SHARES]
+            write_l1_run(tmp_path, method, sigma, shares)
+            write_l1_run(tmp_path, method, sigma, [min(1.0, s + 0.01) for s in shares], stability=6.0)
+    return tmp_path

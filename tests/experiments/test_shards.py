@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -24,6 +25,15 @@ def write(folder, name, indices, **others):
 @pytest.fixture
 def one(tmp_path):
     return read_table(write(tmp_path / "one", "", range(40)))
+
+
+def test_numbers_come_back_to_the_last_digit(tmp_path):
+    """A radius that reads back one unit in the last place larger than it was written is no longer certified."""
+    rng = np.random.default_rng(0)
+    numbers = np.concatenate([rng.random(2000), 10 ** rng.uniform(-300, 300, 2000)]).tolist()
+    with TableWriter(tmp_path / "certificates.csv", PREDICTION) as table:
+        table.write([row(index) | {"p_value": number} for index, number in enumerate(numbers)])
+    assert read_table(tmp_path)["p_value"].tolist() == numbers
 
 
 @pytest.mark.parametrize("count", [2, 4, 7])
