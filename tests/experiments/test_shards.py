@@ -89,7 +89,7 @@ def test_runs_and_the_terminal_table_are_of_all_shards(tmp_path):
     folder.mkdir(parents=True)
     for index in range(3):
         write(folder, f".{index}-of-3", range(9)[index::3])
-        (folder / f"run.{index}-of-3.json").write_text('{"identity": {}}')
+        (folder / f"run.{index}-of-3.json").write_text('{"identity": {"certifier": {}}, "config": {"name": "digits"}}')
     (run,) = find_runs(tmp_path)
     assert run.table["index"].tolist() == list(range(9))
     shown = [line.split()[0] for line in terminal_table(folder).splitlines()[1:]]
