@@ -1,6 +1,8 @@
 """The batch size at which a base function is fastest, measured."""
 
 import time
+from math import inf
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -10,8 +12,8 @@ from smoothing.base_function import FrozenFunction
 CANDIDATES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 UNTRIED = 64  # for so few rows that a search is not worth its time
 FEW_ROWS = 10_000
-WORTH = 1.03  # a larger batch must be this much faster, since it takes more memory
-ROUNDS, SECONDS = 4, 3.0
+WORTH = 1.02  # a larger batch must be this much faster, since it takes more memory
+ROUNDS, SECONDS = 9, 6.0
 
 
 def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
@@ -22,30 +24,31 @@ def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
         x: one input, (*shape).
         rows: how many there will be to evaluate. Fewer than 10,000 are not worth a search: 64.
 
-    Sizes are tried from 16 on, doubling, until two in a row bring nothing or the device's memory is full; then again in
-    turn, as something else may have slowed one of them down, for three seconds in all. The best time of each counts.
+    Sizes are tried from 16 on, doubling, until two in a row bring nothing or the device's memory is full; then all of
+    them in turn, nine times or for six seconds: the median of each counts, whatever slowed some of them down.
     """
     if rows < FEW_ROWS:
         return UNTRIED
     started = time.perf_counter()
-    rates: dict[int, float] = {}
-    best, idle = 0.0, 0
+    seconds: dict[int, list[float]] = {}
+    best, idle = inf, 0
     for size in CANDIDATES:
         try:
             _seconds(f, x, size)  # to warm up
-            rates[size] = size / min(_seconds(f, x, size) for _ in range(2))
+            seconds[size] = [_seconds(f, x, size)]
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
             break
-        idle = 0 if rates[size] > WORTH * best else idle + 1
-        best = max(best, rates[size])
-        if idle == 2 or time.perf_counter() - started > SECONDS:
+        idle = 0 if WORTH * seconds[size][0] / size < best else idle + 1
+        best = min(best, seconds[size][0] / size)
+        if idle == 2 or time.perf_counter() - started > SECONDS / 2:
             break
     for _ in range(ROUNDS):
-        for size in rates:
+        for size, found in seconds.items():
             if time.perf_counter() - started < SECONDS:
-                rates[size] = max(rates[size], size / _seconds(f, x, size))
-    return next((size for size, rate in rates.items() if WORTH * rate >= max(rates.values())), CANDIDATES[0])
+                found.append(_seconds(f, x, size))
+    each = {size: median(found) / size for size, found in seconds.items()}
+    return next((size for size, found in each.items() if found <= WORTH * min(each.values())), CANDIDATES[0])
 
 
 def _seconds(f: FrozenFunction, x: Tensor, size: int) -> float:
