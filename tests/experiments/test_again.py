@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from experiments.again import differences, made_again, settings_of
@@ -75,3 +76,9 @@ def test_what_is_not_there_is_said_in_a_line(finished, tmp_path):
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
+
+
+def test_one_number_that_differs_is_told_whole_and_in_its_column():
+    old = pd.DataFrame({"index": [0, 1], "eps_out": [1.0, 4.0], "seconds": [1.0, 2.0]})
+    found = differences(old, old.assign(eps_out=[1.0, 3.0], seconds=9.0))
+    assert found.to_dict() == {"index": 0.0, "eps_out": 0.25}

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.report import find_runs
 from experiments.summary import terminal_table
-from experiments.table import PREDICTION, TableWriter, read_table
+from experiments.table import OUTPUT, PREDICTION, TableWriter, read_table
 
 
 def row(index, predict=1):
@@ -25,15 +25,6 @@ def write(folder, name, indices, **others):
 @pytest.fixture
 def one(tmp_path):
     return read_table(write(tmp_path / "one", "", range(40)))
-
-
-def test_numbers_come_back_to_the_last_digit(tmp_path):
-    """A radius that reads back one unit in the last place larger than it was written is no longer certified."""
-    rng = np.random.default_rng(0)
-    numbers = np.concatenate([rng.random(2000), 10 ** rng.uniform(-300, 300, 2000)]).tolist()
-    with TableWriter(tmp_path / "certificates.csv", PREDICTION) as table:
-        table.write([row(index) | {"p_value": number} for index, number in enumerate(numbers)])
-    assert read_table(tmp_path)["p_value"].tolist() == numbers
 
 
 @pytest.mark.parametrize("count", [2, 4, 7])
@@ -103,3 +94,24 @@ def test_every_row_is_on_the_disk_when_it_is_written(tmp_path, monkeypatch):
         for index in range(3):
             table.write([row(index)])
             assert [int(line["index"]) for line in csv.DictReader(synced[-1].splitlines())] == list(range(index + 1))
+
+
+def test_a_row_that_is_there_is_not_written_again(tmp_path):
+    row = dict.fromkeys(OUTPUT.columns, 0)
+    for _ in range(2):
+        with TableWriter(tmp_path / "certificates.csv", OUTPUT) as table:
+            table.write([row])
+            table.write([row])
+    assert len((tmp_path / "certificates.csv").read_text().splitlines()) == 2
+
+
+def test_numbers_and_every_radius_are_read_as_they_were_written(tmp_path):
+    """A radius that reads back one unit in the last place larger than it was written is no longer certified."""
+    numbers = np.random.default_rng(0).random(1000) * 10.0 ** np.arange(-10, 0).repeat(100)
+    rows = [
+        dict.fromkeys(OUTPUT.columns, 0) | {"index": i // 2, "eps_in": 0.1 * (i % 2), "eps_out": float(v)}
+        for i, v in enumerate(numbers)
+    ]
+    with TableWriter(tmp_path / "certificates.csv", OUTPUT) as table:
+        table.write(rows)
+    assert read_table(tmp_path)["eps_out"].tolist() == numbers.tolist()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from experiments.certification import certify
+from experiments.checkpoints import state_hash
 from smoothing import SmoothingError
 
 
@@ -53,3 +54,10 @@ def test_a_run_from_before_weights_were_kept_is_continued(run):
     del record["weights"]
     (folder / "run.json").write_text(json.dumps(record))
     assert run("limit=2") == folder
+
+
+def test_buffers_are_hashed():
+    norm = torch.nn.BatchNorm1d(3)
+    before = state_hash(norm)
+    norm.running_mean.add_(1)
+    assert state_hash(norm) != before

@@ -1,6 +1,7 @@
 """Bounds that hold at all times: against their definition, and how often they really fail, exactly and simulated."""
 
 import math
+from math import log
 
 import numpy as np
 import pytest
@@ -150,3 +151,10 @@ def test_arguments_are_checked(k, n, alpha, message):
             bound(k, n, alpha)
     with pytest.raises(SettingError, match=message):
         betting.above(k, n, 0.5, alpha)
+
+
+def test_the_wealth_is_taken_lower_by_what_it_may_be_off_by_at_n():
+    for n in (10**5, 10**7):
+        for k in (n // 2, n - 1000, n):
+            q = 0.4
+            assert betting._excess(k, n, q, 0.001) <= float(betting.log_wealth(k, n, q)) - log(1000) - 2.4e-15 * n

@@ -282,3 +282,24 @@ def test_metrics_are_computed_outside_of_the_precision_of_f():
     assert h.certify(torch.zeros(4), 0.1).status == "certified"
     assert seen
     assert not any(autocast for autocast, _ in seen)
+
+
+def test_a_buffer_changed_in_place_is_seen():
+    norm = torch.nn.BatchNorm1d(3)
+    f = FrozenFunction(torch.nn.Sequential(torch.nn.Linear(3, 3), norm))
+    x = torch.randn(4, 3)
+    before = f(x)
+    norm.running_mean.add_(1)
+    assert torch.allclose(f(x), before - 1, atol=1e-3)
+
+
+def test_outputs_that_are_kept_share_no_batch_however_few_they_are():
+    sizes = []
+    engine = Engine(FrozenFunction(lambda b: sizes.append(len(b)) or b + 1), batch_size=50)
+
+    def procedure(example):
+        (answers,) = yield [Samples(torch.zeros(2), Gaussian(0.5), whole, Stream(0, example, Stage.CENTER), 30)]
+        return torch.cat(answers)
+
+    list(engine.run_all([procedure(0), procedure(1)]))
+    assert sizes[-2:] == [30, 30]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from smoothing import L2, DeterministicSplitting, Gaussian, Jaccard, SettingError
+from smoothing.center_guarantee import CenterDraws
 from smoothing.exact_center import ExactCenterSmoothing, exact_center_certificate
 
 D, Q = 4, 5
@@ -155,3 +156,12 @@ def test_noise_that_cannot_be_enumerated_and_a_wrong_eps_are_refused():
         h.certify(GRID[0] / Q, -0.1)
     with pytest.raises(SettingError, match="not a multiple of 1/5"):
         h.certify(torch.full((D,), 0.5), 0.1)
+
+
+def test_the_exact_centers_radius_has_gamma_and_what_sums_lose():
+    noise = DeterministicSplitting(9.5 / (10 * sqrt(3)), 5, (4,))
+    for size, metric, factor in [(4, squared_distances(), 2 * (1 + 4)), (10**6, L2(), 3)]:
+        zeros = torch.zeros(size)
+        draws = CenterDraws(zeros, zeros, 1.0, 9, 9, np.ones(9), 0.0)
+        eps_out = exact_center_certificate(draws, 0.2, noise, metric).eps_out
+        assert factor * (1 + size * 2.0**-51) < eps_out < factor * (1 + size * 2.0**-49 + 1e-12)

@@ -1,6 +1,7 @@
 """Noise rounded to a grid: exact sums, the error that the proof grants, and the attack that breaks float32 noise."""
 
 from fractions import Fraction
+from math import sqrt
 
 import mpmath
 import numpy as np
@@ -288,3 +289,23 @@ def test_rounding_outward_moves_every_number_but_zero_and_those_without_end(roun
     assert rounding(float("inf")) == float("inf")
     assert rounding(float("-inf")) == float("-inf")
     assert np.isnan(rounding(float("nan")))
+
+
+def test_what_the_grid_takes_off_is_of_the_scale_in_steps():
+    assert Gaussian(0.25, grid=255).tv == total_variation(0.25 * 255)
+    assert Uniform(0.25, grid=255).tv == total_variation(sqrt(3) * 0.25 * 255)
+
+
+def test_large_whole_numbers_are_added_before_they_are_rounded():
+    """255 (2^17 + 1) is no float32 number: rounded before the noise is added, and after, the sum is another."""
+    noise, device = Gaussian(0.25, grid=255), torch.device("cpu")
+    added = noise.sample(torch.zeros(100), 64, Stream(0, 0, Stage.CENTER).block(0, device)).double().mul(255).round()
+    x = torch.full((100,), 2.0**17 + 1)
+    found = noise.sample(x, 64, Stream(0, 0, Stage.CENTER).block(0, device))
+    assert torch.equal(found, (x.double() * 255 + added).float() / 255)
+
+
+@pytest.mark.parametrize("noise", [Gaussian(0.25, grid=255), Uniform(0.25, grid=255)], ids=str)
+def test_coordinates_are_counted_over_all_axes(noise):
+    with pytest.raises(SettingError, match="786432 coordinates"):
+        list(noisy_inputs(torch.zeros(3, 512, 512), noise, 1, Stream(0, 0, Stage.CENTER), 1))

@@ -238,3 +238,9 @@ def test_the_offsets_come_back_and_damaged_ones_do_not():
             other.restore(state | change)
     with pytest.raises(SettingError, match="no offset vector"):
         other.restore({})
+
+
+@pytest.mark.parametrize("noise", [Splitting(0.5, 16), DeterministicSplitting(0.5, 16, (3,))])
+def test_a_hair_off_the_grid_is_refused(noise):
+    with pytest.raises(SettingError, match="not a multiple"):
+        list(noisy_inputs(torch.tensor([0.0, 0.5 + 1e-6, 1.0]), noise, 10, Stream(0, 0, Stage.CENTER), 5))

@@ -8,6 +8,7 @@ import torch
 from smoothing import L2, Angular, Jaccard, Metric, TotalVariation, medoid
 from smoothing.medoid import best_center, lower_median
 from smoothing.metrics import screens
+from smoothing.metrics.screens import Manhattan
 
 METRICS = [L2(), TotalVariation(), Angular()]
 
@@ -186,3 +187,11 @@ def test_the_center_on_a_gpu_is_that_of_all_exact_distances(metric):
     expected, found = plainly(outputs, metric), best_center(outputs, metric)
     assert found[1] == expected[1]
     assert torch.equal(found[0], expected[0])
+
+
+def test_numbers_that_float32_rounds_to_its_least_ones_are_not_called_far():
+    tiny = 0.8e-45
+    outputs = torch.tensor([[1.0, tiny], [1.0, -tiny]], dtype=torch.float64)
+    screen = Manhattan(outputs, lambda part: part.double().flatten(1))
+    both = torch.arange(2)
+    assert not screen.far(both, both, 2 * tiny).any()

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
-from smoothing import L2, Jaccard
+from smoothing import L2, Jaccard, TotalVariation
+from smoothing.metrics import Metric
 
 EMPTY = [0.0, 0.0, 0.0, 0.0]
 
@@ -74,3 +75,15 @@ def test_an_output_that_is_not_finite_is_outside_every_ball(metric, bad):
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match="different shapes"):
         L2()(torch.zeros(2, 3), torch.zeros(2, 4))
+
+
+def test_a_distance_that_is_no_number_is_outside_every_ball():
+    class Broken(Metric):
+        def _distance(self, a, b):
+            return torch.full((len(a),), float("nan"))
+
+    a = torch.zeros(3, 2)
+    assert torch.equal(Broken()(a, a), torch.full((3,), torch.inf, dtype=torch.float64))
+    assert torch.equal(Broken().pairwise(a, a), torch.full((3, 3), torch.inf, dtype=torch.float64))
+    large = torch.tensor([1.7e308, -1.7e308, 1.7e308], dtype=torch.float64).view(1, 1, 1, 3)
+    assert not TotalVariation()(large, large).isnan().any()

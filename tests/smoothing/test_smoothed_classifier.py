@@ -267,3 +267,12 @@ def test_no_adversarial_example_within_the_certified_radius_of_a_network():
 def test_attack_arguments():
     with pytest.raises(SettingError, match="radius"):
         projected_gradient_ascent(Linear(torch.ones(1)), NOISE, torch.zeros(1), 0, 0.0)
+
+
+def test_predict_draws_none_of_certifys_samples():
+    seen = []
+    g = SmoothedClassifier(lambda b: seen.append(b.clone()) or torch.cat([b, -b], dim=1), Gaussian(0.5), batch_size=50)
+    g.certify(torch.tensor([0.4]), n0=100, n=200)
+    g.predict(torch.tensor([0.4]), n=200)
+    drawn = torch.cat([batch for batch in seen if len(batch) == 50])
+    assert len(drawn.unique(dim=0)) == len(drawn) == 500

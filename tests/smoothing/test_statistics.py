@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, norm
@@ -9,6 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from smoothing import statistics
 from smoothing.errors import SettingError
+from smoothing.statistics import dkw_order_statistic, exact_order_statistic, hoeffding_margin
 
 
 def random_counts(size):
@@ -129,3 +131,25 @@ def test_counts_and_probabilities_are_checked():
         statistics.hoeffding_margin(0, 0.1)
     with pytest.raises(SettingError, match="probability"):
         statistics.exact_order_statistic(float("nan"), 10, 0.1)
+
+
+def test_hoeffdings_margin_is_rounded_up():
+    with mpmath.workdps(40):
+        for n in range(1, 400):
+            assert mpmath.mpf(hoeffding_margin(n, 0.001)) >= mpmath.sqrt(mpmath.log(1 / mpmath.mpf(0.001)) / (2 * n))
+
+
+def test_dkw_at_a_whole_number_is_rounded_up():
+    """p m + margin m a hair above a whole number k: k would be too low."""
+    with mpmath.workdps(40):
+        for m in range(10**8, 10**8 + 200):
+            p = m // 2 / m + 0.1
+            k = round((p + hoeffding_margin(m, 0.001)) * m)
+            p = k / m - hoeffding_margin(m, 0.001)
+            exact = (mpmath.mpf(p) + mpmath.sqrt(mpmath.log(1 / mpmath.mpf(0.001)) / (2 * m))) * m
+            assert dkw_order_statistic(p, m, 0.001) >= mpmath.ceil(exact)
+
+
+def test_a_tail_that_is_alpha_but_for_rounding_does_not_count():
+    for m, p, k in [(100, 0.5, 60), (1000, 0.7, 730), (10**5, 0.9, 90300)]:
+        assert exact_order_statistic(p, m, float(binom.sf(k - 1, m, p))) == k + 1
