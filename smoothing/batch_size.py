@@ -24,8 +24,9 @@ def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
         x: one input, (*shape).
         rows: how many there will be to evaluate. Fewer than 10,000 are not worth a search: 64.
 
-    Sizes are tried from 16 on, doubling, until two in a row bring nothing or the device's memory is full; then all of
-    them in turn, nine times or for six seconds: the median of each counts, whatever slowed some of them down.
+    Sizes are tried from 16 on, doubling, until two in a row bring nothing, three seconds are over or the device's
+    memory is full; then all of them in turn, nine times or to the sixth second. The median of each counts, so that
+    it does not matter what else slowed some of them down.
     """
     if rows < FEW_ROWS:
         return UNTRIED

@@ -59,7 +59,8 @@ class ExactBounds(Figure):
         read = pd.DataFrame([row for sigma in sorted(by_sigma) for row in self._read(by_sigma[sigma])])
         read = read.sort_values(["h", "bound", "eps_in"], ignore_index=True)
         needed = pd.DataFrame([row for h in self.h for row in excess_mass(h, PAPER)])
-        compared, claims = judged(pd.DataFrame([row for h, m in COMPARED for row in samples_compared(h, m, PAPER)]))
+        samples = [row for h, m in COMPARED for row in samples_compared(h, m, PAPER)]
+        compared, claims = beside_claims(pd.DataFrame(samples))
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.4))
         for h, (color, line, mark) in zip(self.h, STYLES, strict=False):
             for bound in BOUNDS:
@@ -150,7 +151,7 @@ def least_samples_below(p: float, alpha: float, q: float) -> int:
         start += AT_ONCE
 
 
-def judged(compared: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def beside_claims(compared: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What claims.csv says of rows of `samples_compared`: they, with columns expected and within, and the verdicts."""
     table = compared.assign(said=[f"{row.quantity}, h = {row.h:g}, m = {row.m}" for row in compared.itertuples()])
     case = f"delta = {PAPER.delta:g}, alpha2 = {PAPER.alpha2:g}"

@@ -41,7 +41,7 @@ def trained(composed, tmp_path):
     return train
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def figure():
     """figure(name, ...) is the figure of that name with other arguments, if any."""
 

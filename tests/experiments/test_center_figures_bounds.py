@@ -12,8 +12,8 @@ from experiments import composition
 from experiments.center_smoothing.exact_bounds import (
     COMPARED,
     PAPER,
+    beside_claims,
     excess_mass,
-    judged,
     least_samples_below,
     mass_needed,
     samples_compared,
@@ -50,7 +50,7 @@ def test_least_samples_beyond_the_first_block():
 
 
 def test_the_reference_table():
-    table, claims = judged(pd.DataFrame([row for h, m in COMPARED for row in samples_compared(h, m, PAPER)]))
+    table, claims = beside_claims(pd.DataFrame([row for h, m in COMPARED for row in samples_compared(h, m, PAPER)]))
     known = table[table["expected"].notna()]
     assert len(known) == 20
     assert known["within"].all()
@@ -66,7 +66,7 @@ def test_the_reference_table():
 def test_a_number_off_the_reference_is_marked():
     rows = samples_compared(2.0, 10**4, PAPER)
     off = [row | {"ours": row["ours"] + (1e-4 if row["quantity"] == "p" else 0)} for row in rows]
-    within = judged(pd.DataFrame(off))[0].set_index("quantity")["within"]
+    within = beside_claims(pd.DataFrame(off))[0].set_index("quantity")["within"]
     assert within["p"] is False or not within["p"]
     assert within["exact k/m"]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from experiments import composition
-from experiments.figures import CONF, drawings
+from experiments.figures import drawings
 from experiments.report import find_runs, median_with_abstentions
 from experiments.run_folder import RunFolder
 from experiments.summary import terminal_table
@@ -63,14 +63,7 @@ def runs(settings, tmp_path):
     return tmp_path
 
 
-def figure(name):
-    from omegaconf import OmegaConf
-
-    node = OmegaConf.to_container(OmegaConf.load(CONF / "figure" / f"{name}.yaml"))
-    return composition.build(composition.checked_group(f"figure {name}", node))
-
-
-def test_median_curves(runs, tmp_path, capsys):
+def test_median_curves(runs, tmp_path, capsys, figure):
     png = drawings("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")[0].path
     drawn = pd.read_csv(png.with_suffix(".csv"))
     assert png.read_bytes()[:4] == b"\x89PNG"
@@ -94,7 +87,7 @@ def test_median_curves(runs, tmp_path, capsys):
     assert "eps_out consistently below 0.2" in printed
 
 
-def test_the_paper_bound_is_read_off_the_same_draws_where_m_allows(runs, tmp_path):
+def test_the_paper_bound_is_read_off_the_same_draws_where_m_allows(runs, tmp_path, figure):
     png = drawings("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")[0].path
     drawn = pd.read_csv(png.with_suffix(".csv")).query("reading == 'stated units' and eps_in == 0.2")
     exact, paper = (drawn.query("bound == @bound").set_index("h")["eps_out"] for bound in ("exact", "paper"))
@@ -102,7 +95,7 @@ def test_the_paper_bound_is_read_off_the_same_draws_where_m_allows(runs, tmp_pat
     assert paper[2] == math.inf  # 9425 would be needed at h = 2
 
 
-def test_boxes(runs, tmp_path):
+def test_boxes(runs, tmp_path, figure):
     png = drawings("center_faces_boxes", figure("center_faces_boxes"), runs, None, tmp_path / "figures")[0].path
     drawn = pd.read_csv(png.with_suffix(".csv"))
     assert drawn["index"].tolist() == [0, 1, 2, 3, 4]
@@ -110,7 +103,7 @@ def test_boxes(runs, tmp_path):
     assert drawn["status"].tolist() == ["certified"] * 4 + ["abstained"]
 
 
-def test_runs_without_draws_or_at_other_eps_are_left_out(runs, tmp_path):
+def test_runs_without_draws_or_at_other_eps_are_left_out(runs, tmp_path, figure):
     curves, boxes = figure("center_faces"), figure("center_faces_boxes")
     first, second = find_runs(runs)
     for path in (first.folder / "draws").iterdir():
@@ -122,7 +115,7 @@ def test_runs_without_draws_or_at_other_eps_are_left_out(runs, tmp_path):
     assert drawings("f", curves, runs, None, tmp_path / "figures") == []
 
 
-def test_verdicts_of_an_earlier_drawing_do_not_stay(runs, tmp_path):
+def test_verdicts_of_an_earlier_drawing_do_not_stay(runs, tmp_path, figure):
     old = tmp_path / "figures" / "f-faces_jaccard.claims.csv"
     old.parent.mkdir()
     old.write_text("old")
@@ -130,13 +123,13 @@ def test_verdicts_of_an_earlier_drawing_do_not_stay(runs, tmp_path):
     assert not old.exists()
 
 
-def test_the_same_data_gives_the_same_bytes(runs, tmp_path):
+def test_the_same_data_gives_the_same_bytes(runs, tmp_path, figure):
     once, again = (drawings("f", figure("center_faces"), runs, None, tmp_path / name)[0].path for name in ("a", "b"))
     for suffix in (".png", ".pdf", ".csv"):
         assert once.with_suffix(suffix).read_bytes() == again.with_suffix(suffix).read_bytes()
 
 
-def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path):
+def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path, figure):
     plain = settings("experiment=faces_jaccard", "certifier.n=1600", f"results.root={tmp_path}")
     folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
     folder.begin("cpu", {})

@@ -4,11 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from omegaconf import OmegaConf
 
-from experiments import composition
 from experiments.data import Digits
-from experiments.figures import CONF, drawings
 from experiments.levine2021.joint import (
     CORRELATED,
     LEVELS,
@@ -24,12 +21,6 @@ from experiments.levine2021.joint import (
 from experiments.levine2021.noise_values import splitting_range, uniform_range
 from smoothing import DeterministicSplitting, SettingError, Splitting, Uniform
 from smoothing.streams import Stage, Stream
-
-
-def drawn(name, out, **changed):
-    node = OmegaConf.to_container(OmegaConf.load(CONF / "figure" / f"{name}.yaml")) | changed
-    figure = composition.build(composition.checked_group(f"figure {name}", node))
-    return drawings(name, figure, out, None, out / "figures")[0].path
 
 
 def block():
@@ -51,8 +42,8 @@ def test_the_possible_values_are_those_that_samples_take(lam):
         assert np.allclose(values.max(axis=0), high, atol=0.003 * max(1, lam))
 
 
-def test_noise_values(tmp_path):
-    path = drawn("dssn_noise_values", tmp_path)
+def test_noise_values(tmp_path, drawn):
+    (path,) = drawn("dssn_noise_values", tmp_path)
     table = pd.read_csv(path.with_suffix(".csv"))
     assert path.read_bytes()[:4] == b"\x89PNG"
     assert sorted(table["lambda"].unique()) == [0.25, 0.5, 1.5]
@@ -66,8 +57,8 @@ def test_noise_values(tmp_path):
     assert claims["within"].all()
 
 
-def test_images_are_one_sample_of_each_noise(tmp_path):
-    path = drawn("dssn_images", tmp_path, sigma=[0.5, 2.0], index=7)
+def test_images_are_one_sample_of_each_noise(tmp_path, drawn):
+    (path,) = drawn("dssn_images", tmp_path, sigma=[0.5, 2.0], index=7)
     table = pd.read_csv(path.with_suffix(".csv"))
     clean = table[table["noise"] == "none"]
     assert np.allclose(clean["value"], Digits()[7].flatten())
@@ -82,13 +73,13 @@ def test_images_are_one_sample_of_each_noise(tmp_path):
         assert (uniform["value"].to_numpy() - clean["value"].to_numpy()).std() == pytest.approx(sigma, rel=0.25)
 
 
-def test_images_of_unlabelled_data_are_refused(tmp_path):
+def test_images_of_unlabelled_data_are_refused(tmp_path, drawn):
     with pytest.raises(SettingError, match="dataset=digits"):
         drawn("dssn_images", tmp_path, dataset={"_target_": "experiments.data.Faces"})
 
 
-def test_joint_laws(tmp_path):
-    path = drawn("dssn_joint", tmp_path)
+def test_joint_laws(tmp_path, drawn):
+    (path,) = drawn("dssn_joint", tmp_path)
     ours = pd.read_csv(path.with_suffix(".claims.csv")).set_index("quantity")
     assert ours["within"].all()
     assert ours.loc["p(x) under correlated uniform noise", "ours"] == 1

@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from omegaconf import OmegaConf
 
-from experiments import composition
 from experiments.artefacts import Status, artefact, by_paper, commands, needs, reason_of, status_of, verdict_table
 from experiments.claims import ROW, beside_paper, number_rows, share_tolerances
 from experiments.cohen2019.results import EXPECTED
@@ -34,22 +32,17 @@ FORMULAS = ("cohen_samples", "dssn_joint", "dssn_noise_values")  # need no runs,
 RUNLESS = ("cohen_bounds", "cohen_images", "cohen_resolution", "dssn_images", *FORMULAS)
 
 
-def figure(name):
-    node = OmegaConf.to_container(OmegaConf.load(CONF / "figure" / f"{name}.yaml"))
-    return composition.build(composition.checked_group(f"figure {name}", node))
-
-
-def reported(name, results, out):
-    return artefact(name, figure(name), drawings(name, figure(name), results, None, out))
+def reported(name, figure, results, out):
+    return artefact(name, figure, drawings(name, figure, results, None, out))
 
 
 @pytest.fixture(scope="module")
-def artefacts(tmp_path_factory):
+def artefacts(tmp_path_factory, figure):
     """Every figure from no results: some formulas drawn, the others as never run."""
     folder = tmp_path_factory.mktemp("figures")
     names = sorted(path.stem for path in (CONF / "figure").glob("*.yaml"))
     return [
-        reported(name, folder / "none", folder)
+        reported(name, figure(name), folder / "none", folder)
         if name not in set(RUNLESS) - set(FORMULAS)
         else artefact(name, figure(name), [])
         for name in names
@@ -118,7 +111,7 @@ def test_formulas_are_reproduced_or_not_by_their_verdicts(artefacts):
         joint.drawing.claims.loc[0, "within"] = True
 
 
-def test_every_experiment_of_a_figure_has_a_command_and_the_large_ones_say_what_they_need():
+def test_every_experiment_of_a_figure_has_a_command_and_the_large_ones_say_what_they_need(figure):
     for path in (CONF / "figure").glob("*.yaml"):
         for experiment in getattr(figure(path.stem), "experiments", []):
             assert commands(experiment)[0].startswith("python certify.py")
@@ -134,7 +127,7 @@ def test_what_a_figure_asks_of_the_trainer_is_asked_in_training_too():
     assert not commands("digits_gaussian", "certifier=attack limit=30")[1].endswith("limit=30")
 
 
-def test_papers_in_order():
+def test_papers_in_order(figure):
     some = [artefact(name, figure(name), []) for name in ("center_l1", "cohen_bounds", "cohen_table_cifar10")]
     assert {paper: [one.name for one in listed] for paper, listed in by_paper(some).items()} == {
         "Cohen et al.": ["cohen_table_cifar10", "cohen_bounds"],
@@ -142,7 +135,7 @@ def test_papers_in_order():
     }
 
 
-def test_a_figure_file_that_does_not_say_what_it_is(tmp_path, monkeypatch):
+def test_a_figure_file_that_does_not_say_what_it_is(tmp_path, monkeypatch, figure):
     (tmp_path / "figure").mkdir()
     (tmp_path / "figure" / "new.yaml").write_text("_target_: x\n")
     monkeypatch.setattr("experiments.artefacts.CONF", tmp_path)
@@ -187,12 +180,12 @@ def test_failing_checks_come_first():
     assert table[0][:5] == ["q: x", "< 1", "0.5", "-0.5", "0"]
 
 
-def test_a_run_makes_a_card_with_its_cost_and_provenance(write_center_run, tmp_path):
+def test_a_run_makes_a_card_with_its_cost_and_provenance(write_center_run, tmp_path, figure):
     for k in (1, 2, 3):
         write_center_run(
             "mnist_tvd", "MNIST", "Autoencoder", "TotalVariation", 0.1 * k, [k, k + 1.0, k + 2.0], [k / 9] * 3
         )
-    one = reported("center_tvd", tmp_path, tmp_path / "figures")
+    one = reported("center_tvd", figure("center_tvd"), tmp_path, tmp_path / "figures")
     assert one.status in (Status.TREND, Status.DIFFERS)
     assert one.lacking[0].experiment == "digits_tvd"
     assert one.made_by[0].startswith("python certify.py -m experiment=mnist_tvd")

@@ -12,7 +12,6 @@ from scipy.stats import norm
 from smoothing import Gaussian, SettingError, SmoothedClassifier, Uniform
 from smoothing.noise.from_bits import fine_normal, fine_uniform, rounded_normal
 from smoothing.noise.grid import MISROUNDED, MOST_COORDINATES, rounded_sum, total_variation
-from smoothing.rounding import BETA_MARGIN, down, up
 from smoothing.sampling import noisy_inputs
 from smoothing.streams import BlockSource, Stage, Stream
 
@@ -274,21 +273,6 @@ def test_and_none_on_the_grid(kind, sigma, reads, shape, levels, grid):
     certified, distance, there = attacked(kind(sigma, grid=grid), reads, shape, levels)
     assert certified.radius > 1.5 * distance, "the attack has something to break"
     assert certified.prediction == there.prediction == 1
-
-
-@pytest.mark.parametrize("rounding", [up, down])
-def test_rounding_outward_moves_every_number_but_zero_and_those_without_end(rounding):
-    side = 1 if rounding is up else -1
-    for value in (5e-324, 1e-310, 1e-20, 0.3, 1.0, 1e300):
-        for signed in (value, -value):
-            assert (rounding(signed) - signed) * side > 0
-            assert (rounding(signed, 0.0) - signed) * side > 0
-            assert abs(rounding(signed) - signed) <= abs(signed) * 1.01e-13 + 1e-323
-            assert (rounding(signed, BETA_MARGIN) - rounding(signed)) * side >= 0
-    assert rounding(0.0) == 0
-    assert rounding(float("inf")) == float("inf")
-    assert rounding(float("-inf")) == float("-inf")
-    assert np.isnan(rounding(float("nan")))
 
 
 def test_what_the_grid_takes_off_is_of_the_scale_in_steps():
