@@ -49,6 +49,9 @@ class CenterSmoothing:
         n: samples that choose the center, and again as many fresh ones that check it.
         m: fresh samples for the certificate.
         delta, alpha1, alpha2, bound: see `CenterSettings`.
+        center: "medoid", the paper's: the output with the smallest median distance to all of them. "best": the medoid,
+            or one of `Metric.candidates` where that lies closer to half of the outputs: a smaller radius, never a
+            larger one.
         match: None here. In a run "paper" reads n and m as those of bound=paper, and takes the least that prove as much
             for all of its eps (`matching.matched_samples`).
         seed: every sample is a function of (seed, example, stage, sample number).
@@ -72,6 +75,7 @@ class CenterSmoothing:
         alpha1: float = 0.005,
         alpha2: float = 0.005,
         bound: str = "exact",
+        center: str = "best",
         match: str | None = None,
         seed: int = 0,
         batch_size: int | None = 128,
@@ -93,6 +97,7 @@ class CenterSmoothing:
         self.noise, self.metric = noise, metric
         self.n, self.m = n, m
         self.settings = CenterSettings(bound, delta, alpha1, alpha2)
+        self.center = checked_center(center)
         self.seed = seed
         self.require_feasible([])
 
@@ -181,15 +186,27 @@ class CenterSmoothing:
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from draws made earlier."""
-        beta = self.metric.beta(draws.base_output)
+        beta = self.metric.beta(draws.base_output) if self.center == "best" else None
         return center_guarantee.certificate(draws, eps, self.noise, self.metric, self.settings, beta)
 
     def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
-        """A center and its median distance to n outputs: the best of those outputs and a few other points."""
-        (outputs,) = yield [self._samples(x, self.n, example, Stage.CENTER, whole)]
-        return best_center(torch.cat(outputs), self.metric)
+        """A center of n outputs, see `center`, and its median distance to them."""
+        (answers,) = yield [self._samples(x, self.n, example, Stage.CENTER, whole)]
+        outputs = torch.cat(answers)
+        return best_center(outputs, self.metric, self._candidates(outputs))
+
+    def _candidates(self, outputs: Tensor) -> Tensor:
+        """Centers to consider beside the outputs themselves."""
+        return self.metric.candidates(outputs) if self.center == "best" else outputs[:0]
 
     def _samples(
         self, x: Tensor, count: int, example: int, stage: Stage, reduce: Callable[[Tensor], Tensor]
     ) -> Samples:
         return Samples(x, self.noise, reduce, Stream(self.seed, example, stage), count)
+
+
+def checked_center(center: str) -> str:
+    """Raises SettingError unless it is a kind of center."""
+    if center not in ("medoid", "best"):
+        raise SettingError(f"certifier.center: expected medoid or best, got {center}")
+    return center

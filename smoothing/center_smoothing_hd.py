@@ -34,7 +34,7 @@ class CenterSmoothingHD(CenterSmoothing):
     out). It concerns x' alone: at x, R_hat is right with probability 1 - alpha2 whatever the center is.
 
     Args:
-        f, noise, metric, n, m, delta, alpha1, alpha2, bound, seed, batch_size, precision, compiled, on_samples:
+        f, noise, metric, n, m, delta, alpha1, alpha2, bound, center, seed, batch_size, precision, compiled, on_samples:
             see `CenterSmoothing`; batch_size is also how many outputs are held at once.
         candidates: outputs among which the center is chosen.
 
@@ -56,6 +56,7 @@ class CenterSmoothingHD(CenterSmoothing):
         alpha1: float = 0.005,
         alpha2: float = 0.005,
         bound: str = "exact",
+        center: str = "best",
         seed: int = 0,
         batch_size: int | None = 128,
         precision: Precision = "float32",
@@ -75,6 +76,7 @@ class CenterSmoothingHD(CenterSmoothing):
             alpha1=alpha1,
             alpha2=alpha2,
             bound=bound,
+            center=center,
             seed=seed,
             batch_size=batch_size,
             precision=precision,
@@ -110,7 +112,7 @@ class CenterSmoothingHD(CenterSmoothing):
         """The candidate with the smallest median distance to n outputs, and that distance."""
         (outputs,) = yield [self._samples(x, self.candidates, example, Stage.SELECTION, whole)]
         drawn = torch.cat(outputs)
-        candidates = torch.cat([drawn, self.metric.candidates(drawn)])
+        candidates = torch.cat([drawn, self._candidates(drawn)])
 
         def distances(batch: Tensor) -> Tensor:
             return self.metric.pairwise(candidates, batch)
