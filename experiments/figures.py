@@ -88,8 +88,7 @@ class Figure(ABC):
 
     def drawn_as(self, run: Run) -> str:
         """The name that runs drawn together share and that their drawing bears: that of their experiment."""
-        name: str = run.record["config"]["name"]
-        return name
+        return named_by_center(run.record["config"]["name"], run)
 
     def setting(self, run: Run) -> dict[str, Any]:
         """What runs must have in common to be drawn together: all but the noise."""
@@ -102,6 +101,11 @@ class Figure(ABC):
     @abstractmethod
     def draw(self, runs: list[Run]) -> Drawing:
         """Draw runs of one `setting`; all of them `usable`, at least one unless the figure needs none."""
+
+
+def named_by_center(name: str, run: Run) -> str:
+    """The name of a drawing, with the center where a run of center smoothing takes the paper's, the medoid."""
+    return f"{name}_medoid" if run.identity["certifier"].get("center") == "medoid" else name
 
 
 class TheoryFigure(Figure):

@@ -93,7 +93,7 @@ class ExactBounds(Figure):
         for h in self.h:
             for bound in BOUNDS:
                 settings = CenterSettings(bound, chosen["delta"], chosen["alpha1"], chosen["alpha2"])
-                medians = read_again(draws, h * sigma, Gaussian(sigma, run.identity.get("grid")), metric, settings)
+                medians = read_again(run, draws, h * sigma, Gaussian(sigma, run.identity.get("grid")), metric, settings)
                 point = {"h": h, "bound": bound, "sigma": sigma, "eps_in": h * sigma, "m": chosen["m"]}
                 rows.append(point | medians | {"largest": largest})
         return rows

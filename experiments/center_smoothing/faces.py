@@ -85,7 +85,7 @@ class FaceCurves(Figure):
                 settings = CenterSettings(bound, chosen["delta"], chosen["alpha1"], chosen["alpha2"])
                 for reading, unit in READINGS.items():
                     point = {"reading": reading, "bound": bound, "h": h, "sigma": sigma, "eps_in": round(h * sigma, 12)}
-                    medians = read_again(draws, h * sigma * unit, noise, Jaccard(), settings)
+                    medians = read_again(run, draws, h * sigma * unit, noise, Jaccard(), settings)
                     rows.append(point | {name: medians[name] for name in MEDIANS})
         return rows
 

@@ -10,7 +10,7 @@ import pandas as pd
 from hydra.utils import get_class
 
 from experiments.composition import build, identity_hash
-from experiments.figures import Figure
+from experiments.figures import Figure, named_by_center
 from experiments.report import Run, apart_from_noise, matched, median_with_abstentions, sigma_of, training_sigma
 from smoothing import CenterDraws, CenterSettings, Metric, Noise, certificate
 
@@ -56,7 +56,7 @@ class CenterFigure(Figure):
 
     def drawn_as(self, run: Run) -> str:
         name: str = run.identity["dataset"]["type"]
-        return "_".join(PAPER_DATA).lower() if name in PAPER_DATA else name.lower()
+        return named_by_center("_".join(PAPER_DATA).lower() if name in PAPER_DATA else name.lower(), run)
 
     def setting(self, run: Run) -> dict[str, Any]:
         same = apart_from_noise(run)
@@ -80,13 +80,14 @@ def medians_of(run: Run) -> pd.DataFrame:
 
 
 def read_again(
-    draws: Sequence[CenterDraws], eps: float, noise: Noise, metric: Metric, settings: CenterSettings
+    run: Run, draws: Sequence[CenterDraws], eps: float, noise: Noise, metric: Metric, settings: CenterSettings
 ) -> dict[str, float]:
-    """The medians of certificates read off kept draws with settings that need not be those of the run.
+    """The medians of certificates read off a run's kept draws with settings that need not be those of the run.
 
     Keys: the last columns of `medians_of`, from eps_out on.
     """
-    betas = [metric.beta(d.base_output) for d in draws]
+    medoid = run.identity["certifier"].get("center") == "medoid"
+    betas = [None if medoid else metric.beta(d.base_output) for d in draws]
     given = [certificate(d, eps, noise, metric, settings, beta) for d, beta in zip(draws, betas, strict=True)]
     status = np.array([c.status for c in given], dtype=str)
     return _medians(status, np.array([c.eps_out for c in given]), np.array([c.smoothing_error for c in given]))
