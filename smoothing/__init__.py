@@ -9,7 +9,19 @@ from smoothing.classifier_guarantee import ABSTAIN, ClassificationCertificate, P
 from smoothing.errors import BaseFunctionError, SettingError, SmoothingError
 from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.exact_guarantee import ExactCertificate
-from smoothing.metrics import L2, LPIPS, Angular, Jaccard, Metric, TotalVariation
+from smoothing.metrics import (
+    L2,
+    LPIPS,
+    Angular,
+    Cosine,
+    EnclosingBallL2,
+    FiniteSpace,
+    Hausdorff,
+    Jaccard,
+    Metric,
+    Symmetrised,
+    TotalVariation,
+)
 from smoothing.noise import DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
 from smoothing.procedures import Certify, ExactCertify, Predict
 from smoothing.smoothed_classifier import SmoothedClassifier
@@ -30,12 +42,16 @@ __all__ = [
     "CenterSmoothingHD",
     "Certify",
     "ClassificationCertificate",
+    "Cosine",
     "DeterministicSplitting",
+    "EnclosingBallL2",
     "ExactCenterSmoothing",
     "ExactCertificate",
     "ExactCertify",
     "FiniteNoise",
+    "FiniteSpace",
     "Gaussian",
+    "Hausdorff",
     "Jaccard",
     "Metric",
     "Noise",
@@ -47,6 +63,7 @@ __all__ = [
     "SmoothedOutput",
     "SmoothingError",
     "Splitting",
+    "Symmetrised",
     "TotalVariation",
     "Uniform",
     "certificate",

@@ -2,9 +2,25 @@
 
 from smoothing.metrics.angular import Angular
 from smoothing.metrics.base import Metric
+from smoothing.metrics.cosine import Cosine
+from smoothing.metrics.enclosing_ball import EnclosingBallL2
+from smoothing.metrics.finite import FiniteSpace
 from smoothing.metrics.jaccard import Jaccard
 from smoothing.metrics.l2 import L2
 from smoothing.metrics.lpips import LPIPS
+from smoothing.metrics.symmetrised import Hausdorff, Symmetrised
 from smoothing.metrics.total_variation import TotalVariation
 
-__all__ = ["L2", "LPIPS", "Angular", "Jaccard", "Metric", "TotalVariation"]
+__all__ = [
+    "L2",
+    "LPIPS",
+    "Angular",
+    "Cosine",
+    "EnclosingBallL2",
+    "FiniteSpace",
+    "Hausdorff",
+    "Jaccard",
+    "Metric",
+    "Symmetrised",
+    "TotalVariation",
+]

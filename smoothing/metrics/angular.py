@@ -23,16 +23,16 @@ class Angular(Metric):
     largest = 1.0
 
     def _distance(self, a: Tensor, b: Tensor) -> Tensor:
-        u, v = _directions(a), _directions(b)
+        u, v = directions(a), directions(b)
         return _angle(torch.linalg.vector_norm(u - v, dim=1), torch.linalg.vector_norm(u + v, dim=1))
 
     def _all_distances(self, a: Tensor, b: Tensor) -> Tensor:
-        u, v = _directions(a), _directions(b)
+        u, v = directions(a), directions(b)
         return _angle(*(torch.cdist(u, w, compute_mode="donot_use_mm_for_euclid_dist") for w in (v, -v)))
 
     def screen(self, outputs: Tensor) -> Screen:
         """By the chord: unit vectors at the angle d pi are 2 sin(d pi / 2) apart."""
-        return Chord(outputs, _directions)
+        return Chord(outputs, directions)
 
     def candidates(self, outputs: Tensor) -> Tensor:
         """Means of nearest halves."""
@@ -46,7 +46,7 @@ class Chord(Euclidean):
         return super().far(rows, columns, 2 * sin(min(radius, 1) * pi / 2))
 
 
-def _directions(outputs: Tensor) -> Tensor:
+def directions(outputs: Tensor) -> Tensor:
     """Unit vectors (n, k), float64; zeros for zeros."""
     vectors = outputs.double().flatten(1)
     size = vectors.abs().amax(dim=1, keepdim=True)  # first, so that no square over- or underflows

@@ -1,0 +1,78 @@
+"""Distances between the points of a finite set."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from smoothing.errors import SettingError
+from smoothing.metrics.base import Metric
+
+
+class FiniteSpace(Metric):
+    """Outputs are points number 0, ..., k - 1 of a set with given distances, such as classes in a hierarchy.
+
+    The center may be any point of the set, so all k are candidates. The smallest ball that holds half of the outputs
+    has its center among them, so the best candidate's median distance is no larger than that ball's radius: beta = 1,
+    and eps_out is 2 gamma distances in place of 3 (Kumar and Goldstein 2021, section 3.1, with beta = 1).
+
+    Outputs are (1,), a whole number each, in any type that holds it.
+
+    Args:
+        distances: k rows of k numbers: symmetric, at least 0, with zeros on the diagonal.
+
+    Attributes:
+        gamma: the least constant with d(a, c) <= gamma (d(a, b) + d(b, c)) for all points, at least 1.
+
+    Raises:
+        SettingError: the numbers are no such distances; d(a, b) = d(b, c) = 0 and d(a, c) > 0. At a distance: an
+            output that is no point of the set.
+    """
+
+    def __init__(self, distances: Sequence[Sequence[float]]) -> None:
+        table = torch.as_tensor(distances, dtype=torch.float64)
+        if table.dim() != 2 or table.shape[0] != table.shape[1] or not len(table):
+            raise SettingError(f"metric.distances: expected k rows of k numbers, got shape {tuple(table.shape)}")
+        if not (table.isfinite().all() and (table >= 0).all() and torch.equal(table, table.T)):
+            raise SettingError("metric.distances: expected a symmetric table of numbers of at least 0")
+        if table.diagonal().any():
+            raise SettingError("metric.distances: expected zeros on the diagonal, d(a, a) = 0")
+        self.distances, self.largest = table, float(table.max())
+        self.gamma = _gamma(table)  # type: ignore[misc]
+
+    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.distances.to(a.device)[self._points(a), self._points(b)]
+
+    def candidates(self, outputs: Tensor) -> Tensor:
+        """All points of the set."""
+        points = torch.arange(len(self.distances), dtype=outputs.dtype, device=outputs.device)
+        return points.view(-1, *outputs.shape[1:])
+
+    def beta(self, output: Tensor) -> float:
+        """1: the center ranges over the whole set."""
+        return 1.0
+
+    def _points(self, outputs: Tensor) -> Tensor:
+        k = len(self.distances)
+        points = outputs.flatten(1)
+        if points.shape[1] != 1:
+            raise SettingError(f"metric: FiniteSpace needs outputs (1,), a point each, got {tuple(outputs.shape[1:])}")
+        whole = points.nan_to_num(0.0, 0.0, 0.0) if points.is_floating_point() else points  # those are outside anyway
+        if bool(((whole != whole.round()) | (whole < 0) | (whole >= k)).any()):
+            raise SettingError(f"metric: FiniteSpace needs whole numbers from 0 to {k - 1}, got another output")
+        return whole[:, 0].long()
+
+    def __repr__(self) -> str:
+        return f"FiniteSpace({len(self.distances)} points)"
+
+
+def _gamma(table: Tensor) -> float:
+    """The least gamma >= 1 with d(a, c) <= gamma (d(a, b) + d(b, c)), rounded up. Raises SettingError if none is."""
+    worst = 1.0
+    for b in range(len(table)):
+        detour = table[:, b, None] + table[None, b]
+        if bool(((detour == 0) & (table > 0)).any()):
+            raise SettingError(f"metric.distances: two points at distance 0 from point {b} are apart: no gamma serves")
+        ratio = torch.where(detour > 0, table / detour, 0.0).max()
+        worst = max(worst, float(ratio))
+    return worst if worst == 1.0 else worst * (1 + 2.0**-50)
