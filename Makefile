@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-all test-slurm lint figures table bench lock clean
+.PHONY: help setup demo test test-all test-slurm lint docs figures table bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,6 +38,9 @@ lint: setup ## ruff and mypy
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+docs: setup ## the documentation site, into site/; links are checked
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+
 figures: setup ## every figure that results/ holds data for, figures/index.html and REPORT.md; certifies nothing
 	$(PY) plot.py
 	@cp figures/REPORT.md REPORT.md
@@ -54,4 +57,4 @@ lock: setup ## write the versions in .venv to requirements.lock
 	@mv requirements.lock.partial requirements.lock
 
 clean: ## remove the environment and the figures; keep results
-	rm -rf $(VENV) figures build *.egg-info
+	rm -rf $(VENV) figures site build *.egg-info
