@@ -31,7 +31,8 @@ GIVEN = {  # arguments that the run passes; a group may not
 }
 # Where data lies is not what it is, nor do the machines that train decide what is trained.
 # A noise's grid is none of its training; a run's identity has it beside the groups.
-NOT_IDENTITY = ("root", "download", "devices", "nodes", "precision", "workers", "grid")
+NOT_IDENTITY = ("root", "download", "devices", "nodes", "workers", "grid")
+FLOAT32 = (("precision", "32-true"), ("precision", "auto"))  # of a trainer; older than precision's place in identities
 
 
 class UnknownKeyError(SettingError):
@@ -142,6 +143,7 @@ def build(node: dict[str, Any], **given: Any) -> Any:
 def description(node: dict[str, Any]) -> dict[str, Any]:
     """A checked group as part of an identity: the class's name and those arguments that results depend on."""
     kept = {key: value for key, value in node.items() if key not in ("_target_", *NOT_IDENTITY)}
+    kept = {key: value for key, value in kept.items() if (key, value) not in FLOAT32}
     return {"type": node["_target_"].rpartition(".")[2]} | kept
 
 
