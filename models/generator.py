@@ -79,10 +79,8 @@ def class_of(name: str) -> int:
             f"model.class_index: to look {name} up, install NLTK and its WordNet (pip install nltk; python -m "
             "nltk.downloader wordnet); or give ImageNet's index, 0 to 999"
         ) from error
-    near = [
-        sorted(each, key=lambda s: str(s.name())) for sense in senses for each in (sense.hypernyms(), sense.hyponyms())
-    ]
-    for sense in [*senses, *(s for group in near for s in group)]:
+    groups = [group for sense in senses for group in (sense.hypernyms(), sense.hyponyms())]
+    for sense in [*senses, *(near for group in groups for near in sorted(group, key=lambda s: str(s.name())))]:
         if sense.offset() in IMAGENET:
             return int(IMAGENET[sense.offset()])
     raise SettingError(f"model.class_index: WordNet leads from {name} to no class of ImageNet; give an index, 0 to 999")
