@@ -1,7 +1,7 @@
 """Residual networks for 32 x 32 images (He et al. 2016, section 4.2): ResNet-20, ..., ResNet-110."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +74,9 @@ class ResNetCIFAR(nn.Module):
     """
 
     shortcut: ClassVar[type[nn.Module]] = _Padded  # of a block that halves the image
-    initialised_by: ClassVar[str] = "fan_in"  # variance of a convolution's first weights: 2 / fan
+    initialised_by: ClassVar[Literal["fan_in", "fan_out"]] = (
+        "fan_in"  # variance of a convolution's first weights: 2 / fan
+    )
 
     def __init__(
         self, num_classes: int, in_channels: int, mean: Sequence[float], std: Sequence[float], depth: int = 110
