@@ -166,7 +166,10 @@ def test_the_papers_settings_are_those_of_its_trainer(composed):
     plain = composed("experiment=cifar10_gaussian")
     expected = {"epochs": 90, "batch_size": 400, "lr": 0.1, "lr_step": 30, "lr_factor": 0.1, "momentum": 0.9}
     assert (expected | {"weight_decay": 1e-4, "crop_padding": 4, "flip": True}).items() <= plain["trainer"].items()
-    assert plain["model"]["depth"] == 110
+    assert plain["model"] == {"_target_": "models.classifiers.ProjectedResNet", "depth": 110}
+    for name in ("cifar10_gaussian", "cifar10_undefended", "cifar10_wong", "cifar10_crown", "svhn_gaussian"):
+        assert composed(f"experiment={name}")["dataset"]["step"] == 1  # whole test sets; every 20th is the repository's
+    assert plain["trainer"]["precision"] == "32-true"
     assert composed("experiment=imagenet_gaussian")["model"]["_target_"].endswith("ResNet50")
 
 
