@@ -49,7 +49,11 @@ def trained_as(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
 
 def folder(plain: dict[str, Any], dataset: Dataset) -> Path:
     """Where training with these settings keeps its checkpoint."""
-    identity = trained_as(plain, dataset)
+    return folder_of(trained_as(plain, dataset), plain)
+
+
+def folder_of(identity: dict[str, Any], plain: dict[str, Any]) -> Path:
+    """Where a checkpoint of this `trained_as` lies."""
     # sigma0.25, not sigma=0.25: a path with = in it could not be typed as checkpoint=<path> without quotes
     settings = identity["noise"] or {"clean": ""}
     noise = [f"{key}{value}" for key, value in settings.items() if key != "type"]
@@ -136,10 +140,19 @@ def read(path: Path) -> dict[str, Any]:
     """A checkpoint's metadata. Raises SettingError where it cannot be read."""
     try:
         metadata: dict[str, Any] = json.loads((path / METADATA).read_text())
-        metadata["trained_as"]["model"], metadata["weights"], metadata["num_classes"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        trained = metadata["trained_as"]
+        trained["model"], metadata["weights"], metadata["num_classes"]
+        if "precision" not in trained.get("trainer", {}):
+            trained["trainer"] = trained.get("trainer", {}) | _named_precision(metadata)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingError(f"{path / METADATA}: not a checkpoint's metadata; train it again") from error
     return metadata
+
+
+def _named_precision(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What trained_as says of the precision; checkpoints from before it did were bf16-mixed where a GPU made them."""
+    precision = metadata.get("trainer", {}).get("precision", "32-true")
+    return {} if precision == "32-true" else {"precision": precision}
 
 
 def train_command(plain: dict[str, Any]) -> str:

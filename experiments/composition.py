@@ -31,8 +31,9 @@ GIVEN = {  # arguments that the run passes; a group may not
 }
 # Where data lies is not what it is, nor do the machines that train decide what is trained.
 # A noise's grid is none of its training; a run's identity has it beside the groups.
-UNSAID = {"center": "best"}  # options that came later, at what was done before: they leave a run's hash as it was
-NOT_IDENTITY = ("root", "download", "devices", "nodes", "precision", "workers", "grid")
+NOT_IDENTITY = ("root", "download", "devices", "nodes", "workers", "grid")
+# Options that came later, at what was done before: they leave a run's hash as it was.
+UNSAID = (("center", "best"), ("precision", "32-true"), ("precision", "auto"))  # precision is a trainer's
 
 
 class UnknownKeyError(SettingError):
@@ -142,11 +143,8 @@ def build(node: dict[str, Any], **given: Any) -> Any:
 
 def description(node: dict[str, Any]) -> dict[str, Any]:
     """A checked group as part of an identity: the class's name and those arguments that results depend on."""
-    kept = {
-        key: value
-        for key, value in node.items()
-        if key not in ("_target_", *NOT_IDENTITY) and (key, value) not in UNSAID.items()
-    }
+    kept = {key: value for key, value in node.items() if key not in ("_target_", *NOT_IDENTITY)}
+    kept = {key: value for key, value in kept.items() if (key, value) not in UNSAID}
     return {"type": node["_target_"].rpartition(".")[2]} | kept
 
 

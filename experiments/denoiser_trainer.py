@@ -46,7 +46,7 @@ class DenoiserTrainer(Trainer):
             ("stability", not self.stability, "0 (the denoiser's own is trainer.loss=stability)"),
             ("devices", self.devices == 1, "1: a denoiser is trained by one process"),
             ("nodes", self.nodes == 1, "1: a denoiser is trained by one process"),
-            ("precision", self.precision in ("auto", "32-true", "16-mixed", "bf16-mixed"), "auto, 32-true or mixed"),
+            ("precision", self.precision in ("auto", "32-true", "16-mixed", "bf16-mixed"), "32-true or mixed"),
         ):
             if not fits:
                 raise SettingError(f"trainer.{name}: expected {expected}, got {getattr(self, name)}")

@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     SECOND_NOISE = 5
 
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "auto")
 NoisyCopy = Callable[[Purpose], Tensor]  # draws a noisy copy of what the model takes; that itself where it is clean
 
 
@@ -51,7 +52,9 @@ class Trainer:
         stability: weight of the Kullback-Leibler term of `objective`, >= 0; 6 in Yang et al. (2020). Needs noisy.
         devices: processes on this machine, one a GPU.
         nodes: machines; srun or torchrun starts their processes.
-        precision: Lightning Fabric's name of the arithmetic, or auto: bf16-mixed on GPUs and 32-true elsewhere.
+        precision: of the arithmetic, by Lightning Fabric's name: 32-true, which is float32 on GPUs too, not TF32; or
+            bf16-mixed, 16-mixed, bf16-true, 16-true, 64-true. Any but 32-true makes another checkpoint. `auto`, in
+            configurations from before this, is 32-true.
         workers: processes that read files for each of those, where images do not fit in memory.
 
     Attributes:
@@ -80,7 +83,7 @@ class Trainer:
     stability: float = 0.0
     devices: int = 1
     nodes: int = 1
-    precision: str = "auto"
+    precision: str = "32-true"
     workers: int = 8
 
     def __post_init__(self) -> None:
@@ -98,6 +101,7 @@ class Trainer:
             ("stability", self.noisy or not self.stability, "0 with trainer.noisy=false"),
             ("nesterov", not self.nesterov or self.optimizer == "sgd", "false with trainer.optimizer=adam"),
             ("nesterov", not self.nesterov or self.momentum > 0, "false with trainer.momentum=0"),
+            ("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS[:-1])}"),
         ):
             if not fits:
                 raise SettingError(f"trainer.{name}: expected {expected}, got {getattr(self, name)}")

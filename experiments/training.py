@@ -8,7 +8,8 @@ was stopped goes on as if it had not been.
 import copy
 import os
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -59,7 +60,7 @@ def train(plain: dict[str, Any]) -> Path:
     folder = checkpoints.folder(plain, dataset)
     trainer: Trainer = build(plain["trainer"])
     if trainer.precision == "auto":
-        trainer = replace(trainer, precision="bf16-mixed" if device.type == "cuda" else "32-true")
+        trainer = replace(trainer, precision="32-true")
     noise = new_noise(plain, dataset) if trainer.noisy else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trainer.seed)
@@ -120,6 +121,18 @@ def _fabric(trainer: Trainer, device: torch.device, model: nn.Module) -> Fabric:
         raise SettingError(f"trainer.precision: {error}") from error
 
 
+@contextmanager
+def _float32_is_float32() -> Iterator[None]:
+    """Keep CUDA from computing float32 products and convolutions in TF32, which has 10 bits of mantissa for 23."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@_float32_is_float32()
 def _fit(fabric: Fabric, job: Job) -> None:
     """All epochs, in each process."""
     trainer = job.trainer

@@ -9,6 +9,7 @@ from pytorch_pretrained_biggan.model import (  # type: ignore[import-untyped]
     WEIGHTS_NAME,
     BigGANBatchNorm,
 )
+from pytorch_pretrained_biggan.utils import IMAGENET  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from smoothing import SettingError
@@ -23,7 +24,8 @@ class BigGAN(nn.Module):
     Args:
         weights: where they come from, as run.json says it: hub, the package's own address, fetched once into torch's
             cache; a folder that holds pytorch_model.bin; or random, which generates noise: for tests only.
-        class_index: ImageNet's, 0 to 999; 323 is the monarch butterfly.
+        class_index: ImageNet's, 0 to 999, or a name that `class_of` finds. 326, the lycaenid butterfly, is what the
+            authors' `one_hot_from_names(["Butterfly"])` gave.
         truncation: in (0, 1]; that of the latents, which chooses the statistics of the batch normalisation.
 
     Shape:
@@ -37,9 +39,11 @@ class BigGAN(nn.Module):
     pretrained = True
     label: Tensor
 
-    def __init__(self, weights: str = "hub", class_index: int = 323, truncation: float = 0.5) -> None:
+    def __init__(self, weights: str = "hub", class_index: int | str = 326, truncation: float = 0.5) -> None:
         super().__init__()
         config = biggan.BigGANConfig()  # its defaults are those of the 128 x 128 network
+        if isinstance(class_index, str):
+            class_index = class_of(class_index)
         if not 0 <= class_index < config.num_classes:
             raise SettingError(f"model.class_index: expected 0 to {config.num_classes - 1}, got {class_index}")
         if not 0 < truncation <= 1:
@@ -54,6 +58,32 @@ class BigGAN(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         images = self.network(latents, self.label.expand(len(latents), -1), self.truncation)
         return (images + 1) / 2
+
+
+def class_of(name: str) -> int:
+    """ImageNet's class of a word, as `pytorch_pretrained_biggan.one_hot_from_names` finds it in WordNet 3.0.
+
+    The first noun sense that is a class; where none is, the first class among the senses' hypernyms and hyponyms, each
+    sense's in order of their names. That was NLTK's order until its 3.8; since 3.9 it has none, and what the package
+    finds differs from run to run.
+
+    Raises:
+        SettingError: NLTK or its WordNet is missing; or WordNet leads to no class.
+    """
+    try:
+        from nltk.corpus import wordnet  # type: ignore[import-not-found]
+
+        senses = [sense for sense in wordnet.synsets(name.replace(" ", "_")) if sense.pos() == "n"]
+    except (ImportError, LookupError) as error:
+        raise SettingError(
+            f"model.class_index: to look {name} up, install NLTK and its WordNet (pip install nltk; python -m "
+            "nltk.downloader wordnet); or give ImageNet's index, 0 to 999"
+        ) from error
+    groups = [group for sense in senses for group in (sense.hypernyms(), sense.hyponyms())]
+    for sense in [*senses, *(near for group in groups for near in sorted(group, key=lambda s: str(s.name())))]:
+        if sense.offset() in IMAGENET:
+            return int(IMAGENET[sense.offset()])
+    raise SettingError(f"model.class_index: WordNet leads from {name} to no class of ImageNet; give an index, 0 to 999")
 
 
 def _pretrained(config: biggan.BigGANConfig, weights: str) -> nn.Module:

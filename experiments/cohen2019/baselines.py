@@ -20,7 +20,8 @@ class Baselines(CohenFigure):
 
     Args:
         experiments: see `Figure`; only their runs are used.
-        radii: the columns, in [0, 1] pixel units.
+        radii: the columns, in [0, 1] pixel units, or divided by the one standard deviation of data that are normalised
+            so before the noise (`CIFAR10Preprocessed`): the units of the paper's figures.
     """
 
     def __init__(self, experiments: list[str], radii: list[float]) -> None:
@@ -40,7 +41,8 @@ class Baselines(CohenFigure):
         smoothing = pd.concat([self._accuracies(model, found) for model, found in sorted(by_model.items())])
         others = pd.read_csv(OTHERS)
         name = runs[0].record["config"]["name"]
-        caption = f"Certified accuracy by smoothing at l2 radii r in [0, 1] pixel units, {name}"
+        units = f"pixels / {_std(runs[0]):g}" if _std(runs[0]) != 1 else "[0, 1] pixel units"
+        caption = f"Certified accuracy by smoothing at l2 radii r and sigma in {units}, {name}"
         columns = ["network", "sigma", *(f"r = {radius:g}" for radius in self.radii)]
         lines = [
             [model, sigma, *(f"{accuracy:.2f}" for accuracy in part.set_index("radius").loc[self.radii, "accuracy"])]
@@ -49,18 +51,26 @@ class Baselines(CohenFigure):
         absent = "Methods of figures 7 and 13 that are not among the rows above"
         tables = [(caption, columns, lines), (absent, list(others), others.astype(str).to_numpy().tolist())]
         table = pd.concat([others.assign(radius=np.nan), smoothing.assign(method="smoothing", source=name)])
-        notes = ["fig. 7 measures radii in pixels over a standard deviation, which are not these units"]
-        return Drawing(None, table, pd.DataFrame(), [*notes, *alpha_notes(runs)], texts(tables))
+        return Drawing(None, table, pd.DataFrame(), alpha_notes(runs), texts(tables))
 
     def _accuracies(self, model: str, runs: list[Run]) -> pd.DataFrame:
         """A row for each sigma and radius, and at each radius the best sigma's again."""
         parts = [
-            certified_accuracy(*rows_of(run), np.array(self.radii)).assign(sigma=f"{sigma_of(run):g}")
+            certified_accuracy(*rows_of(run), np.array(self.radii) * _std(run)).assign(
+                radius=self.radii, sigma=f"{sigma_of(run) / _std(run):g}"
+            )
             for run in in_order(runs)
         ]
         table = pd.concat(parts, ignore_index=True)
         best = table.loc[table.groupby("radius")["accuracy"].idxmax()].assign(sigma=BEST)
         return pd.concat([table, best], ignore_index=True).assign(network=model)
+
+
+def _std(run: Run) -> float:
+    """The standard deviation that pixels were divided by before noise was added; 1 where they were not."""
+    dataset = run.identity["dataset"]
+    stds = set(dataset["std"]) if dataset["type"] == "CIFAR10Preprocessed" else {1.0}
+    return float(stds.pop()) if len(stds) == 1 else 1.0
 
 
 def _network(run: Run) -> str:

@@ -8,6 +8,7 @@ from experiments.data.base import Dataset, Images, LabelledDataset, LabelledImag
 if TYPE_CHECKING:
     from experiments.data.celeba import CelebA
     from experiments.data.cifar10 import CIFAR10
+    from experiments.data.cifar10_preprocessed import CIFAR10Preprocessed
     from experiments.data.classes import Classes
     from experiments.data.digits import Digits
     from experiments.data.faces import Faces
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     from experiments.data.imagenet import ImageNet
     from experiments.data.latents import Latents
     from experiments.data.mnist import MNIST
+    from experiments.data.svhn import SVHN
 
 __all__ = [
     "CIFAR10",
     "MNIST",
+    "SVHN",
+    "CIFAR10Preprocessed",
     "CelebA",
     "Classes",
     "Dataset",
@@ -35,7 +39,9 @@ __all__ = [
 
 _FILES = {
     "CIFAR10": "cifar10",
+    "CIFAR10Preprocessed": "cifar10_preprocessed",
     "MNIST": "mnist",
+    "SVHN": "svhn",
     "CelebA": "celeba",
     "Classes": "classes",
     "Digits": "digits",

@@ -1,6 +1,7 @@
 """Residual networks for 32 x 32 images (He et al. 2016, section 4.2): ResNet-20, ..., ResNet-110."""
 
 from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,51 @@ from smoothing import SettingError
 WIDTHS = (16, 32, 64)
 
 
+class _Padded(nn.Module):
+    """Every second pixel of every second row, with channels of zeros on both sides (option A)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.more = width - channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = self.more // 2
+        return functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, half, self.more - half))
+
+
+class _Projected(nn.Sequential):
+    """A 1x1 convolution of stride 2, batch normalised (option B)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__(nn.Conv2d(channels, width, kernel_size=1, stride=2, bias=False), nn.BatchNorm2d(width))
+
+
+class _Block(nn.Module):
+    """relu(shortcut(x) + F(x)); the shortcut is x itself where F keeps the image's size."""
+
+    def __init__(self, channels: int, width: int, shortcut: type[nn.Module]) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            _convolution(channels, width, stride=1 if channels == width else 2),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            _convolution(width, width),
+            nn.BatchNorm2d(width),
+        )
+        self.shortcut = nn.Identity() if channels == width else shortcut(channels, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(self.shortcut(x) + self.residual(x))
+
+
+def _convolution(channels: int, width: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(channels, width, kernel_size=3, stride=stride, padding=1, bias=False)
+
+
 class ResNetCIFAR(nn.Module):
     """A 3x3 convolution, three stages of residual blocks at widths 16, 32 and 64, mean over the image, linear layer.
+
+    He et al.'s own form: where a block halves the image, its shortcut has no weights (their option A).
 
     Args:
         num_classes: of the data set; given by the run, as are the next three.
@@ -28,6 +72,11 @@ class ResNetCIFAR(nn.Module):
     Raises:
         SettingError: no such depth.
     """
+
+    shortcut: ClassVar[type[nn.Module]] = _Padded  # of a block that halves the image
+    initialised_by: ClassVar[Literal["fan_in", "fan_out"]] = (
+        "fan_in"  # variance of a convolution's first weights: 2 / fan
+    )
 
     def __init__(
         self, num_classes: int, in_channels: int, mean: Sequence[float], std: Sequence[float], depth: int = 110
@@ -45,40 +94,25 @@ class ResNetCIFAR(nn.Module):
         channels = WIDTHS[0]
         for width in WIDTHS:
             for _ in range(blocks):
-                layers.append(_Block(channels, width))
+                layers.append(_Block(channels, width, self.shortcut))
                 channels = width
         self.features = nn.Sequential(*layers)
         self.classify = nn.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.kaiming_normal_(module.weight, mode=self.initialised_by, nonlinearity="relu")
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.features(images).mean(dim=(2, 3)))
 
 
-class _Block(nn.Module):
-    """relu(x + F(x)); where F halves the image, x is subsampled and padded with zeros (option A: no weights)."""
+class ProjectedResNet(ResNetCIFAR):
+    """The form of Yang Wei's pytorch-classification (bearpaw on GitHub): Cohen et al.'s networks for CIFAR-10.
 
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__()
-        self.stride, self.more = (1, 0) if channels == width else (2, width - channels)
-        self.residual = nn.Sequential(
-            _convolution(channels, width, self.stride),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            _convolution(width, width),
-            nn.BatchNorm2d(width),
-        )
+    As `ResNetCIFAR`, but a shortcut that halves the image is a 1x1 convolution and a batch normalisation: 1,730,714
+    weights at depth 110 and 272,474 at depth 20, for 10 classes.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x
-        if self.more:
-            half = self.more // 2
-            shortcut = functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, half, self.more - half))
-        return functional.relu(shortcut + self.residual(x))
-
-
-def _convolution(channels: int, width: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(channels, width, kernel_size=3, stride=stride, padding=1, bias=False)
+    shortcut = _Projected
+    initialised_by = "fan_out"

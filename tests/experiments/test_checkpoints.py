@@ -53,9 +53,10 @@ def model_of(plain):
 def test_it_is_found_by_what_it_was_trained_as(composed, saved):
     folder = saved("noise.sigma=0.5")
     assert folder.name.startswith("Digits-SmallCNN-sigma0.5-")
-    for same in ("limit=3", "device=cpu", "trainer.devices=4", "trainer.precision=bf16-mixed", "certifier.n=9000"):
+    for same in ("limit=3", "device=cpu", "trainer.devices=4", "trainer.precision=auto", "certifier.n=9000"):
         assert checkpoints.find(composed("noise.sigma=0.5", same), Digits()) == folder
-    for other in ("noise.sigma=0.25", "seed=1", "trainer.epochs=3", "model.width=8", "trainer.noisy=false"):
+    others = ("noise.sigma=0.25", "seed=1", "trainer.epochs=3", "model.width=8", "trainer.noisy=false")
+    for other in (*others, "trainer.precision=bf16-mixed"):
         with pytest.raises(SettingError, match="no checkpoint"):
             checkpoints.find(composed("noise.sigma=0.5", other), Digits())
     assert checkpoints.find(composed("noise.sigma=0.5", "seed=1", "trainer.seed=0"), Digits()) == folder
@@ -99,7 +100,7 @@ def test_an_unfinished_one_is_none(composed, saved):
         ("noise.sigma=0.25", ["noise:", "Gaussian(sigma=0.25)", "Gaussian(sigma=0.5)", "allow_mismatch=true"]),
         ("trainer.noisy=false", ["noise:", "none", "Gaussian(sigma=0.5)", "allow_mismatch=true"]),
         ("model.width=8", ["model:", "SmallCNN(width=8)", "SmallCNN(width=16)"]),
-        ("model=resnet20", ["model:", "ResNetCIFAR(depth=20)", "SmallCNN(width=16)"]),
+        ("model=resnet20_he", ["model:", "ResNetCIFAR(depth=20)", "SmallCNN(width=16)"]),
     ],
 )
 def test_a_mismatch_names_both_values(composed, saved, asked, says):
@@ -133,7 +134,7 @@ def test_a_mismatch_may_be_allowed_but_for_another_network(composed, saved):
     model_of(plain)
     assert training_of(plain, Digits())["noise"] == {"type": "Gaussian", "sigma": 0.5}
     with pytest.raises(SettingError, match=r"SmallCNN\(width=16\).*do not fit ResNetCIFAR.*python train\.py"):
-        model_of(composed("model=resnet20", f"checkpoint={folder}", "allow_mismatch=true"))
+        model_of(composed("model=resnet20_he", f"checkpoint={folder}", "allow_mismatch=true"))
 
 
 def test_damage_is_one_clear_line(composed, saved):
@@ -162,6 +163,34 @@ def test_training_is_part_of_a_runs_identity(composed, saved):
     assert with_training["training"] == training
     assert "metric" not in with_training
     assert identity_hash(with_training) != identity_hash(identity(plain, ""))
+
+
+def test_precision_is_part_of_what_a_checkpoint_is(composed, saved):
+    """float32 is not named, so that what was trained before keeps its name; a bfloat16 one of then says so now."""
+    plain = composed()
+    assert "precision" not in checkpoints.trained_as(plain, Digits())["trainer"]
+    assert plain["trainer"]["precision"] == "32-true"
+    other = checkpoints.trained_as(composed("trainer.precision=bf16-mixed"), Digits())
+    assert other["trainer"]["precision"] == "bf16-mixed"
+    folder = saved()
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    before = training_of(plain, Digits())
+    (folder / "checkpoint.json").write_text(json.dumps(metadata | {"trainer": {"precision": "32-true"}}))
+    assert training_of(plain, Digits()) == before
+    (folder / "checkpoint.json").write_text(json.dumps(metadata | {"trainer": {"precision": "bf16-mixed"}}))
+    assert training_of(plain, Digits()) == before | {"precision": "bf16-mixed"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*/*/run.json")), ids=lambda path: path.parent.name)
+def test_committed_trainings_keep_their_names(path):
+    """What a committed run's trainer is described as now is what its identity holds."""
+    record = json.loads(path.read_text())
+    trainer, kept = record["config"].get("trainer"), record["identity"].get("training")
+    if not trainer or not kept:
+        pytest.skip("brings its own weights")
+    described = composition.description(composition.checked_group("trainer", trainer))
+    assert described == {key: value for key, value in kept.items() if key not in ("noise", "weights")}
+    assert composition.description(record["config"]["model"]) == record["identity"]["model"]
 
 
 def test_identities_of_runs_without_a_checkpoint_stay_what_they_were(settings):

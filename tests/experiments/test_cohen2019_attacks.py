@@ -1,5 +1,6 @@
 """Cohen et al.'s attacks, baselines and noisy images, from made-up runs or from none."""
 
+import json
 import math
 
 import numpy as np
@@ -129,7 +130,23 @@ def test_baselines_take_the_best_sigma_at_each_radius_and_name_what_is_missing(d
     assert {"Wong et al. (2018)", "Tsuzuku et al. (2018)", "Zhang et al. (2018)"} < set(others["source"])
     assert others["status"].notna().all()
     assert others["accuracy"].isna().all()
-    assert path.read_text().count("not rebuilt: ") == len(others) - 1
+    assert path.read_text().count("not rebuilt: ") == 3  # the networks of others; smoothing's three are experiments
+    named = others["status"].str.extract(r"experiment=(\w+)")[0].dropna()
+    assert len(named) == 3
+    assert all((CONF / "experiment" / f"{name}.yaml").exists() for name in named)
+
+
+def test_radii_of_fig_7_are_pixels_over_a_standard_deviation(drawn, certified, tmp_path):
+    certified(tmp_path, "cifar10_wong")
+    for record in (tmp_path / "cifar10_wong").glob("*/run.json"):
+        run = json.loads(record.read_text())
+        run["identity"]["dataset"] = {"type": "CIFAR10Preprocessed", "std": [0.5, 0.5, 0.5]}
+        record.write_text(json.dumps(run))
+    (path,) = drawn("cohen_baselines", tmp_path)
+    table = shown(path)
+    best = table[table["sigma"] == "largest over sigma"].set_index("radius")["accuracy"]
+    assert best.loc[[0, 0.5, 1.0, 1.5]].tolist() == [0.75, 0.5, 0.25, 0]  # at 0, 0.25, 0.5 and 0.75 of a pixel
+    assert "pixels / 0.5" in path.read_text()
 
 
 def test_noisy_images_are_certifys_first_estimation_sample():

@@ -166,7 +166,10 @@ def test_the_papers_settings_are_those_of_its_trainer(composed):
     plain = composed("experiment=cifar10_gaussian")
     expected = {"epochs": 90, "batch_size": 400, "lr": 0.1, "lr_step": 30, "lr_factor": 0.1, "momentum": 0.9}
     assert (expected | {"weight_decay": 1e-4, "crop_padding": 4, "flip": True}).items() <= plain["trainer"].items()
-    assert plain["model"]["depth"] == 110
+    assert plain["model"] == {"_target_": "models.classifiers.ProjectedResNet", "depth": 110}
+    for name in ("cifar10_gaussian", "cifar10_undefended", "cifar10_wong", "cifar10_crown", "svhn_gaussian"):
+        assert composed(f"experiment={name}")["dataset"]["step"] == 1  # whole test sets; every 20th is the repository's
+    assert plain["trainer"]["precision"] == "32-true"
     assert composed("experiment=imagenet_gaussian")["model"]["_target_"].endswith("ResNet50")
 
 
@@ -257,9 +260,25 @@ def test_a_killed_process_resumes_to_the_same_losses(tmp_path):
     assert weights(killed) == weights(whole)
 
 
+def test_float32_is_not_tf32(trained, monkeypatch):
+    """CUDA computes float32 convolutions in TF32 unless told otherwise; training tells it, and takes it back."""
+    seen = []
+    judge = Trainer.judge
+
+    def judged(self, *given):
+        seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+        return judge(self, *given)
+
+    monkeypatch.setattr(Trainer, "judge", judged)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    trained("trainer.epochs=1")
+    assert set(seen) == {(False, False)}
+    assert torch.backends.cudnn.allow_tf32
+
+
 @pytest.mark.gpu
 def test_on_a_gpu(trained):
     folder = trained("device=cuda", "model=resnet20", "trainer.crop_padding=1", "trainer.flip=true")
     metadata = json.loads((folder / "checkpoint.json").read_text())
-    assert metadata["trainer"]["precision"] == "bf16-mixed"
+    assert metadata["trainer"]["precision"] == "32-true"
     assert float(log(folder)[2]["loss"]) < float(log(folder)[0]["loss"])

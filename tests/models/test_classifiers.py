@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.classifiers import Normalisation, ResNet50, ResNetCIFAR, SmallCNN, WideResNet
+from models.classifiers import Normalisation, ProjectedResNet, ResNet50, ResNetCIFAR, SmallCNN, WideResNet, WongResNet
 from smoothing import BaseFunctionError, SettingError
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -23,6 +23,8 @@ def classifiers():
         (ResNetCIFAR(10, 3, MEAN, STD, depth=20), (3, 32, 32)),
         (ResNet50(7, 3, MEAN, STD), (3, 64, 64)),
         (WideResNet(10, 3, MEAN, STD, depth=16, width=2), (3, 32, 32)),
+        (ProjectedResNet(10, 3, MEAN, STD, depth=20), (3, 32, 32)),
+        (WongResNet(10, 3, MEAN, STD), (3, 32, 32)),
     ]
 
 
@@ -32,6 +34,61 @@ def test_he_et_al_give_these_numbers_of_weights(depth, millions):
     assert round(weights(model) / 1e6, 2) == pytest.approx(millions, abs=0.011)
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(layers) == depth
+
+
+def projected_resnet_weights(depth, num_classes):
+    """Counted from bearpaw/pytorch-classification: convolutions without bias, two numbers a batch-normed channel."""
+    count, channels = 9 * 3 * 16 + 2 * 16, 16
+    for width in (16, 32, 64):
+        if channels != width:
+            count += channels * width + 2 * width  # the projection of the stage's first shortcut
+        for _ in range((depth - 2) // 6):
+            count += 9 * channels * width + 9 * width * width + 4 * width
+            channels = width
+    return count + channels * num_classes + num_classes
+
+
+@pytest.mark.parametrize(("depth", "published"), [(110, 1_730_714), (20, 272_474)])
+def test_the_network_of_cohen_et_al_has_this_number_of_weights(depth, published):
+    model = ProjectedResNet(10, 3, MEAN, STD, depth=depth)
+    assert weights(model) == published == projected_resnet_weights(depth, 10)
+
+
+def test_a_projecting_shortcut_is_a_convolution_and_a_batch_norm():
+    """At zero residual weights a block is relu(bn(W x)) of every second pixel; others are relu(x)."""
+    model = ProjectedResNet(10, 3, MEAN, STD, depth=8).eval()
+    for block in model.features[4:]:
+        for parameter in block.residual.parameters():
+            nn.init.zeros_(parameter)
+    keeps, halves = model.features[4], model.features[5]
+    x = torch.randn(2, 16, 8, 8)
+    assert torch.equal(keeps(x), torch.relu(x))
+    projection, norm = halves.shortcut
+    norm.running_mean.fill_(0.5)
+    expected = torch.einsum("oi,nihw->nohw", projection.weight[:, :, 0, 0], x[:, :, ::2, ::2])
+    assert torch.allclose(halves(x), torch.relu((expected - 0.5) / (1 + norm.eps) ** 0.5), atol=1e-5)
+
+
+def test_the_small_network_of_wong_et_al():
+    """Counted from locuslab/convex_adversarial, `cifar_model_resnet` with N = 1 and factor 1; biases everywhere."""
+    convolutions = [(3, 16, 3)]  # channels, width, side of the window
+    for channels, width, first, skip in ((16, 16, 3, 1), (16, 16, 3, 1), (16, 32, 4, 2), (32, 64, 4, 2)):
+        convolutions += [(channels, width, first), (width, width, 3), (channels, width, skip)]
+    count = sum(c * w * k * k + w for c, w, k in convolutions) + 4096 * 1000 + 1000 + 1000 * 10 + 10
+    model = WongResNet(10, 3, MEAN, STD)
+    assert weights(model) == count
+    assert not [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    found = sorted(
+        (m.in_channels, m.out_channels, m.kernel_size[0]) for m in model.modules() if isinstance(m, nn.Conv2d)
+    )
+    assert found == sorted(convolutions)
+    halves = model.layers[5]
+    for parameter in halves.residual.parameters():
+        nn.init.zeros_(parameter)
+    x = torch.randn(2, 16, 8, 8)
+    assert torch.allclose(halves(x), torch.relu(nn.functional.conv2d(x, halves.shortcut.weight, stride=2)), atol=1e-6)
+    with pytest.raises(BaseFunctionError, match="32 x 32"):
+        model(torch.rand(1, 3, 28, 28))
 
 
 def test_torchvision_gives_this_number_of_weights():
@@ -75,7 +132,7 @@ def test_a_wide_block_is_pre_activated():
     assert torch.equal(keeps(y), y)
 
 
-@pytest.mark.parametrize("which", range(5))
+@pytest.mark.parametrize("which", range(7))
 def test_scores_for_each_class_and_rows_of_their_own(which):
     model, shape = classifiers()[which]
     classes = 7 if which == 3 else 10
@@ -93,7 +150,7 @@ def test_scores_for_each_class_and_rows_of_their_own(which):
     assert torch.allclose(together[:1], among_others, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("which", range(5))
+@pytest.mark.parametrize("which", range(7))
 def test_normalisation_is_the_first_layer(which):
     """A classifier of normalised images with mean 0 and std 1 in its place gives the same scores."""
     model, shape = classifiers()[which]

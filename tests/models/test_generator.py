@@ -1,9 +1,13 @@
 """BigGAN-deep-128 with random weights: the real ones are not here to test with."""
 
+import sys
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+
 import pytest
 import torch
 
-from models.generator import HUB, BigGAN
+from models.generator import HUB, BigGAN, class_of
 from smoothing import SettingError
 from smoothing.base_function import FrozenFunction
 
@@ -30,7 +34,7 @@ def test_images_of_one_class_in_the_unit_interval(generator):
 
 def test_an_image_is_that_of_the_package_for_its_class_and_truncation(generator):
     label = torch.zeros(1, 1000)
-    label[0, 323] = 1
+    label[0, 326] = 1
     with torch.inference_mode():
         expected = generator.network(latents(1), label, 0.5)
         assert torch.allclose(2 * generator(latents(1)) - 1, expected, atol=1e-5)
@@ -93,10 +97,89 @@ def test_without_a_network_the_address_is_named(monkeypatch):
     [
         ({"class_index": 1000}, r"model\.class_index: expected 0 to 999, got 1000"),
         ({"class_index": -1}, r"model\.class_index: expected 0 to 999, got -1"),
+        ({"class_index": "Butterfly"}, r"model\.class_index: to look Butterfly up, install NLTK.*; or give"),
         ({"truncation": 0}, r"model\.truncation: .*got 0"),
         ({"truncation": 1.1}, r"model\.truncation: .*got 1.1"),
     ],
 )
-def test_refused_before_any_weights_are_looked_for(settings, message):
+def test_refused_before_any_weights_are_looked_for(settings, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nltk", None)  # so that importing it fails
+    monkeypatch.setitem(sys.modules, "nltk.corpus", None)
     with pytest.raises(SettingError, match=message):
         BigGAN("nowhere", **settings)
+
+
+@dataclass
+class Sense:
+    """A synset, with as much of NLTK's interface as the package looks at."""
+
+    word: str
+    number: int
+    above: list["Sense"] = field(default_factory=list)
+    below: list["Sense"] = field(default_factory=list)
+    part: str = "n"
+
+    def name(self):
+        return f"{self.word}.{self.part}.01"
+
+    def offset(self):
+        return self.number
+
+    def pos(self):
+        return self.part
+
+    def hypernyms(self):
+        return self.above
+
+    def hyponyms(self):
+        return self.below
+
+
+@pytest.fixture
+def wordnet(monkeypatch):
+    """WordNet 3.0 on butterflies, in an order that is neither its own nor that of the names."""
+    kinds = {"pierid": 2280458, "sulphur_butterfly": 2281406, "ringlet": 2277742, "lycaenid": 2281787}
+    kinds |= {"nymphalid": 2274822, "danaid": 2279637}
+    insect = Sense(
+        "butterfly", 2274259, [Sense("lepidopterous_insect", 2274024)], [Sense(*kind) for kind in kinds.items()]
+    )
+    stroke = Sense("butterfly", 570854, [Sense("swimming_stroke", 570066)])
+    senses = {
+        "butterfly": [insect, stroke, Sense("butterfly", 1900174, part="v")],
+        "monarch": [Sense("sovereign", 10628644), Sense("monarch", 2279972)],
+        "tennis_ball": [Sense("tennis_ball", 4409515)],
+        "flit": [Sense("flit", 1899909, part="v")],
+    }
+    corpus = ModuleType("nltk.corpus")
+    corpus.wordnet = SimpleNamespace(synsets=lambda word: senses.get(word.lower(), []))
+    monkeypatch.setitem(sys.modules, "nltk", ModuleType("nltk"))
+    monkeypatch.setitem(sys.modules, "nltk.corpus", corpus)
+    return corpus.wordnet
+
+
+def test_the_authors_butterfly_is_a_lycaenid(generator, wordnet):
+    """326, as `one_hot_from_names` gave with NLTK 3.5 to 3.8.1 on WordNet 3.0; and the default is that class."""
+    assert class_of("Butterfly") == 326
+    assert int(generator.label.argmax()) == 326
+
+
+def test_a_sense_that_is_a_class_comes_before_its_neighbours(wordnet):
+    assert class_of("monarch") == 323
+    assert class_of("tennis ball") == 852
+
+
+@pytest.mark.parametrize("name", ["flit", "nosuchword", ""])
+def test_a_name_that_leads_to_no_class(wordnet, name):
+    with pytest.raises(SettingError, match=r"model\.class_index: WordNet leads from .* to no class") as error:
+        class_of(name)
+    assert "\n" not in str(error.value)
+
+
+def test_wordnet_that_was_not_downloaded_is_one_line(wordnet):
+    def missing(word):
+        raise LookupError("many\nlines of NLTK's")
+
+    wordnet.synsets = missing
+    with pytest.raises(SettingError, match=r"nltk\.downloader wordnet") as error:
+        class_of("Butterfly")
+    assert "\n" not in str(error.value)

@@ -1,0 +1,64 @@
+"""Street View House Numbers (SVHN), in the layout that torchvision keeps it in."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+import torchvision
+
+from experiments.data.base import Images, LabelledDataset, MissingDataError, every
+
+
+class SVHN(LabelledDataset):
+    """Digits on photographs of houses, 32 x 32, RGB (Netzer et al. 2011): 73,257 training and 26,032 test images.
+
+    Pixels are divided by 255 and nothing more, as in Cohen et al. (2019, appendix J.1): mean 0, standard deviation 1.
+
+    Args:
+        root: folder that holds `train_32x32.mat`, for training only, and `test_32x32.mat`.
+        download: fetch them if they are not there.
+        step: certify every so-manieth test image; 1, the whole test set, in Cohen et al.
+
+    Raises:
+        MissingDataError: a file is not under `root`, not whole, or could not be fetched; the file is named.
+    """
+
+    shape = (3, 32, 32)
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+    def __init__(self, root: str = "data/svhn", download: bool = False, step: int = 1) -> None:
+        self.root, self.download = root, download
+        self.classes = [*"0123456789"]
+        self._testing = self._read("test")
+        self._indices = every(step, len(self._testing))
+
+    def indices(self) -> list[int]:
+        return self._indices
+
+    def training(self) -> Images:
+        return self._read("train")
+
+    def testing(self) -> Images:
+        return self._testing
+
+    def contents(self) -> str:
+        """Hash of the test images and their labels."""
+        content = hashlib.sha256(self._testing.pixels.numpy().tobytes())
+        content.update(self._testing.labels.numpy().tobytes())
+        return content.hexdigest()[:16]
+
+    def _read(self, part: str) -> Images:
+        file = Path(self.root) / f"{part}_32x32.mat"
+        try:
+            official = torchvision.datasets.SVHN(self.root, split=part, download=self.download)  # checks the sums
+            pixels, labels = torch.from_numpy(official.data).contiguous(), torch.from_numpy(official.labels)
+            if pixels.shape != (len(labels), *self.shape):
+                raise ValueError(f"{len(labels)} labels for images of shape {tuple(pixels.shape)}")
+        except Exception as error:  # damaged files fail in every way
+            found = "not the published file" if file.is_file() else "no such file"
+            failed = f"; the download failed: {str(error).partition(chr(10))[0]}" if self.download else ""
+            raise MissingDataError(
+                f"dataset.root: '{file}': {found}{failed}. Fetch it with dataset.download=true, set dataset.root="
+                "<folder of train_32x32.mat and test_32x32.mat>, or try the embedded digits: dataset=digits"
+            ) from error
+        return Images(pixels, labels.to(torch.int64))
