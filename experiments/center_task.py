@@ -12,6 +12,7 @@ from experiments.run_folder import RunFolder
 from experiments.table import OUTPUT, Key
 from experiments.task import Row, Task, row
 from smoothing import CenterDraws, CenterSmoothing, ExactCenterSmoothing, SettingError
+from smoothing.inputs import as_tensor
 from smoothing.sampling import Procedure
 from smoothing.together import together
 
@@ -23,6 +24,7 @@ class CenterTask(Task):
 
     def __init__(self, certifier: CenterSmoothing | ExactCenterSmoothing, eps: list[float]) -> None:
         self.certifier, self.eps, self.f, self.engine = certifier, eps, certifier.f, certifier.engine
+        self.noise = certifier.noise
         if isinstance(certifier, CenterSmoothing):
             certifier.require_feasible(eps)
             self.samples_each = certifier.samples
@@ -56,7 +58,7 @@ def rows_together(
         for index in indices:
             kept = [folder.load(index) for folder in folders]
             begun.append((index, [found and found[1] for found in kept]))
-            x = input_of(tasks[0].f.f, dataset[index].to(device)[None])[0] if None in kept else None
+            x = input_of(tasks[0].f.f, as_tensor(dataset[index]).to(device)[None])[0] if None in kept else None
             yield together(
                 [
                     task.certifier.drawing(x, example=index) if x is not None and found is None else _kept(found)

@@ -24,6 +24,7 @@ from smoothing import (
     Predict,
     SettingError,
 )
+from smoothing.inputs import as_tensor
 from smoothing.noise.l1 import L1Noise, lambda_of
 from smoothing.sampling import Procedure
 
@@ -36,7 +37,7 @@ class VoteTask(Task):
     ) -> None:
         self.procedure, self.samples_each = procedure, samples_each
         self.schema = schema  # type: ignore[misc]
-        self.f, self.engine = procedure.g.f, procedure.g.engine
+        self.f, self.engine, self.noise = procedure.g.f, procedure.g.engine, procedure.g.noise
 
     def keys(self, index: int) -> list[Key]:
         return [(float(index),)]
@@ -50,7 +51,7 @@ class VoteTask(Task):
         def procedures() -> Iterator[Procedure[Any]]:
             for index in indices:
                 begun.append((index, dataset.label(index)))
-                yield self.procedure.procedure(dataset[index].to(device), *begun[-1])
+                yield self.procedure.procedure(as_tensor(dataset[index]).to(device), *begun[-1])
 
         for found, seconds in self.procedure.g.engine.run_all(procedures()):
             index, label = begun.popleft()
@@ -80,7 +81,7 @@ class _OneByOne(Task):
     ) -> Iterator[list[Row]]:
         assert isinstance(dataset, LabelledDataset)
         for index in indices:
-            x, started = dataset[index].to(device), time.perf_counter()
+            x, started = as_tensor(dataset[index]).to(device), time.perf_counter()
             rows = self.rows(dataset, index, x)
             seconds = time.perf_counter() - started
             yield [line | {"seconds": seconds} for line in rows]
@@ -92,7 +93,7 @@ class AttackTask(_OneByOne):
     schema = ATTACK
 
     def __init__(self, attack: Attack) -> None:
-        self.attack, self.f, self.engine = attack, attack.g.f, attack.g.engine
+        self.attack, self.f, self.engine, self.noise = attack, attack.g.f, attack.g.engine, attack.g.noise
         self.samples_each = attack.n0 + attack.n * (1 + len(attack.factors))
 
     def keys(self, index: int) -> list[Key]:
