@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from experiments.base_functions import input_of
+from experiments.base_functions import example_of, input_of
 from experiments.data import Dataset
 from experiments.run_folder import RunFolder
 from experiments.table import OUTPUT, Key
 from experiments.task import Row, Task, row
 from smoothing import CenterDraws, CenterSmoothing, ExactCenterSmoothing, SettingError
-from smoothing.inputs import as_tensor
 from smoothing.sampling import Procedure
 from smoothing.together import together
 
@@ -58,7 +58,7 @@ def rows_together(
         for index in indices:
             kept = [folder.load(index) for folder in folders]
             begun.append((index, [found and found[1] for found in kept]))
-            x = input_of(tasks[0].f.f, as_tensor(dataset[index]).to(device)[None])[0] if None in kept else None
+            x = _input(tasks[0].f.f, dataset, index, device) if None in kept else None
             yield together(
                 [
                     task.certifier.drawing(x, example=index) if x is not None and found is None else _kept(found)
@@ -77,6 +77,10 @@ def rows_together(
             took = share if before is None else before
             each.append([row(task.schema, c, index=index, seconds=took) for c in certificates])
         yield each
+
+
+def _input(model: Any, dataset: Dataset, index: int, device: torch.device) -> Tensor:
+    return input_of(model, example_of(dataset, index, model, device)[None])[0]
 
 
 def _kept(found: tuple[CenterDraws, float] | None) -> Procedure[CenterDraws]:

@@ -13,7 +13,7 @@ from hydra.utils import get_class
 from torch import Tensor
 
 from experiments.assembly import Run, assembled
-from experiments.base_functions import input_of
+from experiments.base_functions import example_of, input_of
 from experiments.center_task import CenterTask, rows_together
 from experiments.composition import build
 from experiments.data import Dataset
@@ -24,7 +24,7 @@ from experiments.stopping import stop_if_asked
 from experiments.table import TableWriter, read_table
 from experiments.task import Row, Task
 from smoothing import Predict, SettingError, SmoothingWarning
-from smoothing.inputs import as_tensor, pixels_warning
+from smoothing.inputs import pixels_warning
 
 
 def certify(plain: dict[str, Any]) -> Path:
@@ -58,7 +58,7 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
         tables = [stack.enter_context(run.folder.table(run.task.schema)) for run in runs]
         missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
         if missing:
-            image = as_tensor(dataset[missing[0]]).to(device)
+            image = example_of(dataset, missing[0], runs[0].task.f.f, device)
             for run in runs:
                 arithmetic = _prepare(run.task, image, len(missing), first["batch_size"], runs[0].folder)
                 run.folder.begin(_name(device), arithmetic)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from experiments.base_functions import example_of
 from experiments.center_task import CenterTask, input_radii
 from experiments.data import Dataset, LabelledDataset
 from experiments.run_folder import RunFolder
@@ -24,7 +25,6 @@ from smoothing import (
     Predict,
     SettingError,
 )
-from smoothing.inputs import as_tensor
 from smoothing.noise.l1 import L1Noise, lambda_of
 from smoothing.sampling import Procedure
 
@@ -51,7 +51,7 @@ class VoteTask(Task):
         def procedures() -> Iterator[Procedure[Any]]:
             for index in indices:
                 begun.append((index, dataset.label(index)))
-                yield self.procedure.procedure(as_tensor(dataset[index]).to(device), *begun[-1])
+                yield self.procedure.procedure(example_of(dataset, index, self.f.f, device), *begun[-1])
 
         for found, seconds in self.procedure.g.engine.run_all(procedures()):
             index, label = begun.popleft()
@@ -81,7 +81,7 @@ class _OneByOne(Task):
     ) -> Iterator[list[Row]]:
         assert isinstance(dataset, LabelledDataset)
         for index in indices:
-            x, started = as_tensor(dataset[index]).to(device), time.perf_counter()
+            x, started = example_of(dataset, index, self.f.f, device), time.perf_counter()
             rows = self.rows(dataset, index, x)
             seconds = time.perf_counter() - started
             yield [line | {"seconds": seconds} for line in rows]

@@ -112,8 +112,7 @@ class Inputs:
         if not self._warned and (warning := pixels_warning(x, self._noise)):
             self._warned = True
             warnings.warn(warning, SmoothingWarning, stacklevel=3)
-        device, dtype = _home(self._f.f, x)
-        x = x.to(device=device, dtype=dtype)
+        x = placed(x, self._f.f)
         if x.dim() > 1 and len(x) == 1:
             if x.shape not in self._batches_of_one:
                 self._batches_of_one[x.shape] = not self._runs(x[None]) and self._runs(x)
@@ -177,8 +176,8 @@ def _is_image(x: Any) -> bool:
     return type(x).__module__.partition(".")[0] == "PIL"
 
 
-def _home(f: Callable[[Tensor], Tensor], x: Tensor) -> tuple[torch.device, torch.dtype]:
-    """Where f's weights are, and of what precision: x's own where f has none, or several; float32 at least.
+def placed(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
+    """X where f's weights are, and of their precision: of its own where f has none, or several; float32 at least.
 
     A network in half precision gets x in half precision where x is so already.
     """
@@ -186,5 +185,5 @@ def _home(f: Callable[[Tensor], Tensor], x: Tensor) -> tuple[torch.device, torch
     devices, dtypes = {t.device for t in weights}, {t.dtype for t in weights}
     device = devices.pop() if len(devices) == 1 else x.device
     if len(dtypes) == 1 and (dtype := dtypes.pop()) in (torch.float32, torch.float64, x.dtype):
-        return device, dtype
-    return device, torch.promote_types(x.dtype, torch.float32)
+        return x.to(device=device, dtype=dtype)
+    return x.to(device=device, dtype=torch.promote_types(x.dtype, torch.float32))
