@@ -136,8 +136,8 @@ def test_the_class_of_a_row_of_scores():
 def test_integer_scores_are_scores(dtype):
     scores = torch.tensor([[0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]]).to(dtype)
     assert count_votes(scores).tolist() == [2, 1, 1, 0]
-    if dtype == torch.bool:
-        return  # the base function makes 0 and 1 of them
+    if dtype in (torch.bool, torch.uint16, torch.uint32):
+        return  # for the base function to make numbers of that torch can subtract
     f = lambda b: three_classes(b).to(dtype)  # noqa: E731
     expected = SmoothedClassifier(three_classes, NOISE).certify(torch.tensor([0.45]), n=500)
     assert SmoothedClassifier(f, NOISE).certify(torch.tensor([0.45]), n=500) == expected
