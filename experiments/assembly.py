@@ -13,7 +13,7 @@ from experiments.base_functions import build_model, build_noise, needs_checkpoin
 from experiments.center_task import CenterTask, input_radii
 from experiments.checkpoints import state_hash
 from experiments.composition import build, identity
-from experiments.data import Dataset
+from experiments.data import Dataset, LabelledDataset
 from experiments.run_folder import RunFolder, flattened
 from experiments.task import Task
 from experiments.tasks import task_for
@@ -45,7 +45,7 @@ def assembled(plains: Sequence[dict[str, Any]], dataset: Dataset, device: torch.
         certifier = matched(first, noise)["certifier"]
         plains = [plain | {"certifier": certifier} for plain in plains]
     model = build_model(first, dataset)
-    tasks = [task_for(_certifier(plain, model, noise), dataset, plain["eps"]) for plain in plains]
+    tasks = [task_for(_certifier(plain, model, noise, dataset), dataset, plain["eps"]) for plain in plains]
     if len(tasks) > 1 and not all(isinstance(task, CenterTask) for task in tasks):
         raise SettingError("also: only certificates of center smoothing can be read off the same outputs")
     if tasks[0].announce():
@@ -109,12 +109,13 @@ def matched(plain: dict[str, Any], noise: Noise) -> dict[str, Any]:
     return plain | {"certifier": c | {"n": n, "m": m, "delta": delta, "match": None}}
 
 
-def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None) -> Any:
+def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None, dataset: Dataset) -> Any:
     """The certifier, given those of the run's settings that it takes."""
     given = {
         "f": f,
         "noise": noise,
         "metric": build(plain["metric"]) if plain["metric"] else None,
+        "num_classes": len(dataset.classes) if isinstance(dataset, LabelledDataset) else None,
         "seed": plain["seed"],
         "batch_size": plain["batch_size"],
         "precision": plain["precision"],

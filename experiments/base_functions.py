@@ -3,6 +3,7 @@
 import inspect
 from typing import Any
 
+import torch
 from hydra.utils import get_class
 from torch import Tensor, nn
 
@@ -10,6 +11,7 @@ from experiments import checkpoints
 from experiments.composition import GIVEN, build, description
 from experiments.data import Dataset, LabelledDataset
 from smoothing import Noise, SettingError, SmoothingError
+from smoothing.inputs import as_tensor, placed
 
 
 def build_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
@@ -108,6 +110,11 @@ def new_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
         if isinstance(error, SmoothingError):
             raise
         raise SettingError(f"model: {cls.__name__} cannot be made with these settings ({error})") from error
+
+
+def example_of(dataset: Dataset, index: int, model: Any, device: torch.device) -> Tensor:
+    """An example, (*shape), on the device, of the precision of the model's weights. Raises SettingError: no input."""
+    return placed(as_tensor(dataset[index]).to(device), model)
 
 
 def input_of(model: Any, images: Tensor) -> Tensor:

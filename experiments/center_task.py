@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from experiments.base_functions import input_of
+from experiments.base_functions import example_of, input_of
 from experiments.data import Dataset
 from experiments.run_folder import RunFolder
 from experiments.table import OUTPUT, Key
@@ -23,6 +24,7 @@ class CenterTask(Task):
 
     def __init__(self, certifier: CenterSmoothing | ExactCenterSmoothing, eps: list[float]) -> None:
         self.certifier, self.eps, self.f, self.engine = certifier, eps, certifier.f, certifier.engine
+        self.noise = certifier.noise
         if isinstance(certifier, CenterSmoothing):
             certifier.require_feasible(eps)
             self.samples_each = certifier.samples
@@ -56,7 +58,7 @@ def rows_together(
         for index in indices:
             kept = [folder.load(index) for folder in folders]
             begun.append((index, [found and found[1] for found in kept]))
-            x = input_of(tasks[0].f.f, dataset[index].to(device)[None])[0] if None in kept else None
+            x = _input(tasks[0].f.f, dataset, index, device) if None in kept else None
             yield together(
                 [
                     task.certifier.drawing(x, example=index) if x is not None and found is None else _kept(found)
@@ -75,6 +77,10 @@ def rows_together(
             took = share if before is None else before
             each.append([row(task.schema, c, index=index, seconds=took) for c in certificates])
         yield each
+
+
+def _input(model: Any, dataset: Dataset, index: int, device: torch.device) -> Tensor:
+    return input_of(model, example_of(dataset, index, model, device)[None])[0]
 
 
 def _kept(found: tuple[CenterDraws, float] | None) -> Procedure[CenterDraws]:

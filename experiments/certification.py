@@ -2,8 +2,9 @@
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hydra.utils import get_class
 from torch import Tensor
 
 from experiments.assembly import Run, assembled
-from experiments.base_functions import input_of
+from experiments.base_functions import example_of, input_of
 from experiments.center_task import CenterTask, rows_together
 from experiments.composition import build
 from experiments.data import Dataset
@@ -22,7 +23,8 @@ from experiments.run_folder import RunFolder
 from experiments.stopping import stop_if_asked
 from experiments.table import TableWriter, read_table
 from experiments.task import Row, Task
-from smoothing import Predict, SettingError
+from smoothing import Predict, SettingError, SmoothingWarning
+from smoothing.inputs import pixels_warning
 
 
 def certify(plain: dict[str, Any]) -> Path:
@@ -52,10 +54,11 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
         _warn_of_another_precision(plain, run.folder)
     logger = build(first["logger"], config=first) if first["logger"] else None
     with ExitStack() as stack:
+        stack.enter_context(_warnings_as_lines())
         tables = [stack.enter_context(run.folder.table(run.task.schema)) for run in runs]
         missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
         if missing:
-            image = dataset[missing[0]].to(device)
+            image = example_of(dataset, missing[0], runs[0].task.f.f, device)
             for run in runs:
                 arithmetic = _prepare(run.task, image, len(missing), first["batch_size"], runs[0].folder)
                 run.folder.begin(_name(device), arithmetic)
@@ -109,10 +112,28 @@ def _prepare(task: Task, image: Tensor, examples: int, batch_size: int | None, f
     if task.engine is None:
         return task.f.arithmetic()
     x = input_of(task.f.f, image[None])[0]
+    if warning := pixels_warning(x, task.noise):
+        warnings.warn(warning, SmoothingWarning, stacklevel=2)
     task.f(x[None])
     if batch_size is None:
         task.engine.batch_size = folder.batch_size_on(_name(x.device))
     return task.f.arithmetic() | {"batch_size": task.engine.tune(x, examples * task.samples_each)}
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """The library's warnings as lines on stderr, without where in our code they come from."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def line(message: Warning | str, category: type[Warning], *where: Any, **others: Any) -> None:
+            if issubclass(category, SmoothingWarning):
+                print(message, file=sys.stderr)
+            else:
+                show(message, category, *where, **others)
+
+        warnings.showwarning = line
+        yield
 
 
 def _warn_of_another_precision(plain: dict[str, Any], folder: RunFolder) -> None:

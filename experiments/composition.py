@@ -24,7 +24,7 @@ from smoothing import SettingError
 EXPERIMENTS = Path(__file__).parent.parent / "conf" / "experiment"
 GROUPS = ("dataset", "model", "noise", "certifier", "metric")
 GIVEN = {  # arguments that the run passes; a group may not
-    "certifier": ("f", "noise", "metric", "seed", "batch_size", "precision", "compiled", "on_samples"),
+    "certifier": ("f", "noise", "metric", "num_classes", "seed", "batch_size", "precision", "compiled", "on_samples"),
     "model": ("num_classes", "in_channels", "mean", "std", "shape"),
     "noise": ("levels", "shape"),
     "logger": ("config",),

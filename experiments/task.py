@@ -10,6 +10,7 @@ import torch
 from experiments.data import Dataset
 from experiments.run_folder import RunFolder
 from experiments.table import Key, Schema
+from smoothing import Noise
 from smoothing.base_function import FrozenFunction
 from smoothing.engine import Engine
 
@@ -23,12 +24,14 @@ class Task(ABC):
         schema: of its rows.
         f: the base function under the certifier.
         engine: what evaluates it; None for a certifier that samples nothing.
+        noise: of the certifier; None for one without.
         samples_each: the most samples that an example takes.
     """
 
     schema: ClassVar[Schema]
     f: FrozenFunction
     engine: Engine | None
+    noise: Noise | None = None
     samples_each: int
 
     @abstractmethod

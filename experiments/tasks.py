@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from experiments.base_functions import example_of
 from experiments.center_task import CenterTask, input_radii
 from experiments.data import Dataset, LabelledDataset
 from experiments.run_folder import RunFolder
@@ -36,7 +37,7 @@ class VoteTask(Task):
     ) -> None:
         self.procedure, self.samples_each = procedure, samples_each
         self.schema = schema  # type: ignore[misc]
-        self.f, self.engine = procedure.g.f, procedure.g.engine
+        self.f, self.engine, self.noise = procedure.g.f, procedure.g.engine, procedure.g.noise
 
     def keys(self, index: int) -> list[Key]:
         return [(float(index),)]
@@ -50,7 +51,7 @@ class VoteTask(Task):
         def procedures() -> Iterator[Procedure[Any]]:
             for index in indices:
                 begun.append((index, dataset.label(index)))
-                yield self.procedure.procedure(dataset[index].to(device), *begun[-1])
+                yield self.procedure.procedure(example_of(dataset, index, self.f.f, device), *begun[-1])
 
         for found, seconds in self.procedure.g.engine.run_all(procedures()):
             index, label = begun.popleft()
@@ -80,7 +81,7 @@ class _OneByOne(Task):
     ) -> Iterator[list[Row]]:
         assert isinstance(dataset, LabelledDataset)
         for index in indices:
-            x, started = dataset[index].to(device), time.perf_counter()
+            x, started = example_of(dataset, index, self.f.f, device), time.perf_counter()
             rows = self.rows(dataset, index, x)
             seconds = time.perf_counter() - started
             yield [line | {"seconds": seconds} for line in rows]
@@ -92,7 +93,7 @@ class AttackTask(_OneByOne):
     schema = ATTACK
 
     def __init__(self, attack: Attack) -> None:
-        self.attack, self.f, self.engine = attack, attack.g.f, attack.g.engine
+        self.attack, self.f, self.engine, self.noise = attack, attack.g.f, attack.g.engine, attack.g.noise
         self.samples_each = attack.n0 + attack.n * (1 + len(attack.factors))
 
     def keys(self, index: int) -> list[Key]:

@@ -6,7 +6,7 @@ from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertif
 from smoothing.center_smoothing import CenterSmoothing, SmoothedOutput
 from smoothing.center_smoothing_hd import CenterSmoothingHD
 from smoothing.classifier_guarantee import ABSTAIN, ClassificationCertificate, Prediction
-from smoothing.errors import BaseFunctionError, SettingError, SmoothingError
+from smoothing.errors import BaseFunctionError, SettingError, SmoothingError, SmoothingWarning
 from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.metrics import (
@@ -62,6 +62,7 @@ __all__ = [
     "SmoothedClassifier",
     "SmoothedOutput",
     "SmoothingError",
+    "SmoothingWarning",
     "Splitting",
     "Symmetrised",
     "TotalVariation",

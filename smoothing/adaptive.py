@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import count
-from math import ceil
-from typing import Literal
+from math import ceil, inf
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from smoothing import betting, classifier_guarantee
+from smoothing.arguments import number
 from smoothing.base_function import Precision
 from smoothing.classifier_guarantee import ClassificationCertificate
 from smoothing.errors import SettingError
@@ -55,7 +56,8 @@ class Adaptive:
             samples would give if from here on class A came at the highest rate that the samples so far allow (its
             upper bound at level alpha). A stop says nothing about safety, so it takes no share of alpha.
         stop_if_misclassified: see `Certify`.
-        seed: see `SmoothedClassifier`, as for what follows.
+        num_classes: see `SmoothedClassifier`, as for what follows.
+        seed: every sample is a function of (seed, example, stage, sample number).
         batch_size: samples at once; None for the fastest.
         precision: of f, as is compiled.
         on_samples: called with the number of samples just evaluated.
@@ -76,13 +78,14 @@ class Adaptive:
         radius: float | None = None,
         tolerance: float | None = None,
         stop_if_misclassified: bool = False,
+        num_classes: int | None = None,
         seed: int = 0,
         batch_size: int | None = 128,
         precision: Precision = "float32",
         compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
-        classifier_guarantee.require_certifiable(n0, n, alpha)
+        n0, n, alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
         if betting.lower(n, n, alpha) <= 0.5:
             least = next(m for m in count(n) if betting.lower(m, m, alpha) > 0.5)
             raise SettingError(
@@ -90,7 +93,14 @@ class Adaptive:
                 f"at least {least} are needed"
             )
         self.g = SmoothedClassifier(
-            f, noise, seed=seed, batch_size=batch_size, precision=precision, compiled=compiled, on_samples=on_samples
+            f,
+            noise,
+            num_classes=num_classes,
+            seed=seed,
+            batch_size=batch_size,
+            precision=precision,
+            compiled=compiled,
+            on_samples=on_samples,
         )
         self.n0, self.n, self.alpha, self.stop_if_misclassified = n0, n, alpha, stop_if_misclassified
         if mode not in ("decide", "radius"):
@@ -103,16 +113,18 @@ class Adaptive:
         """The radius when all n samples agree: no example gets more."""
         return self.g.noise.radius(betting.lower(self.n, self.n, self.alpha))
 
-    def __call__(self, x: Tensor, example: int, label: int) -> AdaptiveCertificate:
+    def __call__(self, x: Any, example: int, label: int) -> AdaptiveCertificate:
         """Certify x, (*input shape), whose streams are those of `example`."""
-        return self.g.engine.run(self.procedure(x, example, label))
+        return self.g.engine.run(self.procedure(self.g.input(x), example, label))
 
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[AdaptiveCertificate]:
         """The same, for `Engine.run_all`."""
         (selected,) = yield [self.g.samples(x, self.n0, example, Stage.SELECTION)]
-        guess = int(votes(selected).argmax())
-        if self.stop_if_misclassified and guess != label:
-            return AdaptiveCertificate(**asdict(classifier_guarantee.misclassified(guess, self.n0)), decision="")
+        found = votes(selected)
+        guess = int(found.argmax())
+        if self.stop_if_misclassified and (guess != label or not found.any()):
+            left_out = classifier_guarantee.left_out(guess, int(found.sum()), self.n0)
+            return AdaptiveCertificate(**asdict(left_out), decision="")
         n, counts, decision = 0, torch.zeros((), dtype=torch.int64), None
         while decision is None:
             more = chunk(n, self.n)
@@ -144,7 +156,10 @@ class Adaptive:
         if decision == "yes":
             assert self.needed is not None
             p_lower = max(p_lower, self.needed)  # which was shown, and is the bound where that is only just so
-        found = classifier_guarantee.certificate_at(p_lower, guess, n_a, n_b, n, self.n0, self.g.noise, self.alpha)
+        of_no_class = n - int(counts.sum())
+        found = classifier_guarantee.certificate_at(
+            p_lower, guess, n_a, n_b, n, self.n0, self.g.noise, self.alpha, of_no_class
+        )
         return AdaptiveCertificate(**asdict(found), decision=decision)
 
     def _least_probability(self, radius: float) -> float:
@@ -166,9 +181,10 @@ def chunk(n: int, n_max: int) -> int:
 
 
 def _positive(name: str, value: float | None) -> float:
-    if value is None or not 0 < value < float("inf"):
+    found = None if value is None else number(f"certifier.{name}", value)
+    if found is None or not 0 < found < inf:
         raise SettingError(
             f"certifier.{name}: this mode needs a positive number in the units of the input, as certifier.{name}=0.1; "
             f"got {value}"
         )
-    return value
+    return found

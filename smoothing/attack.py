@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from smoothing import classifier_guarantee
+from smoothing.arguments import instance
+from smoothing.as_dict import AsDict
 from smoothing.base_function import Precision
 from smoothing.classifier_guarantee import ABSTAIN
 from smoothing.errors import SettingError
@@ -18,7 +20,7 @@ from smoothing.streams import BLOCK, Stage, Stream
 
 
 @dataclass(frozen=True)
-class AttackOutcome:
+class AttackOutcome(AsDict):
     """What the attack did to one certified example within `factor` times its radius.
 
     Attributes:
@@ -52,7 +54,8 @@ class Attack:
         steps: see `projected_gradient_ascent`, as for the next two.
         step_size: l2 length of a step.
         samples: noisy copies at each step.
-        seed: see `SmoothedClassifier`, as for what follows.
+        num_classes: see `SmoothedClassifier`, as for what follows.
+        seed: every sample is a function of (seed, example, stage, sample number).
         batch_size: samples at once; None for the fastest.
         precision: of f, as is compiled.
         on_samples: called with the number of samples just evaluated.
@@ -70,23 +73,33 @@ class Attack:
         steps: int = 20,
         step_size: float = 0.1,
         samples: int = 1000,
+        num_classes: int | None = None,
         seed: int = 0,
         batch_size: int | None = 128,
         precision: Precision = "float32",
         compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
-        classifier_guarantee.require_certifiable(n0, n, alpha)
+        self.n0, self.n, self.alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
+        instance("noise", noise, Noise, "Gaussian(sigma=0.25)")
         if noise.threat_norm != "l2":
             raise SettingError(f"noise: the attack is in l2, {noise} certifies {noise.threat_norm}")
         self.g = SmoothedClassifier(
-            f, noise, seed=seed, batch_size=batch_size, precision=precision, compiled=compiled, on_samples=on_samples
+            f,
+            noise,
+            num_classes=num_classes,
+            seed=seed,
+            batch_size=batch_size,
+            precision=precision,
+            compiled=compiled,
+            on_samples=on_samples,
         )
-        self.n0, self.n, self.alpha, self.factors = n0, n, alpha, factors
+        self.factors = factors
         self.steps, self.step_size, self.samples = steps, step_size, samples
 
-    def __call__(self, x: Tensor, example: int, label: int) -> list[AttackOutcome]:
+    def __call__(self, x: Any, example: int, label: int) -> list[AttackOutcome]:
         """Attack x, (*input shape), whose streams are those of `example`: one outcome for each factor."""
+        x = self.g.input(x)
         at_x = self.g.certify(x, self.n0, self.n, self.alpha, example=example)
         if at_x.prediction != label or at_x.radius == 0:
             return [

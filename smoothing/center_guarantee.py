@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smoothing import statistics
+from smoothing.as_dict import AsDict
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
@@ -80,7 +81,7 @@ class CenterSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class CenterDraws:
+class CenterDraws(AsDict):
     """All that was drawn for one example: the data from which every certificate is read.
 
     Attributes:
@@ -104,7 +105,7 @@ class CenterDraws:
 
 
 @dataclass(frozen=True, eq=False)
-class OutputCertificate:
+class OutputCertificate(AsDict):
     """For every x' within eps_in of x at which f_hat does not abstain: d(f_hat(x), f_hat(x')) <= eps_out.
 
     It holds, for each fixed x', with probability at least 1 - failure_probability over the draws at x and the fresh

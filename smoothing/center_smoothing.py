@@ -4,28 +4,30 @@ Kumar and Goldstein (2021), algorithms 1 (Smooth) and 2 (Certify); what is concl
 `center_guarantee`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from smoothing import center_guarantee
-from smoothing.base_function import FrozenFunction, Precision
+from smoothing.arguments import input_radii, instance, number, several, whole_number
+from smoothing.as_dict import AsDict
+from smoothing.base_function import Precision
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate
-from smoothing.engine import Engine
 from smoothing.errors import SettingError
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure, Samples, whole
+from smoothing.smoothed import Smoothed
 from smoothing.streams import Stage, Stream
 
 
 @dataclass(frozen=True, eq=False)
-class SmoothedOutput:
+class SmoothedOutput(AsDict):
     """f_hat(x), or the reason why the smoothed function abstains at x (then `center` is not to be used)."""
 
     center: Tensor
@@ -39,7 +41,7 @@ class SmoothedOutput:
         return self.reason != ""
 
 
-class CenterSmoothing:
+class CenterSmoothing(Smoothed):
     """The smoothed function f_hat of a base function f with outputs in a metric space.
 
     Args:
@@ -87,18 +89,12 @@ class CenterSmoothing:
             raise SettingError(
                 f"certifier.match: expected paper, with which a run finds n and m (`matched_samples`), got {match}"
             )
-        for name, value in (("certifier.n", n), ("certifier.m", m)):
-            if value < 1:
-                raise SettingError(f"{name}: expected at least 1, got {value}")
-        if seed < 0:
-            raise SettingError(f"seed: expected at least 0, got {seed}")
-        self.f = FrozenFunction(f, precision, compiled)
-        self.engine = Engine(self.f, batch_size, on_samples)
-        self.noise, self.metric = noise, metric
-        self.n, self.m = n, m
-        self.settings = CenterSettings(bound, delta, alpha1, alpha2)
+        super().__init__(f, noise, seed, batch_size, precision, compiled, on_samples)
+        self.metric = instance("metric", metric, Metric, "L2()")
+        self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
+        levels = {"delta": delta, "alpha1": alpha1, "alpha2": alpha2}
+        self.settings = CenterSettings(bound, **{name: number(f"certifier.{name}", v) for name, v in levels.items()})
         self.center = checked_center(center)
-        self.seed = seed
         self.require_feasible([])
 
     @property
@@ -110,21 +106,21 @@ class CenterSmoothing:
         """Raise SettingError where n or m samples can never certify some eps, naming how many would."""
         center_guarantee.require_feasible(self.n, self.m, list(eps), self.noise, self.settings)
 
-    def smooth(self, x: Tensor, example: int = 0) -> SmoothedOutput:
+    def smooth(self, x: Any, example: int | None = None) -> SmoothedOutput:
         """f_hat(x) (algorithm 1).
 
         Args:
-            x: one input, (*input shape), on the device to compute on.
-            example: which stream of samples to use; take another for another x.
+            x: one input, (*input shape); moved to f's device.
+            example: number of the streams of samples to use, to make a result again; fresh ones by default.
 
         Raises:
             BaseFunctionError: see `FrozenFunction`.
-            SettingError: x is not floating-point.
+            SettingError: x is no input, see `inputs.as_tensor`.
         """
-        return self.engine.run(self.smoothing(x, example))
+        return self.engine.run(self.smoothing(self.input(x), self.number_of(example)))
 
     def smoothing(self, x: Tensor, example: int) -> Procedure[SmoothedOutput]:
-        """`smooth`, as a procedure for `Engine.run_all`."""
+        """`smooth`, as a procedure for `Engine.run_all`; x is a floating-point tensor on f's device."""
         # 1. The center: the point with the smallest median distance to n outputs.
         center, radius = yield from self._center(x, example)
 
@@ -139,9 +135,9 @@ class CenterSmoothing:
         reason = center_guarantee.why_abstain(radius, count, self.n, self.settings)
         return SmoothedOutput(center, radius, count, self.n, reason)
 
-    def draw(self, x: Tensor, example: int = 0) -> CenterDraws:
+    def draw(self, x: Any, example: int | None = None) -> CenterDraws:
         """Draw all that certificates at x are read from (algorithm 2, up to the distances). Arguments: `smooth`."""
-        return self.engine.run(self.drawing(x, example))
+        return self.engine.run(self.drawing(self.input(x), self.number_of(example)))
 
     def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
         """`draw`, as a procedure for `Engine.run_all`."""
@@ -166,23 +162,54 @@ class CenterSmoothing:
         )
 
     @overload
-    def certify(self, x: Tensor, eps: float, example: int = 0) -> OutputCertificate: ...
+    def certify(self, x: Any, eps: float, example: int | None = None) -> OutputCertificate: ...
     @overload
-    def certify(self, x: Tensor, eps: Sequence[float], example: int = 0) -> list[OutputCertificate]: ...
+    def certify(self, x: Any, eps: Iterable[float], example: int | None = None) -> list[OutputCertificate]: ...
     def certify(
-        self, x: Tensor, eps: float | Sequence[float], example: int = 0
+        self, x: Any, eps: float | Iterable[float], example: int | None = None
     ) -> OutputCertificate | list[OutputCertificate]:
         """Certified output radius at x for one input radius or, from the same draws, for several (algorithm 2).
 
         Args:
-            x: one input, (*input shape).
-            eps: input radius or radii in the noise's threat norm, in the units of x.
-            example: which stream of samples to use; take another for another x.
+            x: one input, (*input shape); moved to f's device.
+            eps: input radius or radii in the noise's threat norm, in the units of x: a number, or several in a list,
+                tuple, array, tensor or generator.
+            example: see `smooth`.
+
+        Returns:
+            An `OutputCertificate`; a list of them where eps are several.
+
+        Raises:
+            BaseFunctionError: see `FrozenFunction`.
+            SettingError: x is no input, or eps no numbers of at least 0.
         """
+        one, radii = not several(eps), input_radii(eps)
         draws = self.draw(x, example)
-        if isinstance(eps, Sequence):
-            return [self.read(draws, radius) for radius in eps]
-        return self.read(draws, eps)
+        found = [self.read(draws, radius) for radius in radii]
+        return found[0] if one else found
+
+    def certify_all(
+        self, examples: Any, eps: Any, *, first: int | None = None, progress: bool = False
+    ) -> Iterator[tuple[int, Any]]:
+        """Certify examples one after another. Arguments and errors as for `certify`.
+
+        Args:
+            examples: a batch (b, *input shape), a `DataLoader`, a data set, or a list of inputs or of (input, label).
+            eps: one input radius or several.
+            first: `example` of the first one, the others count on from there; the next free number by default.
+            progress: show a bar on stderr.
+
+        Yields:
+            (number, certificate or list of them) of each: `certify(x, eps, example=number)` gives the same.
+        """
+        one, radii = not several(eps), input_radii(eps)
+
+        def read(x: Tensor, example: int) -> Procedure[Any]:
+            draws = yield from self.drawing(x, example)
+            found = [self.read(draws, radius) for radius in radii]
+            return found[0] if one else found
+
+        return self.each(examples, read, first, progress)
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from draws made earlier."""

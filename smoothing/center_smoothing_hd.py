@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from smoothing import center_guarantee
+from smoothing.arguments import whole_number
 from smoothing.base_function import Precision
 from smoothing.center_guarantee import BOUNDS, CenterDraws, OutputCertificate
 from smoothing.center_smoothing import CenterSmoothing
@@ -63,9 +64,7 @@ class CenterSmoothingHD(CenterSmoothing):
         compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
-        if candidates < 1:
-            raise SettingError(f"certifier.candidates: expected at least 1, got {candidates}")
-        self.candidates = candidates
+        self.candidates = whole_number("certifier.candidates", candidates, 1)
         super().__init__(
             f,
             noise,

@@ -9,6 +9,8 @@ from typing import Literal
 
 from scipy.stats import binomtest
 
+from smoothing.arguments import probability, whole_number
+from smoothing.as_dict import AsDict
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
 from smoothing.radii import least_samples
@@ -18,7 +20,7 @@ ABSTAIN = -1
 
 
 @dataclass(frozen=True)
-class ClassificationCertificate:
+class ClassificationCertificate(AsDict):
     """g(x') = `prediction` for every x' within `radius` of x, all at once.
 
     It holds with probability at least 1 - failure_probability over the samples at x.
@@ -30,12 +32,12 @@ class ClassificationCertificate:
         n_b: the largest count of another class.
         n: estimation samples; 0 where none were drawn.
         p_lower: lower confidence bound on the probability of class A.
-        status: certified; abstained (p_lower <= 1/2); misclassified (the guess was not the label, and estimation was
-            left out because it could not have counted as correct).
-        reason: why not certified; empty otherwise.
+        status: certified; abstained (p_lower <= 1/2, or no selection sample was of any class); misclassified (the guess
+            was not the label, and estimation was left out because it could not have counted as correct).
+        reason: why not certified, with the share of samples that were of no class; empty where certified.
         n0: selection samples.
         failure_probability: alpha where certified; 0 where nothing is claimed.
-        guess: class A, certified or not.
+        guess: class A, certified or not; -1 where no selection sample was of any class.
     """
 
     prediction: int
@@ -52,7 +54,7 @@ class ClassificationCertificate:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(AsDict):
     """g(x) = `prediction`, with probability at least 1 - failure_probability over the samples.
 
     Attributes:
@@ -77,7 +79,7 @@ class Prediction:
 
 
 def certificate(
-    guess: int, n_a: int, n_b: int, n: int, n0: int, noise: Noise, alpha: float
+    guess: int, n_a: int, n_b: int, n: int, n0: int, noise: Noise, alpha: float, of_no_class: int = 0
 ) -> ClassificationCertificate:
     """Read a certificate off the counts (Cohen et al., Certify).
 
@@ -89,12 +91,22 @@ def certificate(
         n0: selection samples.
         noise: the smoothing distribution.
         alpha: one-sided level of the bound on the probability of class A.
+        of_no_class: how many of the n had scores without a largest one.
     """
-    return certificate_at(clopper_pearson_lower(n_a, n, alpha), guess, n_a, n_b, n, n0, noise, alpha)
+    p_lower = clopper_pearson_lower(n_a, n, alpha)
+    return certificate_at(p_lower, guess, n_a, n_b, n, n0, noise, alpha, of_no_class)
 
 
 def certificate_at(
-    p_lower: float, guess: int, n_a: int, n_b: int, n: int, n0: int, noise: Noise, alpha: float
+    p_lower: float,
+    guess: int,
+    n_a: int,
+    n_b: int,
+    n: int,
+    n0: int,
+    noise: Noise,
+    alpha: float,
+    of_no_class: int = 0,
 ) -> ClassificationCertificate:
     """The certificate of a lower bound on the probability of class A, true with probability at least 1 - alpha."""
     certified = p_lower > 0.5
@@ -106,20 +118,29 @@ def certificate_at(
         n=n,
         p_lower=p_lower,
         status="certified" if certified else "abstained",
-        reason="" if certified else f"p_lower = {p_lower:.4f} <= 1/2",
+        reason="" if certified else f"p_lower = {p_lower:.4f} <= 1/2{_broken(of_no_class, n)}",
         n0=n0,
         failure_probability=alpha if certified else 0.0,
         guess=guess,
     )
 
 
-def misclassified(guess: int, n0: int) -> ClassificationCertificate:
-    """The row of an example that was left after selection: it cannot count as correct, whatever n more samples say."""
+def left_out(guess: int, votes: int, n0: int) -> ClassificationCertificate:
+    """The row of an example that was left after selection: it cannot count as correct, whatever n more samples say.
+
+    Args:
+        guess: the class of the most votes.
+        votes: how many of the n0 samples were of any class.
+        n0: selection samples.
+    """
+    if not votes:
+        reason = f"no selection sample is of any class{_broken(n0, n0)}"
+        return ClassificationCertificate(ABSTAIN, 0.0, 0, 0, 0, 0.0, "abstained", reason, n0, 0.0, ABSTAIN)
     reason = "selection guessed another class"
     return ClassificationCertificate(guess, 0.0, 0, 0, 0, 0.0, "misclassified", reason, n0, 0.0, guess)
 
 
-def prediction(top: int, n_a: int, n_b: int, n: int, alpha: float) -> Prediction:
+def prediction(top: int, n_a: int, n_b: int, n: int, alpha: float, of_no_class: int = 0) -> Prediction:
     """Read a prediction off the counts (Cohen et al., Predict; Hung and Fithian 2019).
 
     Args:
@@ -128,9 +149,9 @@ def prediction(top: int, n_a: int, n_b: int, n: int, alpha: float) -> Prediction
         n_b: the second largest.
         n: samples.
         alpha: level of the two-sided test of n_a ~ Bin(n_a + n_b, 1/2).
+        of_no_class: how many of the n had scores without a largest one.
     """
-    if not 0 < alpha < 1:
-        raise SettingError(f"certifier.alpha: expected a probability strictly between 0 and 1, got {alpha}")
+    alpha = probability("certifier.alpha", alpha)
     p_value = float(binomtest(n_a, n_a + n_b, 0.5).pvalue) if n_a + n_b else 1.0
     predicted = p_value <= alpha
     return Prediction(
@@ -140,38 +161,36 @@ def prediction(top: int, n_a: int, n_b: int, n: int, alpha: float) -> Prediction
         n=n,
         p_value=p_value,
         status="predicted" if predicted else "abstained",
-        reason="" if predicted else f"p-value {p_value:.3g} > alpha = {alpha:g}",
+        reason="" if predicted else f"p-value {p_value:.3g} > alpha = {alpha:g}{_broken(of_no_class, n)}",
         failure_probability=alpha if predicted else 0.0,
     )
 
 
-def require_certifiable(n0: int, n: int, alpha: float) -> None:
-    """Raise SettingError where even n of n samples of class A cannot certify, naming the n that would."""
-    _require_samples(n0=n0, n=n)
-    _require_level(alpha)
+def require_certifiable(n0: int, n: int, alpha: float) -> tuple[int, int, float]:
+    """N0, n and alpha as plain numbers.
+
+    Raises:
+        SettingError: one is out of its range; or even n of n samples of class A cannot certify, and which n could.
+    """
+    n0, n = whole_number("certifier.n0", n0, 1), whole_number("certifier.n", n, 1)
+    alpha = probability("certifier.alpha", alpha)
     if n < (least := least_samples(alpha)):
         raise SettingError(
             f"certifier.n: {n} samples can never certify at alpha={alpha:g}; at least {least} are needed"
         )
+    return n0, n, alpha
 
 
-def require_predictable(n: int, alpha: float) -> None:
-    """Raise SettingError where even n of n samples of one class abstain, naming the n that would do."""
-    _require_samples(n=n)
-    _require_level(alpha)
+def require_predictable(n: int, alpha: float) -> tuple[int, float]:
+    """N and alpha as plain numbers. Raises SettingError as `require_certifiable`, where n of n samples abstain."""
+    n, alpha = whole_number("certifier.n", n, 1), probability("certifier.alpha", alpha)
     if prediction(0, n, 0, n, alpha).status == "abstained":
         least = n
         while prediction(0, least, 0, least, alpha).status == "abstained":
             least += 1
         raise SettingError(f"certifier.n: {n} samples always abstain at alpha={alpha:g}; at least {least} are needed")
+    return n, alpha
 
 
-def _require_samples(**counts: int) -> None:
-    for name, count in counts.items():
-        if count < 1:
-            raise SettingError(f"certifier.{name}: expected at least 1, got {count}")
-
-
-def _require_level(alpha: float) -> None:
-    if not 0 < alpha < 1:
-        raise SettingError(f"certifier.alpha: expected a probability strictly between 0 and 1, got {alpha}")
+def _broken(of_no_class: int, n: int) -> str:
+    return f"; {of_no_class / n:.1%} of the samples have scores that are NaN or infinite" if of_no_class else ""

@@ -13,5 +13,9 @@ class SettingError(SmoothingError, ValueError):
     """A setting out of its range, or settings with which no certificate can ever be given."""
 
 
+class SmoothingWarning(UserWarning):
+    """What is allowed, and is likely to be a mistake."""
+
+
 class BaseFunctionError(SmoothingError, ValueError):
     """A base function that is not one fixed function of its input, or whose outputs have the wrong shape."""

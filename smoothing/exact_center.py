@@ -20,26 +20,28 @@ Proof. One grid step changes at most one of the L noisy inputs, the same number 
 It says something while floor(L/2) + 1 + k <= L, that is for eps <= (ceil(L/2) - 1) / q, about lambda.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import floor
+from typing import Any, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from smoothing.base_function import FrozenFunction, Precision
+from smoothing.arguments import input_radii, instance, several
+from smoothing.base_function import Precision
 from smoothing.center_guarantee import SUM_MARGIN, CenterDraws, OutputCertificate
 from smoothing.center_smoothing import best_center
-from smoothing.engine import Engine
 from smoothing.errors import SettingError
 from smoothing.exact_guarantee import require_finite
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.rounding import MARGIN, up
 from smoothing.sampling import Levels, Procedure, whole
+from smoothing.smoothed import Smoothed
 
 
-class ExactCenterSmoothing:
+class ExactCenterSmoothing(Smoothed):
     """The smoothed function f_hat of a base function f under a finite noise; see the module.
 
     Args:
@@ -54,6 +56,8 @@ class ExactCenterSmoothing:
         SettingError: the noise is not finite.
     """
 
+    noise: FiniteNoise
+
     def __init__(
         self,
         f: Callable[[Tensor], Tensor],
@@ -65,19 +69,17 @@ class ExactCenterSmoothing:
         compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
-        self.noise = require_finite(noise)
-        self.f = FrozenFunction(f, precision, compiled)
-        self.engine = Engine(self.f, batch_size, on_samples)
-        self.metric = metric
+        super().__init__(f, require_finite(noise), 0, batch_size, precision, compiled, on_samples)
+        self.metric = instance("metric", metric, Metric, "L2()")
 
-    def draw(self, x: Tensor, example: int = 0) -> CenterDraws:
+    def draw(self, x: Any, example: int = 0) -> CenterDraws:
         """The center of all outputs at x, (*input shape), and their distances from it. `example` plays no part.
 
         Raises:
             SettingError: x is off the noise's grid.
             BaseFunctionError: see `FrozenFunction`.
         """
-        return self.engine.run(self.drawing(x, example))
+        return self.engine.run(self.drawing(self.input(x), example))
 
     def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
         """`draw`, as a procedure for `Engine.run_all`."""
@@ -96,9 +98,16 @@ class ExactCenterSmoothing:
             smoothing_error=float(self.metric(base_output, center[None])),
         )
 
-    def certify(self, x: Tensor, eps: float) -> OutputCertificate:
-        """Certified output radius at x, (*input shape), for the l1 input radius eps >= 0."""
-        return self.read(self.draw(x), eps)
+    @overload
+    def certify(self, x: Any, eps: float) -> OutputCertificate: ...
+    @overload
+    def certify(self, x: Any, eps: Iterable[float]) -> list[OutputCertificate]: ...
+    def certify(self, x: Any, eps: float | Iterable[float]) -> OutputCertificate | list[OutputCertificate]:
+        """Certified output radius at x, (*input shape), for an l1 input radius eps >= 0, or a list for several."""
+        one, radii = not several(eps), input_radii(eps)
+        draws = self.draw(x)
+        found = [self.read(draws, radius) for radius in radii]
+        return found[0] if one else found
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from draws made earlier."""

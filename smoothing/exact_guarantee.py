@@ -1,35 +1,42 @@
 """The guarantee of a classifier smoothed with a finite noise: exact counts in, prediction and exact radius out. Pure.
 
 Levine and Feizi, "Improved, Deterministic Smoothing for l1 Certified Robustness" (2021). Nothing is estimated, so
-nothing can fail and nothing abstains.
+nothing can be false and nothing abstains, but where no noisy input is of any class.
+
+Inputs of no class. Those whose scores have no largest one count for no class; where all do, g abstains. One grid step
+changes one noisy input, so it takes at most one vote from class A and gives at most one to B, whether or not the input
+is of a class before or after. So after k steps n_A - n_B has fallen by at most 2k, as it has where all inputs are of a
+class. And n_A >= 2k at x, so A keeps k votes: where k >= 1, g does not abstain at x' either.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from smoothing.as_dict import AsDict
+from smoothing.classifier_guarantee import ABSTAIN
 from smoothing.errors import SettingError
 from smoothing.noise import FiniteNoise, Noise
 
 
 @dataclass(frozen=True)
-class ExactCertificate:
+class ExactCertificate(AsDict):
     """g(x') = `prediction` for every x' on the noise's grid within `radius` of x. It cannot be false.
 
     Attributes:
-        prediction: class A, that of the largest count; of several, the lowest.
+        prediction: class A, that of the largest count; of several, the lowest. -1 where no input is of any class.
         radius: radius_steps / levels, in the noise's threat norm.
         n_a: how many of the n noisy inputs are of class A.
         n_b: the largest count of another class.
         n: noisy inputs, all that there are.
         p_lower: n_a / n, the probability of class A itself.
-        status: always certified, be it with radius 0.
-        reason: always empty.
+        status: certified, be it with radius 0; failed where no noisy input is of any class.
+        reason: why failed; empty otherwise.
         failure_probability: always 0.
-        runner_up: the class that bounds the radius.
+        runner_up: the class that bounds the radius; -1 where failed.
         radius_steps: the radius as an integer number of grid steps.
         levels: grid steps in a unit.
-        not_finite: share of the noisy inputs whose scores were not finite: they are of no class.
+        not_finite: share of the noisy inputs that are of no class: a score is NaN or +inf, or all are -inf.
     """
 
     prediction: int
@@ -38,7 +45,7 @@ class ExactCertificate:
     n_b: int
     n: int
     p_lower: float
-    status: Literal["certified"]
+    status: Literal["certified", "failed"]
     reason: str
     failure_probability: float
     runner_up: int
@@ -59,6 +66,11 @@ def exact_certificate(votes: Sequence[int], noise: FiniteNoise) -> ExactCertific
             some inputs are of no class.
         noise: the smoothing distribution.
     """
+    if not any(votes):
+        reason = "no noisy input is of any class: all have scores that are NaN or infinite"
+        return ExactCertificate(
+            ABSTAIN, 0.0, 0, 0, noise.steps, 0.0, "failed", reason, 0.0, ABSTAIN, 0, noise.levels, 1.0
+        )
     a = max(range(len(votes)), key=lambda c: votes[c])  # the first of several
     allowed = {b: (votes[a] - votes[b] - (b < a)) // 2 for b in range(len(votes)) if b != a}
     runner_up = min(allowed, key=lambda b: allowed[b])

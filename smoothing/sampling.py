@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from smoothing.errors import SettingError
+from smoothing.inputs import require_floating
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.streams import BLOCK, Stream
 
@@ -89,8 +89,7 @@ class Cursor:
 
     def __init__(self, request: Request) -> None:
         """Raises SettingError where certificates under the noise are not about such inputs."""
-        if not request.x.is_floating_point():
-            raise SettingError(f"x: expected a floating-point tensor, got {request.x.dtype}")
+        require_floating(request.x)
         request.noise.require(request.x)
         self.request, self.left = request, request.count
         self.begun = False

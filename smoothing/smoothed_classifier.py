@@ -3,33 +3,45 @@
 Cohen, Rosenfeld and Kolter (2019), Predict and Certify; what is concluded from the votes is in `classifier_guarantee`.
 """
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from math import inf
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from smoothing import classifier_guarantee, exact_guarantee
-from smoothing.base_function import FrozenFunction, Precision
+from smoothing.arguments import whole_number
+from smoothing.base_function import Precision
 from smoothing.classifier_guarantee import ClassificationCertificate, Prediction
-from smoothing.engine import Engine
-from smoothing.errors import BaseFunctionError, SettingError
+from smoothing.errors import BaseFunctionError, SmoothingWarning
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.noise import Noise
 from smoothing.sampling import Levels, Procedure, Samples
+from smoothing.smoothed import Smoothed
 from smoothing.streams import Stage, Stream
 
 
-class SmoothedClassifier:
+class SmoothedClassifier(Smoothed):
     """g(x) = the class that the base classifier gives most probably to x under noise.
 
     Args:
-        f: base classifier, (b, *input shape) -> (b, number of classes) scores; frozen on construction (eval mode). Row
-            i's class is that of its largest score; a row that is not finite is of no class.
+        f: base classifier, (b, *input shape) -> (b, number of classes) scores, at least two; frozen on construction
+            (eval mode). Row i's class is that of its largest score, of several the lowest; a row with a NaN or +inf,
+            or of -inf alone, is of no class.
         noise: smoothing distribution in the input space.
+        num_classes: how many classes there are, to refuse an f with fewer scores and warn of one with more.
         seed: every sample is a function of (seed, example, stage, sample number).
         batch_size: samples shown to f at once, None for the fastest; changes no sample.
         precision: see `FrozenFunction`, as for compiled.
         on_samples: called with the number of samples just evaluated.
+
+    Every method takes as x what `inputs.as_tensor` takes. Each call without `example` takes fresh samples, those of
+    `next_example`: the same calls in the same order give the same results.
+
+    Raises:
+        SettingError: an argument out of its range, or a class where an instance is expected.
     """
 
     def __init__(
@@ -37,49 +49,75 @@ class SmoothedClassifier:
         f: Callable[[Tensor], Tensor],
         noise: Noise,
         *,
+        num_classes: int | None = None,
         seed: int = 0,
         batch_size: int | None = 128,
         precision: Precision = "float32",
         compiled: bool = False,
         on_samples: Callable[[int], None] = lambda count: None,
     ) -> None:
-        if seed < 0:
-            raise SettingError(f"seed: expected at least 0, got {seed}")
-        self.f = FrozenFunction(f, precision, compiled)
-        self.engine = Engine(self.f, batch_size, on_samples)
-        self.noise, self.seed = noise, seed
+        super().__init__(f, noise, seed, batch_size, precision, compiled, on_samples, outputs=2)
+        self.num_classes = None if num_classes is None else whole_number("num_classes", num_classes, 2)
+        self._warned = False
 
     def certify(
         self,
-        x: Tensor,
+        x: Any,
         n0: int = 100,
         n: int = 100_000,
         alpha: float = 0.001,
         *,
-        example: int = 0,
+        example: int | None = None,
         stop_unless: int | None = None,
     ) -> ClassificationCertificate:
         """The class of g at x and a radius within which it does not change (Certify).
 
         Args:
-            x: one input, (*input shape), floating-point, on the device to compute on.
+            x: one input, (*input shape); moved to f's device.
             n0: samples that select the class.
             n: fresh samples that estimate its probability.
             alpha: probability that the certificate is false.
-            example: which streams of samples to use; take another for another x.
+            example: number of the streams of samples to use, to make a certificate again; fresh ones by default.
             stop_unless: for evaluation only: leave out the estimation unless this class, the label, is selected.
 
         Raises:
-            SettingError: n and alpha can never certify, or are out of range.
+            SettingError: n and alpha can never certify, or are out of range; x is no input.
             BaseFunctionError: see `FrozenFunction`; or scores of the wrong shape.
         """
+        x, example = self.input(x), self.number_of(example)
         return self.engine.run(self.certifying(x, n0, n, alpha, example=example, stop_unless=stop_unless))
+
+    def certify_all(
+        self,
+        examples: Any,
+        n0: int = 100,
+        n: int = 100_000,
+        alpha: float = 0.001,
+        *,
+        first: int | None = None,
+        progress: bool = False,
+    ) -> Iterator[tuple[int, ClassificationCertificate]]:
+        """Certify examples one after another; small ones share batches. Errors as for `certify`.
+
+        Args:
+            examples: a batch (b, *input shape), a `DataLoader`, a data set, or a list of inputs or of (input, label).
+            n0: see `certify`, as for n and alpha.
+            n: fresh samples of each example.
+            alpha: probability that a certificate is false, for each example.
+            first: `example` of the first one, the others count on from there; the next free number by default.
+            progress: show a bar on stderr.
+
+        Yields:
+            (number, certificate) of each: `certify(x, example=number)` gives the same certificate.
+        """
+        n0, n, alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
+        return self.each(examples, lambda x, k: self.certifying(x, n0, n, alpha, example=k), first, progress)
 
     def certifying(
         self, x: Tensor, n0: int, n: int, alpha: float, *, example: int, stop_unless: int | None = None
     ) -> Procedure[ClassificationCertificate]:
-        """`certify`, as a procedure for `Engine.run_all`."""
-        classifier_guarantee.require_certifiable(n0, n, alpha)
+        """`certify`, as a procedure for `Engine.run_all`; x is a floating-point tensor on f's device."""
+        n0, n, alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
         selection = self.samples(x, n0, example, Stage.SELECTION)
         estimation = self.samples(x, n, example, Stage.ESTIMATION)
         if stop_unless is None:
@@ -87,44 +125,48 @@ class SmoothedClassifier:
             guess = int(votes(selected).argmax())
         else:
             (selected,) = yield [selection]
-            guess = int(votes(selected).argmax())
-            if guess != stop_unless:
-                return classifier_guarantee.misclassified(guess, n0)
+            counts = votes(selected)
+            guess = int(counts.argmax())
+            if guess != stop_unless or not counts.any():
+                return classifier_guarantee.left_out(guess, int(counts.sum()), n0)
             (estimated,) = yield [estimation]
         counts = votes(estimated)
+        of_no_class = n - int(counts.sum())
         n_a = int(counts[guess])
         counts[guess] = -1
-        n_b = max(0, int(counts.max()))
-        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, alpha)
+        n_b = int(counts.max())
+        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, alpha, of_no_class)
 
-    def predict(self, x: Tensor, n: int = 1000, alpha: float = 0.001, *, example: int = 0) -> Prediction:
+    def predict(self, x: Any, n: int = 1000, alpha: float = 0.001, *, example: int | None = None) -> Prediction:
         """The class of g at x, or an abstention (Predict). Arguments and errors as for `certify`."""
+        x, example = self.input(x), self.number_of(example)
         return self.engine.run(self.predicting(x, n, alpha, example=example))
 
     def predicting(self, x: Tensor, n: int, alpha: float, *, example: int) -> Procedure[Prediction]:
         """`predict`, as a procedure for `Engine.run_all`."""
-        classifier_guarantee.require_predictable(n, alpha)
+        n, alpha = classifier_guarantee.require_predictable(n, alpha)
         (answers,) = yield [self.samples(x, n, example, Stage.PREDICTION)]
         counts, classes = votes(answers).sort(descending=True, stable=True)
-        n_b = int(counts[1]) if len(counts) > 1 else 0
-        return classifier_guarantee.prediction(int(classes[0]), int(counts[0]), n_b, n, alpha)
+        n_a, n_b = int(counts[0]), int(counts[1])
+        return classifier_guarantee.prediction(int(classes[0]), n_a, n_b, n, alpha, n - int(counts.sum()))
 
-    def certify_exactly(self, x: Tensor) -> ExactCertificate:
+    def certify_exactly(self, x: Any) -> ExactCertificate:
         """The class of g at x and the radius within which it does not change, without sampling (DSSN).
 
         Args:
-            x: one input, (*input shape), floating-point, on the grid that the noise is on.
+            x: one input, (*input shape), on the grid that the noise is on.
 
         Raises:
             SettingError: the noise is not finite; or x is off its grid.
             BaseFunctionError: see `FrozenFunction`; or scores of the wrong shape.
         """
-        return self.engine.run(self.certifying_exactly(x))
+        exact_guarantee.require_finite(self.noise)
+        return self.engine.run(self.certifying_exactly(self.input(x)))
 
     def certifying_exactly(self, x: Tensor) -> Procedure[ExactCertificate]:
         """`certify_exactly`, as a procedure for `Engine.run_all`."""
         noise = exact_guarantee.require_finite(self.noise)
-        (answers,) = yield [Levels(x, noise, count_votes, shared=True)]
+        (answers,) = yield [Levels(x, noise, self.counted, shared=True)]
         return exact_guarantee.exact_certificate(votes(answers).tolist(), noise)
 
     def votes(self, x: Tensor, n: int, example: int, stage: Stage) -> Tensor:
@@ -138,15 +180,47 @@ class SmoothedClassifier:
 
     def samples(self, x: Tensor, n: int, example: int, stage: Stage, first: int = 0) -> Samples:
         """The request for the votes at n samples of a stage, from number `first` on."""
-        return Samples(x, self.noise, count_votes, Stream(self.seed, example, stage), n, first, shared=True)
+        return Samples(x, self.noise, self.counted, Stream(self.seed, example, stage), n, first, shared=True)
+
+    def counted(self, scores: Tensor) -> Tensor:
+        """`count_votes`. Raises BaseFunctionError where there are fewer scores than classes; warns, once, of more."""
+        counts, expected = count_votes(scores), self.num_classes
+        found = len(counts) - 1
+        if expected is not None and found < expected:
+            raise BaseFunctionError(
+                f"base classifier: expected scores of {expected} classes, (b, {expected}), got {tuple(scores.shape)}: "
+                "some classes could never be answered"
+            )
+        if expected is not None and found > expected and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"base classifier: it has {found} scores and there are {expected} classes; class k is score k, and an "
+                "answer beyond them is always wrong",
+                SmoothingWarning,
+                stacklevel=2,
+            )
+        return counts
 
 
 def count_votes(scores: Tensor) -> Tensor:
-    """Votes of some rows, (b, classes) -> (classes + 1,), int64, on the scores' device; last, the rows of no class."""
-    if scores.dim() != 2 or not scores.is_floating_point():
-        raise BaseFunctionError(f"base classifier: expected scores (b, classes), got {tuple(scores.shape)}")
+    """Votes of some rows, (b, classes) -> (classes + 1,), int64, on the scores' device; last, the rows of no class.
+
+    -inf is a score like any other, as of a class that is masked out. A row with a NaN or +inf has no largest score, nor
+    has one of -inf alone.
+    """
+    if scores.dim() != 2 or scores.shape[1] < 2 or scores.is_complex() or scores.dtype == torch.uint64:
+        one = scores.numel() == len(scores)
+        hint = "; for one score z of class 1 answer torch.stack([-z, z], dim=1)" if one else ""
+        raise BaseFunctionError(
+            f"base classifier: expected scores (b, classes) of at least two classes, got {tuple(scores.shape)}, "
+            f"{scores.dtype}{hint}"
+        )
+    if scores.is_floating_point():
+        of_a_class = (scores < inf).all(dim=1) & (scores > -inf).any(dim=1)
+    else:
+        scores, of_a_class = scores.long(), scores.new_ones(len(scores), dtype=torch.bool)
     nowhere = scores.shape[1]
-    classes = torch.where(scores.isfinite().all(dim=1), scores.argmax(dim=1), nowhere)
+    classes = torch.where(of_a_class, scores.argmax(dim=1), nowhere)
     return torch.zeros(nowhere + 1, dtype=torch.int64, device=scores.device).scatter_add_(
         0, classes, torch.ones_like(classes)
     )

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smoothing.arguments import number
 from smoothing.errors import SettingError
 from smoothing.noise.base import FiniteNoise
 from smoothing.noise.l1 import L1Noise, lambda_of, require_grid
@@ -35,6 +36,7 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
 
     def __init__(self, sigma: float, levels: int, shape: tuple[int, ...], seed: int = 0) -> None:
         require_levels(levels)
+        sigma = number("noise.sigma", sigma)
         self.sigma, self.levels, self.shape, self.seed = sigma, levels, tuple(shape), seed
         self.steps = int(2 * lambda_of(sigma) * levels)
         if not 1 <= self.steps < 2**20:

@@ -5,6 +5,7 @@ from typing import ClassVar
 from scipy.stats import norm
 from torch import Tensor
 
+from smoothing.arguments import number
 from smoothing.errors import SettingError
 from smoothing.noise.base import Noise
 from smoothing.noise.from_bits import fine_normal, rounded_normal
@@ -32,6 +33,7 @@ class Gaussian(Noise):
     threat_norm: ClassVar[str] = "l2"
 
     def __init__(self, sigma: float, grid: int | None = None) -> None:
+        sigma = number("noise.sigma", sigma)
         if not 0 < sigma < float("inf"):
             raise SettingError(f"noise.sigma: expected a positive number, got {sigma}")
         self.sigma, self.grid = sigma, checked_grid(grid, sigma)

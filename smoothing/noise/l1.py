@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from smoothing.arguments import number
 from smoothing.errors import SettingError
 from smoothing.noise.base import Noise
 from smoothing.rounding import down, up
@@ -42,6 +43,7 @@ class L1Noise(Noise):
 
 def lambda_of(sigma: float) -> float:
     """Sqrt(3) sigma. Raises SettingError."""
+    sigma = number("noise.sigma", sigma)
     if not 0 < sigma < float("inf"):
         raise SettingError(f"noise.sigma: expected a positive number, got {sigma}")
     return sqrt(3) * sigma

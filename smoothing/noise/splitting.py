@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from smoothing.arguments import number
 from smoothing.errors import SettingError
 from smoothing.noise.l1 import L1Noise, lambda_of, require_grid
 from smoothing.streams import BlockSource
@@ -26,6 +27,7 @@ class Splitting(L1Noise):
 
     def __init__(self, sigma: float, levels: int) -> None:
         require_levels(levels)
+        sigma = number("noise.sigma", sigma)
         self.sigma, self.levels = sigma, levels
         self.units = levels * (EXACT // 4 // levels)  # of the fine grid, from 0 to 1
         self.steps = int(2 * lambda_of(sigma) * self.units)

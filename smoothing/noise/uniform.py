@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from smoothing.arguments import number
 from smoothing.noise.from_bits import fine_uniform
 from smoothing.noise.grid import checked_grid, require_countable, rounded_sum, total_variation
 from smoothing.noise.l1 import L1Noise, lambda_of
@@ -20,7 +21,7 @@ class Uniform(L1Noise):
     """
 
     def __init__(self, sigma: float, grid: int | None = None) -> None:
-        self.sigma, self.lam = sigma, lambda_of(sigma)
+        self.sigma, self.lam = number("noise.sigma", sigma), lambda_of(sigma)
         self.grid = checked_grid(grid, self.lam)
         self.tv = total_variation(self.lam * self.grid) if self.grid else 0.0
 

@@ -86,11 +86,11 @@ def test_the_three_stages_draw_fresh_samples():
 
 def test_one_set_of_draws_answers_many_eps():
     h = identity_smoothing()
-    many = h.certify(torch.zeros(2), [0.1, 0.25, 0.5])
+    many = h.certify(torch.zeros(2), [0.1, 0.25, 0.5], example=0)
     assert [c.eps_in for c in many] == [0.1, 0.25, 0.5]
     assert sorted(c.eps_out for c in many) == [c.eps_out for c in many]
     for c in many:
-        alone = h.certify(torch.zeros(2), c.eps_in)
+        alone = h.certify(torch.zeros(2), c.eps_in, example=0)
         assert (alone.eps_out, alone.order_statistic, alone.status) == (c.eps_out, c.order_statistic, c.status)
         assert c.failure_probability == pytest.approx(0.01)
         assert c.center_radius < c.distance_quantile < c.eps_out

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from smoothing import (
+    ABSTAIN,
     BaseFunctionError,
     DeterministicSplitting,
     ExactCertify,
@@ -19,6 +20,7 @@ from smoothing import (
     Uniform,
 )
 from smoothing.exact_guarantee import exact_certificate
+from smoothing.smoothed_classifier import count_votes
 
 D, Q = 4, 5
 GRID = torch.tensor(list(product(range(Q + 1), repeat=D)), dtype=torch.float32)  # all inputs, in steps
@@ -90,7 +92,9 @@ def test_probabilities_are_lipschitz_exactly_in_integers(steps):
         ([3, 4, 3], 1, 0, 0),
         ([2, 6, 2], 1, 1, 0),
         ([1, 7, 2], 1, 2, 0),  # 7 - 1 - 1 = 5 and 7 - 2 = 5: the first of the smallest
-        ([0, 0, 0], 0, 0, 1),  # of no class at all
+        ([1, 0, 0], 0, 0, 1),
+        ([0, 0, 2], 2, 0, 0),
+        ([0, 0, 3], 2, 1, 0),
     ],
 )
 def test_ties_go_to_the_lower_class_and_the_radius_knows(votes, prediction, steps, runner_up):
@@ -137,6 +141,49 @@ def test_scores_that_are_not_finite_are_of_no_class():
     assert found.n_a == 10 - gone
     assert found.not_finite == pytest.approx(gone / 10)
     assert found.radius_steps == (10 - gone - 1) // 2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_without_a_vote_nothing_is_certified(value):
+    """Under DSSN it said class 0, certified, and so was right for a twelfth of the examples."""
+    found = ExactCertify(lambda b: torch.full((len(b), 12), value), noise_of(10))(torch.full((D,), 0.4), 0, 0)
+    assert (found.status, found.prediction, found.radius, found.radius_steps) == ("failed", ABSTAIN, 0.0, 0)
+    assert (found.n_a, found.n_b, found.n, found.not_finite, found.p_lower) == (0, 0, 10, 1.0, 0.0)
+    assert "no noisy input is of any class" in found.reason
+
+
+def partly_of_no_class(seed, classes=3):
+    """Any class, or none, read off a hash of the noisy input: NaN, +inf beside others, -inf alone."""
+    whole = random_function(seed, classes + 3)
+
+    def f(batch):
+        kind = whole(batch).argmax(dim=1)
+        scores = torch.nn.functional.one_hot(kind.clamp(max=classes - 1), classes).float()
+        for extra, value in enumerate((torch.nan, torch.inf)):
+            scores[kind == classes + extra, extra] = value
+        scores[kind == classes + 2] = -torch.inf
+        return scores
+
+    return f
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 8])
+def test_inputs_of_no_class_break_no_certificate(steps):
+    """Brute force: within the radius g is the same class, and never without an answer."""
+    tight = abstained = 0
+    for seed in range(3):
+        noise, f = noise_of(steps, seed), partly_of_no_class(seed)
+        votes = [count_votes(f(noise.copies(x / Q, 0, steps)))[:-1].tolist() for x in GRID]
+        found = [exact_certificate(counts, noise) for counts in votes]
+        prediction, radius = torch.tensor([c.prediction for c in found]), torch.tensor([c.radius_steps for c in found])
+        changed = prediction[:, None] != prediction
+        certified = (prediction != ABSTAIN)[:, None]
+        assert not (certified & changed & (radius[:, None] >= STEPS_APART)).any()
+        assert (radius[prediction == ABSTAIN] == 0).all()
+        tight += int((certified & changed & (radius[:, None] + 1 == STEPS_APART)).sum())
+        abstained += int((prediction == ABSTAIN).sum())
+    assert tight > 0
+    assert abstained > 0 or steps > 3
 
 
 def test_two_runs_and_any_batch_size_agree():

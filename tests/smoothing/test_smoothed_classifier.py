@@ -18,6 +18,7 @@ from smoothing import (
     classifier_guarantee,
     projected_gradient_ascent,
 )
+from smoothing.smoothed_classifier import count_votes
 from smoothing.streams import Stage
 
 SIGMA = 0.5
@@ -112,6 +113,73 @@ def test_scores_that_are_not_finite_are_of_no_class():
     assert votes[1:].sum() == 0
     c = SmoothedClassifier(broken, NOISE).certify(torch.tensor([0.0]), n=1000)
     assert c.status == "abstained"
+
+
+def rows(*scores):
+    return count_votes(torch.tensor(scores)).tolist()
+
+
+def test_the_class_of_a_row_of_scores():
+    inf, nan = math.inf, math.nan
+    assert rows([0.1, 0.3, 0.2]) == [0, 1, 0, 0]
+    assert rows([-inf, -1.0, -inf]) == [0, 1, 0, 0]  # classes that are masked out
+    assert rows([-inf, -inf, -inf]) == [0, 0, 0, 1]
+    assert rows([nan, 1.0, 2.0]) == [0, 0, 0, 1]
+    assert rows([0.0, inf, 0.0]) == [0, 0, 0, 1]
+    assert rows([-inf, nan, 0.0]) == [0, 0, 0, 1]
+    assert rows([5.0, 5.0, 1.0]) == [1, 0, 0, 0]  # ties go to the lowest class
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool, torch.uint16, torch.uint32]
+)
+def test_integer_scores_are_scores(dtype):
+    scores = torch.tensor([[0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]]).to(dtype)
+    assert count_votes(scores).tolist() == [2, 1, 1, 0]
+    if dtype in (torch.bool, torch.uint16, torch.uint32):
+        return  # for the base function to make numbers of that torch can subtract
+    f = lambda b: three_classes(b).to(dtype)  # noqa: E731
+    expected = SmoothedClassifier(three_classes, NOISE).certify(torch.tensor([0.45]), n=500)
+    assert SmoothedClassifier(f, NOISE).certify(torch.tensor([0.45]), n=500) == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_scores_of_any_precision_are_scores(dtype):
+    assert count_votes(torch.tensor([[1.0, 2.0], [-math.inf, 0.0], [math.nan, 0.0]]).to(dtype)).tolist() == [0, 2, 1]
+
+
+def test_masked_classes_cost_nothing():
+    def masked(b):
+        return torch.cat([three_classes(b), torch.full((len(b), 4), -math.inf)], dim=1)
+
+    found, expected = (
+        SmoothedClassifier(f, NOISE).certify(torch.tensor([0.45]), n=500) for f in (masked, three_classes)
+    )
+    assert found == expected
+    assert found.status == "certified"
+
+
+def test_what_is_not_finite_stands_in_the_reason():
+    def broken(batch):
+        return torch.where(batch[:, :1] > 0, torch.nan, three_classes(batch))
+
+    all_nan = SmoothedClassifier(lambda b: torch.full((len(b), 3), math.nan), NOISE)
+    c = all_nan.certify(torch.zeros(1), n=1000)
+    assert (c.status, c.prediction, c.radius) == ("abstained", ABSTAIN, 0.0)
+    assert c.reason == "p_lower = 0.0000 <= 1/2; 100.0% of the samples have scores that are NaN or infinite"
+    p = all_nan.predict(torch.zeros(1))
+    assert (p.status, p.prediction) == ("abstained", ABSTAIN)
+    assert p.reason == "p-value 1 > alpha = 0.001; 100.0% of the samples have scores that are NaN or infinite"
+    for label in (0, 1):
+        stopped = all_nan.certify(torch.zeros(1), n=1000, stop_unless=label)
+        assert (stopped.status, stopped.prediction, stopped.n, stopped.guess) == ("abstained", ABSTAIN, 0, ABSTAIN)
+        assert "no selection sample is of any class" in stopped.reason
+    c = SmoothedClassifier(broken, NOISE).certify(torch.zeros(1), n=1000)
+    share = 1 - (c.n_a + c.n_b) / 1000
+    assert 0.4 < share < 0.6
+    assert c.reason.endswith(f"; {share:.1%} of the samples have scores that are NaN or infinite")
+    whole = SmoothedClassifier(three_classes, NOISE).certify(torch.zeros(1), n=1000)
+    assert whole.reason == f"p_lower = {whole.p_lower:.4f} <= 1/2"
 
 
 def test_linear_radius_is_below_the_true_distance_and_near_it_at_a_million_samples():

@@ -1,0 +1,87 @@
+"""What smoothed functions share: what x may be, which samples a call gets, and many examples one after another."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from smoothing.arguments import function, instance, whole_number
+from smoothing.base_function import FrozenFunction, Precision
+from smoothing.engine import Engine
+from smoothing.inputs import Inputs, inputs_of
+from smoothing.noise import Noise
+from smoothing.sampling import Procedure
+
+R = TypeVar("R")
+
+
+class Smoothed:
+    """A base function under noise. Arguments: `SmoothedClassifier`.
+
+    Args:
+        outputs: axes of f's outputs, batch included, where they are known.
+
+    Attributes:
+        next_example: the number of samples' streams that the next call without `example` takes. It starts at 0, and is
+            always above every number that this object has used: no two such calls share samples.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        seed: int,
+        batch_size: int | None,
+        precision: Precision,
+        compiled: bool,
+        on_samples: Callable[[int], None],
+        outputs: int | None = None,
+    ) -> None:
+        self.noise = instance("noise", noise, Noise, "Gaussian(sigma=0.25)")
+        self.seed = whole_number("seed", seed)
+        self.f = FrozenFunction(function(f), precision, compiled)
+        size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
+        self.engine = Engine(self.f, size, on_samples)
+        self.input = Inputs(self.f, noise, outputs)
+        self.next_example = 0
+
+    def number_of(self, example: int | None) -> int:
+        """The number of a call's streams: `example`, or the next that is free. Raises SettingError."""
+        number = self.next_example if example is None else whole_number("example", example)
+        self.next_example = max(self.next_example, number + 1)
+        return number
+
+    def each(
+        self, examples: Any, procedure: Callable[[Tensor, int], Procedure[R]], first: int | None, progress: bool
+    ) -> Iterator[tuple[int, R]]:
+        """The number and the result of each example, in order.
+
+        Args:
+            examples: see `inputs.inputs_of`.
+            procedure: from an input and its number to what is to be done.
+            first: number of the first example; the next free one if not given.
+            progress: whether to show a bar on stderr.
+        """
+        inputs = inputs_of(examples)
+        first = None if first is None else whole_number("first", first)
+        numbers: list[int] = []
+
+        def procedures() -> Iterator[Procedure[R]]:
+            for k, x in enumerate(inputs):
+                numbers.append(self.number_of(None if first is None else first + k))
+                yield procedure(self.input(x), numbers[-1])
+
+        results = enumerate(self.engine.run_all(procedures()))
+        found = ((numbers[k], result) for k, (result, _) in results)
+        return iter(tqdm(found, total=_count(examples), unit=" examples")) if progress else found
+
+
+def _count(examples: Any) -> int | None:
+    """How many there are, where that is known."""
+    batches = isinstance(examples, DataLoader) and examples.batch_sampler is not None
+    try:
+        return len(examples.dataset if batches else examples)
+    except TypeError:
+        return None
