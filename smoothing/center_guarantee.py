@@ -217,7 +217,7 @@ def certificate(
 
 
 def output_radius(draws: CenterDraws, r_hat: float, metric: Metric, beta: float) -> float:
-    """gamma (1 + beta) R_hat, rounded up by what the computed distances may be off by (docs/soundness.md, 5).
+    """Gamma (1 + beta) R_hat, rounded up by what the computed distances may be off by (docs/soundness.md, 5).
 
     Args:
         draws: those that R_hat was read from.

@@ -49,7 +49,7 @@ class Metric(ABC):
 
     @public
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distances row by row: (n, *shape) and (n, *shape) or (1, *shape) -> (n,), float64, in [0, inf]."""
+        """Distances row by row: (n, *shape) and (n, *shape), or (1, *shape) for one -> (n,), float64, in [0, inf]."""
         return self._distance(a, b)
 
     @public

@@ -40,7 +40,9 @@ def public(method: Distances) -> Distances:
 
     @wraps(method)
     def checked(self: "Metric", a: Tensor, b: Tensor) -> Tensor:
-        _require_outputs(self, a, b, pairs)
+        _require_comparable(self, a, b, pairs)
+        if not pairs and len(a) == 1:
+            a = a.expand_as(b)
         _try_first_outputs(self, a, b)
         distances = method(self, a, b)
         require_distances(self, distances, (len(a), len(b)) if pairs else (len(a),), a.device)
@@ -66,22 +68,29 @@ def require_distances(metric: "Metric", distances: Any, shape: tuple[int, ...], 
         raise SettingError(f"metric: {metric} returned distances on {distances.device}; {expected}")
 
 
-def _require_outputs(metric: "Metric", a: Any, b: Any, pairs: bool) -> None:
+def require_outputs(metric: "Metric", outputs: Any) -> None:
+    """Raise SettingError unless this is a batch of outputs, (n, *shape), of real numbers."""
+    if not isinstance(outputs, Tensor):
+        raise SettingError(f"metric: {metric}: expected tensors of outputs, got {type(outputs).__name__}")
+    if outputs.is_complex():
+        raise SettingError(f"metric: {metric}: outputs are complex; have f return torch.view_as_real of them")
+    if outputs.dim() < 2 or outputs.shape[1:].numel() == 0:
+        raise SettingError(
+            f"metric: {metric}: expected outputs (n, *shape) of one number or more each, got {tuple(outputs.shape)}"
+        )
+
+
+def _require_comparable(metric: "Metric", a: Any, b: Any, pairs: bool) -> None:
     for outputs in (a, b):
-        if not isinstance(outputs, Tensor):
-            raise SettingError(f"metric: {metric}: expected tensors of outputs, got {type(outputs).__name__}")
-        if outputs.is_complex():
-            raise SettingError(f"metric: {metric}: outputs are complex; have f return torch.view_as_real of them")
-        if outputs.dim() < 2 or outputs.shape[1:].numel() == 0:
-            raise SettingError(
-                f"metric: {metric}: expected outputs (n, *shape) of one number or more each, got {tuple(outputs.shape)}"
-            )
+        require_outputs(metric, outputs)
     if a.shape[1:] != b.shape[1:]:
         raise SettingError(
             f"metric: {metric}: outputs of different shapes {tuple(a.shape[1:])} and {tuple(b.shape[1:])}"
         )
-    if not pairs and len(b) not in (1, len(a)):
-        raise SettingError(f"metric: {metric}: expected {len(a)} outputs or one to compare with, got {len(b)}")
+    if not pairs and len(a) != len(b) and 1 not in (len(a), len(b)):
+        raise SettingError(
+            f"metric: {metric}: {len(a)} outputs and {len(b)} to compare them with; expected as many, or one"
+        )
     if a.device != b.device:
         raise SettingError(f"metric: {metric}: outputs on different devices {a.device} and {b.device}")
 
@@ -133,7 +142,7 @@ def _require_distance(metric: "Metric", points: Tensor) -> None:
         if (gap := _gap(found.double(), expected)) > slack:
             refuse(f"row by row and pairwise they differ by {gap:.3g}; let _distance and _all_distances agree")
     detour = metric.gamma * (d[:, :, None] + d[None]).amin(dim=1)
-    if bool((d > detour + slack).any()):
+    if bool(((d > detour + slack) & d.isfinite()).any()):
         refuse(f"d(a, c) is more than {metric.gamma:g} (d(a, b) + d(b, c)); set gamma to what the metric obeys")
 
 

@@ -40,14 +40,17 @@ class Jaccard(Metric):
         return (boxes[:, 2:] <= boxes[:, :2]).any(dim=1)
 
     def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
-        """An area is good to 3 u. Then either's is to 13 u of itself, the ratio to 17 u, and it is at most 1."""
-        return UNIT, 18 * UNIT
+        """An area is good to 3 u. Then either's is to 13 u of itself, the ratio to 17 u, and it is at most 1.
+
+        From an empty center, empty boxes are exactly 0 away and others 1, and so is nothing lost where all are empty.
+        """
+        return (18 * UNIT, 0.0) if bool(self.empty(center[None])) else (UNIT, 18 * UNIT)
 
 
 def _boxes(outputs: Tensor) -> Tensor:
     """The outputs in float64. Raises SettingError unless they are boxes, (n, 4)."""
     if outputs.dim() != 2 or outputs.shape[1] != 4:
-        raise SettingError(f"metric: Jaccard needs boxes (x1, y1, x2, y2), outputs (4,), got {tuple(outputs.shape[1:])}")
+        raise SettingError(f"metric: Jaccard needs boxes (x1, y1, x2, y2), (4,), got {tuple(outputs.shape[1:])}")
     return outputs.double()
 
 

@@ -320,7 +320,7 @@ def test_two_inputs_are_as_far_apart_as_their_laws_say():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_coarser_numbers_stand_for_themselves(dtype):
-    """bfloat16 holds no level of 255 but a few: taking its nearest number for the level would move it by half a step."""
+    """Of 255 levels bfloat16 holds few: to take its nearest number for the level would move it by half a step."""
     x = (torch.arange(256).double() / 255).to(dtype)
     k, off = _steps(x, 255)
     for value, whole, left in zip(x.tolist(), k.tolist(), off.tolist(), strict=True):
