@@ -21,9 +21,7 @@ from smoothing.rounding import MARGIN, up
 
 Status = Literal["certified", "abstained", "failed"]
 
-# Relative rounding error of an output radius for each number of the outputs. A distance is a sum of at most two terms a
-# number, so its error is at most 2 * 2^-53 of it for each; it enters R_hat once and the choice of a center twice.
-SUM_MARGIN = 2.0**-50
+SUM_MARGIN = 2.0**-50  # an output radius is rounded up by at least this, relative, for each number of the outputs
 
 
 @dataclass(frozen=True)
@@ -125,6 +123,7 @@ class OutputCertificate(AsDict):
         vacuous: eps_out is at or above the metric's largest distance.
         not_finite: share of the m outputs that were not finite.
         center: f_hat(x), (*output shape).
+        empty: the center says that nothing was found, see `Metric.empty`.
     """
 
     eps_in: float
@@ -141,6 +140,7 @@ class OutputCertificate(AsDict):
     vacuous: bool
     not_finite: float
     center: Tensor
+    empty: bool = False
 
 
 def why_abstain(center_radius: float, inside: int, n: int, settings: CenterSettings) -> str:
@@ -196,9 +196,8 @@ def certificate(
             status, reason = "failed", f"{m} distances cannot bound their {p:.6g}-quantile; {needed(p, settings)}"
         elif not (r_hat := float(draws.distances[k - 1])) < float("inf"):
             status, reason = "failed", f"the {k}-th of {m} outputs from the center is not finite"
-    gamma, certified = metric.gamma, status == "certified"
-    margin = max(MARGIN, SUM_MARGIN * draws.center.numel())
-    eps_out = up(gamma * (1 + (2 * gamma if beta is None else beta)) * r_hat, margin)
+    certified = status == "certified"
+    eps_out = output_radius(draws, r_hat, metric, 2 * metric.gamma if beta is None else beta)
     return OutputCertificate(
         eps_in=eps,
         eps_out=eps_out,
@@ -214,7 +213,28 @@ def certificate(
         vacuous=eps_out >= metric.largest_distance(draws.center.shape),
         not_finite=float(np.isinf(draws.distances).mean()) if m else 0.0,
         center=draws.center,
+        empty=bool(metric.empty(draws.center[None])[0]),
     )
+
+
+def output_radius(draws: CenterDraws, r_hat: float, metric: Metric, beta: float) -> float:
+    """Gamma (1 + beta) R_hat, rounded up by what the computed distances may be off by (docs/soundness.md, 5).
+
+    Args:
+        draws: those that R_hat was read from.
+        r_hat: R_hat, a computed distance.
+        metric: whose `rounding` says how far computed distances are from exact ones.
+        beta: see `certificate`.
+    """
+    gamma = metric.gamma
+    least = up(gamma * (1 + beta) * r_hat, max(MARGIN, SUM_MARGIN * draws.center.numel()))
+    if not r_hat < float("inf"):
+        return least
+    relative, absolute = metric.rounding(draws.center, draws.base_output.dtype)
+    ball = (r_hat + absolute) / (1 - relative)  # R: exact distances from the center at x
+    median = max(1.0, beta) * ball * (1 + relative) + absolute  # computed at x', of the center there
+    there = (median + absolute + relative * gamma * ball) / (1 - relative * gamma)  # exact, of a point in both balls
+    return max(least, up(gamma * (ball + there), SUM_MARGIN))
 
 
 def needed(p: float, settings: CenterSettings) -> str:

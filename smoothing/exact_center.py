@@ -30,13 +30,13 @@ from torch import Tensor
 
 from smoothing.arguments import input_radii, instance, several
 from smoothing.base_function import Precision
-from smoothing.center_guarantee import SUM_MARGIN, CenterDraws, OutputCertificate
+from smoothing.center_guarantee import CenterDraws, OutputCertificate, output_radius
 from smoothing.center_smoothing import best_center
 from smoothing.errors import SettingError
 from smoothing.exact_guarantee import require_finite
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
-from smoothing.rounding import MARGIN, up
+from smoothing.rounding import up
 from smoothing.sampling import Levels, Procedure, whole
 from smoothing.smoothed import Smoothed
 
@@ -140,8 +140,7 @@ def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise,
         reason = f"{rank} of {count} outputs would be needed; the largest eps under this noise is {largest:g}"
     elif not (r_hat := float(draws.distances[rank - 1])) < float("inf"):
         reason = f"the {rank}-th of {count} outputs from the center is not finite"
-    margin = max(MARGIN, SUM_MARGIN * draws.center.numel())
-    eps_out = up(metric.gamma * (1 + metric.beta(draws.base_output)) * r_hat, margin)
+    eps_out = output_radius(draws, r_hat, metric, metric.beta(draws.base_output))
     return OutputCertificate(
         eps_in=eps,
         eps_out=eps_out,
@@ -157,4 +156,5 @@ def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise,
         vacuous=eps_out >= metric.largest_distance(draws.center.shape),
         not_finite=float(np.isinf(draws.distances).mean()),
         center=draws.center,
+        empty=bool(metric.empty(draws.center[None])[0]),
     )

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from smoothing.metrics import Metric
+from smoothing.metrics.checks import require_outputs
 from smoothing.metrics.screens import Screen
 
 PAIRS_AT_ONCE = 2**21  # bounds the memory of a block of pairwise distances
@@ -28,7 +29,11 @@ def best_center(outputs: Tensor, metric: Metric, candidates: Tensor | None = Non
         the outputs or more are not finite; of equally good ones the first output. The medoid's is at most 2 gamma times
         the radius of the smallest ball that holds half of the outputs, so this one's is too; `Metric.beta` may know
         better.
+
+    Raises:
+        SettingError: the outputs are none that the metric compares, or what it returns is no distance.
     """
+    require_outputs(metric, outputs)
     points = torch.cat([outputs, metric.candidates(outputs) if candidates is None else candidates])
     finite = outputs.isfinite().flatten(1).all(dim=1).nonzero()[:, 0]
     screen = metric.screen(outputs[finite]) if len(finite) >= LEAST_SCREENED else None

@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from math import log2
 from typing import TypeVar
 
 from torch import Tensor
@@ -12,6 +14,11 @@ from smoothing.noise import FiniteNoise, Noise
 from smoothing.streams import BLOCK, Stream
 
 R = TypeVar("R")
+
+AT_ONCE = 2**24  # numbers drawn together, at most, but for one copy: all of a block of up to 2^18 coordinates
+
+# How many copies, and memory (count, *shape) to write them into where it can be -> the next copies, at most so many.
+Draw = Callable[[int, Tensor | None], Tensor]
 
 
 class Request(ABC):
@@ -36,8 +43,8 @@ class Request(ABC):
     shared: bool
 
     @abstractmethod
-    def block(self, index: int, out: Tensor | None) -> Tensor:
-        """Copies number `index` BLOCK and the following, at most BLOCK; in `out`, (BLOCK, *shape), where it can be."""
+    def open(self, index: int) -> Draw:
+        """Begin block `index`: what draws its copies, a few at a time, in order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +59,9 @@ class Samples(Request):
     first: int = 0
     shared: bool = False
 
-    def block(self, index: int, out: Tensor | None) -> Tensor:
-        return self.noise.sample(self.x, BLOCK, self.stream.block(index, self.x.device, out))
+    def open(self, index: int) -> Draw:
+        source = self.stream.block(index, self.x.device)
+        return lambda count, out: self.noise.sample(self.x, count, source.into(out))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +78,14 @@ class Levels(Request):
     def count(self) -> int:  # type: ignore[override]
         return self.noise.steps
 
-    def block(self, index: int, out: Tensor | None) -> Tensor:
-        return self.noise.copies(self.x, index * BLOCK, min(BLOCK, self.count - index * BLOCK))
+    def open(self, index: int) -> Draw:
+        numbers = iter(range(index * BLOCK, self.count))
+
+        def draw(count: int, out: Tensor | None) -> Tensor:
+            these = list(islice(numbers, count))
+            return self.noise.copies(self.x, these[0], len(these))
+
+        return draw
 
 
 def whole(outputs: Tensor) -> Tensor:
@@ -95,24 +109,47 @@ class Cursor:
         self.begun = False
         self.answers: list[Tensor] = []
         self._at = request.first
-        self._held: tuple[int, Tensor] | None = None  # a block of which a part is used
+        self._piece = together(request.x)
+        self._next = request.first // BLOCK * (BLOCK // self._piece)  # number of the piece that is drawn next
+        self._draw: Draw
+        self._held: Tensor | None = None  # a piece of which a part is used
 
     def write(self, rows: Tensor) -> None:
-        """The next copies into all of `rows`, (r, *shape), r <= left. Whole blocks are drawn where they belong."""
+        """The next copies into all of `rows`, (r, *shape), r <= left. Whole pieces are drawn where they belong."""
         self.left -= len(rows)
         self.begun = True
         while len(rows):
-            index, start = divmod(self._at, BLOCK)
-            if start == 0 and len(rows) >= BLOCK:
-                part = self.request.block(index, rows[:BLOCK])[: len(rows)]
+            start = self._at % self._piece
+            if start == 0 and len(rows) >= self._piece:
+                part = self._drawn(rows[: self._piece])[: len(rows)]
             else:
-                if self._held is None or self._held[0] != index:
-                    self._held = index, self.request.block(index, None)
-                part = self._held[1][start : start + len(rows)]
+                if start == 0 or self._held is None:
+                    self._held = self._drawn(None)
+                part = self._held[start : start + len(rows)]
             if part.data_ptr() != rows.data_ptr():
                 rows[: len(part)].copy_(part)
             self._at += len(part)
             rows = rows[len(part) :]
+
+    def _drawn(self, out: Tensor | None) -> Tensor:
+        """The piece that the next copy is in. A block is drawn from its start, whatever is left out of it."""
+        wanted = self._at // self._piece
+        while True:
+            block, within = divmod(self._next, BLOCK // self._piece)
+            if within == 0:
+                self._draw = self.request.open(block)
+            copies = self._draw(self._piece, out if self._next == wanted else None)
+            self._next += 1
+            if self._next > wanted:
+                return copies
+
+
+def together(x: Tensor) -> int:
+    """Copies of x that are drawn together: a block, or the largest part of it, a power of 2, that is not too large.
+
+    It depends on x alone, so that the numbers of a stream do not depend on the batch size, whatever a noise draws.
+    """
+    return max(1, min(BLOCK, 2 ** int(log2(max(1, AT_ONCE // max(1, x.numel()))))))
 
 
 def noisy_inputs(x: Tensor, noise: Noise, count: int, stream: Stream, batch_size: int) -> Iterator[Tensor]:

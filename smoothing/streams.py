@@ -33,20 +33,25 @@ class BlockSource:
     Args:
         key: which block.
         device: where the numbers are wanted.
-        out: memory, (n, *shape) on the device, that the first float32 numbers of that shape are written into.
 
     CPU: NumPy's counter-based Philox, keyed with 128 bits (a CPU `torch.Generator` keeps 32 bits of its seed, and two
     blocks in 10^5 would be likely to coincide). CUDA: torch's Philox, keyed with 64 bits. The two draw different
     numbers of the same law; CUDA's numbers may also differ between GPU models (pytorch issue 196613).
     """
 
-    def __init__(self, key: np.random.SeedSequence, device: torch.device, out: Tensor | None = None) -> None:
-        self.device, self._out = device, out
+    def __init__(self, key: np.random.SeedSequence, device: torch.device) -> None:
+        self.device = device
+        self._out: Tensor | None = None
         if device.type == "cpu":
             self._numpy = np.random.Generator(np.random.Philox(key))
         else:
             self._torch = torch.Generator(device)
             self._torch.manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
+
+    def into(self, out: Tensor | None) -> "BlockSource":
+        """Writes the next float32 numbers of out's shape into `out`, (n, *shape) on the device."""
+        self._out = out
+        return self
 
     def normal(self, shape: tuple[int, ...]) -> Tensor:
         """Independent N(0, 1) numbers, float32, of the given shape."""
@@ -74,12 +79,13 @@ class BlockSource:
     def integers(self, high: int, shape: tuple[int, ...]) -> Tensor:
         """Independent integers uniform on {0, ..., high - 1}, int32, of the given shape; 1 <= high <= 2^31.
 
-        CUDA: the remainder of 62 random bits, uniform to 2^-31; torch's own, of 32 bits, is not where high is large.
+        CUDA: the remainder of 62 random bits, drawn again where it would be biased (`unbiased`). torch's own `randint`
+        takes the remainder of 32 bits, which is biased where high is large.
         """
         if self.device.type == "cpu":
             return torch.from_numpy(self._numpy.integers(high, size=shape, dtype=np.int32))
-        bits = torch.randint(2**62, shape, generator=self._torch, device=self.device)
-        return bits.remainder_(high).to(torch.int32)
+        bits, spare = (torch.randint(2**62, shape, generator=self._torch, device=self.device) for _ in range(2))
+        return unbiased(bits, spare, high)
 
     def _memory(self, shape: tuple[int, ...]) -> Tensor:
         out, self._out = self._out, None
@@ -96,6 +102,15 @@ class Stream:
     example: int
     stage: Stage
 
-    def block(self, index: int, device: torch.device, out: Tensor | None = None) -> BlockSource:
+    def block(self, index: int, device: torch.device) -> BlockSource:
         key = np.random.SeedSequence(self.seed, spawn_key=(self.example, self.stage, index))
-        return BlockSource(key, device, out)
+        return BlockSource(key, device)
+
+
+def unbiased(bits: Tensor, spare: Tensor, high: int) -> Tensor:
+    """Integers on {0, ..., high - 1}, int32, from two numbers of 62 random bits each, int64.
+
+    2^62 is no multiple of most numbers, so the remainder of the last few of `bits` would be biased: there `spare` is
+    taken. What is left is the chance that both are among the last few, (high / 2^62)^2 < 2^-62.
+    """
+    return torch.where(bits < 2**62 // high * high, bits, spare).remainder_(high).to(torch.int32)

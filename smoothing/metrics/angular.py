@@ -5,7 +5,7 @@ from math import pi, sin
 import torch
 from torch import Tensor
 
-from smoothing.metrics.base import Metric
+from smoothing.metrics.base import UNIT, Metric
 from smoothing.metrics.halves import nearest_half_means
 from smoothing.metrics.screens import Euclidean, Screen
 
@@ -33,6 +33,16 @@ class Angular(Metric):
     def screen(self, outputs: Tensor) -> Screen:
         """By the chord: unit vectors at the angle d pi are 2 sin(d pi / 2) apart."""
         return Chord(outputs, directions)
+
+    def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
+        """That of unit vectors of k numbers, absolute, and that of the norms and the angle.
+
+        A unit vector is off by 3 u and its norm's (k/2 + 1) u. With s = |u - v|, t = |u + v| and s^2 + t^2 = 4, errors
+        ds and dt turn the angle by at most sqrt(ds^2 + dt^2), so vectors that are off by e each, by 2 e. Norms of s and
+        t, good to (k/2 + 3) u, turn it by s t / 2 times the difference of their errors, at most (k + 6) u of itself.
+        """
+        k = center.numel()
+        return (k + 10) * UNIT, (k / 3 + 3) * UNIT
 
     def candidates(self, outputs: Tensor) -> Tensor:
         """Means of nearest halves."""

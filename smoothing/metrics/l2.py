@@ -6,7 +6,7 @@ from math import prod, sqrt
 import torch
 from torch import Tensor
 
-from smoothing.metrics.base import Metric, require_span
+from smoothing.metrics.base import UNIT, Metric, require_span
 from smoothing.metrics.halves import nearest_half_means
 from smoothing.metrics.screens import Euclidean, Screen
 
@@ -51,6 +51,14 @@ class L2(Metric):
         2^-52 of their distance (unlike that of two of float64, which therefore keep beta = 2).
         """
         return 1.0 if output.numel() == 1 and output.dtype != torch.float64 else 2.0
+
+    def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
+        """A sum of k squares and its root; of float64 outputs, squares below 2^-1074 are lost.
+
+        Each difference is off by u of itself, its square by 3 u, the sum by (k - 1) u more, of which the root halves.
+        """
+        k = center.numel()
+        return (k / 2 + 3) * UNIT, sqrt(k) * 2.0**-537 if dtype == torch.float64 else 0.0
 
     def largest_distance(self, shape: Sequence[int]) -> float:
         return min(self.largest, self.span * sqrt(prod(shape)))

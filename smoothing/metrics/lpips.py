@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from smoothing.errors import SettingError
-from smoothing.metrics.base import Metric
+from smoothing.metrics.base import UNIT, Metric
 
 NUMBERS_AT_ONCE = 2**20  # of images shown to the network together; their features are about 41 times as many
+FEATURES = 122  # of each pixel: 64 + 128 / 4 + 256 / 16 + 512 / 64 + 512 / 256
 LEAST_SIDE = 16  # pixels: four poolings halve it
 
 
@@ -59,6 +60,11 @@ class LPIPS(Metric):
 
     def _tile_side(self, shape: Sequence[int]) -> int:
         return max(1, NUMBERS_AT_ONCE // prod(shape))
+
+    def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
+        """A sum of squares of k differences of features; those below 2^-1074 are lost."""
+        k = FEATURES * center[0].numel()
+        return (k + 6) * UNIT, k * 2.0**-1074
 
     def _features(self, images: Tensor) -> list[Tensor]:
         """Weighted features, (n, k) for each layer, float64: the distance is their squared Euclidean distance."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from smoothing.errors import SettingError
-from smoothing.metrics.base import Metric, require_span
+from smoothing.metrics.base import UNIT, Metric, require_span
 from smoothing.metrics.halves import nearest_half_means
 from smoothing.metrics.screens import Manhattan, Screen
 
@@ -39,6 +39,15 @@ class TotalVariation(Metric):
         """Mean images of nearest halves."""
         return nearest_half_means(outputs, self)
 
+    def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
+        """A sum of p terms, and what is lost of the gradients, which two close images have in common.
+
+        A term is off by u of itself and by u of both gradients there; adding p of them by (p - 1) u of the sum. An
+        image's gradients sum to those of the center and its distance from the center, at most.
+        """
+        gradients = _gradient_map(center[None])
+        return (gradients.numel() + 4) * UNIT, 2.1 * UNIT * float(gradients.abs().sum())
+
     def largest_distance(self, shape: Sequence[int]) -> float:
         """2 span for each pair of neighbours: a difference of images lies in [-span, span]. A checkerboard has it."""
         channels, height, width = _image_shape(shape)
@@ -58,4 +67,6 @@ def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
             f"metric: TotalVariation needs outputs (channels, height, width), got {tuple(shape)}; take L2 for others"
         )
     channels, height, width = shape
+    if height * width < 2:
+        raise SettingError(f"metric: TotalVariation needs two pixels or more, got outputs {tuple(shape)}; take L2")
     return channels, height, width

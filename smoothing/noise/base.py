@@ -22,7 +22,10 @@ class Noise(ABC):
 
     @abstractmethod
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
-        """`count` noisy copies of x: (*shape) -> (count, *shape), same dtype and device."""
+        """The next `count` noisy copies of x: (*shape) -> (count, *shape), same dtype and device.
+
+        Called again with the same source for the next copies of a large input (`sampling.together`).
+        """
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
         """One noisy copy of each of b inputs, as training takes them: (b, *shape) -> (b, *shape)."""

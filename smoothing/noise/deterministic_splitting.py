@@ -10,7 +10,7 @@ from torch import Tensor
 from smoothing.arguments import number
 from smoothing.errors import SettingError
 from smoothing.noise.base import FiniteNoise
-from smoothing.noise.l1 import L1Noise, lambda_of, require_grid
+from smoothing.noise.l1 import L1Noise, lambda_of, require_grid, steps_of
 from smoothing.noise.splitting import require_levels, split
 from smoothing.streams import BlockSource
 
@@ -71,7 +71,7 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
 
     def _k(self, x: Tensor) -> Tensor:
         """Levels of x's values, 0 to levels: int64."""
-        return (x * self.levels).round().long()
+        return steps_of(x, self.levels).long()
 
     def _table(self, x: Tensor) -> Tensor:
         """What is left of each level k under each split position, (levels + 1, 2 steps), in x's dtype on its device.

@@ -3,6 +3,9 @@
 What is certified is f after Q, where Q rounds each number to the nearest multiple of 1 / grid, smoothed with the exact
 noise. f sees an integer over grid, which tells nothing of the noise but its rounded value (against Voracek and Hein,
 "Sound Randomized Smoothing in Floating-Point Arithmetic", 2023). The proofs are in docs/soundness.md.
+
+An input stands for real numbers. The float32 number nearest to some k / grid stands for k / grid, which is what an
+image's levels are; every other number stands for itself. Radii are distances between these real numbers.
 """
 
 import torch
@@ -13,7 +16,6 @@ from smoothing.errors import SettingError
 MOST_COORDINATES = 2**18  # of an input: 3 x 295 x 295
 LEAST_SCALE, MOST_SCALE = 0.5, 2.0**20
 MISROUNDED = 2.0**-47  # probability that a coordinate is rounded wrongly is at most this times (scale + 1)
-SAME = 2.0**-22  # a number this close to a multiple of 1 / grid, relative to it, stands for it
 
 
 def checked_grid(grid: int | None, scale: float) -> int | None:
@@ -79,8 +81,7 @@ def whole_steps(x: Tensor, grid: int) -> Tensor | None:
 
 
 def _steps(x: Tensor, grid: int) -> tuple[Tensor, Tensor]:
-    """X in grid steps, as the nearest whole number and what is left over, both float64."""
+    """What x stands for, in grid steps: the nearest whole number and what is left over, both float64, exact."""
     y = x.double() * grid
     k = y.round()
-    off = y - k
-    return k, off.masked_fill_(off.abs() <= SAME * k.abs(), 0)
+    return k, (y - k).masked_fill_((k / grid).float() == x.float(), 0)

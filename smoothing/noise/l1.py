@@ -11,6 +11,8 @@ from smoothing.errors import SettingError
 from smoothing.noise.base import Noise
 from smoothing.rounding import down, up
 
+FLOAT32 = 2.0**-23  # the distance of float32 numbers around 1
+
 
 class L1Noise(Noise):
     """The guarantee shared by uniform and splitting noise (Lee et al. 2019; Levine and Feizi 2021, theorems 1 and 2).
@@ -49,10 +51,24 @@ def lambda_of(sigma: float) -> float:
     return sqrt(3) * sigma
 
 
+def steps_of(x: Tensor, levels: int) -> Tensor:
+    """The levels of x's values, in float64 whatever x's dtype is: (*shape) -> k = round(x levels), (*shape)."""
+    return (x.double() * levels).round()
+
+
 def require_grid(x: Tensor, levels: int) -> None:
-    """Raise SettingError unless x's values are k / levels, k = 0, ..., levels, as its dtype rounds them."""
-    k = (x * levels).round()
-    on_grid = ((k / levels - x).abs() <= torch.finfo(x.dtype).eps) & (k >= 0) & (k <= levels)
+    """Raise SettingError unless x's values are k / levels, k = 0, ..., levels, as its dtype rounds them.
+
+    A value may be off by one float32 rounding more (x = k * (1 / levels) is), which leaves no doubt about k. The dtype
+    must tell all levels apart: bfloat16 tells up to 256 apart, float16 2048.
+    """
+    precision = torch.finfo(x.dtype).eps
+    if levels * precision > 2:
+        name = str(x.dtype).removeprefix("torch.")
+        raise SettingError(f"input: {name} cannot tell {levels + 1} levels apart; use x.float()")
+    k = steps_of(x, levels)
+    gap = ((k / levels).to(x.dtype).double() - x.double()).abs()
+    on_grid = (gap <= min(precision, FLOAT32)) & (k >= 0) & (k <= levels)
     if not bool(on_grid.all()):
         worst = float(x[~on_grid].flatten()[0])
         raise SettingError(

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from smoothing.arguments import number
 from smoothing.errors import SettingError
-from smoothing.noise.l1 import L1Noise, lambda_of, require_grid
+from smoothing.noise.l1 import L1Noise, lambda_of, require_grid, steps_of
 from smoothing.streams import BlockSource
 
 EXACT = 2**24  # integers up to this one are float32 numbers
@@ -36,7 +36,7 @@ class Splitting(L1Noise):
         self.lam = self.steps / (2 * self.units)
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
-        doubled = (x * self.levels).round().int() * (2 * self.units // self.levels)
+        doubled = steps_of(x, self.levels).int() * (2 * self.units // self.levels)
         s = source.integers(self.steps, (count, *x.shape)).mul_(2).add_(1)
         return split(doubled, s, 2 * self.steps, self.units).to(x.dtype)
 

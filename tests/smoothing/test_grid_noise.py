@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from smoothing import Gaussian, SettingError, SmoothedClassifier, Uniform
 from smoothing.noise.from_bits import fine_normal, fine_uniform, rounded_normal
-from smoothing.noise.grid import MISROUNDED, MOST_COORDINATES, rounded_sum, total_variation
+from smoothing.noise.grid import MISROUNDED, MOST_COORDINATES, _steps, rounded_sum, total_variation
 from smoothing.sampling import noisy_inputs
 from smoothing.streams import BlockSource, Stage, Stream
 
@@ -287,6 +287,45 @@ def test_large_whole_numbers_are_added_before_they_are_rounded():
     x = torch.full((100,), 2.0**17 + 1)
     found = noise.sample(x, 64, Stream(0, 0, Stage.CENTER).block(0, device))
     assert torch.equal(found, (x.double() * 255 + added).float() / 255)
+
+
+@pytest.mark.parametrize("grid", [1, 3, 16, 255, 1000, 2**16])
+def test_an_input_stands_for_itself_unless_it_is_the_float32_number_of_a_level(grid):
+    """A level's neighbours, up to six float32 numbers away, are not moved onto it: radii are distances to them, too."""
+    levels = torch.tensor([0, 1, 2, grid // 2, grid - 1, grid, grid + 1, -1, -grid, 100 * grid, 2**20 * grid + 1])
+    nearest = (levels.double() / grid).float()
+    x = [nearest]
+    for side in (torch.inf, -torch.inf):
+        near = nearest
+        for _ in range(6):
+            near = torch.nextafter(near, torch.tensor(side))
+            x.append(near)
+    k, off = _steps(torch.cat(x), grid)
+    for value, whole, left in zip(torch.cat(x).tolist(), k.tolist(), off.tolist(), strict=True):
+        exact = Fraction(value) * grid
+        level = torch.tensor(whole / grid, dtype=torch.float64).float()
+        assert Fraction(whole) + Fraction(left) == (Fraction(whole) if value == level else exact)
+
+
+def test_two_inputs_are_as_far_apart_as_their_laws_say():
+    """Uniform, lambda = 16.5/255, 2^18 coordinates 2^-23 apart: neither is taken for white, so .03125 is what is moved.
+
+    Both within 2^-22 of 1, one used to be snapped to it: a distance of .0156 was left out of a radius of .0332.
+    """
+    x, there = 1 - 3 * 2.0**-24, 1 - 5 * 2.0**-24
+    (_, off), (_, off_there) = (_steps(torch.tensor([value]), 255) for value in (x, there))
+    assert float(off - off_there) / 255 == x - there == 2.0**-23
+    assert float(_steps(torch.tensor([1.0]), 255)[1]) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_coarser_numbers_stand_for_themselves(dtype):
+    """Of 255 levels bfloat16 holds few: to take its nearest number for the level would move it by half a step."""
+    x = (torch.arange(256).double() / 255).to(dtype)
+    k, off = _steps(x, 255)
+    for value, whole, left in zip(x.tolist(), k.tolist(), off.tolist(), strict=True):
+        exact = Fraction(value) * 255
+        assert abs(Fraction(whole) + Fraction(left) - exact) <= Fraction(1, 2**24) * abs(exact)
 
 
 @pytest.mark.parametrize("noise", [Gaussian(0.25, grid=255), Uniform(0.25, grid=255)], ids=str)

@@ -9,6 +9,7 @@ import torch
 from scipy.stats import ks_2samp, kstest, uniform
 
 from smoothing import DeterministicSplitting, SettingError, Splitting, Uniform
+from smoothing.noise.l1 import require_grid, steps_of
 from smoothing.sampling import noisy_inputs
 from smoothing.streams import BlockSource, Stage, Stream
 
@@ -244,3 +245,33 @@ def test_the_offsets_come_back_and_damaged_ones_do_not():
 def test_a_hair_off_the_grid_is_refused(noise):
     with pytest.raises(SettingError, match="not a multiple"):
         list(noisy_inputs(torch.tensor([0.0, 0.5 + 1e-6, 1.0]), noise, 10, Stream(0, 0, Stage.CENTER), 5))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("levels", [1, 10, 15, 100, 255, 256, 257, 511, 1000, 2047, 2048, 2049, 65535])
+def test_a_type_that_tells_all_levels_apart_is_read_right_and_others_are_refused(dtype, levels):
+    k = torch.arange(levels + 1)
+    x = (k.double() / levels).to(dtype)
+    if levels > {torch.bfloat16: 256, torch.float16: 2048}.get(dtype, 2**22):
+        assert not torch.equal(steps_of(x, levels).long(), k)
+        with pytest.raises(SettingError, match=rf"float16 cannot tell {levels + 1} levels apart; use x\.float\(\)"):
+            require_grid(x, levels)
+    else:
+        require_grid(x, levels)
+        assert torch.equal(steps_of(x, levels).long(), k)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_numbers_between_levels_are_refused_in_coarse_types_too(dtype):
+    x = (torch.arange(101).double() / 100).to(dtype)
+    between = torch.nextafter(x[1:], torch.zeros(1, dtype=dtype))
+    require_grid(x, 100)
+    for value in between[10:]:
+        with pytest.raises(SettingError, match="is not a multiple of 1/100"):
+            require_grid(value[None], 100)
+
+
+def test_a_level_multiplied_by_a_rounded_step_is_that_level():
+    x = torch.arange(256).float() * (1 / 255)
+    require_grid(x, 255)
+    assert torch.equal(steps_of(x, 255).long(), torch.arange(256))

@@ -1,0 +1,315 @@
+"""What a metric of one's own returns is checked: no distance of a wrong shape or kind, no similarity, is certified."""
+
+import numpy as np
+import pytest
+import torch
+
+from smoothing import (
+    L2,
+    LPIPS,
+    Angular,
+    CenterDraws,
+    CenterSettings,
+    CenterSmoothing,
+    CenterSmoothingHD,
+    DeterministicSplitting,
+    ExactCenterSmoothing,
+    Gaussian,
+    Jaccard,
+    Metric,
+    SettingError,
+    TotalVariation,
+    certificate,
+)
+from smoothing.exact_center import exact_center_certificate
+from smoothing.medoid import best_center
+
+X = torch.rand(16, generator=torch.Generator().manual_seed(0))
+W = torch.randn(16, 3, generator=torch.Generator().manual_seed(1))
+
+
+def own(distance, **more):
+    """A metric whose `_distance` is the function given."""
+    return type("Own", (Metric,), {"_distance": lambda self, a, b: distance(a, b), **more})()
+
+
+def norm(a, b):
+    return torch.linalg.vector_norm((a.double() - b.double()).flatten(1), dim=1)
+
+
+def cosine(a, b):
+    return torch.nn.functional.cosine_similarity(a.double().flatten(1), b.double().flatten(1))
+
+
+def kl(a, b):
+    p, q = a.double().softmax(dim=1), b.double().softmax(dim=1)
+    return (p * (p / q).log()).sum(dim=1)
+
+
+def certified(metric, certifier=CenterSmoothing):
+    return certifier(lambda b: b @ W, Gaussian(0.25), metric, n=1000, m=1000, delta=0.15).certify(X, 0.1)
+
+
+WRONG = {
+    "one distance for all": (lambda a, b: torch.stack([norm(s[None], t[None])[0] for s, t in zip(a, b)]), "shape"),  # noqa: B905
+    "keepdim": (lambda a, b: norm(a, b)[:, None], r"returned shape \(\d+, 1\); expected a tensor \(\d+,\)"),
+    "a scalar": (lambda a, b: norm(a, b).mean(), r"returned shape \(\)"),
+    "all pairs": (lambda a, b: torch.cdist(a, b), "returned shape"),
+    "a distance a number": (lambda a, b: (a - b).abs(), "returned shape"),
+    "bool": (lambda a, b: norm(a, b) > 1, "returned torch.bool"),
+    "complex": (lambda a, b: norm(a, b) * 1j, "returned torch.complex128"),
+    "NumPy": (lambda a, b: norm(a, b).numpy(), "returned ndarray"),
+    "a list": (lambda a, b: norm(a, b).tolist(), "returned list"),
+    "nothing": (lambda a, b: None, "returned NoneType"),
+    "another device": (lambda a, b: norm(a, b).to("meta"), "distances on meta"),
+    "minus a distance": (lambda a, b: -norm(a, b), r"d\(a, b\) = -.*; expected at least 0"),
+    "cosine similarity": (cosine, "no distance"),
+    "a kernel": (lambda a, b: torch.exp(-norm(a, b)), r"d\(a, a\) = 1; expected 0"),
+    "a product": (lambda a, b: (a * b).sum(dim=1), "no distance"),
+    "a constant added": (lambda a, b: norm(a, b) + 0.5, r"d\(a, a\) = 0\.5; expected 0"),
+    "signed": (lambda a, b: (a - b).sum(dim=1), r"expected at least 0"),
+    "Kullback-Leibler": (kl, r"d\(a, b\) and d\(b, a\) differ"),
+    "weighted by one end": (lambda a, b: norm(a, b) * (1 + a.double().abs().sum(dim=1)), "differ"),
+    "always the first": (lambda a, b: norm(a, b[:1].expand_as(a)), "no distance"),
+    "chance": (lambda a, b: norm(a, b) * torch.rand(len(a)), "no distance"),
+}
+
+
+@pytest.mark.parametrize("certifier", [CenterSmoothing, CenterSmoothingHD])
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_what_is_no_distance_is_refused_in_one_line(wrong, certifier):
+    distance, message = WRONG[wrong]
+    metric = own(distance)
+    for _ in range(2):  # and again: nothing is taken for tried that failed
+        with pytest.raises(SettingError, match=f"metric: Own\\(\\).*{message}") as error:
+            certified(metric, certifier)
+        assert "\n" not in str(error.value)
+
+
+def test_the_finite_noise_asks_as_well():
+    noise = DeterministicSplitting(0.5, 4, (2,))
+    for distance, message in WRONG.values():
+        with pytest.raises(SettingError, match=message):
+            ExactCenterSmoothing(lambda b: 9 * b**2 + 1, noise, own(distance)).certify(torch.tensor([0.25, 0.75]), 0.1)
+
+
+@pytest.mark.parametrize(
+    "distance",
+    [
+        pytest.param(norm, id="float64"),
+        pytest.param(lambda a, b: norm(a, b).float(), id="float32"),
+        pytest.param(lambda a, b: (a - b).norm(dim=1), id="in float32"),
+    ],
+)
+def test_a_distance_is_a_distance_in_any_precision(distance):
+    expected = certified(type("Plain", (Metric,), {"_distance": L2._distance})())
+    found = certified(own(distance))
+    assert found.eps_out == pytest.approx(expected.eps_out, rel=1e-5)
+    assert expected.eps_out > 1
+
+
+def test_a_loop_over_pairs_is_a_distance():
+    loop = own(lambda a, b: torch.stack([norm(s[None], b[i % len(b)][None])[0] for i, s in enumerate(a)]))
+    outputs = torch.randn(9, 3)
+    assert torch.allclose(loop.pairwise(outputs, outputs[:4]), L2().pairwise(outputs, outputs[:4]))
+
+
+def test_whole_numbers_are_distances():
+    def steps(a, b):
+        return (a.round() - b.round()).abs().sum(dim=1).long()
+
+    c = certified(own(steps))
+    assert c.status == "certified"
+    assert c.distance_quantile == round(c.distance_quantile) > 0
+
+
+@pytest.mark.parametrize(("power", "gamma"), [(2, 1.0), (3, 2.0), (1, 0.5)])
+def test_a_gamma_that_outputs_do_not_obey_is_refused(power, gamma):
+    line = torch.arange(6.0)[:, None]
+    too_small = own(lambda a, b: norm(a, b) ** power, gamma=gamma)
+    with pytest.raises(SettingError, match=rf"d\(a, c\) is more than {gamma:g} \(d\(a, b\) \+ d\(b, c\)\)"):
+        too_small.pairwise(line, line)
+    own(lambda a, b: norm(a, b) ** power, gamma=2.0 ** (power - 1)).pairwise(line, line)
+
+
+def test_an_override_that_disagrees_is_refused():
+    class Twice(L2):
+        def _all_distances(self, a, b):
+            return 2 * super()._all_distances(a, b)
+
+    class Tenfold(L2):
+        def __call__(self, a, b):
+            return 10 * super().__call__(a, b)
+
+    class Half(L2):
+        def pairwise(self, a, b):
+            return super().pairwise(a, b) / 2
+
+    class Squeezed(L2):
+        def pairwise(self, a, b):
+            return super().pairwise(a, b).squeeze()
+
+    for metric in (Twice(), Tenfold(), Half()):
+        with pytest.raises(SettingError, match="row by row and pairwise they differ"):
+            certified(metric)
+    with pytest.raises(SettingError, match="returned shape"):
+        certified(Squeezed())
+
+
+def test_distances_are_checked_in_every_call():
+    """A metric that is right on the first outputs."""
+    calls = []
+
+    def later(a, b):
+        calls.append(len(a))
+        return norm(a, b) if len(calls) <= 30 else norm(a, b)[:1]
+
+    metric = own(later)
+    for _ in range(20):
+        metric(torch.rand(9, 2), torch.rand(1, 2))
+    calls += [9] * 30
+    with pytest.raises(SettingError, match="returned shape"):
+        metric(torch.rand(9, 2), torch.rand(1, 2))
+
+
+def test_what_is_below_zero_later_on_is_outside_every_ball():
+    metric = own(lambda a, b: torch.where(a[:, 0] > 8, -1.0, norm(a, b)))
+    outputs = torch.arange(10.0)[:, None]
+    assert metric(outputs, outputs[:1])[9] == torch.inf
+    assert metric(outputs, outputs[:1])[8] == 8
+    rounded = own(lambda a, b: 1 - cosine(a, b) - 1e-16, gamma=2.0)
+    assert rounded(outputs + 1, outputs + 1).tolist() == pytest.approx([0.0] * 10, abs=1e-15)
+    assert (rounded(outputs + 1, outputs + 1) >= 0).all()
+
+
+def test_a_pseudometric_and_equal_outputs_are_no_mistakes():
+    same = torch.ones(9, 4)
+    for metric in (L2(), Angular(), own(lambda a, b: 1 - torch.cosine_similarity(a, b), gamma=2.0)):
+        assert metric(same, same[:1]).max() < 1e-6
+    own(lambda a, b: (a[:, 0] - b[:, 0]).abs()).pairwise(torch.rand(9, 4), torch.rand(9, 4))
+    own(lambda a, b: torch.zeros(len(a))).pairwise(torch.rand(9, 4), torch.rand(9, 4))
+
+
+def test_lpips_passes_its_own_check_on_nearly_equal_images():
+    metric, image = LPIPS("random"), torch.rand(1, 3, 16, 16)
+    for spread in (0.0, 1e-6, 1.0):
+        metric.pairwise(image + spread * torch.rand(3, 3, 16, 16), image)
+        vars(metric).pop("_tried")
+
+
+def test_first_outputs_that_are_not_finite_are_left_for_later():
+    metric = own(lambda a, b: -norm(a, b))
+    assert (metric(torch.full((9, 2), torch.nan), torch.zeros(1, 2)) == torch.inf).all()
+    with pytest.raises(SettingError, match="at least 0"):
+        metric(torch.rand(9, 2), torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("metric", [L2(), Angular(), TotalVariation(), Jaccard()])
+def test_outputs_that_are_none_are_refused_in_one_line(metric):
+    real = torch.rand(5, 4)
+    cases = [
+        (torch.complex(real, real), "complex"),
+        (torch.rand(5), r"expected outputs \(n, \*shape\)"),
+        (torch.rand(5, 0), r"of one number or more each, got \(5, 0\)"),
+        (real.numpy(), "expected tensors of outputs, got ndarray"),
+    ]
+    for outputs, message in cases:
+        for distances in (metric, metric.pairwise):
+            with pytest.raises(SettingError, match=message) as error:
+                distances(outputs, outputs)
+            assert "\n" not in str(error.value)
+    with pytest.raises(SettingError, match="5 outputs and 3 to compare them with"):
+        metric(real, real[:3])
+    with pytest.raises(SettingError, match="different devices"):
+        metric(real, real.to("meta"))
+
+
+@pytest.mark.parametrize("f", [lambda b: torch.complex(b[:, :1] * 0, (b @ W)[:, :1])])
+@pytest.mark.parametrize("metric", [L2(), Angular(), TotalVariation()])
+def test_complex_outputs_are_not_certified(f, metric):
+    with pytest.raises(ValueError, match="complex"):
+        CenterSmoothing(f, Gaussian(0.25), metric, n=1000, m=1000, delta=0.15).certify(X, 0.1)
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (1, 4), (5,), (3,), (4, 1), (1,)])
+def test_jaccard_is_of_boxes(shape):
+    outputs = torch.rand(6, *shape)
+    for use in (Jaccard(), Jaccard().pairwise, lambda a, b: best_center(a, Jaccard()), lambda a, b: Jaccard().empty(a)):
+        with pytest.raises(SettingError, match=r"Jaccard needs boxes \(x1, y1, x2, y2\)"):
+            use(outputs, outputs)
+
+
+def test_total_variation_needs_two_pixels():
+    for shape in ((1, 1, 1), (3, 1, 1)):
+        for use in (TotalVariation(), TotalVariation().pairwise, lambda a, b: best_center(a, TotalVariation())):
+            with pytest.raises(SettingError, match="TotalVariation needs two pixels or more"):
+                use(torch.rand(6, *shape), torch.rand(6, *shape))
+    assert TotalVariation()(torch.zeros(2, 1, 1, 2), torch.tensor([[[[0.0, 3]]]])).tolist() == [3, 3]
+
+
+# Shortcuts belong to the methods that they were proved for.
+
+
+def test_beta_is_lost_with_whatever_it_rests_on():
+    one = torch.zeros(1)
+    assert L2().beta(one) == 1
+    for method in ("_distance", "_all_distances", "__call__", "pairwise", "candidates", "screen"):
+        changed = type("Changed", (L2,), {method: getattr(L2, method)})
+        mixed = type("Mixed", (type("Mixin", (), {method: getattr(L2, method)}), L2), {})
+        below = type("Below", (changed,), {})
+        stated = type("Stated", (changed,), {"beta": lambda self, output: 1.5})
+        assert changed().beta(one) == mixed().beta(one) == below().beta(one) == 2, method
+        assert stated().beta(one) == type("Lower", (stated,), {})().beta(one) == 1.5
+    assert type("Same", (L2,), {"__repr__": lambda self: "Same"})().beta(one) == 1
+    assert type("Lower", (type("Same", (L2,), {}),), {})().beta(one) == 1
+
+
+def test_screens_and_margins_are_lost_with_the_distance_and_kept_otherwise():
+    outputs = torch.rand(5, 1)
+    for method in ("_distance", "_all_distances", "__call__", "pairwise"):
+        changed = type("Changed", (L2,), {method: getattr(L2, method)})(span=1)
+        assert changed.screen(outputs) is None
+        assert changed.largest_distance((1,)) == torch.inf
+        assert changed.rounding(outputs[0], torch.float32)[1] > 0
+    kept = type("Kept", (L2,), {"candidates": L2.candidates})(span=1)
+    assert kept.screen(outputs) is not None
+    assert kept.largest_distance((1,)) == 1
+    assert kept.rounding(outputs[0], torch.float32)[1] == 0
+
+
+def test_candidates_of_ones_own_are_certified_with_three_times_the_quantile():
+    class First(L2):
+        def candidates(self, outputs):
+            return outputs[:0]
+
+    f = lambda b: b[:, :1]  # noqa: E731
+    for metric, factor in ((L2(), 2), (First(), 3)):
+        c = CenterSmoothing(f, Gaussian(0.25), metric, n=1000, m=1000, delta=0.15).certify(X, 0.1)
+        assert c.eps_out == pytest.approx(factor * c.distance_quantile)
+
+
+# An output that says that nothing was found.
+
+
+@pytest.mark.parametrize(
+    ("box", "empty"), [([0, 0, 0, 0], True), ([5, 5, 4, 9], True), ([3, 3, 3, 9], True), ([1, 1, 2, 3], False)]
+)
+def test_a_center_of_no_area_is_marked(box, empty):
+    center = torch.tensor(box, dtype=torch.float32)
+    draws = CenterDraws(center, center, 0.0, 10_000, 10_000, np.zeros(1000), 0.0)
+    sampled = certificate(draws, 0.1, Gaussian(0.5), Jaccard(), CenterSettings())
+    exact = exact_center_certificate(draws, 0.1, DeterministicSplitting(0.5, 255, (1,)), Jaccard())
+    assert sampled.status == exact.status == "certified"
+    assert sampled.empty is exact.empty is empty
+    assert not certificate(draws, 0.1, Gaussian(0.5), L2(), CenterSettings()).empty
+    if empty:
+        assert sampled.eps_out == exact.eps_out == 0  # exactly: no rounding errors between empty boxes
+
+
+def test_an_image_without_a_face_is_marked():
+    def no_face(batch):
+        return torch.zeros(len(batch), 4)
+
+    c = CenterSmoothing(no_face, Gaussian(0.25), Jaccard(), n=1000, m=1000, delta=0.15).certify(X, 0.1)
+    assert (c.status, c.eps_out, c.empty) == ("certified", 0, True)
+    assert not certified(L2()).empty

@@ -1,0 +1,123 @@
+"""Noise is drawn in pieces where a block would be large; its numbers are those of the whole block."""
+
+import pytest
+import torch
+
+from smoothing import DeterministicSplitting, Gaussian, Splitting, Uniform, sampling
+from smoothing.noise import Noise
+from smoothing.sampling import Cursor, Levels, Samples, noisy_inputs, together, whole
+from smoothing.streams import BLOCK, Stage, Stream, unbiased
+
+STREAM = Stream(seed=5, example=2, stage=Stage.CENTER)
+SHAPE = (1, 3, 5)
+ON = torch.randint(0, 16, SHAPE, generator=torch.Generator().manual_seed(0)).float() / 15
+OFF = torch.rand(SHAPE, generator=torch.Generator().manual_seed(0))
+CASES = [
+    (Gaussian(0.5), OFF),
+    (Gaussian(0.5), OFF.double()),
+    (Uniform(0.5), OFF),
+    (Gaussian(0.5, grid=15), ON),
+    (Gaussian(0.5, grid=15), OFF),
+    (Uniform(0.5, grid=15), ON),
+    (Uniform(0.5, grid=15), OFF),
+    (Splitting(0.5, 15), ON),
+    (DeterministicSplitting(0.5, 15, SHAPE), ON),
+]
+
+
+class Twice(Noise):
+    """Draws a number a coordinate, and then one a copy: the order of its numbers depends on how many are drawn."""
+
+    threat_norm = "l2"
+
+    def sample(self, x, count, source):
+        return x + source.normal((count, *x.shape)) * source.uniform((count, *[1] * x.dim()))
+
+    def shift(self, p, eps):
+        return p
+
+    def mass(self, p0, eps):
+        return p0
+
+    def radius(self, p_a, p_b=None):
+        return 0.0
+
+
+def written(x, noise, sizes, first=0):
+    """Copies from number `first` on, written as batches of these sizes."""
+    cursor = Cursor(Samples(x, noise, whole, STREAM, sum(sizes), first))
+    rows = x.new_empty(sum(sizes), *x.shape)
+    for part in rows.split(sizes):
+        cursor.write(part)
+    assert cursor.left == 0
+    return rows
+
+
+@pytest.mark.parametrize("at_once", [1, 31, 32, 60, 100, 500, 2**24])
+@pytest.mark.parametrize(("noise", "x"), CASES, ids=str)
+def test_pieces_are_the_whole_block_bit_for_bit(noise, x, at_once, monkeypatch):
+    blocks = [noise.sample(x, BLOCK, STREAM.block(i, x.device)) for i in range(4)]
+    expected = torch.cat(blocks)
+    monkeypatch.setattr(sampling, "AT_ONCE", at_once)
+    for sizes in ([200], [1] * 200, [7] * 28, [64, 64, 64, 8], [3, 100, 97], [128, 72]):
+        assert torch.equal(written(x, noise, sizes), expected[: sum(sizes)])
+    for first in (1, 37, 63, 64, 130):
+        assert torch.equal(written(x, noise, [5, 40, 9], first), expected[first : first + 54])
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 2**24])
+def test_numbers_do_not_depend_on_the_batch_size_whatever_a_noise_draws(at_once, monkeypatch):
+    monkeypatch.setattr(sampling, "AT_ONCE", at_once)
+    expected = torch.cat(list(noisy_inputs(OFF, Twice(), 150, STREAM, 150)))
+    for batch_size in (1, 3, 16, 64, 100):
+        assert torch.equal(torch.cat(list(noisy_inputs(OFF, Twice(), 150, STREAM, batch_size))), expected)
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 2**24])
+def test_levels_in_pieces_are_all_of_them_in_order(at_once, monkeypatch):
+    noise = DeterministicSplitting(1.3, 15, SHAPE)
+    assert noise.steps > BLOCK
+    expected = noise.copies(ON, 0, noise.steps)
+    monkeypatch.setattr(sampling, "AT_ONCE", at_once)
+    for batch_size in (1, 10, 64, 100):
+        cursor, found = Cursor(Levels(ON, noise, whole)), []
+        while cursor.left:
+            found.append(ON.new_empty(min(batch_size, cursor.left), *SHAPE))
+            cursor.write(found[-1])
+        assert torch.equal(torch.cat(found), expected)
+
+
+def test_a_piece_is_a_block_unless_that_is_large():
+    def copies(*shape):
+        return together(torch.zeros(1).expand(shape))
+
+    assert copies(1) == copies(3, 224, 224) == copies(2**18) == BLOCK
+    assert copies(2**18 + 1) == BLOCK // 2
+    assert copies(3, 2000, 2000) == 1 == copies(3, 4000, 6000)
+    assert copies(0) == BLOCK
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_no_more_noise_than_a_batch_is_drawn_of_a_large_photograph(batch_size, monkeypatch):
+    asked = []
+
+    class Counting(Twice):
+        def sample(self, x, count, source):
+            asked.append(count)
+            return super().sample(x, count, source)
+
+    x = torch.zeros(3, 600, 4700)
+    for batch in noisy_inputs(x, Counting(), 4, STREAM, batch_size):
+        assert len(batch) == batch_size
+    assert asked == [1] * 4
+
+
+def test_the_remainder_of_62_bits_is_drawn_again_where_it_would_be_biased():
+    high = 3 * 2**20
+    top = 2**62 // high * high  # from here on the remainders 0, 1, ... come once more than others
+    bits = torch.tensor([0, 5, top - 1, top, 2**62 - 1])
+    spare = torch.tensor([7, 7, 7, 9, high + 11])
+    assert unbiased(bits, spare, high).tolist() == [0, 5, high - 1, 9, 11]
+    assert unbiased(bits, spare, high).dtype == torch.int32
+    small = torch.arange(1000)
+    assert torch.equal(unbiased(small, small + 1, 2**31).long(), small)
