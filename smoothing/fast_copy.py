@@ -44,7 +44,9 @@ def snapshot(f: nn.Module) -> tuple[nn.Module, str]:
         BaseFunctionError: the network has no weights yet (lazy layers).
     """
     if any(is_lazy(tensor) for tensor in (*f.parameters(), *f.buffers())):
-        raise BaseFunctionError("base function: some of its layers are lazy and have no weights yet; call it once first")
+        raise BaseFunctionError(
+            "base function: some of its layers are lazy and have no weights yet; call it once first"
+        )
     memo: dict[int, Any] = {}
     for module in f.modules():
         for value in vars(module).values():

@@ -1,5 +1,6 @@
 """Is a base function one fixed function of its input? A few rows are evaluated again, beside others, now and then."""
 
+import torch
 from torch import Tensor
 
 from smoothing.agreement import alike
@@ -7,6 +8,7 @@ from smoothing.base_function import FrozenFunction
 from smoothing.errors import BaseFunctionError
 
 ROWS = 8
+KEPT = (0, 1, 3)  # no two pairs of them are equally far apart: whichever neighbour counts, for most it is another
 EVERY = 32  # batches between two looks
 LARGEST = 0.01  # of a row's largest number: never may an output move by more
 # How far outputs may move as a share of how far they lie apart, so that an offset hides nothing, and in units of their
@@ -65,13 +67,12 @@ class Probe:
         self.batches = 0
 
     def _beside_others(self, first: bool) -> None:
-        """Evaluate the first rows, or the last ones, once more: beside copies of one row in the place of the rest."""
+        """Evaluate a few rows, from the first or from the last on, once more: the others are copies of one of them."""
         assert self._known
         rows, outputs = self._known
-        half = (len(rows) + 1) // 2
-        kept = slice(0, half) if first else slice(len(rows) - half, len(rows))
-        others = rows[:1] if first else rows[-1:]
-        mixed = others.expand_as(rows).clone()
+        places = KEPT if len(rows) > max(KEPT) else KEPT[:1]
+        kept = torch.tensor(places if first else [len(rows) - 1 - place for place in places], device=rows.device)
+        mixed = rows[kept[:1]].expand_as(rows).clone()
         mixed[kept] = rows[kept]
         self._require(self.f(mixed)[kept], outputs[kept], outputs, SAME_SHAPE)
 

@@ -13,7 +13,12 @@ from smoothing.errors import BaseFunctionError, SmoothingError
 
 OURS = str(Path(__file__).parent)
 LIBRARIES = tuple(
-    {*site.getsitepackages(), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(Path(torch.__file__).parent)}
+    {
+        *site.getsitepackages(),
+        sysconfig.get_path("stdlib"),
+        sysconfig.get_path("purelib"),
+        str(Path(torch.__file__).parent),
+    }
 )
 
 
