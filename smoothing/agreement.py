@@ -8,7 +8,8 @@ def alike(a: Tensor, b: Tensor, outputs: Tensor, largest: float, spread: float, 
     """Whether at least half of the rows of a and b agree: (b, *output shape), both.
 
     Args:
-        a, b: outputs at the same inputs.
+        a: outputs at some inputs.
+        b: outputs at the same inputs.
         outputs: at many inputs, to see how far they lie apart.
         largest: of a row's largest number, how far they may differ in any case.
         spread: of the distance between the least and the largest value of each output, how far they may differ.

@@ -12,7 +12,7 @@ ON_CPU = (  # what may compute float32 with fewer digits
     torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
     torch.backends.mkldnn.rnn,  # type: ignore[attr-defined]
 )
-CUDNN = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
+CUDNN: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -24,8 +24,9 @@ def arithmetic(
 ) -> Iterator[None]:
     """Compute at a stated precision, without gradients; the caller's settings come back afterwards.
 
-    Set aside: autocast, the precision of float32 matrix products, convolutions and recurrent layers, gradients
-    and inference mode, deterministic algorithms, default dtype and default device. On CUDA cuDNN picks its algorithms deterministically.
+    Set aside: autocast, the precision of float32 matrix products, convolutions and recurrent layers, gradients and
+    inference mode, deterministic algorithms, default dtype and default device. On CUDA cuDNN picks its algorithms
+    deterministically.
 
     Args:
         device: that is computed on.

@@ -53,7 +53,10 @@ class FrozenFunction:
         if precision not in ("float32", "tf32", "bfloat16"):
             raise SettingError(f"precision: expected float32, tf32 or bfloat16, got {precision}")
         self.precision, self.compiled = precision, compiled
-        self.f, self.not_copied = snapshot(f) if isinstance(f, nn.Module) else (f, "it is not an nn.Module")
+        self.f: Callable[[Tensor], Any] = f
+        self.not_copied = ""  # why f is used itself
+        if isinstance(f, nn.Module):
+            self.f, self.not_copied = snapshot(f)
         self._defaults = torch.get_default_dtype(), torch.get_default_device()  # that f was made under
         self._fast = Fast(self.f)
         self._made_from: tuple[Any, ...] | None = None

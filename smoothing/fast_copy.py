@@ -44,9 +44,7 @@ def snapshot(f: nn.Module) -> tuple[nn.Module, str]:
         BaseFunctionError: the network has no weights yet (lazy layers).
     """
     if any(is_lazy(tensor) for tensor in (*f.parameters(), *f.buffers())):
-        raise BaseFunctionError(
-            "base function: some of its layers are lazy and have no weights yet; call it once first"
-        )
+        raise BaseFunctionError("base function: it has lazy layers without weights; call it once before")
     memo: dict[int, Any] = {}
     for module in f.modules():
         for value in vars(module).values():
@@ -151,11 +149,11 @@ def fast_copy(
 
 def _folded(f: nn.Module) -> Fast:
     copied, count = folded(f)
-    return Fast(copied.to(memory_format=torch.channels_last), count, "channels_last")  # type: ignore[call-overload]
+    return Fast(copied.to(memory_format=torch.channels_last), count, "channels_last")
 
 
 def _unfolded(f: nn.Module) -> Fast:
-    return Fast(copy.deepcopy(f).to(memory_format=torch.channels_last), 0, "channels_last")  # type: ignore[call-overload]
+    return Fast(copy.deepcopy(f).to(memory_format=torch.channels_last), 0, "channels_last")
 
 
 def _folded_as_given(f: nn.Module) -> Fast:

@@ -1,5 +1,6 @@
 """What goes wrong in a user's model, metric or noise is shown as itself, in one line that says where."""
 
+import os
 import site
 import sysconfig
 import traceback
@@ -11,14 +12,10 @@ import torch
 
 from smoothing.errors import BaseFunctionError, SmoothingError
 
-OURS = str(Path(__file__).parent)
+OURS = str(Path(__file__).parent) + os.sep
 LIBRARIES = tuple(
-    {
-        *site.getsitepackages(),
-        sysconfig.get_path("stdlib"),
-        sysconfig.get_path("purelib"),
-        str(Path(torch.__file__).parent),
-    }
+    f"{place}{os.sep}"
+    for place in (*site.getsitepackages(), sysconfig.get_path("stdlib"), str(Path(torch.__file__).parent))
 )
 
 

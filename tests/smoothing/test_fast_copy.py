@@ -247,7 +247,7 @@ def test_what_was_used_is_reported():
 
 
 def test_layers_without_weights_are_refused():
-    with pytest.raises(BaseFunctionError, match="lazy and have no weights yet"):
+    with pytest.raises(BaseFunctionError, match="lazy layers without weights"):
         FrozenFunction(nn.Sequential(nn.Flatten(), nn.LazyLinear(2)))
 
 
