@@ -71,10 +71,13 @@ class Probe:
         assert self._known
         rows, outputs = self._known
         places = KEPT if len(rows) > max(KEPT) else KEPT[:1]
-        kept = torch.tensor(places if first else [len(rows) - 1 - place for place in places], device=rows.device)
-        mixed = rows[kept[:1]].expand_as(rows).clone()
-        mixed[kept] = rows[kept]
-        self._require(self.f(mixed)[kept], outputs[kept], outputs, SAME_SHAPE)
+        kept = places if first else [len(rows) - 1 - place for place in places]
+        mixed = rows[kept[0]].expand_as(rows).clone()
+        for place in kept:
+            mixed[place] = rows[place]
+        found = self.f(mixed)
+        found, expected = (torch.stack([answers[place] for place in kept]) for answers in (found, outputs))
+        self._require(found, expected, outputs, SAME_SHAPE)
 
     def _require(self, found: Tensor, expected: Tensor, outputs: Tensor, allowed: tuple[float, int]) -> None:
         spread, units = allowed
