@@ -55,7 +55,7 @@ class DeepFool:
         for name, value, least in (("steps", steps, 1), ("candidates", candidates, 2), ("overshoot", overshoot, 0)):
             if not least <= value < float("inf"):
                 raise SettingError(f"certifier.{name}: expected a number of at least {least}, got {value}")
-        self.f, self.network = FrozenFunction(f, precision), f
+        self.f = FrozenFunction(f, precision)
         self.steps, self.candidates, self.overshoot = steps, candidates, overshoot
 
     def __call__(self, x: Tensor, label: int) -> Escape:
@@ -77,6 +77,6 @@ class DeepFool:
         from foolbox.attacks import L2DeepFoolAttack
 
         attack = L2DeepFoolAttack(steps=self.steps, candidates=self.candidates, overshoot=self.overshoot)
-        model = PyTorchModel(self.network, bounds=(0, 1), device=x.device)
+        model = PyTorchModel(self.f.f, bounds=(0, 1), device=x.device)
         found, _, _ = attack(model, x[None], torch.tensor([label], device=x.device), epsilons=None)
         return found[0]

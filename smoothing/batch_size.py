@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from smoothing.base_function import FrozenFunction
+from smoothing.errors import BaseFunctionError
+from smoothing.user_code import is_out_of_memory
 
 CANDIDATES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 UNTRIED = 64  # for so few rows that a search is not worth its time
@@ -37,8 +39,11 @@ def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
         try:
             _seconds(f, x, size)  # to warm up
             seconds[size] = [_seconds(f, x, size)]
-        except torch.cuda.OutOfMemoryError:
-            torch.cuda.empty_cache()
+        except BaseFunctionError as error:
+            if not seconds or not is_out_of_memory(error):
+                raise
+            if x.is_cuda:
+                torch.cuda.empty_cache()
             break
         idle = 0 if WORTH * seconds[size][0] / size < best else idle + 1
         best = min(best, seconds[size][0] / size)

@@ -10,10 +10,15 @@ from typing import Generic
 import torch
 from torch import Tensor
 
+from smoothing.arithmetic import arithmetic
 from smoothing.base_function import FrozenFunction
 from smoothing.batch_size import fastest_batch_size
 from smoothing.errors import SettingError
+from smoothing.probe import Probe
 from smoothing.sampling import Cursor, Procedure, R
+from smoothing.user_code import shown
+
+WORTH_A_LOOK = 8  # batches after which no result is given out before f was looked at again
 
 
 class Engine:
@@ -38,6 +43,7 @@ class Engine:
             raise SettingError(f"batch_size: expected at least 1, got {batch_size}")
         self.f, self.batch_size, self.on_samples = f, batch_size, on_samples
         self._lanes: dict[tuple[object, ...], _Lane] = {}
+        self._probe = Probe(f)
 
     def run(self, procedure: Procedure[R]) -> R:
         """The result of one procedure."""
@@ -52,6 +58,8 @@ class Engine:
         waiting = iter(procedures)
         under_way: deque[_Run[R]] = deque()
         exhausted = False
+        self.f.begin()
+        self._probe.begin()
         while under_way or not exhausted:
             while not exhausted and self._room(under_way):
                 if (procedure := next(waiting, None)) is None:
@@ -62,9 +70,12 @@ class Engine:
                 run = under_way.popleft()
                 if run.error:
                     raise run.error
+                if self._probe.batches >= WORTH_A_LOOK:
+                    self._probe.again()
                 yield run.result, run.seconds
             if under_way:
                 self._batch(under_way)
+        self._probe.again()
 
     def _room(self, under_way: "deque[_Run[R]]") -> bool:
         """Whether to begin another procedure: none is to be given out, and those under way cannot fill a batch."""
@@ -106,31 +117,42 @@ class Engine:
         first = next(run for run in under_way if not run.finished)
         x = first.open[0].request.x
         batch_size = self.tune(x)
-        lane = self._lane(x, batch_size)
+        with arithmetic(x.device):
+            taken = self._evaluated(under_way, first, self._lane(x, batch_size), batch_size)
+        rows = sum(taken.values())
+        self.on_samples(rows)
+        share = (time.perf_counter() - started) / rows
+        for run, count in taken.items():
+            run.seconds += count * share
+        for run in taken:
+            run.advance()
+
+    def _evaluated(
+        self, under_way: "deque[_Run[R]]", first: "_Run[R]", lane: "_Lane", batch_size: int
+    ) -> "dict[_Run[R], int]":
+        """Evaluate a batch; what is kept of its outputs goes to the requests. Returns how many rows each run has."""
         buffer, end = lane.next(), 0
         small = self._small(under_way)
         shared = first.open[0] in small
         taken: list[tuple[_Run[R], Cursor, int, int]] = []
-        with lane.filling(any(not cursor.begun for run in under_way for cursor in run.open)):
+        new = any(not cursor.begun for run in under_way for cursor in run.open)
+        with lane.filling(new), shown("noise", always=False):
             for cursor, run in (small if shared else {first.open[0]: first}).items():
                 if lane.takes(cursor.request.x) and end < batch_size:
                     begin, end = end, min(batch_size, end + cursor.left)
                     cursor.write(buffer[begin:end])
                     taken.append((run, cursor, begin, end))
-        self.f.probe(buffer[:end])
         batch = buffer if shared or self.f.compiled else buffer[:end]  # compiled for one shape
+        self.f.settle(batch)
         outputs = self.f(batch)
-        if outputs.untyped_storage().data_ptr() == buffer.untyped_storage().data_ptr():
-            outputs = outputs.clone()  # an f that answers with its input
-        for _, cursor, begin, stop in taken:
-            cursor.answers.append(cursor.request.reduce(outputs[begin:stop]))
+        self._probe.batch(batch, outputs) if self.f.compiled else self._probe.batch(batch[:end], outputs[:end])
+        rows: dict[_Run[R], int] = {}
+        with shown("metric", always=False):
+            for run, cursor, begin, stop in taken:
+                cursor.answers.append(cursor.request.reduce(outputs[begin:stop]))
+                rows[run] = rows.get(run, 0) + stop - begin
         lane.used()
-        self.on_samples(end)
-        share = (time.perf_counter() - started) / end
-        for run, _, begin, stop in taken:
-            run.seconds += (stop - begin) * share
-        for run in dict.fromkeys(run for run, *_ in taken):
-            run.advance()
+        return rows
 
     def _lane(self, x: Tensor, batch_size: int) -> "_Lane":
         key = (tuple(x.shape), x.dtype, x.device, batch_size)
@@ -149,6 +171,7 @@ class _Run(Generic[R]):
         self.result: R
         self.cursors: list[Cursor] = []
         self._procedure = procedure
+        self._device = torch.device("cpu")
         self._ask(None)
         self.advance()
 
@@ -165,10 +188,13 @@ class _Run(Generic[R]):
     def _ask(self, answers: list[list[Tensor]] | None) -> None:
         started = time.perf_counter()
         try:
-            requests = next(self._procedure) if answers is None else self._procedure.send(answers)
-            self.cursors = [Cursor(request) for request in requests]
-        except StopIteration as stop:
-            self.result, self.finished, self.cursors = stop.value, True, []
+            with arithmetic(self._device), shown("metric", always=False):
+                try:
+                    requests = next(self._procedure) if answers is None else self._procedure.send(answers)
+                except StopIteration as stop:
+                    self.result, self.finished, requests = stop.value, True, []
+                self.cursors = [Cursor(request) for request in requests]
+            self._device = next((request.x.device for request in requests), self._device)
         except Exception as error:
             self.error, self.finished, self.cursors = error, True, []
         self.seconds += time.perf_counter() - started
@@ -186,7 +212,7 @@ class _Lane:
             self._side = torch.cuda.Stream(x.device)
             self._free = [torch.cuda.Event() for _ in self._buffers]
             for event in self._free:
-                event.record()
+                event.record(torch.cuda.current_stream(x.device))
 
     def takes(self, x: Tensor) -> bool:
         return (x.shape, x.dtype, x.device) == self._kind
@@ -214,4 +240,4 @@ class _Lane:
     def used(self) -> None:
         """All work that reads the buffer has been given to the device."""
         if self._cuda:
-            self._free[self._turn].record()
+            self._free[self._turn].record(torch.cuda.current_stream(self._side.device))

@@ -1,5 +1,7 @@
 """A base function that is not one fixed function of its input is refused."""
 
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -15,18 +17,31 @@ def smoothing_of(f):
     return CenterSmoothing(f, Gaussian(1.0), L2(), n=400, m=400, delta=0.2)
 
 
+class Locked(nn.Sequential):
+    """A network that deepcopy refuses."""
+
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        self.lock = threading.Lock()
+
+
 def test_eval_mode_is_enforced():
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2)).train()
-    assert smoothing_of(model).certify(X, 0.1).status == "certified"
-    assert not any(module.training for module in model.modules())
-    assert not any(parameter.requires_grad for parameter in model.parameters())
-
-
-def test_a_network_put_back_into_training_mode_is_refused():
-    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8))
     h = smoothing_of(model)
+    assert h.certify(X, 0.1).status == "certified"
+    assert not any(module.training for module in h.f.f.modules())
+    assert not any(parameter.requires_grad for parameter in h.f.f.parameters())
+    h.f.f[2].train()
+    with pytest.raises(BaseFunctionError, match=r"base function: 2 is in training mode"):
+        h.certify(X, 0.1)
+
+
+def test_a_network_in_training_mode_that_cannot_be_copied_is_refused():
+    model = Locked(nn.Linear(4, 8), nn.BatchNorm1d(8)).eval()
+    h = smoothing_of(model)
+    h.certify(X, 0.1)
     model[1].train()
-    with pytest.raises(BaseFunctionError, match=r"base function: 1 is in training mode"):
+    with pytest.raises(BaseFunctionError, match=r"base function: 1 is in training mode.*cannot be copied: TypeError"):
         h.certify(X, 0.1)
 
 

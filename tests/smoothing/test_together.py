@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from smoothing import Gaussian
+from smoothing import BaseFunctionError, Gaussian
 from smoothing.base_function import FrozenFunction
 from smoothing.engine import Engine
 from smoothing.sampling import Samples, whole
@@ -71,5 +71,5 @@ def test_an_error_of_one_is_raised():
         yield [samples()]
         raise RuntimeError("mine")
 
-    with pytest.raises(RuntimeError, match="mine"):
+    with pytest.raises(BaseFunctionError, match="RuntimeError: mine"):
         run(asking(samples(), samples()), failing())

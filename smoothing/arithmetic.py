@@ -1,0 +1,99 @@
+"""The arithmetic of a certificate: torch's global settings are set aside, whatever the caller has made of them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Literal
+
+import torch
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+ON_CPU = (  # what may compute float32 with fewer digits
+    torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+    torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
+    torch.backends.mkldnn.rnn,  # type: ignore[attr-defined]
+)
+CUDNN: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def arithmetic(
+    device: torch.device,
+    precision: Precision = "float32",
+    dtype: torch.dtype = torch.float32,
+    default_device: torch.device | None = None,
+) -> Iterator[None]:
+    """Compute at a stated precision, without gradients; the caller's settings come back afterwards.
+
+    Set aside: autocast, the precision of float32 matrix products, convolutions and recurrent layers, gradients and
+    inference mode, deterministic algorithms, default dtype and default device. On CUDA cuDNN picks its algorithms
+    deterministically.
+
+    Args:
+        device: that is computed on.
+        precision: "float32", "tf32" (CUDA only) or "bfloat16" (autocast).
+        dtype: the default dtype inside.
+        default_device: the default device inside; the CPU where not given.
+    """
+    with ExitStack() as stack:
+        for kind in {device.type, "cpu"}:
+            rough = precision == "bfloat16" and kind == device.type
+            stack.enter_context(torch.autocast(kind, torch.bfloat16, enabled=rough))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+        _float32(stack, device, "tf32" if precision == "tf32" and device.type == "cuda" else "ieee")
+        if torch.get_default_dtype() != dtype:
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(dtype)
+        if torch.get_default_device() != (wanted := default_device or torch.device("cpu")):
+            stack.enter_context(wanted)
+        if torch.are_deterministic_algorithms_enabled():
+            warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+            stack.callback(torch.use_deterministic_algorithms, True, warn_only=warn_only)
+            torch.use_deterministic_algorithms(False)
+        yield
+
+
+def _float32(stack: ExitStack, device: torch.device, wanted: str) -> None:
+    """Set how float32 is computed: "ieee", or on CUDA "tf32".
+
+    torch has an old and a new interface, and the old one raises where the caller has used the new one. So the old one
+    is set first, where it answers, and the new one has the last word. What is as wanted is not touched.
+    """
+    matmul = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+    with suppress(RuntimeError):
+        old = torch.get_float32_matmul_precision()
+        if (old == "highest") != (wanted == "ieee"):
+            for backend in matmul:
+                stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
+            stack.callback(torch.set_float32_matmul_precision, old)
+            torch.set_float32_matmul_precision("highest" if wanted == "ieee" else "high")
+    for backend in ON_CPU:
+        _set(stack, backend, "ieee")
+    if device.type == "cuda":
+        for backend in CUDNN:
+            stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
+        for agreed in ("tf32", "none"):
+            if not _answers():
+                for backend in CUDNN:
+                    backend.fp32_precision = agreed
+        stack.enter_context(
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=wanted == "tf32")
+        )
+        for backend in CUDNN:
+            backend.fp32_precision = wanted
+        _set(stack, torch.backends.cuda.matmul, wanted)
+
+
+def _answers() -> bool:
+    """Whether torch's old interface to cuDNN's precision agrees with the new one."""
+    try:
+        return isinstance(torch.backends.cudnn.allow_tf32, bool)
+    except RuntimeError:
+        return False
+
+
+def _set(stack: ExitStack, backend: Any, wanted: str) -> None:
+    before = backend.fp32_precision
+    if before != wanted and not (before == "none" and wanted == "ieee"):
+        stack.callback(setattr, backend, "fp32_precision", before)
+        backend.fp32_precision = wanted

@@ -1,0 +1,80 @@
+"""What a base function may answer with: one tensor of numbers, row i for input i."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smoothing.errors import BaseFunctionError
+
+EXACT = (torch.float32, torch.float64)
+SMALLER = (torch.bfloat16, torch.float16)  # whose numbers float32 has, too
+
+
+def as_numbers(outputs: Any, batch: Tensor) -> Tensor:
+    """A base function's outputs at a batch, (b, *output shape), floating-point, in memory of their own.
+
+    Taken are tensors of floats, integers (as float64) and booleans (as 0 and 1); (b,) counts as (b, 1), and a single
+    number as the output of a single input.
+
+    Args:
+        outputs: what the base function returned.
+        batch: what it was shown, (b, *input shape).
+
+    Raises:
+        BaseFunctionError: anything else; the message says what was expected and what came.
+    """
+    if not isinstance(outputs, Tensor):
+        raise BaseFunctionError(f"base function: expected a tensor of {len(batch)} outputs, got {_described(outputs)}")
+    fault = _fault(outputs, batch)
+    if fault:
+        raise BaseFunctionError(f"base function: expected a tensor of {len(batch)} outputs, got {fault}")
+    if outputs.dim() == 0:
+        outputs = outputs[None]
+    if outputs.dim() == 1:
+        outputs = outputs[:, None]
+    if outputs.dtype in EXACT:
+        return outputs.detach().clone()
+    if outputs.dtype == torch.bool or outputs.is_floating_point():
+        return outputs.to(torch.float32)  # exactly the same numbers
+    return outputs.to(torch.float64)
+
+
+def _fault(outputs: Tensor, batch: Tensor) -> str:
+    """What is wrong with a tensor of outputs; empty for nothing."""
+    if outputs.is_nested:
+        return "a nested tensor; give all outputs one shape"
+    if outputs.is_quantized:
+        return f"a quantized tensor ({outputs.dtype}); return its .dequantize()"
+    if outputs.layout != torch.strided:
+        return f"a tensor of layout {outputs.layout}; return its .to_dense()"
+    shape = tuple(outputs.shape)
+    if shape[:1] != (len(batch),) and not (shape == () and len(batch) == 1):
+        return f"shape {shape} for inputs {tuple(batch.shape)}; the first dimension is the batch's"
+    if outputs.numel() == 0 and len(batch):
+        return f"shape {shape}, without a number in it"
+    if outputs.is_complex():
+        return f"complex numbers ({outputs.dtype}); return them as real ones, such as torch.view_as_real gives"
+    if outputs.device != batch.device:
+        return f"one on {outputs.device} for inputs on {batch.device}; keep model, inputs and outputs on one device"
+    return ""
+
+
+def _described(outputs: Any) -> str:
+    """A thing that is no tensor, and how to make one of it."""
+    name = type(outputs).__name__
+    if outputs is None:
+        return "None; let it return its outputs"
+    fields = [key for key in ("logits", "last_hidden_state", "sample", "out") if _has_tensor(outputs, key)]
+    if fields:
+        return f"{name}; wrap it so that it returns a tensor, such as its .{fields[0]}"
+    if isinstance(outputs, dict):
+        return f"{name} with {', '.join(map(str, outputs))}; wrap it so that it returns the tensor of one of them"
+    if isinstance(outputs, tuple | list):
+        return f"{name} of {len(outputs)}; wrap it so that it returns one tensor, such as its first"
+    return f"{name}; wrap it so that it returns a tensor"
+
+
+def _has_tensor(outputs: Any, key: str) -> bool:
+    found = outputs.get(key) if isinstance(outputs, dict) else getattr(outputs, key, None)
+    return isinstance(found, Tensor)

@@ -1,0 +1,329 @@
+"""The frozen copy of a network, and the fast one: the same function as the network, which is left as it was."""
+
+import copy
+import threading
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from smoothing import L2, BaseFunctionError, CenterSmoothing, Gaussian, SmoothedClassifier
+from smoothing.base_function import FrozenFunction
+
+
+class Viewed(nn.Module):
+    """Needs its features contiguous, as `view` does."""
+
+    def __init__(self, flat):
+        super().__init__()
+        self.conv, self.norm, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Linear(144, 2)
+        self.flat = flat
+
+    def forward(self, x):
+        return self.last(self.flat(torch.relu(self.norm(self.conv(x)))))
+
+
+class Volumes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv3d(3, 4, 3, padding=1), nn.BatchNorm3d(4), nn.Flatten(), nn.Linear(108, 2))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Keeps(nn.Module):
+    """Holds something beside its layers."""
+
+    def __init__(self, held):
+        super().__init__()
+        self.layers, self.held = convolutions(), held
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Features(nn.Module):
+    """A hook writes where `forward` reads: that of a copy would write into the original."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers, self.seen = convolutions(), {}
+        self.layers[1].register_forward_hook(lambda module, inputs, output: self.seen.update(a=output))
+
+    def forward(self, x):
+        self.layers(x)
+        return self.seen["a"].flatten(1)
+
+
+class Standardised(nn.Conv2d):
+    """A convolution that does not use its weights as they are."""
+
+    def forward(self, x):
+        weight = self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)
+        return nn.functional.conv2d(x, weight, self.bias, padding=1)
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+        self.norms = nn.ModuleList([nn.BatchNorm2d(3), nn.BatchNorm2d(3)])
+        self.other.weight = self.one.weight
+
+    def forward(self, x):
+        x = torch.relu(self.norms[0](self.one(x)))
+        return self.norms[1](self.other(x)).flatten(1)
+
+
+class Shifted(nn.Module):
+    """A trace keeps the wrong branch, and an offset hides it."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(convolutions(), nn.Linear(2, 2))
+
+    def forward(self, x):
+        return 1000 + self.layers(x) * (2 if isinstance(x, torch.Tensor) else 1)
+
+
+def convolutions(first=None):
+    return nn.Sequential(
+        first or nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)
+    )
+
+
+def hooked(place, hook):
+    f = convolutions()
+    (f if place is None else f[place]).register_forward_hook(hook)
+    return f
+
+
+def old_weight_norm():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return convolutions(torch.nn.utils.weight_norm(nn.Conv2d(3, 4, 3, padding=1)))
+
+
+def generator():
+    yield 1
+
+
+def own_forward():
+    f = convolutions()
+    plain = f.forward
+    f.forward = lambda x: 2 * plain(x)
+    return f
+
+
+NETWORKS = {
+    "plain": convolutions,
+    "view": lambda: Viewed(lambda v: v.view(len(v), -1)),
+    "as_strided": lambda: Viewed(lambda v: torch.as_strided(v, (len(v), 144), (144, 1))),
+    "contiguous only": lambda: Viewed(lambda v: v.view(-1, 4, 36).permute(0, 2, 1).reshape(-1, 144)),
+    "3d": Volumes,
+    "a lock": lambda: Keeps(threading.Lock()),
+    "a generator": lambda: Keeps(generator()),
+    "an open file": lambda: Keeps(open(__file__)),  # noqa: SIM115
+    "a tensor with a history": lambda: Keeps(torch.ones(2, requires_grad=True) * 2),
+    "such tensors": lambda: Keeps([torch.ones(2, requires_grad=True) * 2]),
+    "old weight norm": old_weight_norm,
+    "weight norm": lambda: convolutions(parametrizations.weight_norm(nn.Conv2d(3, 4, 3, padding=1))),
+    "spectral norm": lambda: convolutions(parametrizations.spectral_norm(nn.Conv2d(3, 4, 3, padding=1))),
+    "own layer": lambda: convolutions(Standardised(3, 4, 3)),
+    "hook that doubles": lambda: hooked(0, lambda m, i, o: 2 * o),
+    "hook that clips": lambda: hooked(0, lambda m, i, o: o.clamp(max=0.5)),
+    "hook on the norm": lambda: hooked(1, lambda m, i, o: o.clamp(max=0.5)),
+    "hook on the network": lambda: hooked(None, lambda m, i, o: 3 * o),
+    "hook that fills": Features,
+    "forward replaced": own_forward,
+    "tied": Tied,
+    "an offset": Shifted,
+    "no parameters": lambda: nn.Sequential(nn.AvgPool2d(2), nn.Flatten()),
+    "script": lambda: torch.jit.script(convolutions().eval()),
+    "script of view": lambda: torch.jit.script(ScriptedView().eval()),
+    "trace": lambda: torch.jit.trace(convolutions().eval(), torch.rand(2, 3, 6, 6)),
+    "frozen script": lambda: torch.jit.freeze(torch.jit.script(convolutions().eval())),
+    "export": lambda: exported(convolutions().eval()),
+    "export of a view": lambda: exported(Viewed(lambda v: v.view(v.shape[0], -1)).eval()),
+    "compiled by its owner": lambda: torch.compile(convolutions(), backend="eager"),
+    "data parallel": lambda: nn.DataParallel(convolutions()),
+}
+
+
+class ScriptedView(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(144, 2)
+
+    def forward(self, x):
+        v = self.conv(x)
+        return self.last(v.view(len(v), -1))
+
+
+def exported(f):
+    rows = torch.export.Dim("rows", min=1)
+    return torch.export.export(f, (torch.rand(4, 3, 6, 6),), dynamic_shapes=({0: rows},)).module()
+
+
+def quantized(f):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.ao.quantization.quantize_dynamic(f, {nn.Linear}, dtype=torch.qint8)
+
+
+def test_dynamic_quantization_depends_on_the_batch_and_is_refused():
+    with pytest.raises(BaseFunctionError, match="depend on the batch"):
+        SmoothedClassifier(quantized(convolutions().eval()), Gaussian(0.25)).certify(torch.rand(3, 6, 6), 10, 100)
+
+
+def images(network, rows=10):
+    shape = (3, 3, 3, 3) if isinstance(network, Volumes) else (3, 6, 6)
+    return torch.rand(rows, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def made(name):
+    """The network in eval mode, its running statistics not those of a new one."""
+    network = NETWORKS[name]()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.running_mean.uniform_(-0.5, 0.5)
+            module.running_var.uniform_(0.5, 2)
+    if not name.startswith("export"):
+        network.eval()
+    return network
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_network_gives_what_it_gives_itself(name):
+    network = made(name)
+    x = images(network)
+    with torch.no_grad():
+        expected = network(x.clone())
+    f = FrozenFunction(network)
+    for _ in range(2):
+        assert torch.allclose(f(x), expected, atol=1e-4 if name == "an offset" else 1e-5)
+    assert torch.allclose(f(x[:1]), expected[:1], atol=1e-4 if name == "an offset" else 1e-5)
+    certificate = CenterSmoothing(network, Gaussian(0.25), L2(), n=100, m=100, delta=0.3).certify(x[0], 0.01)
+    assert certificate.status == "certified"
+
+
+@pytest.mark.parametrize("name", ["view", "3d", "hook that doubles", "own layer", "tied", "an offset"])
+def test_they_do_in_bfloat16_too(name):
+    network = made(name)
+    x = images(network)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected = network(x).float()
+    assert torch.allclose(FrozenFunction(network, "bfloat16")(x), expected, atol=0.05, rtol=0.01)
+
+
+@pytest.mark.parametrize("name", ["plain", "view", "weight norm", "tied"])
+def test_and_in_double_precision(name):
+    network = made(name).double()
+    x = images(network).double()
+    with torch.no_grad():
+        expected = network(x)
+    found = FrozenFunction(network)(x)
+    assert found.dtype == torch.float64
+    assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_what_was_used_is_reported():
+    def of(name):
+        f = FrozenFunction(made(name))
+        f(images(f.f))
+        return f.arithmetic()["memory_format"], f.arithmetic()["folded_batch_norms"]
+
+    assert of("plain") == ("channels_last", 1)
+    assert of("view") == ("as given", 0)
+    assert of("3d") == ("as given", 1)
+    assert of("a lock") == ("as given", 0)
+    assert of("an offset") == ("channels_last", 0)
+    assert of("own layer") == of("hook that clips") == of("hook on the norm") == ("channels_last", 0)
+    assert of("weight norm") == ("channels_last", 0)
+
+
+def test_layers_without_weights_are_refused():
+    with pytest.raises(BaseFunctionError, match="lazy layers without weights"):
+        FrozenFunction(nn.Sequential(nn.Flatten(), nn.LazyLinear(2)))
+
+
+@pytest.mark.parametrize("change", ["data", "attribute", "optimizer", "buffer", "state", "mode", "layer"])
+def test_what_happens_to_the_network_afterwards_does_not_reach_the_copy(change):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers, self.k = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)), 1.0
+
+        def forward(self, x):
+            return self.k * self.layers(x)
+
+    model = Scaled()
+    h = CenterSmoothing(model, Gaussian(0.25), L2(), n=100, m=100, delta=0.3)
+    x = torch.rand(3)
+    before = h.certify(x, 0.01).eps_out
+    if change == "data":
+        model.layers[0].weight.data.mul_(10)
+    elif change == "attribute":
+        model.k = 10
+    elif change == "optimizer":
+        model(torch.rand(8, 3)).pow(2).sum().backward()
+        torch.optim.SGD(model.parameters(), 10.0).step()
+    elif change == "buffer":
+        model.layers[1].running_var.mul_(0.01)
+    elif change == "state":
+        model.load_state_dict({key: 10 * value for key, value in model.state_dict().items()})
+    elif change == "mode":
+        model.train()
+    else:
+        model.layers[0] = nn.Linear(3, 3)
+    assert h.certify(x, 0.01).eps_out == before
+    after = CenterSmoothing(model, Gaussian(0.25), L2(), n=100, m=100, delta=0.3).certify(x, 0.01).eps_out
+    assert (after == before) == (change == "mode")
+
+
+def test_one_that_cannot_be_copied_is_followed():
+    model = Keeps(threading.Lock()).eval()
+    h = CenterSmoothing(model, Gaussian(0.25), L2(), n=100, m=100, delta=0.3)
+    x = torch.rand(3, 6, 6)
+    before = h.certify(x, 0.01).eps_out
+    model.layers[-1].weight.data.mul_(10)
+    assert h.certify(x, 0.01).eps_out == pytest.approx(10 * before, rel=1e-4)
+
+
+def test_a_callable_is_followed():
+    scale = [1.0]
+    h = CenterSmoothing(lambda b: scale[0] * b, Gaussian(0.25), L2(), n=100, m=100, delta=0.3)
+    before = h.certify(torch.rand(3), 0.01).eps_out
+    scale[0] = 10.0
+    assert h.certify(torch.rand(3), 0.01).eps_out == pytest.approx(10 * before, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["plain", "a lock", "such tensors", "hook that fills"])
+def test_the_network_is_left_as_it_was(name):
+    model = NETWORKS[name]()
+    model.layers[1].eval() if hasattr(model, "layers") else model[1].eval()
+    modes = [module.training for module in model.modules()]
+    state = copy.deepcopy(model.state_dict())
+    g = SmoothedClassifier(model, Gaussian(0.25))
+    if name == "plain":
+        g.certify(torch.rand(3, 6, 6), n0=10, n=100)
+    else:
+        with pytest.raises(BaseFunctionError, match="cannot be copied"):
+            g.certify(torch.rand(3, 6, 6), n0=10, n=100)
+    assert [module.training for module in model.modules()] == modes
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    model(torch.rand(4, 3, 6, 6)).sum().backward()
+    assert model.get_parameter("layers.0.weight" if hasattr(model, "layers") else "0.weight").grad is not None
+
+
+def test_gradients_of_the_frozen_copy_reach_its_inputs():
+    f = FrozenFunction(convolutions())
+    x = images(f.f)
+    f(x)
+    batch = x.clone().requires_grad_(True)
+    assert torch.autograd.grad(f.f(batch).sum(), batch)[0].abs().sum() > 0
