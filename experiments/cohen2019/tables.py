@@ -10,7 +10,7 @@ import pandas as pd
 
 from experiments.certified_accuracy import certified_accuracy
 from experiments.claims import beside_paper, number_rows
-from experiments.cohen2019.results import EXPECTED, CohenFigure, alpha_notes, in_order, tidy
+from experiments.cohen2019.results import EXPECTED, CohenFigure, alpha_notes, in_order, of_the_paper, tidy
 from experiments.figures import Drawing
 from experiments.report import Run, experiment_of, sigma_of
 from experiments.text_table import texts
@@ -42,7 +42,7 @@ class CertifiedAccuracyTable(CohenFigure):
             parts.append(certified_accuracy(correct, radius, np.array(self.radii)).assign(sigma=sigma))
         table = pd.concat(parts, ignore_index=True)
         table = table[["sigma", *(name for name in table if name != "sigma")]]
-        if self.expected:
+        if self.expected and of_the_paper(runs[0]):
             table = beside_paper(EXPECTED, self.expected, table, "sigma", "radius", "accuracy")
         best = table.loc[table.groupby("radius")["accuracy"].idxmax()]
         clean = table[table["radius"] == min(self.radii)].set_index("sigma")["accuracy"]
@@ -110,7 +110,7 @@ class PredictTable(CohenFigure):
             ]
         long = pd.DataFrame(rows)
         as_printed = most_samples >= PAPER_N and sigma == self.expected_sigma  # few samples make a poor stand-in for g
-        if as_printed and experiment_of(most) == self.expected_for:
+        if as_printed and experiment_of(most) == self.expected_for and of_the_paper(most):
             long = beside_paper(EXPECTED, "cohen_predict", long, "N", "outcome", "share")
         name = most.record["config"]["name"]
         caption = (
