@@ -53,7 +53,8 @@ def main(cfg: DictConfig) -> None:
         artefacts.append(artefact(name, figure, drawn))
     _say_what_is_missing(artefacts)
     if plain["figure"] and not artefacts[0].drawn:
-        raise SmoothingError(f"figure {chosen}: no results in {source or plain['results']['root']}")
+        where = f"{source or plain['results']['root']}; expected {figure.reads}"
+        raise SmoothingError(f"figure {chosen}: no results in {where}")
     if not plain["figure"]:
         write_page(artefacts, out / "index.html")
         write_report(artefacts, out / "REPORT.md")

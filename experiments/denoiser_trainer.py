@@ -1,4 +1,4 @@
-"""How a denoiser in front of a classifier is trained: first the classifier, then the denoiser (Salman et al. 2020)."""
+"""How a denoiser in front of a classifier is trained, the one part after the other (Salman et al. 2020)."""
 
 import math
 from dataclasses import dataclass
@@ -14,16 +14,20 @@ from smoothing import SettingError
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserTrainer(Trainer):
-    """The classifier on clean images, then the denoiser in front of it under the noise, the classifier frozen.
+    """Two phases, a part each; the other part is frozen.
 
-    Epochs count through both phases. The first one's optimizer and learning rate are `optimizer` and `lr`; momentum,
-    weight decay and schedule are those of both, and the schedule begins anew with the second.
+    loss=mse, stability: the classifier on clean images, then the denoiser in front of it under the noise.
+    loss=mse_retrain: the denoiser under the noise, then a classifier from scratch on what it makes of noisy images
+    (Levine and Feizi 2021, appendix: MSE and retrained classifier).
+
+    Epochs count through both phases. `optimizer` and `lr` are the classifier's; momentum, weight decay and schedule are
+    those of both parts, and the schedule begins anew with the second phase.
 
     Args:
-        clean_epochs: of the first phase; the other epochs are the second's, at least one each.
-        loss: of the denoiser, see `objective`: mse or stability.
-        denoiser_optimizer: of the second phase, sgd or adam.
-        denoiser_lr: learning rate that the second phase begins with.
+        clean_epochs: of the classifier; the other epochs are the denoiser's, at least one each.
+        loss: of the denoiser, see `objective`: mse, stability or mse_retrain.
+        denoiser_optimizer: sgd or adam.
+        denoiser_lr: learning rate that the denoiser begins with.
 
     Raises:
         SettingError: a value out of its range; several processes, which the frozen part would hold up; a precision
@@ -39,7 +43,7 @@ class DenoiserTrainer(Trainer):
         super().__post_init__()
         for name, fits, expected in (
             ("clean_epochs", 1 <= self.clean_epochs < self.epochs, f"1 to {self.epochs - 1}, of trainer.epochs"),
-            ("loss", self.loss in ("mse", "stability"), "mse or stability"),
+            ("loss", self.loss in ("mse", "stability", "mse_retrain"), "mse, stability or mse_retrain"),
             ("denoiser_optimizer", self.denoiser_optimizer in ("sgd", "adam"), "sgd or adam"),
             ("denoiser_lr", 0 < self.denoiser_lr < math.inf, "a positive number"),
             ("noisy", self.noisy, "true: a denoiser is trained under noise"),
@@ -66,13 +70,22 @@ class DenoiserTrainer(Trainer):
             self._optimizer(self.denoiser_optimizer, self.denoiser_lr, denoiser),
         ]
 
+    @property
+    def retrained(self) -> bool:
+        """Whether the classifier comes second."""
+        return self.loss == "mse_retrain"
+
     def phase(self, epoch: int) -> int:
+        """0 where the classifier is trained, 1 where the denoiser is."""
+        if self.retrained:
+            return int(epoch < self.epochs - self.clean_epochs)
         return int(epoch >= self.clean_epochs)
 
     def learning_rate(self, epoch: int) -> float:
+        denoiser_epochs = self.epochs - self.clean_epochs
         if self.phase(epoch) == 0:
-            return self._scheduled(self.lr, epoch, self.clean_epochs)
-        return self._scheduled(self.denoiser_lr, epoch - self.clean_epochs, self.epochs - self.clean_epochs)
+            return self._scheduled(self.lr, epoch - denoiser_epochs * self.retrained, self.clean_epochs)
+        return self._scheduled(self.denoiser_lr, epoch - self.clean_epochs * (not self.retrained), denoiser_epochs)
 
     def set_mode(self, model: nn.Module, epoch: int) -> None:
         """The part that this phase trains in training mode; the other in evaluation mode, without gradients."""
@@ -87,18 +100,21 @@ class DenoiserTrainer(Trainer):
 
         For a classifier f, a denoiser D and a noisy copy x~ of x the loss is
 
-            first phase:        cross entropy(f(x), labels),
-            second, mse:        the mean of (D(x~) - x)^2 over the batch, channels and pixels,
-            second, stability:  cross entropy(f(D(x~)), argmax_c f(x)_c).
+            classifier:               cross entropy(f(x), labels),
+            classifier, mse_retrain:  cross entropy(f(D(x~)), labels),
+            denoiser, mse and mse_retrain:  the mean of (D(x~) - x)^2 over the batch, channels and pixels,
+            denoiser, stability:      cross entropy(f(D(x~)), argmax_c f(x)_c).
 
-        Scores are f(x) in the first phase and f(D(x~)) in the second.
+        Scores are f(x) where the classifier is trained on clean images and f(D(x~)) elsewhere.
         """
         classifier, denoiser = _parts(model)
         if self.phase(epoch) == 0:
-            scores = classifier(x)
+            with torch.no_grad():
+                seen = denoiser(noisy(Purpose.NOISE)) if self.retrained else x
+            scores = classifier(seen)
             return functional.cross_entropy(scores, labels), scores
         denoised = denoiser(noisy(Purpose.NOISE))
-        if self.loss == "mse":
+        if self.loss != "stability":
             with torch.no_grad():
                 scores = classifier(denoised)
             return functional.mse_loss(denoised, x), scores
@@ -109,5 +125,5 @@ class DenoiserTrainer(Trainer):
 
 
 def _parts(model: Any) -> tuple[nn.Module, nn.Module]:
-    """Classifier and denoiser, in the order of the phases; also of a model that Fabric wraps."""
+    """Classifier and denoiser, as `DenoiserTrainer.phase` numbers them; also of a model that Fabric wraps."""
     return model.classifier, model.denoiser

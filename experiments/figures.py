@@ -69,6 +69,7 @@ class Figure(ABC):
 
     needs_runs: ClassVar[bool] = True  # False: a figure of formulas, drawn once, from no runs
     also: ClassVar[str] = ""  # what its runs need on the command line, beside what their experiment's file opens with
+    reads: ClassVar[str] = "run folders as certify.py writes them"  # what a folder named by source= may hold
     made_by: ClassVar[tuple[str, ...]] = ()  # the commands that make its results, where no experiment does
 
     def __init__(self, experiments: list[str]) -> None:

@@ -68,7 +68,7 @@ class Attack:
         *,
         factors: list[float],
         n0: int = 100,
-        n: int = 10_000,
+        n: int = 100_000,
         alpha: float = 0.001,
         steps: int = 20,
         step_size: float = 0.1,

@@ -92,7 +92,13 @@ def _quantities(
     cohen, li, lecuyer = BOUNDS
     more_samples = excess(list(panels["n (projected)"])) if len(panels["n (projected)"]) > 1 else {}
     larger_alpha = excess(list(panels["alpha"])) if len(panels["alpha"]) > 1 else {}
+    names = list(panels["alpha"])
+    smallest, largest = names[0], names[-1]
+    reached = (curves[smallest] > 0) & (curves[largest] > 0)
+    lost = float(np.mean((curves[largest] - curves[smallest])[reached])) if reached.any() else 0.0
+    by_alpha = {f"{sigma}, {largest} and {smallest}": lost} if smallest != largest else {}
     return {
+        "mean certified accuracy lost from the largest alpha to the smallest at radii that both reach": by_alpha,
         "largest certified accuracy by Lecuyer et al. above Cohen et al.'s at a radius": excess([lecuyer, cohen]),
         "largest certified accuracy by Li et al. above Cohen et al.'s at a radius": excess([li, cohen]),
         "largest certified accuracy at fewer samples above that at more": more_samples,

@@ -43,7 +43,7 @@ class Curves(CohenFigure):
                 notes.append(f"{name}: the largest radius that n can certify, {limit:.3g}, is right of the figure")
             parts.append(curve.assign(curve=name, sigma=sigma_of(run), largest_certifiable=limit))
             largest[name] = run.table["radius"].max() / limit
-        quantities = {"largest certified radius over sigma Phi^-1(alpha^(1/n))": largest}
+        quantities = {"largest certified radius over sigma Phi^-1(alpha^(1/n))": largest, **_tradeoff(runs)}
         undefended = undefended_beside(runs[0])
         if undefended:
             bound = upper_bound(undefended, np.linspace(0, end, POINTS))
@@ -57,6 +57,22 @@ class Curves(CohenFigure):
         figure.legend(loc="outside right center", title=band_title(parts))
         table = pd.concat(parts, ignore_index=True)
         return Drawing(figure, table, verdicts(CLAIMS, "cohen_curves", quantities), notes)
+
+
+def _tradeoff(runs: list[Run]) -> dict[str, dict[str, float]]:
+    """What claims.csv says of the smallest sigma and the largest."""
+    low, high = runs[0], runs[-1]
+    if sigma_of(low) == sigma_of(high) or not all(run.table["correct"].any() for run in (low, high)):
+        return {}
+    clean = [float(certified_accuracy(*rows_of(run), np.zeros(1))["accuracy"].iloc[0]) for run in (low, high)]
+    reached = [float(run.table.loc[run.table["correct"], "radius"].max()) for run in (low, high)]
+    case = f"sigma = {sigma_of(low):g} and {sigma_of(high):g}"
+    return {
+        "certified accuracy at radius 0 at the largest sigma over that at the smallest": {case: clean[1] / clean[0]},
+        "largest radius of a correct example at the smallest sigma over that at the largest": {
+            case: reached[0] / reached[1]
+        },
+    }
 
 
 def _undefended_quantity(runs: list[Run], distance: float) -> dict[str, dict[str, float]]:

@@ -10,48 +10,81 @@ from experiments.claims import verdicts
 from experiments.cohen2019.results import BOUNDS, CLAIMS
 from experiments.figures import LINES, Drawing, TheoryFigure
 from experiments.report import Run
-from smoothing.radii import Values, largest_radius, least_samples, li_radius, li_radius_at
+from smoothing.radii import (
+    Values,
+    largest_radius,
+    least_samples,
+    lecuyer_radius,
+    lecuyer_radius_at,
+    li_radius,
+    li_radius_at,
+)
 
 
 class Bounds(TheoryFigure):
-    """Fig. 5 left and 16: radius over sigma against p_A by the three bounds, and what Li et al.'s parameter does.
+    """Fig. 5 left and 16: radius over sigma against p_A by the three bounds, and what the parameters of two do.
 
     Args:
         largest_p_a: right end of the axes; p_B = 1 - p_A throughout.
+        betas: Lecuyer et al.'s b, a curve each.
         parameters: Li et al.'s a, a curve each.
-        p_a: a curve against a for each.
+        p_a: a curve against either parameter for each.
     """
 
-    def __init__(self, largest_p_a: float, parameters: list[float], p_a: list[float]) -> None:
+    def __init__(self, largest_p_a: float, betas: list[float], parameters: list[float], p_a: list[float]) -> None:
         super().__init__()
-        self.largest_p_a, self.parameters, self.p_a = largest_p_a, parameters, p_a
+        self.largest_p_a, self.betas, self.parameters, self.p_a = largest_p_a, betas, parameters, p_a
 
     def draw(self, runs: list[Run]) -> Drawing:
         probabilities = np.linspace(0.5, self.largest_p_a, 201)[1:]
-        orders = 1 + np.geomspace(0.01, 50, 301)
+        orders, betas = 1 + np.geomspace(0.01, 50, 301), np.linspace(0, 1, 301)[1:]
         panels = [
             ("bounds", "p_a", probabilities, {name: _each(bound, probabilities) for name, bound in BOUNDS.items()}),
             (
-                "Li et al.'s parameter a",
+                "Lecuyer et al.'s parameter beta (16a)",
                 "p_a",
                 probabilities,
-                {f"a = {a:g}": np.array([_li_at(p, a) for p in probabilities]) for a in self.parameters}
-                | {"best a": _each(li_radius, probabilities)},
+                {f"beta = {b:g}": np.array([_lecuyer_at(p, b) for p in probabilities]) for b in self.betas}
+                | {"best beta": _each(lecuyer_radius, probabilities)},
             ),
-            ("Li et al.'s bound against a", "a", orders, {f"p_A = {p:g}": _li_at(p, orders) for p in self.p_a}),
+            (
+                "Li et al.'s parameter alpha (16b)",
+                "p_a",
+                probabilities,
+                {f"alpha = {a:g}": np.array([_li_at(p, a) for p in probabilities]) for a in self.parameters}
+                | {"best alpha": _each(li_radius, probabilities)},
+            ),
+            (
+                "Lecuyer et al.'s bound against beta (16c)",
+                "beta",
+                betas,
+                {f"p_A = {p:g}": _lecuyer_at(p, betas) for p in self.p_a},
+            ),
+            (
+                "Li et al.'s bound against alpha (16d)",
+                "alpha",
+                orders,
+                {f"p_A = {p:g}": _li_at(p, orders) for p in self.p_a},
+            ),
         ]
-        figure, axes = plt.subplots(1, 3, figsize=(7.0, 3.0))
+        figure, grid = plt.subplots(2, 3, figsize=(7.4, 5.4))
+        axes = [*grid[0], *grid[1][1:]]
+        grid[1][0].set_axis_off()
         parts = []
         for axis, (title, variable, x, curves) in zip(axes, panels, strict=True):
             for i, (name, radius) in enumerate(curves.items()):
                 axis.plot(x, radius, ls=LINES[i % len(LINES)], color=f"C{i}", label=name)
                 parts.append(
-                    pd.DataFrame({"panel": title, "curve": name, "variable": variable, "x": x, "radius": radius})
+                    pd.DataFrame(
+                        {"panel": title, "curve": name, "variable": variable, "x": x, "radius": radius}
+                    ).dropna()
                 )
-            axis.set(title=title, xlabel="p_A" if variable == "p_a" else "a", ylim=(0, None))
+            axis.set_title(title, fontsize=8)
+            axis.set(xlabel="p_A" if variable == "p_a" else variable, ylim=(0, None))
             axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=1 + (len(curves) > 3))
-        axes[0].set_ylabel("certified l2 radius / sigma")
-        axes[2].set_xscale("log")
+        for axis in (axes[0], axes[3]):
+            axis.set_ylabel("certified l2 radius / sigma")
+        axes[4].set_xscale("log")
         table = pd.concat(parts, ignore_index=True)
         ours = panels[0][3]
         case = f"p_A from {probabilities[0]:g} to {self.largest_p_a:g}"
@@ -64,6 +97,13 @@ class Bounds(TheoryFigure):
 
 def _each(bound: Callable[[float, float], float], probabilities: Values) -> Values:
     return np.array([bound(1.0, float(p)) for p in probabilities])
+
+
+def _lecuyer_at(p_a: float, b: Values | float) -> Values:
+    """NaN where this b gives no radius: above ln(p_A / p_B) / 2."""
+    b = np.asarray(b, dtype=np.float64)
+    most = np.log(p_a / (1 - p_a)) / 2
+    return np.where(b < most, lecuyer_radius_at(1.0, p_a, 1 - p_a, np.minimum(b, most)), np.nan)
 
 
 def _li_at(p_a: float, a: Values | float) -> Values:

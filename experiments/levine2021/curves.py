@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from experiments.figures import Drawing, legend_entries
 from experiments.levine2021.gaps import gap_quantities
 from experiments.levine2021.results import (
+    DENOISERS,
     METHODS,
     Classifier,
     LevineFigure,
     accuracy_at,
     classifiers,
-    denoised,
+    denoiser_of,
     example_notes,
     lambda_of,
     levine_verdicts,
@@ -27,12 +28,16 @@ POINTS = 301
 STYLES = {"uniform": ("C1", "--"), "SSN": ("C2", "-."), "DSSN": ("C0", "-")}  # told apart without color
 DASHES = ("-", "--", "-.", ":")
 RADIUS = "l1 radius"
+WITHOUT, WITH = "without stability training", "with stability training"
 
 
 class MethodCurves(LevineFigure):
     """Figs. 7 and 8: a panel for each sigma, a curve and its 95% band for each method.
 
     A row of panels each without and with stability training, as far as there are runs.
+
+    Attributes:
+        rows: what the rows can be, from the top.
 
     Args:
         experiments: see `Figure`; no others are drawn, as the claims are about these.
@@ -41,7 +46,7 @@ class MethodCurves(LevineFigure):
         claims: the figure of claims.csv to hold it against.
     """
 
-    row = "stability training"
+    rows: tuple[str, ...] = (WITHOUT, WITH)
 
     def __init__(self, experiments: list[str], sigma: list[float], methods: list[str], claims: str) -> None:
         super().__init__(experiments)
@@ -54,14 +59,20 @@ class MethodCurves(LevineFigure):
 
     def compared(self, run: Run) -> bool:
         """Whether the run belongs to one of the rows."""
-        return not denoised(run)
+        return not denoiser_of(run)
 
-    def in_second_row(self, classifier: Classifier) -> bool:
-        return classifier.stability
+    def row_of(self, classifier: Classifier) -> str:
+        """The row that a classifier is drawn in."""
+        return WITH if classifier.stability else WITHOUT
+
+    def described(self, classifier: Classifier) -> dict[str, str | bool]:
+        """What the table says of a classifier's row."""
+        return {"stability_training": classifier.stability}
 
     def draw(self, runs: list[Run]) -> Drawing:
         found = classifiers(runs)
-        rows, columns = sorted({self.in_second_row(c) for c in found}), sorted({c.sigma for c in found})
+        rows = sorted({self.row_of(c) for c in found}, key=self.rows.index)
+        columns = sorted({c.sigma for c in found})
         figure, axes = plt.subplots(
             len(rows),
             len(columns),
@@ -72,42 +83,47 @@ class MethodCurves(LevineFigure):
         )
         parts = []
         for classifier, run in found.items():
-            second, column = self.in_second_row(classifier), columns.index(classifier.sigma)
+            row, column = rows.index(self.row_of(classifier)), columns.index(classifier.sigma)
             color, line = STYLES[classifier.method]
             curve = curve_of(run)
-            axis = axes[rows.index(second)][column]
+            axis = axes[row][column]
             axis.fill_between(curve["radius"], curve["low"], curve["high"], color=color, alpha=0.12, lw=0)
             axis.plot(curve["radius"], curve["accuracy"], color=color, ls=line, label=classifier.method)
-            parts.append(curve.assign(method=classifier.method, sigma=classifier.sigma, second_row=second))
-        for second, line_of_axes in zip(rows, axes, strict=True):
-            line_of_axes[0].set_ylabel(f"certified accuracy\n{'with' if second else 'without'} {self.row}")
+            described = {"method": classifier.method, "sigma": classifier.sigma, **self.described(classifier)}
+            parts.append(curve.assign(**described))
+        for row_name, line_of_axes in zip(rows, axes, strict=True):
+            line_of_axes[0].set_ylabel(f"certified accuracy\n{row_name.replace(' (', chr(10) + '(')}")
         _finish(axes, [f"sigma = {sigma:g}" for sigma in columns])
         name = self.drawn_as(runs[0])
         _legend(figure, f"{name}, radii in [0, 1] pixel units; band: 95%, {_sizes(parts)} test examples", list(STYLES))
-        table = pd.concat(parts, ignore_index=True).rename(columns={"second_row": self.row.replace(" ", "_")})
-        claims = levine_verdicts(self.claims, gap_quantities(found, self.in_second_row, self.row, name))
+        table = pd.concat(parts, ignore_index=True)
+        by_row = {row: {c: run for c, run in found.items() if self.row_of(c) == row} for row in rows}
+        claims = levine_verdicts(self.claims, gap_quantities(by_row, name))
         return Drawing(figure, table, claims, example_notes(found))
 
 
 class DenoiserCurves(MethodCurves):
-    """Appendix: the rows are without and with a denoiser in front of the base classifier (Salman et al. 2020).
+    """Appendix: rows without and with a denoiser in front of the base classifier (Salman et al. 2020), by its training.
 
     Drawn at the sigmas at which there are runs with one.
     """
 
-    row = "denoiser"
+    rows = ("without denoiser", *(f"with denoiser ({training})" for training in DENOISERS.values()))
 
     def compared(self, run: Run) -> bool:
         return run.identity.get("training", {}).get("stability", 0.0) == 0
 
-    def in_second_row(self, classifier: Classifier) -> bool:
-        return classifier.denoised
+    def row_of(self, classifier: Classifier) -> str:
+        return f"with denoiser ({classifier.denoiser})" if classifier.denoiser else "without denoiser"
+
+    def described(self, classifier: Classifier) -> dict[str, str | bool]:
+        return {"denoiser": classifier.denoiser or "none"}
 
     def enough(self, runs: list[Run]) -> bool:
-        return any(denoised(run) for run in runs)
+        return any(denoiser_of(run) for run in runs)
 
     def draw(self, runs: list[Run]) -> Drawing:
-        with_denoiser = {sigma_of(run) for run in runs if denoised(run)}
+        with_denoiser = {sigma_of(run) for run in runs if denoiser_of(run)}
         return super().draw([run for run in runs if sigma_of(run) in with_denoiser])
 
     def setting(self, run: Run) -> dict[str, object]:
@@ -121,7 +137,7 @@ class EverySigma(LevineFigure):
     """
 
     def usable(self, run: Run) -> bool:
-        return super().usable(run) and not denoised(run)
+        return super().usable(run) and not denoiser_of(run)
 
     def draw(self, runs: list[Run]) -> Drawing:
         found = classifiers(runs)
@@ -144,7 +160,7 @@ class EverySigma(LevineFigure):
                 curve.assign(method=classifier.method, sigma=classifier.sigma, stability_training=classifier.stability)
             )
         for stability, line_of_axes in zip(rows, axes, strict=True):
-            line_of_axes[0].set_ylabel(f"certified accuracy\n{'with' if stability else 'without'} stability training")
+            line_of_axes[0].set_ylabel(f"certified accuracy\n{WITH if stability else WITHOUT}")
         _finish(axes, methods)
         lines = [
             plt.Line2D([], [], color=plt.get_cmap("viridis")(0.9 * i / max(1, len(sigmas) - 1)), ls=DASHES[i % 4], lw=1)

@@ -1,7 +1,5 @@
 """How far one noise is above another: what claims.csv says of curves of certified accuracy, from the runs."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from experiments.levine2021.results import Classifier, accuracy_at, clean_accuracy, mean_accuracy
@@ -9,27 +7,24 @@ from experiments.report import Run
 
 Row = dict[tuple[str, float], Run]  # of a figure's panels: runs by method and sigma
 Said = list[tuple[str, str, float]]  # quantity, at which sigma, value
+LEAST_SIGMA = 0.15  # of figure 8
 
 
-def gap_quantities(
-    runs: dict[Classifier, Run], in_second_row: Callable[[Classifier], bool], row: str, name: str
-) -> dict[str, dict[str, float]]:
+def gap_quantities(by_row: dict[str, dict[Classifier, Run]], name: str) -> dict[str, dict[str, float]]:
     """All that claims.csv says of a figure of `MethodCurves`, as far as the runs tell: by quantity, then by case.
 
     Args:
-        runs: the drawn ones.
-        in_second_row: whether a classifier is drawn in the second row.
-        row: what the second row's classifiers have and the first one's lack.
+        by_row: the drawn runs of each row of panels.
         name: of the data.
     """
-    first: Row = {(c.method, c.sigma): run for c, run in runs.items() if not in_second_row(c)}
-    second: Row = {(c.method, c.sigma): run for c, run in runs.items() if in_second_row(c)}
+    rows = {row: {(c.method, c.sigma): run for c, run in runs.items()} for row, runs in by_row.items()}
+    cases = [(f"{name}, {row}", [*_across_sigma(some), *_each_sigma(some)]) for row, some in rows.items()]
+    if all(c.stability for c in list(by_row.values())[-1]):
+        trained = list(rows.values())[-1]
+        first = next(iter(rows.values())) if len(rows) > 1 else {}
+        cases.append((name, [*_at_least_sigma(trained), *_trained_over_untrained(first, trained)]))
     found: dict[str, dict[str, float]] = {}
-    for case, said in (
-        (f"{name}, without {row}", [*_across_sigma(first), *_each_sigma(first)]),
-        (f"{name}, with {row}", [*_across_sigma(second), *_each_sigma(second)]),
-        (name, _second_over_first(first, second)),
-    ):
+    for case, said in cases:
         for quantity, at, value in said:
             found.setdefault(quantity, {})[f"{case}, sigma = {at}"] = value
     return found
@@ -48,6 +43,9 @@ def _across_sigma(runs: Row) -> Said:
         above = max(_gap(runs, other, "DSSN", middle) for other in ("uniform", "SSN"))
         quantity = "mean certified accuracy of the better of uniform noise and SSN above DSSN's at the middle sigma"
         said.append((quantity, f"{middle:g}", above))
+        apart = abs(_gap(runs, "SSN", "uniform", middle))
+        quantity = "mean gap between uniform noise and SSN less that of DSSN over the better at the middle sigma"
+        said.append((quantity, f"{middle:g}", apart + above))
     if len(three) > 1:
         largest = three[-1]
         less = _gap(runs, "DSSN", "SSN", largest) - _gap(runs, "SSN", "uniform", largest)
@@ -73,11 +71,19 @@ def _each_sigma(runs: Row) -> Said:
     return said
 
 
-def _second_over_first(first: Row, second: Row) -> Said:
-    both = sorted({sigma for method, sigma in first if method == "DSSN" and (method, sigma) in second})
+def _at_least_sigma(trained: Row) -> Said:
+    """What is said of the paper's least sigma, with stability training."""
+    if LEAST_SIGMA not in _sigmas(trained, "DSSN", "uniform"):
+        return []
+    quantity = "mean gap of DSSN over uniform noise with stability training at sigma = 0.15"
+    return [(quantity, f"{LEAST_SIGMA:g}", _gap(trained, "DSSN", "uniform", LEAST_SIGMA))]
+
+
+def _trained_over_untrained(first: Row, trained: Row) -> Said:
+    both = sorted({sigma for method, sigma in first if method == "DSSN" and (method, sigma) in trained})
     if not both:
         return []
-    ratio = clean_accuracy(second["DSSN", both[-1]]) / clean_accuracy(first["DSSN", both[-1]])
+    ratio = clean_accuracy(trained["DSSN", both[-1]]) / clean_accuracy(first["DSSN", both[-1]])
     quantity = "clean accuracy of DSSN with stability training over that without it at the largest sigma"
     return [(quantity, f"{both[-1]:g}", ratio)]
 

@@ -7,8 +7,8 @@ preds.npy         (examples, classes) shares of the noisy inputs: of all of them
                   samples for the others
 radius_l1.npy     (examples,) certified radii, float32; negative where p_lower < 1/2
 prob_lb.npy       (examples,) p_lower, not for DSSN: of a two-sided interval at alpha = 0.001
-time_per.npy      mean seconds for each image
-Their results with a denoiser lie a folder deeper and are not read. Pickled files are not opened.
+time_per.npy      mean seconds for each image; not with a denoiser
+Results with a denoiser lie in denoise_results/<mse, stability or mse_retrain>. Pickled files are not opened.
 """
 
 import re
@@ -35,8 +35,13 @@ NOISES = {
     "split": ("ssn", "Splitting"),
     "split_derandomized": ("dssn", "DeterministicSplitting"),
 }
+DENOISERS = ("mse", "stability", "mse_retrain")  # as `DenoiserTrainer.loss` names them
 LEVELS = 255  # pixel values are k / 255
 STATED = {"n0": 64, "n": 100_000, "alpha": 0.0005}  # one side of their interval
+EXPECTED = (
+    "the folder checkpoints of Levine and Feizi with folders <cifar or imagenet>_<uniform, split or "
+    "split_derandomized>_<sigma>[_stabilized] that hold radius_l1.npy"
+)
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,13 @@ class PublishedRun(Run):
 
 
 def published_runs(source: Path) -> list[Run]:
-    """All of the authors' folders in `source`, in order of their names; empty where there are none."""
+    """All of the authors' folders below `source`, in order of their paths; empty where there are none."""
     runs: list[Run] = []
-    for path in sorted(source.glob("*/radius_l1.npy")):
-        if place := PLACE.match(path.parent.name):
-            runs.append(PublishedRun(path.parent, _record(place)))
+    for path in sorted(source.rglob("radius_l1.npy")):
+        folder = path.resolve().parent
+        if place := PLACE.match(folder.name):
+            denoiser = folder.parent.name if folder.parent.name in DENOISERS else None
+            runs.append(PublishedRun(path.parent, _record(place, denoiser)))
     return runs
 
 
@@ -67,7 +74,8 @@ def read_published(folder: Path, noise: dict[str, Any]) -> pd.DataFrame:
         labels, preds, radius = (
             np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("labels", "preds", "radius_l1")
         )
-        seconds = float(np.load(folder / "time_per.npy", allow_pickle=False))
+        time = folder / "time_per.npy"
+        seconds = float(np.load(time, allow_pickle=False)) if time.exists() else float("nan")
         if preds.shape[:1] != labels.shape or radius.shape != labels.shape:
             raise ValueError("files of different lengths")
         known = {"index": np.arange(len(labels)), "label": labels.astype(int), "seconds": seconds}
@@ -104,19 +112,21 @@ def _exact(preds: np.ndarray[Any, Any], radius: np.ndarray[Any, Any], sigma: flo
     }
 
 
-def _record(place: re.Match[str]) -> dict[str, Any]:
+def _record(place: re.Match[str], denoiser: str | None) -> dict[str, Any]:
     name, noise_type = NOISES[place["method"]]
     noise = {"type": noise_type, "sigma": float(place["sigma"])}
     exact = noise_type == "DeterministicSplitting"
+    network = "WideResNet" if place["dataset"] == "cifar" else "ResNet50"
     return {
         "identity": {
             "dataset": {"type": DATASETS[place["dataset"]]},
-            "model": {"type": "WideResNet" if place["dataset"] == "cifar" else "ResNet50"},
+            "model": {"type": "Denoised" if denoiser else network},
             "noise": noise,
-            "training": {"noise": noise, "stability": 6.0 if place["stable"] else 0.0},
+            "training": {"noise": noise, "stability": 6.0 if place["stable"] else 0.0}
+            | ({"loss": denoiser} if denoiser else {}),
             "certifier": {"type": "ExactCertify"} if exact else {"type": "Certify", **STATED},
             "published": True,
         },
-        "config": {"name": f"{DATASETS[place['dataset']]}_{name}{PUBLISHED}"},
+        "config": {"name": f"{DATASETS[place['dataset']]}_{name}{'_denoised' if denoiser else ''}{PUBLISHED}"},
         "device": "one NVIDIA 2080 Ti, as the paper says",
     }

@@ -10,12 +10,13 @@ import pandas as pd
 from experiments.certified_accuracy import Values, average_radius, certified_accuracy, rows_of
 from experiments.claims import verdicts
 from experiments.figures import Figure
-from experiments.levine2021.published import published_runs
+from experiments.levine2021.published import EXPECTED, published_runs
 from experiments.report import Run, apart_from_noise, experiment_of, find_runs, sigma_of
 from smoothing import Uniform
 
 HERE = Path(__file__).parent
 METHODS = {"Uniform": "uniform", "Splitting": "SSN", "DeterministicSplitting": "DSSN"}  # by class of noise
+DENOISERS = {"mse": "MSE", "stability": "stability", "mse_retrain": "MSE, classifier retrained"}  # by trainer.loss
 CERTIFIERS = {"uniform": "Certify", "SSN": "Certify", "DSSN": "ExactCertify"}
 
 
@@ -25,20 +26,20 @@ class Classifier:
 
     Attributes:
         method: uniform, SSN or DSSN.
-        denoised: whether a denoiser stands in front of the base classifier.
+        denoiser: how the denoiser in front of the base classifier was trained, as `DENOISERS` says; empty without one.
         stability: whether the base classifier had stability training (Li et al. 2019).
         sigma: noise level, lambda / sqrt(3), in the units of the input.
     """
 
     method: str
-    denoised: bool
+    denoiser: str
     stability: bool
     sigma: float
 
     @property
     def label(self) -> str:
         """As the paper's table 1 names it, without its sigma."""
-        return self.method + " + denoiser" * self.denoised + " + stability" * self.stability
+        return self.method + " + denoiser" * bool(self.denoiser) + " + stability" * self.stability
 
 
 class LevineFigure(Figure):
@@ -47,6 +48,8 @@ class LevineFigure(Figure):
     Runs of one data set and one way of training are drawn together, whatever noise, sigma, stability training and
     number of samples they have; the drawing is named by what their experiments' names begin with.
     """
+
+    reads = f"{Figure.reads}, or {EXPECTED}"
 
     def find(self, folder: Path) -> list[Run]:
         return [*find_runs(folder), *published_runs(folder)]
@@ -71,8 +74,11 @@ def trained_for(run: Run) -> bool:
     return "training" not in run.identity or bool(run.identity["training"]["noise"] == run.identity["noise"])
 
 
-def denoised(run: Run) -> bool:
-    return bool(run.identity["model"]["type"] == "Denoised")
+def denoiser_of(run: Run) -> str:
+    """How the denoiser in front of the base classifier was trained, as `DENOISERS` says; empty without one."""
+    if run.identity["model"]["type"] != "Denoised":
+        return ""
+    return DENOISERS[run.identity.get("training", {}).get("loss", "mse")]
 
 
 def classifiers(runs: list[Run]) -> dict[Classifier, Run]:
@@ -81,7 +87,7 @@ def classifiers(runs: list[Run]) -> dict[Classifier, Run]:
     for run in sorted(runs, key=lambda run: (run.identity["certifier"].get("n", 0), str(run.record.get("started")))):
         stability = run.identity.get("training", {}).get("stability", 0.0) > 0
         method = METHODS[run.identity["noise"]["type"]]
-        found[Classifier(method, denoised(run), stability, sigma_of(run))] = run
+        found[Classifier(method, denoiser_of(run), stability, sigma_of(run))] = run
     order = list(CERTIFIERS)
     return {c: found[c] for c in sorted(found, key=lambda c: (order.index(c.method), c))}
 

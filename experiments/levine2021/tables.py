@@ -12,7 +12,7 @@ from experiments.levine2021.results import (
     accuracy_at,
     classifiers,
     clean_accuracy,
-    denoised,
+    denoiser_of,
     example_notes,
     levine_verdicts,
 )
@@ -38,7 +38,7 @@ class BestAccuracyTable(LevineFigure):
 
     def usable(self, run: Run) -> bool:
         wanted = not self.expected or experiment_of(run) in self.experiments
-        return super().usable(run) and not denoised(run) and wanted
+        return super().usable(run) and not denoiser_of(run) and wanted
 
     def draw(self, runs: list[Run]) -> Drawing:
         found = classifiers(runs)

@@ -168,7 +168,7 @@ def write_l1_run():
     """write_l1_run(root, method, sigma, ...) writes a run under an l1 noise, from the share of votes of class A."""
 
     def write(root, method, sigma, shares=L1_SHARES, right=L1_RIGHT, *, data="digits", **given):
-        """A run as certify.py leaves it; given: stability, denoised, seconds, started, levels, trained."""
+        """A run as certify.py leaves it; given: stability, denoised, loss, seconds, started, levels, trained."""
         levels = given.get("levels", L1_LEVELS)
         noise, make, certifier = {
             "uniform": (lambda: Uniform(sigma), _randomised_row, "Certify"),
@@ -192,14 +192,15 @@ def write_l1_run():
                 "type": "DenoiserTrainer" if given.get("denoised") else "Trainer",
                 "noise": given.get("trained", described),
                 "stability": stability,
-                "weights": f"{method}{sigma}{stability}",
+                **({"loss": given["loss"]} if "loss" in given else {}),
+                "weights": f"{method}{sigma}{stability}{given.get('loss', '')}",
             },
             "seed": 0,
             "precision": "float32",
         }
         started = given.get("started", "2026-01-01")
         record = {"identity": identity, "config": {"name": name}, "started": started, "device": "a made-up machine"}
-        folder = root / name / f"sigma={sigma}-{stability}-{started}"
+        folder = root / name / f"sigma={sigma}-{stability}-{given.get('loss', '')}-{started}"
         folder.mkdir(parents=True)
         pd.DataFrame(rows).to_csv(folder / "certificates.csv", index=False)
         (folder / "run.json").write_text(json.dumps(record))

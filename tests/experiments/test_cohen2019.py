@@ -74,7 +74,8 @@ def test_curves_are_the_shares_counted_by_hand(drawn, runs):
         reachable = curve[curve["radius"] <= curve["largest_certifiable"]]
         assert (reachable["low"] <= reachable["accuracy"]).all()
         assert (reachable["high"] > reachable["accuracy"]).all()
-    assert pd.read_csv(path.with_suffix(".claims.csv"))["within"].all()
+    claims = pd.read_csv(path.with_suffix(".claims.csv"))
+    assert claims[claims["quantity"].str.contains("sigma Phi")]["within"].all()
 
 
 def test_the_band_is_clopper_pearsons():
@@ -96,7 +97,7 @@ def test_ablations_are_read_off_the_counts(drawn, runs):
     lower = beta.ppf(ALPHA, COUNTS[2], N - COUNTS[2] + 1)
     assert radii_from_counts(run, N, ALPHA, lecuyer_radius)[2] == pytest.approx(lecuyer_radius(0.25, lower))
     assert np.allclose(radii_from_counts(run, N, ALPHA), run.table["radius"], rtol=1e-12)
-    assert pd.read_csv(path.with_suffix(".claims.csv"))["within"].tolist() == [True] * 4
+    assert pd.read_csv(path.with_suffix(".claims.csv"))["within"].tolist() == [True] * 5
 
 
 def test_an_abstention_may_certify_with_more_samples(drawn, tmp_path, certify_run):
@@ -240,3 +241,47 @@ def test_every_claim_and_number_belongs_to_a_figure():
         for name in table["figure"].unique():
             assert (CONF / "figure" / f"{name}.yaml").exists()
             assert f"`{name}`" in readme
+
+
+def test_what_the_paper_says_of_a_low_and_a_high_sigma(drawn, runs):
+    (path,) = drawn("cohen_curves", runs)
+    claims = pd.read_csv(path.with_suffix(".claims.csv")).set_index("quantity")
+    accuracy = claims.loc["certified accuracy at radius 0 at the largest sigma over that at the smallest"]
+    assert accuracy["ours"] == 1  # the counts are the same
+    assert not accuracy["within"]
+    reached = claims.loc["largest radius of a correct example at the smallest sigma over that at the largest"]
+    assert reached["ours"] == pytest.approx(0.5)
+    assert reached["within"]
+
+
+def test_how_little_alpha_matters_is_a_number(drawn, runs):
+    (path,) = drawn("cohen_ablations", runs, alpha=[0.1, 0.001], sigma=0.5)
+    table = pd.read_csv(path.with_suffix(".csv")).query("panel == 'alpha'")
+    quantity = "mean certified accuracy lost from the largest alpha to the smallest at radii that both reach"
+    claims = pd.read_csv(path.with_suffix(".claims.csv")).set_index("quantity")
+    radii = table["radius"].unique()
+    large, small = (accuracy_by_hand(by_hand(0.5, alpha=alpha), radii) for alpha in (0.1, 0.001))
+    reached = (large > 0) & (small > 0)
+    assert claims.loc[quantity, "ours"] == pytest.approx((large - small)[reached].mean())
+    assert claims.loc[quantity, "case"] == "sigma = 0.5, alpha = 0.1 and alpha = 0.001"
+
+
+@pytest.mark.parametrize(("right", "most", "share"), [(10, 10_000, 0.25), (30, 10_000, 0.75), (10, 5_000, None)])
+def test_on_which_examples_predict_abstains(drawn, tmp_path, write_run, right, most, share):
+    """40 abstentions at N = 100; of these g has so many right. Too few samples make a poor stand-in for g."""
+    for n, answers in ((100, [-1] * 40), (most, [3] * right + [4] * (40 - right))):
+        rows = [
+            {"index": i, "label": 3, "predict": p, "correct": p == 3, "n_a": n, "n_b": 0, "n": n, "p_value": 0.0}
+            for i, p in enumerate(answers)
+        ]
+        certifier = {"type": "Predict", "n": n, "alpha": ALPHA}
+        write_run(tmp_path / "digits_gaussian" / f"{n}", rows, certifier, 0.25, 0.25, weights="same")
+    (path,) = drawn("cohen_predict", tmp_path)
+    file = path.with_suffix(".claims.csv")
+    if share is None:
+        assert not file.exists()
+        return
+    (claim,) = pd.read_csv(file).itertuples()
+    assert claim.quantity == "share of the abstentions on examples that g has right"
+    assert claim.ours == share
+    assert claim.within == (share < 0.5)

@@ -70,7 +70,7 @@ def test_claims_about_a_middle_and_a_largest_sigma_need_others_beside_it(
     (path,) = drawn("dssn_methods", tmp_path)
     file = path.with_suffix(".claims.csv")
     claimed = pd.read_csv(file)["quantity"] if file.exists() else pd.Series(dtype=str)
-    assert claimed.str.contains("at the middle sigma").sum() == middle
+    assert claimed.str.contains("at the middle sigma").sum() == 2 * middle  # DSSN above both; these alike
     assert claimed.str.contains("SSN over uniform noise at the largest sigma").sum() == largest
 
 
@@ -109,6 +109,29 @@ def test_the_largest_radius_is_compared_where_dssn_can_certify_it_for_every_clas
     assert claim["within"]
 
 
+def test_the_claims_about_sigma_015_and_the_middle(tmp_path, write_l1_run, drawn):
+    """The mean gap, certified accuracy over lambda, is the mean of what the radii differ by over lambda."""
+    for sigma, uniform, ssn, dssn in ((0.15, 0.15, 0.0, 0.0), (0.5, 0.0, 0.01, 0.05), (2.0, 0.0, 0.02, 0.04)):
+        for method, more in (("uniform", uniform), ("ssn", ssn), ("dssn", dssn)):
+            shares = [min(1.0, s + more) for s in SHARES]
+            write_l1_run(tmp_path, method, sigma, shares, data="cifar10", levels=255, stability=6.0)
+            write_l1_run(tmp_path, method, sigma, shares, data="cifar10", levels=255)
+    (path,) = drawn("dssn_methods", tmp_path)
+    claims = pd.read_csv(path.with_suffix(".claims.csv")).set_index("quantity")
+    least = claims.loc["mean gap of DSSN over uniform noise with stability training at sigma = 0.15"]
+    assert least["case"] == "cifar10, sigma = 0.15"
+    assert least["ours"] < 0
+    alike = claims.loc["mean gap between uniform noise and SSN less that of DSSN over the better at the middle sigma"]
+    assert alike["case"].tolist() == [f"cifar10, {row} stability training, sigma = 0.5" for row in ("without", "with")]
+    assert alike["within"].all()
+    mean = {}
+    table = pd.read_csv(path.with_suffix(".csv")).query("sigma == 0.5 and not stability_training")
+    for method, curve in table.groupby("method"):
+        mean[method] = np.trapezoid(curve["accuracy"], curve["radius"]) / (3**0.5 * 0.5)
+    by_area = abs(mean["SSN"] - mean["uniform"]) - (mean["DSSN"] - max(mean["SSN"], mean["uniform"]))
+    assert alike["ours"].iloc[0] == pytest.approx(by_area, abs=0.005)
+
+
 def test_other_experiments_are_left_out_of_the_papers_figures(l1_runs, drawn):
     assert drawn("dssn_imagenet", l1_runs, source=l1_runs) == []
 
@@ -125,13 +148,36 @@ def test_denoised_runs_stand_beside_the_others(l1_runs, write_l1_run, drawn):
     (path,) = drawn("dssn_denoiser", l1_runs)
     table = pd.read_csv(path.with_suffix(".csv"))
     assert sorted(set(zip(table["method"], table["sigma"], table["denoiser"], strict=True))) == [
-        (method, 0.5, with_one) for method in ("DSSN", "uniform") for with_one in (False, True)
+        *(("DSSN", 0.5, trained) for trained in ("MSE", "none")),
+        ("SSN", 0.5, "none"),
+        *(("uniform", 0.5, trained) for trained in ("MSE", "none")),
     ]
     claims = pd.read_csv(path.with_suffix(".claims.csv"))
-    assert claims["case"].tolist() == ["digits, without denoiser, sigma = 0.5", "digits, with denoiser, sigma = 0.5"]
+    assert claims["case"].tolist() == [
+        "digits, without denoiser, sigma = 0.5",
+        "digits, with denoiser (MSE), sigma = 0.5",
+    ]
     assert (claims["within"] == (claims["ours"] < 0)).all()
     (table_path,) = drawn("dssn_table_digits", l1_runs)
     assert "denoiser" not in table_path.read_text()
+
+
+def test_each_training_of_the_denoiser_has_a_row(tmp_path, write_l1_run, drawn):
+    for method in ("uniform", "ssn", "dssn"):
+        write_l1_run(tmp_path, method, 0.5)
+        for loss in ("mse", "stability", "mse_retrain"):
+            write_l1_run(tmp_path, method, 0.5, denoised=True, loss=loss)
+    (path,) = drawn("dssn_denoiser", tmp_path)
+    table = pd.read_csv(path.with_suffix(".csv"))
+    rows = ["none", "MSE", "stability", "MSE, classifier retrained"]
+    assert set(zip(table["method"], table["denoiser"], strict=True)) == {
+        (method, row) for method in ("uniform", "SSN", "DSSN") for row in rows
+    }
+    cases = pd.read_csv(path.with_suffix(".claims.csv"))["case"].tolist()
+    assert cases == [
+        "digits, without denoiser, sigma = 0.5",
+        *(f"digits, with denoiser ({row}), sigma = 0.5" for row in rows[1:]),
+    ]
 
 
 def test_a_denoiser_figure_takes_runs_with_one(l1_runs, drawn):

@@ -1,6 +1,9 @@
 """The authors' own files of Levine and Feizi, as runs; here files made up in their format."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments.levine2021.published import published_runs
@@ -41,7 +44,7 @@ def source(tmp_path):
 
 def test_they_are_read_as_runs_of_the_methods_that_they_are_of(source):
     runs = published_runs(source)
-    assert list(classifiers(runs)) == [Classifier("uniform", False, True, 0.5), Classifier("DSSN", False, False, 0.5)]
+    assert list(classifiers(runs)) == [Classifier("uniform", "", True, 0.5), Classifier("DSSN", "", False, 0.5)]
     exact, uniform = runs
     assert exact.table["radius_steps"].tolist() == [179, 20, 0]
     assert exact.table["radius"].tolist() == [179 / 255, 20 / 255, 0.0]  # and not float32's
@@ -74,3 +77,47 @@ def test_pickled_files_are_not_opened(source):
     np.save(folder / "labels.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(SmoothingError, match="not a results folder"):
         _ = published_runs(source)[0].table
+
+
+def test_their_results_with_a_denoiser_are_those_of_its_three_trainings(tmp_path, drawn):
+    """27 folders: three trainings, three noises, three sigmas; the first two trainings have no times."""
+    for loss in ("mse", "stability", "mse_retrain"):
+        for sigma in (0.5, 2.0, 3.5):
+            steps = int(2 * 3**0.5 * sigma * LEVELS)
+            votes = np.array([[steps - 2, 2], [steps // 3, steps - steps // 3]])
+            folder = tmp_path / "denoise_results" / loss
+            first, second = votes[0, 0] - votes[0, 1], votes[1, 1] - votes[1, 0] - 1  # a tie goes to class 0
+            radius = np.array([first // 2, second // 2])
+            write(
+                folder / f"cifar_split_derandomized_{sigma}",
+                labels=[0.0, 0.0],
+                preds=votes / steps,
+                radius_l1=radius / LEVELS,
+            )
+            for method in ("split", "uniform"):
+                write(
+                    folder / f"cifar_{method}_{sigma}",
+                    labels=[0.0, 1.0],
+                    preds=[[1.0, 0.0], [1.0, 0.0]],
+                    radius_l1=[0.4, -0.1],
+                    prob_lb=[0.9, 0.4],
+                )
+    runs = published_runs(tmp_path)
+    assert len(runs) == 27
+    assert len(classifiers(runs)) == 27
+    assert all(run.table["seconds"].isna().all() for run in runs)
+    assert published_runs(tmp_path / "denoise_results" / "mse")[0].identity["training"]["loss"] == "mse"
+    (path,) = drawn("dssn_denoiser", tmp_path / "out", source=tmp_path)
+    assert "cifar10_published" in path.stem
+    table = pd.read_csv(path.with_suffix(".csv"))
+    assert sorted(table["denoiser"].unique()) == ["MSE", "MSE, classifier retrained", "stability"]
+    assert drawn("dssn_time", tmp_path / "out", source=tmp_path) == []
+
+
+def test_the_committed_table_of_their_files_has_the_columns_that_are_written_today(source, tmp_path, drawn):
+    (path,) = drawn("dssn_table_cifar10", tmp_path / "out", source=source)
+    committed = pd.read_csv(Path(__file__).parents[2] / "docs" / "dssn_table_cifar10_published.csv")
+    assert list(pd.read_csv(path.with_suffix(".csv"))) == list(committed)
+    assert len(committed) == 48  # four methods and SSN with and without stability training, eight radii
+    assert committed["within"].dropna().all()
+    assert committed["within"].notna().sum() == 32

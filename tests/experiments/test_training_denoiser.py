@@ -134,10 +134,25 @@ def test_the_losses_are_the_papers(pair):
     assert torch.allclose(losses["mse", 2][1], scores, atol=1e-5)
 
 
-@pytest.mark.parametrize("loss", ["mse", "stability"])
+def test_the_losses_of_a_retrained_classifier(pair):
+    """The denoiser's first, as mse; then cross entropy to the labels behind it."""
+    x, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
+    noisy = x + 0.3 * torch.randn_like(x)
+    trainer = DenoiserTrainer(4, 6, 0.1, clean_epochs=2, loss="mse_retrain")
+    trainer.set_mode(pair, 0)
+    first, _ = trainer.objective(pair, x, labels, {Purpose.NOISE: noisy}.__getitem__, 0)
+    assert first.item() == pytest.approx(((pair.denoiser(noisy) - x) ** 2).mean().item(), rel=1e-5)
+    trainer.set_mode(pair, 2)
+    second, scores = trainer.objective(pair, x, labels, {Purpose.NOISE: noisy}.__getitem__, 2)
+    assert torch.equal(scores, pair.classifier(pair.denoiser(noisy)))
+    assert second.item() == pytest.approx(-np.mean([log_softmax(scores)[i, i] for i in range(6)]), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["mse", "stability", "mse_retrain"])
 def test_each_phase_has_gradients_in_its_own_part_alone(pair, loss):
     trainer, x = DenoiserTrainer(4, 6, 0.1, clean_epochs=2, loss=loss), torch.rand(6, 1, 8, 8)
-    for epoch, mine, other in ((1, pair.classifier, pair.denoiser), (2, pair.denoiser, pair.classifier)):
+    first, second = ((pair.classifier, pair.denoiser), (pair.denoiser, pair.classifier))
+    for epoch, (mine, other) in zip((1, 2), (second, first) if loss == "mse_retrain" else (first, second), strict=True):
         pair.zero_grad()
         trainer.set_mode(pair, epoch)
         value, _ = trainer.objective(pair, x, torch.arange(6), lambda purpose: x + 0.1, epoch)
@@ -157,6 +172,17 @@ def test_the_first_phase_is_the_classifier_alone_on_clean_images(stopped, tmp_pa
     assert same(part(kept, "denoiser"), part(initial(composed(*SMALL)), "denoiser"))
 
 
+def test_a_retrained_classifier_comes_after_the_mse_denoiser_and_leaves_it_bit_identical(stopped, trained, tmp_path):
+    """From scratch: the denoiser's phase leaves the classifier as it was made."""
+    overrides = ("trainer.loss=mse_retrain",)
+    kept, final = stopped(3, *overrides)["model"], stored(trained(*overrides))  # clean_epochs = 2 of 5 are the second's
+    start = initial(composed(*SMALL))
+    assert same(part(kept, "classifier"), part(start, "classifier"))
+    assert not same(part(kept, "denoiser"), part(start, "denoiser"))
+    assert same(part(kept, "denoiser"), part(final, "denoiser"))
+    assert not same(part(kept, "classifier"), part(final, "classifier"))
+
+
 @pytest.mark.parametrize("loss", ["mse", "stability"])
 def test_the_second_phase_leaves_the_classifier_bit_identical(stopped, trained, loss):
     """Its weights and the statistics of its batch normalisation, of which this one has some."""
@@ -169,7 +195,9 @@ def test_the_second_phase_leaves_the_classifier_bit_identical(stopped, trained, 
     assert not any(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize(("after", "loss"), [(1, "mse"), (2, "mse"), (3, "mse"), (4, "stability")])
+@pytest.mark.parametrize(
+    ("after", "loss"), [(1, "mse"), (2, "mse"), (3, "mse"), (4, "stability"), (2, "mse_retrain"), (3, "mse_retrain")]
+)
 def test_it_goes_on_in_either_phase(stopped, trained, monkeypatch, tmp_path, after, loss):
     overrides = (f"trainer.loss={loss}", "trainer.denoiser_lr=0.003")
     whole = trained(*overrides, root=tmp_path / "whole")
@@ -189,6 +217,9 @@ def test_each_phase_begins_with_a_learning_rate_and_an_optimizer_of_its_own(pair
     assert rates == pytest.approx([0.1, 0.1, 0.1, 0.05, 0.02, 0.02, 0.02, 0.01, 0.01, 0.01])
     cosine = DenoiserTrainer(10, 6, 0.1, schedule="cosine", denoiser_lr=0.02, **given)
     assert [cosine.learning_rate(epoch) for epoch in (0, 2, 4, 7)] == pytest.approx([0.1, 0.05, 0.02, 0.01])
+    retrained = DenoiserTrainer(10, 6, 0.1, 3, lr_factor=0.5, denoiser_lr=0.02, loss="mse_retrain", **given)
+    rates = [retrained.learning_rate(epoch) for epoch in range(10)]
+    assert rates == pytest.approx([0.02, 0.02, 0.02, 0.01, 0.01, 0.01, 0.1, 0.1, 0.1, 0.05])
     first, second = steps.make_optimizers(pair)
     assert isinstance(first, torch.optim.SGD)
     assert isinstance(second, torch.optim.Adam)
@@ -265,7 +296,7 @@ def test_the_papers_settings_compose(noise):
         (("trainer.clean_epochs=0",), r"trainer\.clean_epochs: expected 1 to 4"),
         (("trainer.clean_epochs=5",), r"trainer\.clean_epochs: expected 1 to 4"),
         (("~trainer.clean_epochs",), r"trainer\.clean_epochs"),
-        (("trainer.loss=l1",), r"trainer\.loss: expected mse or stability, got l1"),
+        (("trainer.loss=l1",), r"trainer\.loss: expected mse, stability or mse_retrain, got l1"),
         (("trainer.denoiser_optimizer=lion",), r"trainer\.denoiser_optimizer: .*lion"),
         (("trainer.denoiser_lr=0",), r"trainer\.denoiser_lr: expected a positive number"),
         (("+trainer.noisy=false",), r"trainer\.noisy: expected true"),
