@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_class
 from torch import Tensor
 
 from experiments.assembly import Run, assembled
@@ -16,11 +15,13 @@ from experiments.base_functions import input_of
 from experiments.center_task import CenterTask, rows_together
 from experiments.composition import build
 from experiments.data import Dataset
+from experiments.examples import described
 from experiments.memory import keep_freed_memory
 from experiments.progress import Progress
 from experiments.run_folder import RunFolder
 from experiments.stopping import stop_if_asked
 from experiments.table import TableWriter, read_table
+from experiments.targets import located
 from experiments.task import Row, Task
 from smoothing import Predict, SettingError
 
@@ -48,11 +49,14 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
     dataset: Dataset = build(first["dataset"])
     runs = assembled(plains, dataset, device)
     indices = choose_examples(dataset, first)
+    examples = described(dataset, indices)
     for plain, run in zip(plains, runs, strict=True):
         _warn_of_another_precision(plain, run.folder)
     logger = build(first["logger"], config=first) if first["logger"] else None
     with ExitStack() as stack:
         tables = [stack.enter_context(run.folder.table(run.task.schema)) for run in runs]
+        for run in runs if examples else ():
+            run.folder.describe(examples)
         missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
         if missing:
             image = dataset[missing[0]].to(device)
@@ -117,7 +121,7 @@ def _prepare(task: Task, image: Tensor, examples: int, batch_size: int | None, f
 
 def _warn_of_another_precision(plain: dict[str, Any], folder: RunFolder) -> None:
     """Say so where predictions are asked for at another precision than there are certificates: of another function."""
-    if get_class(plain["certifier"]["_target_"]) is not Predict:
+    if located(plain["certifier"]["_target_"]) is not Predict:
         return
     own = {key: value for key, value in folder.identity.items() if key not in ("certifier", "seed", "precision")}
     for path in sorted(folder.path.parent.glob("*/run*.json")):

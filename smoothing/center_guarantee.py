@@ -124,6 +124,7 @@ class OutputCertificate:
         vacuous: eps_out is at or above the metric's largest distance.
         not_finite: share of the m outputs that were not finite.
         center: f_hat(x), (*output shape).
+        empty: the center is an output that says nothing, as the box of no face.
     """
 
     eps_in: float
@@ -140,6 +141,7 @@ class OutputCertificate:
     vacuous: bool
     not_finite: float
     center: Tensor
+    empty: bool = False
 
 
 def why_abstain(center_radius: float, inside: int, n: int, settings: CenterSettings) -> str:
