@@ -2,8 +2,9 @@
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
         _warn_of_another_precision(plain, run.folder)
     logger = build(first["logger"], config=first) if first["logger"] else None
     with ExitStack() as stack:
+        stack.enter_context(one_line_warnings())
         tables = [stack.enter_context(run.folder.table(run.task.schema)) for run in runs]
         for run in runs if examples else ():
             run.folder.describe(examples)
@@ -136,6 +138,22 @@ def _warn_of_another_precision(plain: dict[str, Any], folder: RunFolder) -> None
                 f"at {plain['precision']} predictions are another function's",
                 file=sys.stderr,
             )
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Show each warning once, as one line on stderr."""
+    shown = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        line = " ".join(str(message).split())
+        if line not in shown:
+            shown.add(line)
+            print(f"warning: {line}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def choose_device(name: str) -> torch.device:

@@ -8,7 +8,7 @@ import pandas as pd
 from experiments.costs import cost_of, provenance_of
 from experiments.examples import read_examples
 from experiments.report import Run, find_runs, median_with_abstentions, read_record
-from experiments.table import read_table
+from experiments.table import empty_examples, is_empty, read_table
 from smoothing import SmoothingError
 
 ROWS_SHOWN = 24
@@ -48,8 +48,8 @@ def terminal_table(folder: Path) -> str:
     for column in ("label", "predict"):
         if column in shown and classes != [str(k) for k in range(len(classes))]:
             shown[column] = [f"{k} {classes[k]}" if 0 <= k < len(classes) else str(k) for k in shown[column]]
-    if _is_empty(table).any():
-        shown["empty"] = _is_empty(table)
+    if empty_examples(table):
+        shown["empty"] = is_empty(table)
     examples = read_examples(folder)
     if "file" in examples and (examples["file"] != "").any():
         shown["file"] = shown["index"].map(examples.set_index("index")["file"]).fillna("")
@@ -59,7 +59,9 @@ def terminal_table(folder: Path) -> str:
 def table_summary(table: pd.DataFrame) -> list[str]:
     """What a table says, by its columns: output certificates, classification with or without radii, attacks."""
     if "eps_in" in table:
-        return [*_aligned(_medians(table)), *_empty(table), *_reasons(table)]
+        count, examples = empty_examples(table), table["index"].nunique()
+        empty = [f"{count} of {examples} examples: the smoothed output is empty"] if count else []
+        return [*_aligned(_medians(table)), *empty, *_reasons(table)]
     if "factor" in table:
         return _aligned(_successes(table))
     counts = ", ".join(f"{count} {status}" for status, count in table["status"].value_counts().items())
@@ -71,17 +73,6 @@ def table_summary(table: pd.DataFrame) -> list[str]:
             lines += _aligned([("r", *_radii(held)), (heading, *(f"{(held >= r).mean():.3f}" for r in _radii(held)))])
             lines.append(f"mean {column} of examples, 0 where not correct: {held.clip(min=0).mean():.4g}")
     return lines + _reasons(table)
-
-
-def _is_empty(table: pd.DataFrame) -> pd.Series:
-    """Which rows are of an output that says nothing; none in tables from before that was kept."""
-    return table["empty"].astype(str) == "True" if "empty" in table else pd.Series(False, index=table.index)
-
-
-def _empty(table: pd.DataFrame) -> list[str]:
-    """How many examples have an output that says nothing, as the box of no face: their certificates are of that."""
-    count, examples = table.loc[_is_empty(table), "index"].nunique(), table["index"].nunique()
-    return [f"{count} of {examples} examples: the smoothed output is empty"] if count else []
 
 
 def _reasons(table: pd.DataFrame) -> list[str]:

@@ -171,6 +171,16 @@ def read_rows(folder: Path, name: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).drop_duplicates(key).sort_values(key, ignore_index=True)
 
 
+def is_empty(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of an output that says nothing, as the box of no face; none in tables from before it was kept."""
+    return table["empty"].astype(str) == "True" if "empty" in table else pd.Series(False, index=table.index)
+
+
+def empty_examples(table: pd.DataFrame) -> int:
+    """How many examples have such a row."""
+    return int(table.loc[is_empty(table), "index"].nunique())
+
+
 def _parsed(path: Path, content: bytes) -> tuple[tuple[str, ...], list[dict[str, str]]]:
     """Columns and rows of a table. Raises SmoothingError where it is none, or a row is damaged: never half a row."""
     try:

@@ -2,7 +2,8 @@
 
 The source of a class or function is its statement, and every statement at the top of a module that it names, directly
 or not: base classes, decorators, functions, constants, in the user's other modules, too. Libraries are not followed,
-and neither is the suite: of those, run.json keeps version and commit. Names that are looked up as text are not seen.
+and neither is the suite: run.json keeps the versions of some and the suite's commit. A class that is itself a library's
+goes by its own module. Names that are looked up as text are not seen.
 """
 
 import ast
@@ -17,8 +18,10 @@ import smoothing
 from experiments.targets import ROOT, located
 from smoothing import SettingError
 
-SUITE = (Path(smoothing.__file__).parent, Path(__file__).parent, ROOT / "models")
-LIBRARIES = tuple(Path(sysconfig.get_paths()[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+SUITE = tuple(path.resolve() for path in (Path(smoothing.__file__).parent, Path(__file__).parent, ROOT / "models"))
+LIBRARIES = tuple(
+    Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
 ALL = "*"
 
 
@@ -26,7 +29,7 @@ def is_suites(target: str) -> bool:
     """Whether a class or function is this suite's own, whatever module it is taken from."""
     thing = located(target)
     file = _file(getattr(thing, "__module__", None) or type(thing).__module__)
-    return file is not None and any(file.is_relative_to(folder) for folder in SUITE)
+    return file is not None and _in_suite(file)
 
 
 def targets(node: Any) -> list[str]:
@@ -50,7 +53,7 @@ def code_hash(node: dict[str, Any]) -> str:
         return ""
     found: dict[str, str] = {}
     for target in users:
-        module, name = _split(target)
+        module, name = _origin(target)
         if _file(module) is None:
             raise SettingError(
                 f"{target}: expected code in a file, so that a run can say what it was; write it into one"
@@ -78,36 +81,44 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _split(target: str) -> tuple[str, str]:
-    """The module of a dotted name, and the name that it has there."""
+def _origin(target: str) -> tuple[str, str]:
+    """The module of a dotted name, and the name that it has there; of a library's, the module that defines it."""
     parts = target.split(".")
     at = next(k for k in range(len(parts) - 1, 0, -1) if ".".join(parts[:k]) in sys.modules)
-    return ".".join(parts[:at]), parts[at]
+    module, file = ".".join(parts[:at]), _file(".".join(parts[:at]))
+    if file is None or not _in_library(file):
+        return module, parts[at]
+    thing = located(target)
+    return getattr(thing, "__module__", None) or module, getattr(thing, "__name__", parts[at])
 
 
 def _sources(start: str, name: str) -> dict[str, str]:
     """The source of a name of a module, and of all that it names in turn, by module and name."""
-    package = start.partition(".")[0]
     found: dict[str, str] = {}
-    waiting = [(start, name)]
+    read: dict[str, tuple[str, list[ast.stmt]]] = {}
+    waiting, seen = [(start, name)], set[tuple[str, str]]()
     while waiting:
-        module, name = waiting.pop()
-        file, key = _file(module), f"{module}:{name}"
-        if file is None or key in found or not _is_users(file, module.partition(".")[0] == package):
+        module, name = place = waiting.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        file = _file(module)
+        if file is None or _in_suite(file) or (_in_library(file) and module != start):
             continue
         if file.suffix != ".py":  # compiled
-            found[key] = hashlib.sha256(file.read_bytes()).hexdigest()
+            found[module] = hashlib.sha256(file.read_bytes()).hexdigest()
             continue
-        source = file.read_text()
-        top = ast.parse(source).body
+        if module not in read:
+            read[module] = file.read_text(), ast.parse(file.read_bytes()).body
+        source, top = read[module]
         statements = [each for each in top if name == ALL or name in _bound(each)]
         statements = statements or [each for each in top if ALL in _bound(each)]  # from somewhere import *
-        found[key] = "\n".join(_text(source, each) for each in statements)
+        found[f"{module}:{name}"] = "\n".join(_text(source, each) for each in statements)
         for each in statements:
             waiting += [(module, node.id) for node in ast.walk(each) if isinstance(node, ast.Name)]
             waiting += _imported(each, module)
-        if not statements:
-            waiting.append((f"{module}.{name}", ALL))  # a module of a package, if anything
+        if not statements and file.name == "__init__.py":
+            waiting.append((f"{module}.{name}", ALL))  # a module of the package, if anything
     return found
 
 
@@ -165,8 +176,9 @@ def _is_package(module: str) -> bool:
     return file is not None and file.name == "__init__.py"
 
 
-def _is_users(file: Path, own_package: bool) -> bool:
-    """Whether code in a file is followed: not the suite's, and no library's but the one that was named."""
-    if any(file.is_relative_to(folder) for folder in SUITE):
-        return False
-    return own_package or not any(file.is_relative_to(folder) for folder in LIBRARIES)
+def _in_suite(file: Path) -> bool:
+    return any(file.is_relative_to(folder) for folder in SUITE)
+
+
+def _in_library(file: Path) -> bool:
+    return any(file.is_relative_to(folder) for folder in LIBRARIES)
