@@ -105,10 +105,7 @@ def test_a_file_of_weights_is_a_checkpoint_by_its_content(run):
         weights = {"last.weight": torch.ones(10, 64) * scale, "last.bias": torch.arange(10.0)}
         named = {f"module.{name}": value for name, value in weights.items()}
         torch.save({"state_dict": named, "epoch": 3} if wrapped else weights, "pre.pt")
-        try:
-            folder = run(*classes, *given)
-        except Exception as error:
-            raise AssertionError(str(error)) from error
+        folder = run(*classes, *given)
         names[scale, wrapped] = folder.name
         assert (read_table(folder)["predict"] == 9).all()
         assert json.loads((folder / "run.json").read_text())["identity"]["training"].keys() == {"weights"}
