@@ -2,17 +2,21 @@
 
 import json
 import sys
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
 
-from experiments.certification import certify
+from experiments.center_smoothing.faces import _without_face
+from experiments.certification import certify, one_line_warnings
 from experiments.data import Digits
 from experiments.examples import read_examples
 from experiments.summary import terminal_table
 from experiments.table import OUTPUT, TableWriter, read_table
+from experiments.tasks import is_correct
 from smoothing import SettingError, SmoothingError
 
 MINE = """
@@ -186,6 +190,28 @@ def test_the_file_and_the_class_are_shown(run, monkeypatch):
     shown = terminal_table(folder)
     assert "photo" in shown
     assert "digit-" in shown
+
+
+def test_warnings_are_one_line_each_and_once(capsys):
+    with one_line_warnings():
+        for _ in range(3):
+            warnings.warn("far outside\n[0, 1]", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "warning: far outside [0, 1]\n"
+
+
+@pytest.mark.parametrize("status", ["certified", "predicted", "misclassified", "abstained", "failed"])
+@pytest.mark.parametrize("prediction", [-1, 3])
+@pytest.mark.parametrize("label", [-1, 3])
+def test_what_abstained_or_failed_is_never_correct(status, prediction, label):
+    right = status in ("certified", "predicted", "misclassified") and prediction == label == 3
+    assert is_correct(SimpleNamespace(status=status, prediction=prediction), label) == right
+
+
+def test_photographs_without_a_face_are_counted_in_the_figure():
+    table = pd.DataFrame({"index": [0, 0, 1], "empty": [True, True, False]})
+    run = SimpleNamespace(table=table, identity={"noise": {"sigma": 0.1}})
+    before = SimpleNamespace(table=table.drop(columns="empty"), identity=run.identity)
+    assert _without_face([run, before]) == ["sigma = 0.1: 1 of 2: no face"]
 
 
 def test_a_table_without_the_younger_column_is_continued_in_its_own(tmp_path):
