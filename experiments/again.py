@@ -41,7 +41,7 @@ def settings_of(record: dict[str, Any]) -> dict[str, Any]:
     if "grid" not in record["identity"] and noise and _takes_grid(noise):
         config["noise"] = noise | {"grid": 0}  # before grids, noise was not rounded
     defaults = OmegaConf.to_container(OmegaConf.structured(composition.CertifyConfig))
-    cfg = OmegaConf.merge(defaults, config)
+    cfg = OmegaConf.merge(defaults, {"eps": None}, config)  # a run that reads no eps has none
     plain = composition.settings(cfg, composition.CertifyConfig)  # type: ignore[arg-type]
     return plain | {"limit": None, "shard": {"index": 0, "count": 1}, "logger": None, "also": []}
 

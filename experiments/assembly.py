@@ -1,20 +1,19 @@
 """From checked settings to what runs: the certifier at work on its data set, and the folder of its results."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_class
 
-from experiments.base_functions import build_model, build_noise, needs_checkpoint, training_of
+from experiments.base_functions import build_model, build_noise, training_of
 from experiments.center_task import CenterTask, input_radii
-from experiments.checkpoints import state_hash
 from experiments.composition import build, identity
+from experiments.contents import Contents, contents
 from experiments.data import Dataset, LabelledDataset
 from experiments.run_folder import RunFolder, flattened
+from experiments.targets import parameters
 from experiments.task import Task
 from experiments.tasks import task_for
 from smoothing import CenterSettings, Noise, SettingError
@@ -52,8 +51,8 @@ def assembled(plains: Sequence[dict[str, Any]], dataset: Dataset, device: torch.
         print(tasks[0].announce())
     if isinstance(tasks[0].f.f, torch.nn.Module):
         tasks[0].f.f.to(device)
-    weights = "" if needs_checkpoint(first) else state_hash(model)
-    return [Run(task, _folder(plain, dataset, noise, weights)) for task, plain in zip(tasks, plains, strict=True)]
+    own = contents(first, dataset, model)
+    return [Run(task, _folder(plain, dataset, noise, own)) for task, plain in zip(tasks, plains, strict=True)]
 
 
 def _require_alike(plains: Sequence[dict[str, Any]]) -> None:
@@ -70,10 +69,10 @@ def _require_alike(plains: Sequence[dict[str, Any]]) -> None:
         raise SettingError("logger: follows one run, and also= makes several; leave one of them out")
 
 
-def _folder(plain: dict[str, Any], dataset: Dataset, noise: Noise | None, weights: str) -> RunFolder:
+def _folder(plain: dict[str, Any], dataset: Dataset, noise: Noise | None, own: Contents) -> RunFolder:
     grid = noise.grid if noise else None
-    run_identity = identity(plain, dataset.fingerprint(), training_of(plain, dataset), grid)
-    return RunFolder(Path(plain["results"]["root"]), plain, run_identity, noise.state() if noise else {}, weights)
+    run_identity = identity(plain, dataset.content, training_of(plain, dataset), grid)
+    return RunFolder(Path(plain["results"]["root"]), plain, run_identity, noise.state() if noise else {}, own)
 
 
 def _without_unused_metric(plain: dict[str, Any]) -> dict[str, Any]:
@@ -126,4 +125,4 @@ def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None, d
 
 
 def _parameters(node: dict[str, Any]) -> set[str]:
-    return set(inspect.signature(get_class(node["_target_"])).parameters)
+    return set(parameters(node["_target_"], "certifier"))

@@ -1,15 +1,14 @@
 """The base function of a run, with its weights in it, and the noise that belongs to it."""
 
-import inspect
 from typing import Any
 
 import torch
-from hydra.utils import get_class
 from torch import Tensor, nn
 
 from experiments import checkpoints
 from experiments.composition import GIVEN, build, description
 from experiments.data import Dataset, LabelledDataset
+from experiments.targets import located, parameters
 from smoothing import Noise, SettingError, SmoothingError
 from smoothing.inputs import as_tensor, placed
 
@@ -37,7 +36,10 @@ def training_of(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any] | Non
     """
     if not needs_checkpoint(plain):
         return None
-    metadata = checkpoints.read(checkpoints.find(plain, dataset))
+    path = checkpoints.find(plain, dataset)
+    if path.is_file():
+        return {"weights": checkpoints.weights_hash(path)}
+    metadata = checkpoints.read(path)
     return metadata["trained_as"]["trainer"] | {
         "noise": metadata["trained_as"]["noise"],
         "weights": metadata["weights"],
@@ -52,8 +54,9 @@ def build_noise(plain: dict[str, Any], dataset: Dataset) -> Noise:
     """
     noise = new_noise(plain, dataset)
     if noise.state() and needs_checkpoint(plain):
-        metadata = checkpoints.read(checkpoints.find(plain, dataset))
-        if metadata["trained_as"]["noise"] == description(plain["noise"]):
+        path = checkpoints.find(plain, dataset)
+        metadata = {} if path.is_file() else checkpoints.read(path)
+        if metadata and metadata["trained_as"]["noise"] == description(plain["noise"]):
             noise.restore(metadata.get("noise_state", {}))
     return noise
 
@@ -64,10 +67,12 @@ def new_noise(plain: dict[str, Any], dataset: Dataset) -> Noise:
     Raises:
         SettingError: the settings; or a noise on quantised images and a data set that does not say how they are.
     """
-    cls = get_class(plain["noise"]["_target_"])
-    wanted = [name for name in GIVEN["noise"] if name in inspect.signature(cls).parameters]
+    target = plain["noise"]["_target_"]
+    wanted = [name for name in GIVEN["noise"] if name in parameters(target, "noise")]
     if wanted and not isinstance(dataset, LabelledDataset):
-        raise SettingError(f"noise: {cls.__name__} needs quantised images, which {type(dataset).__name__} does not say")
+        raise SettingError(
+            f"noise: {named(target)} needs quantised images, which {type(dataset).__name__} does not say"
+        )
     settings = plain["noise"]
     if "grid" in settings and settings["grid"] is None:
         settings = settings | {"grid": _grid_of_inputs(plain, dataset)}
@@ -77,7 +82,7 @@ def new_noise(plain: dict[str, Any], dataset: Dataset) -> Noise:
 
 def _grid_of_inputs(plain: dict[str, Any], dataset: Dataset) -> int | None:
     """The levels of the images, where the data set says them and images are what the model takes."""
-    measured = hasattr(get_class(plain["model"]["_target_"]), "measure")
+    measured = hasattr(located(plain["model"]["_target_"], "model"), "measure")
     return None if measured else getattr(dataset, "levels", None)
 
 
@@ -88,28 +93,29 @@ def new_model(plain: dict[str, Any], dataset: Dataset) -> nn.Module:
         SettingError: a model for labelled images of one size on a data set without them; settings that its class
             refuses.
     """
-    cls = get_class(plain["model"]["_target_"])
-    wanted = [name for name in GIVEN["model"] if name in inspect.signature(cls).parameters]
-    if not wanted:
-        return build(plain["model"])
-    if not isinstance(dataset, LabelledDataset):
+    target = plain["model"]["_target_"]
+    wanted = [name for name in GIVEN["model"] if name in parameters(target, "model")]
+    if wanted and not isinstance(dataset, LabelledDataset):
         raise SettingError(
-            f"model: {cls.__name__} is for labelled images of one size, and dataset {type(dataset).__name__} has no "
+            f"model: {named(target)} is for labelled images of one size, and dataset {type(dataset).__name__} has no "
             "labels; take dataset=digits, mnist, cifar10, imagenet or classes"
         )
-    known = {
-        "num_classes": len(dataset.classes),
-        "in_channels": dataset.shape[0],
-        "mean": dataset.mean,
-        "std": dataset.std,
-        "shape": dataset.shape,
-    }
     try:
-        return build(plain["model"], **{name: known[name] for name in wanted})
+        model = build(plain["model"], **{name: _known(dataset, name) for name in wanted})
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, SmoothingError):
             raise
-        raise SettingError(f"model: {cls.__name__} cannot be made with these settings ({error})") from error
+        raise SettingError(f"model: {named(target)} cannot be made with these settings ({error})") from error
+    if not callable(model):
+        raise SettingError(f"model: expected {named(target)} to make a torch.nn.Module, got a {type(model).__name__}")
+    return model
+
+
+def _known(dataset: Any, name: str) -> Any:
+    """What a data set tells a model of its images."""
+    if name == "num_classes":
+        return len(dataset.classes)
+    return dataset.shape[0] if name == "in_channels" else getattr(dataset, name)
 
 
 def example_of(dataset: Dataset, index: int, model: Any, device: torch.device) -> Tensor:
@@ -127,13 +133,25 @@ def input_of(model: Any, images: Tensor) -> Tensor:
 
 
 def needs_checkpoint(plain: dict[str, Any]) -> bool:
-    """Whether the weights come from a checkpoint. Raises SettingError where they would come from nowhere."""
-    cls = get_class(plain["model"]["_target_"])
-    if getattr(cls, "pretrained", False):
+    """Whether the weights come from a checkpoint. Raises SettingError where they would come from nowhere.
+
+    A class says `pretrained = True` where it brings its own. A function can be asked for them, as torchvision's
+    (model.weights=DEFAULT) and timm's (model.pretrained=true), where no trainer and no checkpoint is named.
+    """
+    target = plain["model"]["_target_"]
+    if getattr(located(target, "model"), "pretrained", False) is True:
         return False
-    if not plain["trainer"] and not plain["checkpoint"]:
-        raise SettingError(
-            f"model: {cls.__name__} needs weights. Name the trainer that made them (trainer=digits or sgd_step) or "
-            "checkpoint=<folder>; a class that brings its own says pretrained = True"
-        )
-    return True
+    if plain["trainer"] or plain["checkpoint"]:
+        return True
+    if plain["model"].get("weights") or plain["model"].get("pretrained") is True:
+        return False
+    raise SettingError(
+        f"model: {named(target)} needs weights. Name the trainer that made them (trainer=digits or sgd_step), "
+        "checkpoint=<folder of train.py, or a file of weights>, or a model.weights that it loads; a class that brings "
+        "its own says pretrained = True"
+    )
+
+
+def named(target: str) -> str:
+    """The last part of a dotted name, for messages."""
+    return target.rpartition(".")[2]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_class
 from torch import Tensor
 
 from experiments.assembly import Run, assembled
@@ -17,11 +16,13 @@ from experiments.base_functions import example_of, input_of
 from experiments.center_task import CenterTask, rows_together
 from experiments.composition import build
 from experiments.data import Dataset
+from experiments.examples import described
 from experiments.memory import keep_freed_memory
 from experiments.progress import Progress
 from experiments.run_folder import RunFolder
 from experiments.stopping import stop_if_asked
 from experiments.table import TableWriter, read_table
+from experiments.targets import located
 from experiments.task import Row, Task
 from smoothing import Predict, SettingError, SmoothingWarning
 from smoothing.inputs import pixels_warning
@@ -50,12 +51,15 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
     dataset: Dataset = build(first["dataset"])
     runs = assembled(plains, dataset, device)
     indices = choose_examples(dataset, first)
+    examples = described(dataset, indices)
     for plain, run in zip(plains, runs, strict=True):
         _warn_of_another_precision(plain, run.folder)
     logger = build(first["logger"], config=first) if first["logger"] else None
     with ExitStack() as stack:
-        stack.enter_context(_warnings_as_lines())
+        stack.enter_context(one_line_warnings())
         tables = [stack.enter_context(run.folder.table(run.task.schema)) for run in runs]
+        for run in runs if examples else ():
+            run.folder.describe(examples)
         missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
         if missing:
             image = example_of(dataset, missing[0], runs[0].task.f.f, device)
@@ -120,25 +124,9 @@ def _prepare(task: Task, image: Tensor, examples: int, batch_size: int | None, f
     return task.f.arithmetic() | {"batch_size": task.engine.tune(x, examples * task.samples_each)}
 
 
-@contextmanager
-def _warnings_as_lines() -> Iterator[None]:
-    """The library's warnings as lines on stderr, without where in our code they come from."""
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def line(message: Warning | str, category: type[Warning], *where: Any, **others: Any) -> None:
-            if issubclass(category, SmoothingWarning):
-                print(message, file=sys.stderr)
-            else:
-                show(message, category, *where, **others)
-
-        warnings.showwarning = line
-        yield
-
-
 def _warn_of_another_precision(plain: dict[str, Any], folder: RunFolder) -> None:
     """Say so where predictions are asked for at another precision than there are certificates: of another function."""
-    if get_class(plain["certifier"]["_target_"]) is not Predict:
+    if located(plain["certifier"]["_target_"]) is not Predict:
         return
     own = {key: value for key, value in folder.identity.items() if key not in ("certifier", "seed", "precision")}
     for path in sorted(folder.path.parent.glob("*/run*.json")):
@@ -153,6 +141,22 @@ def _warn_of_another_precision(plain: dict[str, Any], folder: RunFolder) -> None
                 f"at {plain['precision']} predictions are another function's",
                 file=sys.stderr,
             )
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Show each warning once, as one line on stderr."""
+    shown = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        line = " ".join(str(message).split())
+        if line not in shown:
+            shown.add(line)
+            print(f"warning: {line}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def choose_device(name: str) -> torch.device:

@@ -6,7 +6,8 @@ training.csv          loss, and accuracy of a classifier, epoch by epoch
 resume.pt             where training goes on; gone when it is finished
 training.lock         who is training it; held by one process
 
-Nobody types a path: certify.py derives it from its own configuration. `checkpoint=<path>` overrides that.
+Nobody types a path: certify.py derives it from its own configuration. `checkpoint=<path>` overrides that, with another
+such folder or a file of weights (`weights_file`).
 """
 
 import csv
@@ -22,11 +23,12 @@ from hydra.core.hydra_config import HydraConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
-from torch import nn
+from torch import Tensor, nn
 
 from experiments.atomic import write_atomically
-from experiments.composition import description, identity_hash
+from experiments.composition import NOT_SETTINGS, description, identity_hash
 from experiments.data import Dataset, LabelledDataset
+from experiments.weights_file import load_weights
 from smoothing import SettingError
 
 WEIGHTS, METADATA, LOG, RESUME = "weights.safetensors", "checkpoint.json", "training.csv", "resume.pt"
@@ -56,14 +58,20 @@ def folder_of(identity: dict[str, Any], plain: dict[str, Any]) -> Path:
     """Where a checkpoint of this `trained_as` lies."""
     # sigma0.25, not sigma=0.25: a path with = in it could not be typed as checkpoint=<path> without quotes
     settings = identity["noise"] or {"clean": ""}
-    noise = [f"{key}{value}" for key, value in settings.items() if key != "type"]
+    noise = [f"{key}{value}" for key, value in settings.items() if key not in NOT_SETTINGS]
     names = [identity["dataset"]["type"], identity["model"]["type"], *noise, identity_hash(identity)]
     return Path(plain["checkpoints"]["root"]) / "-".join(names)
 
 
 def find(plain: dict[str, Any], dataset: Dataset) -> Path:
-    """The folder of the finished checkpoint that the configuration names. Raises SettingError where there is none."""
+    """The folder of the finished checkpoint that the configuration names, or the user's own file of weights.
+
+    Raises:
+        SettingError: there is none.
+    """
     path = Path(plain["checkpoint"]) if plain["checkpoint"] else folder(plain, dataset)
+    if plain["checkpoint"] and path.is_file():
+        return path
     if not (path / METADATA).is_file() or not (path / WEIGHTS).is_file():
         state = "no finished checkpoint in" if path.is_dir() else "no checkpoint"
         raise SettingError(f"checkpoint: {state} '{path}'. Train it: {train_command(plain)}")
@@ -71,13 +79,16 @@ def find(plain: dict[str, Any], dataset: Dataset) -> Path:
 
 
 def load(plain: dict[str, Any], model: nn.Module, dataset: Dataset) -> dict[str, Any]:
-    """Put a checkpoint's weights into the model and return its metadata.
+    """Put a checkpoint's weights into the model and return its metadata; a file of the user's own has none.
 
     Raises:
         SettingError: there is no checkpoint, it is damaged or of another network; or it was trained on another data
             set or with another noise or normalisation, unless `allow_mismatch`.
     """
     path = find(plain, dataset)
+    if path.is_file():
+        load_weights(path, model)
+        return {}
     metadata = read(path)
     _require_match(plain, dataset, metadata, path)
     file = path / WEIGHTS
@@ -165,9 +176,13 @@ def train_command(plain: dict[str, Any]) -> str:
 
 
 def state_hash(model: nn.Module) -> str:
-    """Of a model's parameters and buffers, with their names."""
+    """Of a model's parameters, buffers and other tensors that it holds, with their names."""
     content = hashlib.sha256()
-    for name, value in model.state_dict().items():
+    tensors = dict(model.state_dict())
+    for place, module in model.named_modules():
+        held = {**dict(module.named_buffers(recurse=False)), **vars(module)}
+        tensors |= {f"{place}.{name}".lstrip("."): each for name, each in held.items() if isinstance(each, Tensor)}
+    for name, value in tensors.items():
         content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         content.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return content.hexdigest()[:16]
@@ -179,8 +194,8 @@ def weights_hash(file: Path) -> str:
 
 def _described(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     data = {key: value for key, value in description(plain["dataset"]).items() if key not in NOT_TRAINING}
-    if fingerprint := dataset.fingerprint():
-        data["fingerprint"] = fingerprint
+    if dataset.content:
+        data["fingerprint"] = dataset.content
     normalisation = None
     if isinstance(dataset, LabelledDataset):
         normalisation = {"mean": list(dataset.mean), "std": list(dataset.std)}
@@ -190,7 +205,7 @@ def _described(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     noisy = plain["noise"] and (trained_noisy or not plain["trainer"])
     return {
         "dataset": data,
-        "model": description(plain["model"]),
+        "model": description(plain["model"], code=False),
         "normalisation": normalisation,
         "noise": description(plain["noise"]) if noisy else None,
     }
@@ -213,7 +228,7 @@ def _written(described: dict[str, Any] | None) -> str:
     """{"type": "Gaussian", "sigma": 0.25} as Gaussian(sigma=0.25)."""
     if described is None:
         return "none"
-    settings = ", ".join(f"{key}={value}" for key, value in described.items() if key != "type")
+    settings = ", ".join(f"{key}={value}" for key, value in described.items() if key not in NOT_SETTINGS)
     return f"{described.get('type', '')}({settings})"
 
 

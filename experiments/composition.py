@@ -7,18 +7,17 @@ or data set is one class and one YAML file, and a mistyped key or value is refus
 import dataclasses
 import difflib
 import hashlib
-import inspect
 import json
-import typing
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.utils import get_class
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.targets import arguments, called, located
+from experiments.user_code import code_hash, file_hashes, is_suites
 from smoothing import SettingError
 
 EXPERIMENTS = Path(__file__).parent.parent / "conf" / "experiment"
@@ -34,6 +33,7 @@ GIVEN = {  # arguments that the run passes; a group may not
 NOT_IDENTITY = ("root", "download", "devices", "nodes", "workers", "grid")
 # Options that came later, at what was done before: they leave a run's hash as it was.
 UNSAID = (("center", "best"), ("precision", "32-true"), ("precision", "auto"))  # precision is a trainer's
+NOT_SETTINGS = ("type", "code", "files")  # of a group's description: not for a folder's name
 
 
 class UnknownKeyError(SettingError):
@@ -136,16 +136,35 @@ def settings(cfg: DictConfig, schema: type) -> dict[str, Any]:
 
 
 def build(node: dict[str, Any], **given: Any) -> Any:
-    """The object that a checked group describes; `given` is what the run passes to it."""
+    """The object that a checked group describes; `given` is what the run passes to it. Raises SettingError."""
     arguments = {key: value for key, value in node.items() if key != "_target_"}
-    return get_class(node["_target_"])(**arguments, **given)
+    return called(node["_target_"], arguments | given)
 
 
-def description(node: dict[str, Any]) -> dict[str, Any]:
-    """A checked group as part of an identity: the class's name and those arguments that results depend on."""
+def description(node: dict[str, Any], code: bool = True) -> dict[str, Any]:
+    """A checked group as part of an identity: the class's name and those arguments that results depend on.
+
+    A class of the user's own goes by its whole dotted name, a hash of its source and the content of the files that its
+    arguments name; one of the suite's by its name alone, as it does not change under a run without a commit.
+
+    Args:
+        node: the group.
+        code: whether the source counts. Not for a model: its weights do, and another source is only said, see
+            `RunFolder`.
+
+    Raises:
+        SettingError: the user's code is in no file.
+    """
     kept = {key: value for key, value in node.items() if key not in ("_target_", *NOT_IDENTITY)}
     kept = {key: value for key, value in kept.items() if (key, value) not in UNSAID}
-    return {"type": node["_target_"].rpartition(".")[2]} | kept
+    target = node["_target_"]
+    users = not is_suites(target)
+    own = {"type": target if users else located(target).__name__} | kept
+    if users and (files := file_hashes(kept)):
+        own["files"] = files
+    if code and (source := code_hash(node)):
+        own["code"] = source
+    return own
 
 
 def identity(
@@ -159,7 +178,7 @@ def identity(
         training: what the base function's weights came from (`base_functions.training_of`); None where it brought them.
         grid: that noisy inputs are rounded to (`Noise.grid`); None where they are not.
     """
-    groups: dict[str, Any] = {group: description(plain[group]) for group in GROUPS if plain[group]}
+    groups: dict[str, Any] = {g: description(plain[g], code=g != "model") for g in GROUPS if plain[g]}
     if "certifier" in groups:
         groups["certifier"].pop("match", None)  # n and m are what it came to
     if fingerprint:
@@ -173,6 +192,7 @@ def identity(
 
 
 def identity_hash(identity: dict[str, Any]) -> str:
+    """Of a run's identity, or of what a checkpoint was trained as: the end of its folder's name."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -181,21 +201,33 @@ def checked_group(group: str, node: dict[str, Any]) -> dict[str, Any]:
     if "_target_" not in node:
         raise SettingError(f"{group}: has no _target_, the class to use")
     target = node["_target_"]
+    if not isinstance(target, str):
+        raise SettingError(f"{group}._target_: expected a dotted name, as my_models.Net, got {target}")
+    taken = arguments(target, GIVEN.get(group, ()), group)
+    written = {key: value for key, value in node.items() if key != "_target_"}
+    for key in written:
+        if key not in taken.known and not taken.others:
+            raise UnknownKeyError(f"{group}.{key}", _suggest(key, taken.known))
+    declared = {key: value for key, value in written.items() if key in taken.known}
     try:
-        cls = get_class(target)
-    except Exception as error:
-        raise SettingError(f"{group}._target_: no class {target} ({_first_line(error)})") from error
-    schema = _signature_schema(cls, GIVEN.get(group, ()))
-    known = [f.name for f in dataclasses.fields(schema)]
-    for key in node:
-        if key != "_target_" and key not in known:
-            raise UnknownKeyError(f"{group}.{key}", _suggest(key, known))
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), {k: v for k, v in node.items() if k != "_target_"})
-        values: dict[str, Any] = OmegaConf.to_container(merged, throw_on_missing=True)  # type: ignore[assignment]
+        merged = OmegaConf.merge(OmegaConf.structured(taken.schema), declared)
+        values: dict[str, Any] = OmegaConf.to_container(merged, throw_on_missing=True, enum_to_str=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise SettingError(f"{group}.{error.full_key or ''}: {_first_line(error)}") from error
-    return {"_target_": target} | values
+    for key, choices in taken.choices.items():
+        if key in declared and values[key] not in choices:
+            raise SettingError(f"{group}.{key}: expected one of {', '.join(map(str, choices))}, got {values[key]}")
+    values = {key: value for key, value in values.items() if key in declared or key not in taken.own}
+    return {"_target_": target} | _plain(values) | {key: value for key, value in written.items() if key not in values}
+
+
+def _plain(value: Any) -> Any:
+    """A value with its paths as text, as run.json holds them."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _refuse_huge_integers(node: Any, key: str = "") -> None:
@@ -205,17 +237,6 @@ def _refuse_huge_integers(node: Any, key: str = "") -> None:
         _refuse_huge_integers(value, f"{key}.{name}" if key else str(name))
     if isinstance(node, int) and abs(node) >= 2**63:
         raise SettingError(f"{key}: expected an integer of less than 2^63 in size, got {node}")
-
-
-def _signature_schema(cls: type, given: tuple[str, ...]) -> type:
-    """A dataclass of a class's constructor arguments, but for the `given` ones: their types and their defaults."""
-    hints = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
-    fields = []
-    for name, parameter in inspect.signature(cls).parameters.items():
-        if name not in given and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
-            fields.append((name, hints.get(name, Any), field(default=default)))
-    return make_dataclass(cls.__name__, fields)
 
 
 def _suggest(key: str, known: list[str]) -> str:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.composition import NOT_SETTINGS
 from experiments.report import Run
 
 COMMIT_LETTERS = 10
 VERSIONS = ("python", "torch")  # of run.json, those to name in a line
-NOT_NAMED = ("type", "weights", "fingerprint")  # of an identity's groups: said otherwise or not readable
+NOT_NAMED = (*NOT_SETTINGS, "weights", "fingerprint")  # of an identity's groups: said otherwise or not readable
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def sigma_of(run: Run) -> float:
 
 def training_sigma(run: Run) -> float | None:
     """Of the noise that the base classifier was trained with: 0 if without, None if the run does not say."""
-    if "training" not in run.identity:
+    if "noise" not in run.identity.get("training", {}):
         return None
     noise = run.identity["training"]["noise"]
     return float(noise["sigma"]) if noise else 0.0

@@ -1,7 +1,8 @@
 """The folder of one run: results/<experiment>/<readable settings>-<hash of the identity>/.
 
 certificates.csv            the table (certificates.<k>-of-<K>.csv for shards)
-run.json                    identity, configuration, versions, commit, device, times
+examples.csv                file, label and class of each example, where the data set has them
+run.json                    identity, configuration, contents, versions, commit, device, times
 draws/<index>.npz           what was drawn for an example: every certificate can be read off it again
 """
 
@@ -11,6 +12,7 @@ import platform
 import shlex
 import subprocess
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -23,8 +25,9 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 from experiments.atomic import sync_folder, write_atomically
-from experiments.composition import identity_hash
-from experiments.table import Schema, TableWriter
+from experiments.composition import NOT_SETTINGS, identity_hash
+from experiments.contents import Contents
+from experiments.table import EXAMPLES, Schema, TableWriter
 from smoothing import CenterDraws, SmoothingError
 
 PACKAGES = (
@@ -41,10 +44,10 @@ class RunFolder:
         plain: the checked configuration.
         identity: what the results depend on.
         noise_state: what belongs to the noise beside its settings; {} for most.
-        weights: hash of those that the model brings itself, which its settings may not tell apart; empty for others.
+        contents: what the settings do not say: weights of a model that brings its own, examples, classes, its source.
 
     Raises:
-        SmoothingError: the folder holds a run of another identity, or of other weights.
+        SmoothingError: the folder holds a run of another identity, of other weights, examples or classes.
     """
 
     def __init__(
@@ -53,9 +56,9 @@ class RunFolder:
         plain: dict[str, Any],
         identity: dict[str, Any],
         noise_state: dict[str, Any] | None = None,
-        weights: str = "",
+        contents: Contents | None = None,
     ) -> None:
-        noise = [f"{key}={value}" for key, value in identity.get("noise", {}).items() if key != "type"]
+        noise = [f"{key}={value}" for key, value in identity.get("noise", {}).items() if key not in NOT_SETTINGS]
         self.path = root / plain["name"] / "-".join([*(noise or ["clean"]), identity_hash(identity)])
         index, count = plain["shard"]["index"], plain["shard"]["count"]
         if count < 1:
@@ -67,13 +70,19 @@ class RunFolder:
         self._record_path = self.path / f"run{suffix}.json"
         self._suffix = suffix
         self._plain, self.identity, self._noise_state = plain, identity, noise_state or {}
-        self._weights = weights
+        self._contents = contents or Contents()
         self._refuse_another_identity()
 
     def table(self, schema: Schema) -> TableWriter:
         """The run's table, to write to. Raises SmoothingError: see `TableWriter`."""
         self.path.mkdir(parents=True, exist_ok=True)
         return TableWriter(self.table_path, schema)
+
+    def describe(self, examples: Sequence[dict[str, Any]]) -> None:
+        """Keep in examples.csv what each example is, for those that are not there yet."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with TableWriter(self.path / f"examples{self._suffix}.csv", EXAMPLES) as table:
+            table.write(examples)
 
     def begin(self, device: str, arithmetic: dict[str, Any]) -> None:
         """Note in run.json that work starts here, for the first time or again.
@@ -101,7 +110,7 @@ class RunFolder:
                     "seed": self._plain["seed"],
                     "config": self._plain,
                     **({"noise_state": self._noise_state} if self._noise_state else {}),
-                    **({"weights": self._weights} if self._weights else {}),
+                    **self._contents.record(),
                     **start,
                     "resumed": [],
                 }
@@ -151,15 +160,14 @@ class RunFolder:
         for path in sorted(self.path.glob("run*.json")):
             try:
                 record = json.loads(path.read_text())
-                found, weights = record["identity"], record.get("weights", self._weights)
+                found = record["identity"]
             except (AttributeError, ValueError, KeyError, TypeError) as error:
                 raise SmoothingError(f"{path}: not a run record; move the folder away to start again") from error
             if found != self.identity:
                 flat, wanted = flattened(found), flattened(self.identity)
                 keys = sorted(key for key in flat.keys() | wanted.keys() if flat.get(key) != wanted.get(key))
                 raise SmoothingError(f"{path}: another run lives here; it differs in {', '.join(keys)}")
-            if weights != self._weights:
-                raise SmoothingError(f"{path}: its rows are of other weights of the model; move the folder away")
+            self._contents.require_those_of(record, path)
 
 
 def load_draws(path: Path) -> tuple[CenterDraws, float] | None:

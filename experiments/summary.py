@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.costs import cost_of, provenance_of
-from experiments.report import Run, find_runs, median_with_abstentions
-from experiments.table import read_table
+from experiments.examples import read_examples
+from experiments.report import Run, find_runs, median_with_abstentions, read_record
+from experiments.table import empty_examples, is_empty, read_table
 from smoothing import SmoothingError
 
 ROWS_SHOWN = 24
@@ -16,6 +17,7 @@ SHOWN = (
     *("factor", "adversarial", "p_lower", "p_value", "status", "failure_probability", "seconds"),
 )
 RADII = 8  # columns of certified accuracy, from 0 up to the largest radius
+NUMBER = r"(?<![A-Za-z])[-+]?\d+(\.\d+)?(e[-+]?\d+)?"  # not that of Delta1
 STEPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -41,14 +43,25 @@ def terminal_table(folder: Path) -> str:
     table = read_table(folder)
     if len(table) > ROWS_SHOWN:
         return "\n".join(table_summary(table))
-    shown = [name for name in SHOWN if name in table]
-    return table[shown].to_string(index=False, float_format=lambda value: f"{value:.4g}")
+    shown = table[[name for name in SHOWN if name in table]].copy()
+    classes = read_record(min(folder.glob("run*.json"))).get("classes", [])
+    for column in ("label", "predict"):
+        if column in shown and classes != [str(k) for k in range(len(classes))]:
+            shown[column] = [f"{k} {classes[k]}" if 0 <= k < len(classes) else str(k) for k in shown[column]]
+    if empty_examples(table):
+        shown["empty"] = is_empty(table)
+    examples = read_examples(folder)
+    if "file" in examples and (examples["file"] != "").any():
+        shown["file"] = shown["index"].map(examples.set_index("index")["file"]).fillna("")
+    return shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")
 
 
 def table_summary(table: pd.DataFrame) -> list[str]:
     """What a table says, by its columns: output certificates, classification with or without radii, attacks."""
     if "eps_in" in table:
-        return _aligned(_medians(table))
+        count, examples = empty_examples(table), table["index"].nunique()
+        empty = [f"{count} of {examples} examples: the smoothed output is empty"] if count else []
+        return [*_aligned(_medians(table)), *empty, *_reasons(table)]
     if "factor" in table:
         return _aligned(_successes(table))
     counts = ", ".join(f"{count} {status}" for status, count in table["status"].value_counts().items())
@@ -59,7 +72,18 @@ def table_summary(table: pd.DataFrame) -> list[str]:
             held = table[column].where(table["correct"].astype(bool), -1.0).to_numpy(dtype=np.float64)
             lines += _aligned([("r", *_radii(held)), (heading, *(f"{(held >= r).mean():.3f}" for r in _radii(held)))])
             lines.append(f"mean {column} of examples, 0 where not correct: {held.clip(min=0).mean():.4g}")
-    return lines
+    return lines + _reasons(table)
+
+
+def _reasons(table: pd.DataFrame) -> list[str]:
+    """Why rows have no certificate: each reason once, whatever its numbers, with how often and the numbers of one."""
+    if "reason" not in table:
+        return []
+    told = table.assign(reason=table["reason"].astype(str))
+    told = told[~told["status"].isin(["certified", "predicted"]) & (told["reason"] != "")]
+    alike = told.groupby([told["status"], told["reason"].str.replace(NUMBER, "#", regex=True)], sort=False)
+    found = sorted(((len(rows), status, rows["reason"].iloc[0]) for (status, _), rows in alike), reverse=True)
+    return [f"{count} {status}: {reason}{', for one' if count > 1 else ''}" for count, status, reason in found]
 
 
 def _radii(held: np.ndarray) -> list[float]:

@@ -26,10 +26,22 @@ KEYS = ("index", "eps_in", "factor")  # columns that name a row, where a table h
 
 @dataclass(frozen=True)
 class Schema:
-    """Columns of a table, and those of them that name a row."""
+    """Columns of a table, and those of them that name a row.
+
+    Attributes:
+        columns: in order.
+        key: those that name a row.
+        younger: the last of them, which tables from before they were added lack; such a table is continued without.
+    """
 
     columns: tuple[str, ...]
     key: tuple[str, ...]
+    younger: tuple[str, ...] = ()
+
+    def continues(self, columns: tuple[str, ...]) -> bool:
+        """Whether a table of these columns can be continued."""
+        least = len(self.columns) - len(self.younger)
+        return len(columns) >= least and columns == self.columns[: len(columns)]
 
     def key_of(self, row: dict[str, Any]) -> Key:
         return tuple(float(row[name]) for name in self.key)
@@ -38,9 +50,10 @@ class Schema:
 OUTPUT = Schema(
     columns=(
         *("index", "eps_in", "eps_out", "smoothing_error", "center_radius", "distance_quantile", "n", "m", "status"),
-        *("seconds", "reason", "order_statistic", "failure_probability", "vacuous", "not_finite"),
+        *("seconds", "reason", "order_statistic", "failure_probability", "vacuous", "not_finite", "empty"),
     ),
     key=("index", "eps_in"),
+    younger=("empty",),
 )
 CLASSIFICATION = Schema(
     columns=(
@@ -72,6 +85,7 @@ UNDEFENDED = Schema(
     columns=("index", "label", "predict", "distance", "correct", "status", "seconds"),
     key=("index",),
 )
+EXAMPLES = Schema(columns=("index", "file", "label", "class"), key=("index",))  # examples.csv: what a row is about
 
 
 class TableWriter:
@@ -94,17 +108,18 @@ class TableWriter:
         content = path.read_bytes() if path.exists() else b""
         whole = _whole_lines(content)
         self.done: set[Key] = set()
+        columns = schema.columns
         if whole:
             columns, lines = _parsed(path, whole)
-            if columns != schema.columns:
+            if not schema.continues(columns):
                 raise SmoothingError(f"{path}: its columns are not {','.join(schema.columns)}; move the file away")
             self.done = {schema.key_of(line) for line in lines}
         elif not ",".join(schema.columns).encode().startswith(content):
             raise SmoothingError(f"{path}: not a table of results; move the file away")
         if whole != content:
             os.truncate(path, len(whole))
-        self._file = path.open("a", newline="")
-        self._writer = csv.DictWriter(self._file, schema.columns, lineterminator="\n")
+        self._file = path.open("a", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, columns, extrasaction="ignore", lineterminator="\n")
         if not whole:
             self._writer.writeheader()
         sync_folder(path.parent)
@@ -140,8 +155,13 @@ def read_table(folder: Path) -> pd.DataFrame:
     Raises:
         SmoothingError: a file is no such table, or a row of it is damaged.
     """
+    return read_rows(folder, "certificates")
+
+
+def read_rows(folder: Path, name: str) -> pd.DataFrame:
+    """`read_table`, of the files <name>.csv and <name>.<k>-of-<K>.csv of a run folder."""
     parts = []
-    for path in sorted(folder.glob("certificates*.csv")):
+    for path in sorted([*folder.glob(f"{name}.csv"), *folder.glob(f"{name}.*-of-*.csv")]):
         if content := _whole_lines(path.read_bytes()):
             _parsed(path, content)
             parts.append(pd.read_csv(io.BytesIO(content), keep_default_na=False))
@@ -149,6 +169,16 @@ def read_table(folder: Path) -> pd.DataFrame:
         return pd.DataFrame()
     key = [name for name in KEYS if name in parts[0]]
     return pd.concat(parts, ignore_index=True).drop_duplicates(key).sort_values(key, ignore_index=True)
+
+
+def is_empty(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of an output that says nothing, as the box of no face; none in tables from before it was kept."""
+    return table["empty"].astype(str) == "True" if "empty" in table else pd.Series(False, index=table.index)
+
+
+def empty_examples(table: pd.DataFrame) -> int:
+    """How many examples have such a row."""
+    return int(table.loc[is_empty(table), "index"].nunique())
 
 
 def _parsed(path: Path, content: bytes) -> tuple[tuple[str, ...], list[dict[str, str]]]:

@@ -55,7 +55,7 @@ class VoteTask(Task):
 
         for found, seconds in self.procedure.g.engine.run_all(procedures()):
             index, label = begun.popleft()
-            answer = {"predict": found.prediction, "correct": found.prediction == label}
+            answer = {"predict": found.prediction, "correct": is_correct(found, label)}
             yield [row(self.schema, found, index=index, label=label, seconds=seconds, **answer)]
 
     def announce(self) -> str:
@@ -121,8 +121,13 @@ class UndefendedTask(_OneByOne):
     def rows(self, dataset: LabelledDataset, index: int, x: torch.Tensor) -> list[Row]:
         label = dataset.label(index)
         found = self.attack(x, label)
-        answer = {"predict": found.prediction, "correct": found.prediction == label}
+        answer = {"predict": found.prediction, "correct": is_correct(found, label)}
         return [row(self.schema, found, index=index, label=label, seconds=0.0, **answer)]
+
+
+def is_correct(found: Any, label: int) -> bool:
+    """Whether a statement names the label: never where it abstained or failed, whatever it holds as its class."""
+    return bool(found.status not in ("abstained", "failed") and found.prediction >= 0 and found.prediction == label)
 
 
 def task_for(certifier: object, dataset: Dataset, eps: Any) -> Task:

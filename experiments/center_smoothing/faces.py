@@ -16,7 +16,8 @@ from experiments.claims import verdicts
 from experiments.composition import build
 from experiments.data import Dataset
 from experiments.figures import Drawing, Figure
-from experiments.report import Run
+from experiments.report import Run, sigma_of
+from experiments.table import empty_examples
 from smoothing import CenterSettings, Gaussian, Jaccard, SettingError
 
 READINGS = {"stated units": 1.0, "published code's units": 1 / 255}
@@ -68,7 +69,7 @@ class FaceCurves(Figure):
             [*handles, none], [*labels, "median at or above 1: vacuous,\nor not certified"], loc="outside right center"
         )
         named = table.assign(bound=table["bound"] + " bound")
-        notes = abstention_notes(named, ["reading", "h", "eps_in", "bound"])
+        notes = [*abstention_notes(named, ["reading", "h", "eps_in", "bound"]), *_without_face(runs)]
         return Drawing(figure, table, self._claims(table), notes)
 
     def _of_the_axis(self, run: Run) -> list[float]:
@@ -103,6 +104,12 @@ class FaceCurves(Figure):
                 if not np.isnan(value):
                     quantities.setdefault(quantity, {})[f"{reading}, exact bound"] = float(value)
         return verdicts(CLAIMS, "center_faces", quantities)
+
+
+def _without_face(runs: list[Run]) -> list[str]:
+    """A line for each run with examples whose smoothed box is empty: their certificates are of no face."""
+    counts = [(run, empty_examples(run.table), run.table["index"].nunique()) for run in runs]
+    return [f"sigma = {sigma_of(run):g}: {empty} of {all_}: no face" for run, empty, all_ in counts if empty]
 
 
 def _jaccard(run: Run) -> bool:

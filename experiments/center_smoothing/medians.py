@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from hydra.utils import get_class
 
 from experiments.composition import build, identity_hash
 from experiments.figures import Figure, named_by_center
 from experiments.report import Run, apart_from_noise, matched, median_with_abstentions, sigma_of, training_sigma
+from experiments.targets import located
 from smoothing import CenterDraws, CenterSettings, Metric, Noise, certificate
 
 CLAIMS = Path(__file__).with_name("claims.csv")
@@ -169,7 +169,7 @@ def image_shape(run: Run) -> tuple[int, int, int] | None:
 
     From the class of the data set: the data need not be there.
     """
-    shape = getattr(get_class(run.record["config"]["dataset"]["_target_"]), "shape", None)
+    shape = getattr(located(run.record["config"]["dataset"]["_target_"]), "shape", None)
     return shape if isinstance(shape, tuple) else None
 
 

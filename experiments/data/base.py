@@ -36,6 +36,15 @@ class Dataset(ABC):
         """What the data is, where the settings do not say it: part of a run's identity. Empty by default."""
         return ""
 
+    @cached_property
+    def content(self) -> str:
+        """`fingerprint()`, found once: it may read every file."""
+        return self.fingerprint()
+
+    def file(self, index: int) -> str | None:
+        """The file of an example, relative to the data set's folder; None where examples are not files."""
+        return None
+
 
 class LabelledImages(ABC):
     """Labelled images to train on, read in batches of uint8 pixels."""

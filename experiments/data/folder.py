@@ -40,6 +40,9 @@ class ImageFolder(Dataset):
             raise IndexError(f"{self.root}: indices are 0 to {len(self._paths) - 1}, got {index}")
         return pil_to_tensor(open_image(self._paths[index])).float() / 255
 
+    def file(self, index: int) -> str | None:
+        return self._paths[index].relative_to(self.root).as_posix()
+
     def fingerprint(self) -> str:
         """Hash of the images' relative paths and bytes: the folder may move, its content may not change."""
         content = hashlib.sha256()

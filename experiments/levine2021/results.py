@@ -71,7 +71,8 @@ class LevineFigure(Figure):
 
 def trained_for(run: Run) -> bool:
     """Whether the base classifier was trained under the noise of certification, as far as the run says."""
-    return "training" not in run.identity or bool(run.identity["training"]["noise"] == run.identity["noise"])
+    noise = run.identity["noise"]
+    return bool(run.identity.get("training", {}).get("noise", noise) == noise)
 
 
 def denoiser_of(run: Run) -> str:

@@ -81,6 +81,13 @@ def test_what_differs_in_more_than_the_metric_is_refused(plain_of):
         certify_together(both)
 
 
+@pytest.mark.parametrize("other", ["noise.sigma=0.25", "noise=uniform", "precision=bfloat16", "dataset=faces"])
+def test_runs_of_another_noise_or_function_are_refused(settings, other):
+    both = [settings("experiment=digits_tvd", *more) for more in ((), ("name=other", other))]
+    with pytest.raises(SettingError, match=r"also: other and digits_tvd differ in "):
+        certify_together(both)
+
+
 def test_what_is_not_center_smoothing_is_refused(trained, settings, tmp_path):
     root = trained("trainer.epochs=1", "trainer.lr_step=1").parent
     typed = ("trainer.epochs=1", "trainer.lr_step=1", f"checkpoints.root={root}", f"results.root={tmp_path}")

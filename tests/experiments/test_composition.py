@@ -86,6 +86,33 @@ def test_identity_is_what_results_depend_on(settings):
     assert identity_hash(identity(settings(), "content")) != base
 
 
+@pytest.mark.parametrize(
+    ("experiment", "other"),
+    [
+        ("demo", "certifier.delta=0.2"),
+        ("demo", "certifier.alpha1=0.004"),
+        ("demo", "certifier.alpha2=0.004"),
+        ("demo", "certifier.n=900"),
+        ("demo", "compiled=true"),
+        ("digits_gaussian", "certifier.alpha=0.01"),
+        ("digits_gaussian", "certifier.n0=10"),
+        ("digits_gaussian", "certifier.stop_if_misclassified=true"),
+        ("digits_gaussian certifier=adaptive", "certifier.alpha=0.01"),
+        ("digits_gaussian", "compiled=true"),
+    ],
+)
+def test_what_is_claimed_and_how_f_is_computed_are_identity(settings, experiment, other):
+    one, two = (settings(*f"experiment={experiment}".split(), *more) for more in ((), (other,)))
+    assert identity_hash(identity(one, "")) != identity_hash(identity(two, ""))
+
+
+def test_every_argument_of_a_certifier_is_identity(settings):
+    for experiment in ("demo", "digits_gaussian", "digits_gaussian certifier=adaptive", "digits_dssn"):
+        plain = settings(*f"experiment={experiment}".split())
+        certifier, kept = plain["certifier"], identity(plain, "")["certifier"]
+        assert kept.keys() == certifier.keys() - {"_target_", "match"} | {"type"}
+
+
 def test_identity_does_not_depend_on_how_a_number_is_written(settings):
     assert identity(settings("noise.sigma=1"), "") == identity(settings("noise.sigma=1.0"), "")
 

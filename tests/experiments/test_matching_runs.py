@@ -1,8 +1,10 @@
 """certifier.match=paper: n and m as few as prove what the paper's do; and predictions at another precision."""
 
 import json
+import math
 
 import pytest
+from scipy.stats import binom
 
 from experiments.assembly import matched
 from experiments.certification import certify
@@ -21,6 +23,19 @@ def test_the_papers_samples_become_the_least_that_prove_as_much(settings, h):
     assert certifier["match"] is None
     same = settings(*asked, *(f"certifier.{key}={certifier[key]}" for key in ("n", "m", "delta")))
     assert identity_hash(identity(plain, "")) == identity_hash(identity(same, ""))
+
+
+@pytest.mark.parametrize("radii", [[0.3, 0.6], [0.6, 0.3], [0.1, 0.3, 0.6]])
+def test_all_radii_are_matched_wherever_they_stand(settings, radii):
+    asked = ("experiment=mnist_tvd", "noise.sigma=0.3", "certifier.bound=exact", "certifier.match=paper")
+    plain = settings(*asked, f"eps={radii}")
+    paper, found, noise = plain["certifier"], matched(plain, Gaussian(0.3))["certifier"], Gaussian(0.3)
+    for radius in radii:
+        alpha = paper["alpha2"]
+        papers = noise.mass(0.5 + paper["delta"], radius) + math.sqrt(math.log(1 / alpha) / (2 * paper["m"]))
+        # The rank that the paper's quantile has among the fewer distances is a sound one: binomial tail at most alpha.
+        rank = math.floor(papers * found["m"])
+        assert binom.sf(rank - 1, found["m"], noise.mass(0.5 + found["delta"], radius)) <= alpha * (1 + 1e-9)
 
 
 def test_without_match_nothing_changes(settings):

@@ -39,6 +39,17 @@ def test_attacks_predictions_and_the_undefended():
     assert "not fooled within r" in fooled[2]
 
 
+def test_reasons_stand_below_many_rows():
+    reasons = [f"max(Delta1 = 0.0{k}, Delta2 = 0.1) > delta = 0.05" for k in range(10, 40)]
+    table = pd.DataFrame({"index": range(31), "eps_in": 0.1, "eps_out": 1.0, "smoothing_error": 0.1})
+    table = table.assign(status=["abstained"] * 30 + ["failed"], reason=[*reasons, "3 distances cannot bound"])
+    lines = table_summary(table.assign(empty=[True] * 3 + [False] * 28))
+    assert lines[-3] == "3 of 31 examples: the smoothed output is empty"
+    assert lines[-2] == "30 abstained: max(Delta1 = 0.010, Delta2 = 0.1) > delta = 0.05, for one"
+    assert lines[-1] == "1 failed: 3 distances cannot bound"
+    assert "empty" not in "".join(table_summary(table.assign(empty=False)))
+
+
 def test_a_run_folder_and_a_folder_of_them(write_center_run, tmp_path):
     first = write_center_run("mnist_tvd", "MNIST", "Autoencoder", "TotalVariation", 0.1)
     write_center_run("mnist_tvd", "MNIST", "Autoencoder", "TotalVariation", 0.2)
