@@ -15,7 +15,7 @@ from experiments.assembly import Run, assembled
 from experiments.base_functions import input_of
 from experiments.center_task import CenterTask, rows_together
 from experiments.composition import build
-from experiments.data import Dataset
+from experiments.data import Dataset, MissingDataError
 from experiments.memory import keep_freed_memory
 from experiments.progress import Progress
 from experiments.run_folder import RunFolder
@@ -54,6 +54,7 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
     with ExitStack() as stack:
         tables = [stack.enter_context(run.folder.table(run.task.schema)) for run in runs]
         missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
+        missing = dataset.check(missing)
         if missing:
             image = dataset[missing[0]].to(device)
             for run in runs:
@@ -161,6 +162,8 @@ def choose_examples(dataset: Dataset, plain: dict[str, Any]) -> list[int]:
                 dataset[index]
             except IndexError as error:
                 raise SettingError(f"indices: {error}") from error
+            except MissingDataError:
+                continue  # `Dataset.check` tells of it
     return chosen[:limit][shard["index"] :: shard["count"]]
 
 

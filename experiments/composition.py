@@ -31,7 +31,8 @@ GIVEN = {  # arguments that the run passes; a group may not
 }
 # Where data lies is not what it is, nor do the machines that train decide what is trained.
 # A noise's grid is none of its training; a run's identity has it beside the groups.
-NOT_IDENTITY = ("root", "download", "devices", "nodes", "precision", "workers", "grid")
+NOT_IDENTITY = ("root", "download", "unreadable", "devices", "nodes", "precision", "workers", "grid")
+NULL_IS_NONE = ("size",)  # keys that identities do not have where they are null, as before there were such keys
 
 
 class UnknownKeyError(SettingError):
@@ -141,7 +142,8 @@ def build(node: dict[str, Any], **given: Any) -> Any:
 
 def description(node: dict[str, Any]) -> dict[str, Any]:
     """A checked group as part of an identity: the class's name and those arguments that results depend on."""
-    kept = {key: value for key, value in node.items() if key not in ("_target_", *NOT_IDENTITY)}
+    left_out = ("_target_", *NOT_IDENTITY, *(key for key in NULL_IS_NONE if node.get(key) is None))
+    kept = {key: value for key, value in node.items() if key not in left_out}
     return {"type": node["_target_"].rpartition(".")[2]} | kept
 
 
