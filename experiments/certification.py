@@ -15,7 +15,7 @@ from experiments.assembly import Run, assembled
 from experiments.base_functions import example_of, input_of
 from experiments.center_task import CenterTask, rows_together
 from experiments.composition import build
-from experiments.data import Dataset
+from experiments.data import Dataset, MissingDataError
 from experiments.examples import described
 from experiments.memory import keep_freed_memory
 from experiments.progress import Progress
@@ -61,6 +61,7 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
         for run in runs if examples else ():
             run.folder.describe(examples)
         missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
+        missing = dataset.check(missing)
         if missing:
             image = example_of(dataset, missing[0], runs[0].task.f.f, device)
             for run in runs:
@@ -186,6 +187,8 @@ def choose_examples(dataset: Dataset, plain: dict[str, Any]) -> list[int]:
                 dataset[index]
             except IndexError as error:
                 raise SettingError(f"indices: {error}") from error
+            except MissingDataError:
+                continue  # `Dataset.check` tells of it
     return chosen[:limit][shard["index"] :: shard["count"]]
 
 

@@ -30,9 +30,9 @@ GIVEN = {  # arguments that the run passes; a group may not
 }
 # Where data lies is not what it is, nor do the machines that train decide what is trained.
 # A noise's grid is none of its training; a run's identity has it beside the groups.
-NOT_IDENTITY = ("root", "download", "devices", "nodes", "workers", "grid")
+NOT_IDENTITY = ("root", "download", "unreadable", "devices", "nodes", "workers", "grid")
 # Options that came later, at what was done before: they leave a run's hash as it was.
-UNSAID = (("center", "best"), ("precision", "32-true"), ("precision", "auto"))  # precision is a trainer's
+UNSAID = (("center", "best"), ("size", None), ("precision", "32-true"), ("precision", "auto"))  # precision: a trainer's
 NOT_SETTINGS = ("type", "code", "files")  # of a group's description: not for a folder's name
 
 

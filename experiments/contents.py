@@ -25,7 +25,8 @@ class Contents:
 
     Attributes:
         weights: of a model that brings its own.
-        examples: of the first, middle and last example and of all labels, where the data set has no fingerprint.
+        examples: what the data set says of itself (`Dataset.contents`), else of the first, middle and last example and of
+            all labels. Empty where its fingerprint is part of the identity.
         classes: their names, in order of the labels.
         code: of the source of the user's model.
     """
@@ -64,7 +65,7 @@ def contents(plain: dict[str, Any], dataset: Dataset, model: Any) -> Contents:
     """Those of a run. Raises SettingError where the code of the user's model is in no file."""
     weights = "" if needs_checkpoint(plain) or not isinstance(model, torch.nn.Module) else state_hash(model)
     classes = list(map(str, dataset.classes)) if isinstance(dataset, LabelledDataset) else []
-    examples = "" if dataset.content else _examples_hash(dataset)
+    examples = "" if dataset.content else dataset.contents() or _examples_hash(dataset)
     return Contents(weights, examples, classes, code_hash(plain["model"]))
 
 

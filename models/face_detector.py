@@ -4,6 +4,10 @@ Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Conv
 weights that ship inside the facenet-pytorch wheel. `facenet_pytorch.MTCNN.detect` crops and resizes one candidate at
 a time; here the candidates of a whole batch are cropped and resized at once and the networks run channels-last, which
 is where its time went. The boxes are those of `MTCNN.detect` on each image alone (`tests/models`).
+
+Candidates that cover a whole small image show the last network the same pixels, so their scores are equal. Like
+`detect`, this takes the last of equal scores. `detect` sorts with `numpy.argsort`, whose order of equal scores depends
+on the processor: with AVX-512, about one box in 200 of a tight 160-pixel crop is still another of the equal ones.
 """
 
 from collections.abc import Iterator
@@ -226,7 +230,7 @@ def _largest(boxes: Tensor, scores: Tensor, owner: Tensor, n: int, threshold: fl
     """
     if len(boxes) == 0:
         return boxes.new_zeros(n, 4)
-    order = scores.argsort(descending=True, stable=True)
+    order = scores.argsort(stable=True).flip(0)  # of equal scores the last comes first
     order = order[owner[order].argsort(stable=True)]
     owner, count = owner[order], owner.bincount(minlength=n)
     rank = torch.arange(len(owner), device=owner.device) - (count.cumsum(0) - count)[owner]
@@ -242,5 +246,5 @@ def _largest(boxes: Tensor, scores: Tensor, owner: Tensor, n: int, threshold: fl
         kept[:, i + 1 :] &= ~(overlaps[:, i, i + 1 :] & kept[:, i, None])
 
     area = (table[..., 2:] - table[..., :2]).prod(dim=2)
-    best = area.where(kept, -torch.inf).argmax(dim=1)
+    best = table.shape[1] - 1 - area.where(kept, -torch.inf).flip(1).argmax(dim=1)  # of equal areas, the last
     return table[torch.arange(n, device=owner.device), best]

@@ -1,18 +1,19 @@
 """What the certification run and the training need of a data set."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from smoothing import SettingError, SmoothingError
+
+NAMED = 3  # of the examples that cannot be read, so many are named
 
 
 class MissingDataError(SmoothingError):
@@ -20,7 +21,14 @@ class MissingDataError(SmoothingError):
 
 
 class Dataset(ABC):
-    """Examples by index. The index names an example in results and keys its noise, so it never changes."""
+    """Examples by index. The index names an example in results and keys its noise, so it never changes.
+
+    Attributes:
+        unreadable: what `check` does about an example that cannot be read: refuse, skip, or None, which refuses where
+            the user has no choice.
+    """
+
+    unreadable: str | None = None
 
     @abstractmethod
     def indices(self) -> list[int]:
@@ -44,6 +52,35 @@ class Dataset(ABC):
     def file(self, index: int) -> str | None:
         """The file of an example, relative to the data set's folder; None where examples are not files."""
         return None
+
+    def contents(self) -> str:
+        """A cheap hash of what the data is, which run.json keeps beside the identity: a run is continued on the same
+        data alone. Empty by default, and where `fingerprint` says it.
+        """
+        return ""
+
+    def check(self, indices: Sequence[int]) -> list[int]:
+        """Those of the examples that can be read, each read once: called before anything is sampled.
+
+        Raises:
+            MissingDataError: some cannot be read, unless `unreadable` is skip; then one line on stderr names them.
+        """
+        readable, faults = [], []
+        for index in indices:
+            try:
+                self[index]
+                readable.append(index)
+            except MissingDataError as error:
+                faults.append(str(error))
+        if not faults:
+            return readable
+        more = f"; {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+        found = f"{len(faults)} of {len(indices)} examples cannot be read: {'; '.join(faults[:NAMED])}{more}"
+        if self.unreadable != "skip":
+            advice = ". Replace the files, or leave them out with dataset.unreadable=skip" if self.unreadable else ""
+            raise MissingDataError(f"dataset: {found}{advice}")
+        print(f"dataset.unreadable=skip: {found}", file=sys.stderr)
+        return readable
 
 
 class LabelledImages(ABC):
@@ -139,10 +176,15 @@ def every(step: int, count: int) -> list[int]:
     return list(range(0, count, step))
 
 
-def open_image(path: Path) -> Image.Image:
-    """An image file, decoded, RGB. Raises MissingDataError where it cannot be read."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MissingDataError(f"{path}: not a readable image ({error})") from error
+def refuse_or_skip(unreadable: str) -> str:
+    """`dataset.unreadable`, checked. Raises SettingError."""
+    if unreadable not in ("refuse", "skip"):
+        raise SettingError(f"dataset.unreadable: expected refuse or skip, got {unreadable}")
+    return unreadable
+
+
+def size_or_none(size: int | None) -> int | None:
+    """`dataset.size`, checked. Raises SettingError."""
+    if size is not None and size < 1:
+        raise SettingError(f"dataset.size: expected at least 1 pixel, or null, got {size}")
+    return size

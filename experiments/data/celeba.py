@@ -1,44 +1,119 @@
-"""CelebA, in the layout that torchvision keeps it in."""
+"""CelebA, in torchvision's layout or in Kaggle's."""
+
+import sys
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
-from torchvision.datasets import CelebA as TorchvisionCelebA
-from torchvision.transforms.functional import to_tensor
+from torchvision.transforms.functional import pil_to_tensor
 
-from experiments.data.base import Dataset, MissingDataError
+from experiments.data.base import Dataset, MissingDataError, refuse_or_skip
+from experiments.data.fingerprints import hash_of_names
+from experiments.data.image_file import is_web_page, open_image
+
+LIST = "list_eval_partition"
+TEST = "2"  # of 0 for training, 1 for validation and 2 for test
+TEST_IMAGES = 19_962
 
 
 class CelebA(Dataset):
     """Random test images of CelebA (Liu et al. 2015), aligned and cropped, 178 x 218.
 
+    They are found in `<root>/celeba/` or in `<root>/` itself, as torchvision lays them out (`img_align_celeba/*.jpg`,
+    `list_eval_partition.txt`) or Kaggle (`img_align_celeba/img_align_celeba/*.jpg`, `list_eval_partition.csv`). The
+    other lists (attributes, identities, landmarks, boxes) are not needed.
+
     Args:
-        root: folder that holds `celeba/` in torchvision's layout.
+        root: folder that holds `celeba/`.
         count: how many test images, drawn without replacement.
         seed: of that draw.
+        unreadable: refuse a run that would certify an image that cannot be read, or skip such an image.
 
     Raises:
-        MissingDataError: the images or their lists are not under `root`.
+        MissingDataError: the images or the list are not under `root`, or the list is damaged; on access, an image that
+            cannot be read.
+        SettingError: a value out of its range.
     """
 
-    def __init__(self, root: str, count: int = 50, seed: int = 0) -> None:
-        try:
-            self._test = TorchvisionCelebA(root, split="test", target_type="identity", download=False)
-        except (RuntimeError, OSError) as error:
-            raise MissingDataError(
-                f"dataset.root: no CelebA in '{root}/celeba'. Put img_align_celeba/ and the five list files "
-                "(list_attr_celeba.txt, identity_CelebA.txt, list_bbox_celeba.txt, list_landmarks_align_celeba.txt, "
-                "list_eval_partition.txt) there, or set dataset.root=<folder that holds celeba/>. "
-                "Without CelebA, try the embedded photographs: dataset=faces"
-            ) from error
-        self.count, self.seed = count, seed
+    def __init__(self, root: str, count: int = 50, seed: int = 0, unreadable: str = "refuse") -> None:
+        self.count, self.seed, self.unreadable = count, seed, refuse_or_skip(unreadable)
+        listing = _found(root)
+        self.root = listing.parent
+        images = self.root / "img_align_celeba"
+        inner = images / "img_align_celeba"
+        self._paths = [(inner if inner.is_dir() else images) / name for name in _test_names(listing)]
 
     def indices(self) -> list[int]:
         chosen = np.random.default_rng(self.seed).choice(
-            len(self._test), min(self.count, len(self._test)), replace=False
+            len(self._paths), min(self.count, len(self._paths)), replace=False
         )
         return [int(index) for index in chosen]
 
     def __getitem__(self, index: int) -> Tensor:
-        if not 0 <= index < len(self._test):
-            raise IndexError(f"celeba: the test split has indices 0 to {len(self._test) - 1}, got {index}")
-        return to_tensor(self._test[index][0])
+        return pil_to_tensor(open_image(self._paths[self._known(index)])).float() / 255
+
+    def file(self, index: int) -> str:
+        return self._paths[self._known(index)].relative_to(self.root).as_posix()
+
+    def contents(self) -> str:
+        """Hash of the test images' names and the sizes of those in `indices()`."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> str:
+        names = (path.name for path in self._paths)  # without folders: the same in both layouts
+        return hash_of_names(names, {index: self._paths[index] for index in self.indices()})
+
+    def _known(self, index: int) -> int:
+        if not 0 <= index < len(self._paths):
+            raise IndexError(f"celeba: the test split has indices 0 to {len(self._paths) - 1}, got {index}")
+        return index
+
+
+def _found(root: str) -> Path:
+    """The list, with the folder of images beside it. Raises MissingDataError, which names what is missing."""
+    folders = [Path(root) / "celeba", Path(root)]
+    lists = [folder / f"{LIST}.{ending}" for folder in folders for ending in ("txt", "csv")]
+    listing = next((path for path in lists if path.is_file()), None)
+    images = [folder for folder in folders if (folder / "img_align_celeba").is_dir()]
+    if listing and listing.parent in images:
+        return listing
+    if listing or images:
+        where = listing.parent if listing else images[0]
+        zipped = "; unpack img_align_celeba.zip there" if (where / "img_align_celeba.zip").is_file() else ""
+        what = "the folder img_align_celeba" if listing else f"the list {LIST}.txt, or Kaggle's {LIST}.csv,"
+        raise MissingDataError(f"dataset.root: {what} is missing in '{where}'{zipped}")
+    raise MissingDataError(
+        f"dataset.root: no CelebA in '{root}/celeba'. Put the folder img_align_celeba/ and the list {LIST}.txt "
+        f"(Kaggle: {LIST}.csv) there, or set dataset.root=<folder that holds celeba/>. "
+        "Without CelebA, try the embedded photographs: dataset=faces"
+    )
+
+
+def _test_names(listing: Path) -> list[str]:
+    """The file names of the test images, in the order of the list. Raises MissingDataError where it is damaged."""
+    try:
+        content = listing.read_bytes()
+        lines = content.decode().split("\n")
+    except (OSError, ValueError) as error:
+        raise MissingDataError(f"{listing}: not a readable list ({error}); fetch it again") from error
+    if is_web_page(content):
+        raise MissingDataError(f"{listing}: a web page in the place of the list; the download failed, fetch it again")
+    names = []
+    for number, line in enumerate(lines, start=1):
+        fields = line.replace(",", " ").split()
+        if not fields or (number == 1 and fields[0] == "image_id"):
+            continue
+        if len(fields) != 2 or not fields[0].endswith(".jpg") or fields[1] not in ("0", "1", "2"):
+            raise MissingDataError(
+                f"{listing}: line {number} is '{line.strip()[:60]}', expected an image and 0, 1 or 2, as "
+                "'000001.jpg 0'; fetch the list again"
+            )
+        if fields[1] == TEST:
+            names.append(fields[0])
+    if not names:
+        raise MissingDataError(f"{listing}: names no test image; fetch the list again")
+    if len(names) != TEST_IMAGES:
+        print(f"{listing}: names {len(names):,} test images, where CelebA has {TEST_IMAGES:,}", file=sys.stderr)
+    return names

@@ -1,22 +1,28 @@
 """Any images of one size, in a folder for each class."""
 
-import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from torchvision.datasets.folder import IMG_EXTENSIONS
-from torchvision.transforms.functional import pil_to_tensor
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
 
-from experiments.data.base import Images, LabelledDataset, MissingDataError, open_image
+from experiments.data.base import Images, LabelledDataset, MissingDataError, refuse_or_skip, size_or_none
+from experiments.data.fingerprints import hash_of_content
+from experiments.data.image_file import EXTENSIONS, open_image
+from experiments.data.listing import Listing, shown, warn_of_numbers
 from smoothing import SettingError
 
 
 class Classes(LabelledDataset):
     """A user's own classes: `<root>/train/<class>/*` to train on and `<root>/test/<class>/*` to certify; RGB.
 
-    Test images are numbered in order of their paths. Images are held in memory, so this is for small ones.
+    Classes are the folders with images in `train/`, sorted as text; where there is no `train/`, those in `test/`, for a
+    model that is trained already. Test images are numbered in order of their paths. Training holds all images in
+    memory, so this is for small ones.
 
     Args:
         root: the folder.
@@ -24,34 +30,58 @@ class Classes(LabelledDataset):
         std: the same.
         count: how many test images to certify, drawn without replacement.
         seed: of that draw.
+        size: pixels of the shorter side, resized (bilinear, antialiased); of the longer side the middle is kept. None:
+            the images are of one size and stay as they are.
+        unreadable: refuse to go on with an image that cannot be read, or skip it.
 
     Raises:
         MissingDataError: no such folders or no images; on access, an image that cannot be read.
-        SettingError: one class only, a class that is only in test/, images of several sizes.
+        SettingError: one class only, a class that is only in test/, a value out of its range; on access, an image of
+            another size than the first.
     """
 
-    def __init__(self, root: str, mean: list[float], std: list[float], count: int = 500, seed: int = 0) -> None:
+    def __init__(
+        self,
+        root: str,
+        mean: list[float],
+        std: list[float],
+        count: int = 500,
+        seed: int = 0,
+        size: int | None = None,
+        unreadable: str = "refuse",
+    ) -> None:
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise SettingError(f"dataset.mean, dataset.std: expected three numbers each, std > 0, got {mean}, {std}")
         if count < 1:
             raise SettingError(f"dataset.count: expected at least 1, got {count}")
         self.root, self.mean, self.std = Path(root), tuple(mean), tuple(std)
         self.count, self.seed = count, seed
-        self.classes = _class_folders(self.root / "train")
-        for name in _class_folders(self.root / "test"):
-            if name not in self.classes:
-                raise SettingError(f"dataset.root: class '{name}' of '{root}/test' is not in '{root}/train'")
-        self._train_files = self._files("train")
-        self._test_files = self._files("test")
-        first = open_image(self._train_files[0][0])
-        self.shape = (3, first.height, first.width)
+        self.size, self.unreadable = size_or_none(size), refuse_or_skip(unreadable)
+        listing = Listing(self.root)
+        train, test = (listing.classes(self.root / part) for part in ("train", "test"))
+        self.classes = _class_names(self.root, train, test)
+        listing.report()
+        warn_of_numbers(self.classes)
+        self._train_files, self._test_files = (self._labelled(part) for part in (train, test))
+        self.shape = (3, *self._first_size())
 
     def indices(self) -> list[int]:
         many = len(self._test_files)
         chosen = np.random.default_rng(self.seed).choice(many, min(self.count, many), replace=False)
         return [int(index) for index in chosen]
 
+    def __getitem__(self, index: int) -> Tensor:
+        return self._pixels(self._test_files[self._known(index)][0]).to(torch.float32) / self.levels
+
+    def label(self, index: int) -> int:
+        return self._test_files[self._known(index)][1]
+
+    def file(self, index: int) -> str:
+        return shown(self._test_files[self._known(index)][0], self.root)
+
     def training(self) -> Images:
+        if not self._train_files:
+            raise MissingDataError(f"dataset.root: no images in '{self.root}/train/<class>' to train on")
         return self._read(self._train_files)
 
     def testing(self) -> Images:
@@ -59,45 +89,79 @@ class Classes(LabelledDataset):
 
     def fingerprint(self) -> str:
         """Hash of all images' relative paths and bytes: the folder may move, its content may not change."""
-        content = hashlib.sha256()
-        for path, _ in [*self._train_files, *self._test_files]:
-            content.update(path.relative_to(self.root).as_posix().encode() + b"\0")
-            content.update(hashlib.sha256(path.read_bytes()).digest())
-        return content.hexdigest()[:16]
+        return self._content
 
-    def _files(self, part: str) -> list[tuple[Path, int]]:
-        """Image files of train/ or test/ and their labels, in order of their paths."""
-        files = [
-            (path, label)
-            for label, name in enumerate(self.classes)
-            for path in sorted((self.root / part / name).glob("*"))
-            if path.suffix.lower() in IMG_EXTENSIONS
-        ]
-        if not files:
-            raise MissingDataError(f"dataset.root: no images in '{self.root}/{part}/<class>'")
-        return files
+    @cached_property
+    def _content(self) -> str:
+        return hash_of_content(self.root, (path for path, _ in [*self._train_files, *self._test_files]))
+
+    def _labelled(self, part: dict[str, list[Path]]) -> list[tuple[Path, int]]:
+        """The image files of train/ or test/ and their labels, in order of their paths."""
+        return [(path, label) for label, name in enumerate(self.classes) for path in part.get(name, ())]
+
+    def _known(self, index: int) -> int:
+        if not 0 <= index < len(self._test_files):
+            raise IndexError(f"Classes: the test images have indices 0 to {len(self._test_files) - 1}, got {index}")
+        return index
+
+    def _first_size(self) -> tuple[int, int]:
+        """Height and width of the first image, which all share; `size` where that is given."""
+        if self.size is not None:
+            return self.size, self.size
+        for path, _ in [*self._train_files, *self._test_files]:
+            try:
+                image = open_image(path)
+                return image.height, image.width
+            except MissingDataError:
+                if self.unreadable == "refuse":
+                    raise
+        raise MissingDataError(f"dataset.root: no image in '{self.root}' can be read")
+
+    def _pixels(self, path: Path) -> Tensor:
+        """One image: `shape`, uint8."""
+        image: Image.Image = open_image(path)
+        if self.size is not None:
+            image = center_crop(resize(image, self.size), self.size)
+        if (image.height, image.width) != self.shape[1:]:
+            raise SettingError(
+                f"{path}: {image.height} x {image.width} pixels, where the first image has {self.shape[1]} x "
+                f"{self.shape[2]}; images must be of one size: dataset.size=<pixels> resizes and crops them"
+            )
+        return pil_to_tensor(image)
 
     def _read(self, files: Sequence[tuple[Path, int]]) -> Images:
-        pixels = torch.empty(len(files), *self.shape, dtype=torch.uint8)
-        for position, (path, _) in enumerate(files):
-            image = open_image(path)
-            if (image.height, image.width) != self.shape[1:]:
-                raise SettingError(
-                    f"{path}: {image.height} x {image.width} pixels, where the first training image has "
-                    f"{self.shape[1]} x {self.shape[2]}; images must be of one size"
-                )
-            pixels[position] = pil_to_tensor(image)
-        return Images(pixels, torch.tensor([label for _, label in files], dtype=torch.int64))
+        pixels, labels = torch.empty(len(files), *self.shape, dtype=torch.uint8), list[int]()
+        for path, label in files:
+            try:
+                pixels[len(labels)] = self._pixels(path)
+            except MissingDataError:
+                if self.unreadable == "refuse":
+                    raise
+                continue
+            labels.append(label)
+        return Images(pixels[: len(labels)], torch.tensor(labels, dtype=torch.int64))
 
 
-def _class_folders(folder: Path) -> list[str]:
-    """Names of the class folders, sorted: a class's label is its place. Raises as `Classes`."""
-    if not folder.is_dir():
+def _class_names(root: Path, train: dict[str, list[Path]], test: dict[str, list[Path]]) -> list[str]:
+    """The classes, in order of their labels. Raises as `Classes`."""
+    if not (root / "test").is_dir():
         raise MissingDataError(
-            f"dataset.root: no folder '{folder}'. Set dataset.root=<folder that holds train/<class>/ and "
+            f"dataset.root: no folder '{root}/test'. Set dataset.root=<folder that holds train/<class>/ and "
             "test/<class>/>, or try the embedded digits: dataset=digits"
         )
-    names = sorted(child.name for child in folder.iterdir() if child.is_dir())
-    if folder.name == "train" and len(names) < 2:
-        raise SettingError(f"dataset.root: '{folder}' has {len(names)} class folders, expected at least 2")
+    part = "train" if (root / "train").is_dir() else "test"
+    names = list(train if part == "train" else test)
+    if not names or not test:
+        raise MissingDataError(
+            f"dataset.root: no images in '{root}/{part if not names else 'test'}/<class>' (looked for "
+            f"{', '.join(EXTENSIONS)})"
+        )
+    if len(names) < 2:
+        raise SettingError(f"dataset.root: '{root}/{part}' has {len(names)} class folders, expected at least 2")
+    for name in test:
+        if name not in names:
+            raise SettingError(
+                f"dataset.root: class '{name}' of '{root}/test' has no images in '{root}/train', so it has no label. "
+                "Take it out of test/, or, for a model that is trained already, take all of train/ away"
+            )
     return names

@@ -1,52 +1,67 @@
 """Any folder of images."""
 
-import hashlib
+from functools import cached_property
 from pathlib import Path
 
+from PIL import Image
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms.functional import pil_to_tensor
 
-from experiments.data.base import Dataset, MissingDataError, open_image
+from experiments.data.base import Dataset, MissingDataError, refuse_or_skip, size_or_none
+from experiments.data.fingerprints import hash_of_content
+from experiments.data.image_file import EXTENSIONS, open_image
+from experiments.data.listing import Listing, shown
 
 
 class ImageFolder(Dataset):
     """The images in a folder and below it, in order of their relative paths.
 
+    Hidden files and folders are left out (`listing.py`), links are followed.
+
     Args:
         root: the folder.
+        size: pixels of the longer side; a larger image is made smaller, bilinear and antialiased. None leaves all.
+        unreadable: refuse a run that would certify an image that cannot be read, or skip such an image.
 
     Raises:
         MissingDataError: no such folder, or no images in it; on access, an image that cannot be read.
+        SettingError: a value out of its range.
     """
 
-    def __init__(self, root: str) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str, size: int | None = None, unreadable: str = "refuse") -> None:
+        self.root, self.size, self.unreadable = Path(root), size_or_none(size), refuse_or_skip(unreadable)
         if not self.root.is_dir():
             raise MissingDataError(
                 f"dataset.root: no folder '{root}'. Set dataset.root=<folder of images>, "
                 "or try the embedded photographs: dataset=faces"
             )
-        images = (path for path in self.root.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
-        self._paths = sorted(images, key=lambda path: path.relative_to(self.root).as_posix())
+        listing = Listing(self.root)
+        self._paths = sorted(listing.images_below(self.root), key=lambda path: path.relative_to(self.root).as_posix())
+        listing.report()
         if not self._paths:
-            raise MissingDataError(f"dataset.root: no images in '{root}' (looked for {', '.join(IMG_EXTENSIONS)})")
+            raise MissingDataError(f"dataset.root: no images in '{root}' (looked for {', '.join(EXTENSIONS)})")
 
     def indices(self) -> list[int]:
         return list(range(len(self._paths)))
 
     def __getitem__(self, index: int) -> Tensor:
-        if not 0 <= index < len(self._paths):
-            raise IndexError(f"{self.root}: indices are 0 to {len(self._paths) - 1}, got {index}")
-        return pil_to_tensor(open_image(self._paths[index])).float() / 255
+        image = open_image(self._paths[self._known(index)])
+        if self.size is not None:
+            image.thumbnail((self.size, self.size), Image.Resampling.BILINEAR, reducing_gap=None)
+        return pil_to_tensor(image).float() / 255
 
-    def file(self, index: int) -> str | None:
-        return self._paths[index].relative_to(self.root).as_posix()
+    def file(self, index: int) -> str:
+        return shown(self._paths[self._known(index)], self.root)
 
     def fingerprint(self) -> str:
         """Hash of the images' relative paths and bytes: the folder may move, its content may not change."""
-        content = hashlib.sha256()
-        for path in self._paths:
-            content.update(path.relative_to(self.root).as_posix().encode() + b"\0")
-            content.update(hashlib.sha256(path.read_bytes()).digest())
-        return content.hexdigest()[:16]
+        return self._content
+
+    @cached_property
+    def _content(self) -> str:
+        return hash_of_content(self.root, self._paths)
+
+    def _known(self, index: int) -> int:
+        if not 0 <= index < len(self._paths):
+            raise IndexError(f"{self.root}: indices are 0 to {len(self._paths) - 1}, got {index}")
+        return index

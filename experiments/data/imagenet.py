@@ -1,6 +1,7 @@
-"""ImageNet (ILSVRC 2012) as folders of JPEG files."""
+"""ImageNet (ILSVRC 2012) as folders of image files."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,30 +13,41 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms.functional import center_crop, pil_to_tensor, resize, resized_crop
 
-from experiments.data.base import Images, LabelledDataset, LabelledImages, MissingDataError, every, open_image
+from experiments.data.base import Images, LabelledDataset, LabelledImages, MissingDataError, every, refuse_or_skip
+from experiments.data.fingerprints import hash_of_names
+from experiments.data.image_file import open_image
+from experiments.data.listing import Listing, shown
+from smoothing import SettingError
 
 SIDE, RESIZED = 224, 256
 AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)  # of a training crop: share of the image's area, width over height
 ATTEMPTS = 10
+WNID = "n[0-9]{8}"  # such a folder is a class even without images: without it all later labels would shift
 
 
 class ImageNet(LabelledDataset):
     """ImageNet's validation images to certify and its training images to train on.
 
     Args:
-        root: folder that holds `val/<wnid>/*.JPEG` and, for training only, `train/<wnid>/*.JPEG`.
+        root: folder that holds `val/<wnid>/*.JPEG` and, for training only, `train/<wnid>/*.JPEG`; other image files,
+            such as .jpg and .png, do as well.
         step: certify every so-manieth validation image, in order of their paths; every 100th in Cohen et al.
+        unreadable: refuse a run that would certify an image that cannot be read, or skip such an image. Training always
+            refuses, when it comes to the image.
 
     Raises:
         MissingDataError: no such folders; on access, an image that cannot be read.
+        SettingError: one class only, or a value out of its range.
     """
 
     shape = (3, SIDE, SIDE)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-    def __init__(self, root: str, step: int = 100) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str, step: int = 100, unreadable: str = "refuse") -> None:
+        self.root, self.unreadable = Path(root), refuse_or_skip(unreadable)
         self.classes, self._paths, self._labels = _listed(self.root / "val")
+        if len(self.classes) < 2:
+            raise SettingError(f"dataset.root: '{root}/val' has one class folder, {self.classes[0]}, expected more")
         self._indices = every(step, len(self._paths))
 
     def indices(self) -> list[int]:
@@ -47,15 +59,31 @@ class ImageNet(LabelledDataset):
     def label(self, index: int) -> int:
         return self._labels[self._known(index)]
 
+    def file(self, index: int) -> str:
+        return shown(self._paths[self._known(index)], self.root)
+
+    def contents(self) -> str:
+        """Hash of the classes, the paths of all validation images and the sizes of those in `indices()`."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> str:
+        names = [*self.classes, *(path.relative_to(self.root).as_posix() for path in self._paths)]
+        return hash_of_names(names, {index: self._paths[index] for index in self._indices})
+
     def testing(self) -> Images:
-        chosen = self._indices
+        chosen = self.check(self._indices)
         pixels = torch.stack([_centre(self._paths[index]) for index in chosen])
         return Images(pixels, torch.tensor([self._labels[index] for index in chosen]))
 
     def training(self) -> "ImageFiles":
         classes, paths, labels = _listed(self.root / "train")
         if classes != self.classes:
-            raise MissingDataError(f"dataset.root: '{self.root}/train' and '{self.root}/val' have different classes")
+            differ = sorted(set(classes) ^ set(self.classes))
+            raise MissingDataError(
+                f"dataset.root: '{self.root}/train' and '{self.root}/val' have different classes: {len(differ)} are in "
+                f"one of them only, such as {differ[0]}"
+            )
         return ImageFiles(paths, labels)
 
     def _known(self, index: int) -> int:
@@ -84,7 +112,7 @@ class ImageFiles(LabelledImages):
             num_workers=workers,
             pin_memory=device.type == "cuda",
         )
-        for chunk, pixels in zip(chunks, loader, strict=True):
+        for chunk, pixels in zip(chunks, _one_line_errors(loader), strict=True):
             yield pixels.to(device, non_blocking=True), self.labels[chunk].to(device, non_blocking=True)
 
 
@@ -121,13 +149,31 @@ def _centre(path: Path) -> Tensor:
     return pil_to_tensor(image)
 
 
+def _one_line_errors(loader: "DataLoader[Tensor]") -> Iterator[Tensor]:
+    """The loader's batches; the error of a worker process without the traceback that it comes with."""
+    try:
+        yield from loader
+    except MissingDataError as error:
+        raise MissingDataError(str(error).strip().rpartition("MissingDataError: ")[2]) from error
+
+
 def _listed(folder: Path) -> tuple[list[str], list[Path], list[int]]:
     """Classes, image files in order of their paths and their labels, of a folder <wnid>/*.JPEG."""
-    classes = sorted(child.name for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
-    files = [(path, label) for label, name in enumerate(classes) for path in sorted((folder / name).glob("*.JPEG"))]
+    listing = Listing(folder.parent)
+    images = listing.classes(folder, WNID)
+    classes = list(images)
+    files = [(path, label) for label, found in enumerate(images.values()) for path in found]
+    flat = len(listing.images(folder)) if not files and folder.is_dir() else 0
+    if flat:
+        raise MissingDataError(
+            f"dataset.root: '{folder}' holds {flat} images and no class folders. Sort them into {folder.name}/<wnid>/: "
+            "torchvision.datasets.ImageNet(root, split='val') does so, from ILSVRC2012_img_val.tar and "
+            "ILSVRC2012_devkit_t12.tar.gz in root"
+        )
     if not files:
         raise MissingDataError(
             f"dataset.root: no <wnid>/*.JPEG in '{folder}'. Set dataset.root=<folder that holds val/ and, to train, "
             "train/>, or try the embedded digits: dataset=digits"
         )
+    listing.report()
     return classes, [path for path, _ in files], [label for _, label in files]

@@ -1,8 +1,13 @@
-"""Data sets that torchvision reads into memory."""
+"""Data sets in the layouts that torchvision keeps them in, read into memory."""
 
+import hashlib
+from abc import abstractmethod
+from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from experiments.data.base import Images, LabelledDataset, MissingDataError, every
 
@@ -21,7 +26,7 @@ class TorchvisionImages(LabelledDataset):
         names: of the classes.
 
     Raises:
-        MissingDataError: the images are not under `root`, not whole, or could not be fetched.
+        MissingDataError: the images are not under `root`, not whole, or could not be fetched; the file is named.
     """
 
     kind: ClassVar[Any]
@@ -43,16 +48,42 @@ class TorchvisionImages(LabelledDataset):
     def testing(self) -> Images:
         return self._testing
 
+    def contents(self) -> str:
+        """Hash of the test images and their labels."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:
+        content = hashlib.sha256(self._testing.pixels.numpy().tobytes())
+        content.update(self._testing.labels.numpy().tobytes())
+        return content.hexdigest()[:16]
+
+    @abstractmethod
+    def arrays(self, train: bool) -> tuple[Tensor, Tensor]:
+        """Pixels, (n, C, H, W), uint8, and labels, (n,), of one part. Raises any exception where it cannot."""
+
+    @abstractmethod
+    def fault(self) -> str:
+        """Which of the files is missing or damaged, in a few words; empty where that is not known."""
+
     def _read(self, train: bool) -> Images:
         try:
-            official = self.kind(self.root, train=train, download=self.download)
-        except (RuntimeError, OSError, EOFError) as error:
-            failed = f" (the download failed: {str(error).splitlines()[0]})" if self.download and str(error) else ""
+            pixels, labels = self.arrays(train)
+            if len(pixels) != len(labels) or not len(labels) or pixels.shape[1:] != self.shape:
+                raise ValueError(f"{len(labels)} labels for images of shape {tuple(pixels.shape)}")
+            least, most = int(labels.min()), int(labels.max())
+            if least < 0 or most >= len(self.names):
+                raise ValueError(f"labels are {least} to {most}, expected 0 to {len(self.names) - 1}")
+        except Exception as error:  # damaged files fail in every way
+            reason = self.fault() or str(error).strip().partition("\n")[0]
             raise MissingDataError(
-                f"dataset.root: no {self.kind.__name__}, or a damaged one, in '{self.root}/{self.folder}'{failed}. Set "
-                f"dataset.root=<folder that holds {self.folder}>, fetch it with dataset.download=true, or try the "
-                "embedded digits: dataset=digits"
+                f"dataset.root: no {self.kind.__name__}, or a damaged one, in '{self.root}/{self.folder}'"
+                f"{f' ({reason})' if reason else ''}. Set dataset.root=<folder that holds {self.folder}>, fetch it "
+                "with dataset.download=true, or try the embedded digits: dataset=digits"
             ) from error
-        pixels = torch.as_tensor(official.data)
-        pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2).contiguous()
-        return Images(pixels, torch.as_tensor(official.targets, dtype=torch.int64))
+        return Images(pixels, labels.to(torch.int64))
+
+    @property
+    def base(self) -> Path:
+        """The folder that holds the files."""
+        return Path(self.root) / self.folder

@@ -64,6 +64,32 @@ def test_of_several_faces_the_largest(mtcnn, detector):
     assert box[0] > 130
 
 
+def tight_crops(count, sigma):
+    """Noisy faces that fill images of 160 x 160: candidates that cover the whole image have equal scores."""
+    left, top = 26, 46  # of a face of LFW, of 125 x 125 pixels, in its canvas
+    crops = torch.stack([FACES[index][:, top : top + 125, left : left + 125] for index in range(1, 4)])
+    whole = torch.nn.functional.interpolate(crops, size=(160, 160), mode="bilinear", antialias=True)
+    noise = torch.randn((count, *whole.shape), generator=torch.Generator().manual_seed(0))
+    return (whole + sigma * noise).flatten(0, 1)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.25])
+def test_equal_scores_are_settled_as_by_detect(mtcnn, detector, monkeypatch, sigma):
+    """With a sort that keeps the order of equal scores: that of `numpy.argsort` depends on the processor."""
+    monkeypatch.setattr("numpy.argsort", lambda values: np.array(sorted(range(len(values)), key=values.__getitem__)))
+    assert_same_boxes(mtcnn, detector, tight_crops(3, sigma))
+
+
+def test_of_equal_scores_and_of_equal_areas_the_last_box():
+    """Two boxes that overlap, with equal scores: the last suppresses the first. Two apart, of one size: the last."""
+    overlapping = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11]])
+    apart = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])
+    owner, equal = torch.zeros(2, dtype=torch.long), torch.tensor([0.9, 0.9])
+    assert _largest(overlapping, equal, owner, 1, 0.7).tolist() == [[1, 1, 11, 11]]
+    assert _largest(apart, torch.tensor([0.9, 0.8]), owner, 1, 0.7).tolist() == [[50, 50, 60, 60]]
+    assert _largest(apart, torch.tensor([0.8, 0.9]), owner, 1, 0.7).tolist() == [[0, 0, 10, 10]]
+
+
 @pytest.mark.parametrize("shape", [(160, 90), (90, 160), (64, 64)])
 def test_other_image_sizes(mtcnn, detector, shape):
     faces = torch.stack([FACES[0], FACES[7]])

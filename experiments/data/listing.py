@@ -1,0 +1,131 @@
+"""Which files of a folder are images, and which of its folders are classes."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from experiments.data.base import MissingDataError
+from experiments.data.image_file import EXTENSIONS
+
+# What operating systems and tools leave in folders, beside all names that begin with a dot.
+LEFT_BEHIND = ("__macosx", "lost+found", "@eadir", "#recycle", "$recycle.bin", "system volume information")
+LEFT_BEHIND_FILES = ("thumbs.db", "desktop.ini")
+NAMED = 3  # of the files left out, so many are named
+
+
+class Listing:
+    """Images in order of their paths. What is no image is left out, never an error, and said once by `report`.
+
+    Hidden files and folders, links to nothing and links that go round are left out. Other links are followed.
+
+    Args:
+        root: of the data set.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.left_out: list[Path] = []
+
+    def images(self, folder: Path) -> list[Path]:
+        """The images that lie in a folder itself."""
+        found = []
+        for entry in self._entries(folder):
+            if Path(entry.name).suffix.lower() in EXTENSIONS and _is(entry.is_file):
+                found.append(folder / entry.name)
+            else:
+                self.left_out.append(folder / entry.name)
+        return found
+
+    def images_below(self, folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
+        """The images that lie in a folder or below it, in no order; `above` are the folders on the way to it."""
+        status = folder.stat()
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            self.left_out.append(folder)
+            return
+        try:
+            entries = self._entries(folder)
+        except MissingDataError:
+            self.left_out.append(folder)
+            return
+        for entry in entries:
+            path = folder / entry.name
+            if _is(entry.is_dir):
+                yield from self.images_below(path, (*above, here))
+            elif path.suffix.lower() in EXTENSIONS and _is(entry.is_file):
+                yield path
+            else:
+                self.left_out.append(path)
+
+    def classes(self, folder: Path, kept: str = "(?!)") -> dict[str, list[Path]]:
+        """Class folders, sorted as text as torchvision sorts them, and the images in each: {} where there are none.
+
+        Args:
+            folder: that holds the class folders.
+            kept: a pattern of names that are classes even without images; none by default.
+
+        Raises:
+            MissingDataError: a folder that may not be read, so that the labels of the others are not known.
+        """
+        found = {}
+        for entry in self._entries(folder) if folder.is_dir() else ():
+            path = folder / entry.name
+            if not _is(entry.is_dir) or path.suffix.lower() in EXTENSIONS:
+                self.left_out.append(path)
+            elif (images := self.images(path)) or re.fullmatch(kept, entry.name):
+                found[entry.name] = images
+            else:
+                self.left_out.append(path)
+        return found
+
+    def report(self) -> None:
+        """Say in one line on stderr how many files and folders were left out, and name the first."""
+        if self.left_out:
+            count, more = len(self.left_out), len(self.left_out) - NAMED
+            names = ", ".join(path.relative_to(self.root).as_posix() for path in sorted(self.left_out)[:NAMED])
+            rest = f" and {more} more" if more > 0 else ""
+            print(f"'{self.root}': left out {count} that are no images or classes: {names}{rest}", file=sys.stderr)
+
+    def _entries(self, folder: Path) -> list["os.DirEntry[str]"]:
+        """What is in a folder and not hidden, by name. Raises MissingDataError."""
+        try:
+            with os.scandir(folder) as opened:
+                entries = sorted(opened, key=lambda entry: entry.name)
+        except OSError as error:
+            raise MissingDataError(f"{folder}: the folder cannot be read ({error.strerror})") from error
+        self.left_out += [folder / entry.name for entry in entries if is_hidden(entry.name)]
+        return [entry for entry in entries if not is_hidden(entry.name)]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is none of the user's."""
+    return name.startswith(".") or name.lower() in (*LEFT_BEHIND, *LEFT_BEHIND_FILES)
+
+
+def warn_of_numbers(names: list[str]) -> None:
+    """Say in one line on stderr that classes are sorted as text where their numbers are in another order."""
+
+    def by_number(name: str) -> list[str | int]:
+        return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", name)]
+
+    first = next((k for k, (a, b) in enumerate(zip(names, sorted(names, key=by_number), strict=True)) if a != b), None)
+    if first is not None:
+        print(
+            f"dataset: class folders are sorted as text, as torchvision does: {', '.join(names[: first + 2])}, ...; "
+            f"label {first} is '{names[first]}'. Pad the numbers with zeros for another order",
+            file=sys.stderr,
+        )
+
+
+def shown(path: Path, root: Path) -> str:
+    """A file's name relative to the data set's folder, as UTF-8 can hold it."""
+    return path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    try:
+        return kind()
+    except OSError:  # a link that goes round, or into a folder that may not be read
+        return False
