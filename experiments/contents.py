@@ -25,8 +25,8 @@ class Contents:
 
     Attributes:
         weights: of a model that brings its own.
-        examples: what the data set says of itself (`Dataset.contents`), else of the first, middle and last example and of
-            all labels. Empty where its fingerprint is part of the identity.
+        examples: what the data set says of itself (`Dataset.contents`), else the first, middle and last example and all
+            labels. Empty where its fingerprint is part of the identity.
         classes: their names, in order of the labels.
         code: of the source of the user's model.
     """
