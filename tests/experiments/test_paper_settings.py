@@ -5,8 +5,30 @@ import yaml
 
 from experiments.composition import description
 from experiments.figures import CONF
+from experiments.paper_settings import page, rows
 
 FILES = sorted((CONF / "experiment").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def settings_of_papers():
+    return list(rows())
+
+
+def test_every_setting_is_the_papers_or_says_why_not(settings_of_papers):
+    differing = [r for r in settings_of_papers if (r["papers"] != r["ours"]) != bool(r["difference"])]
+    assert differing == []
+    assert len(settings_of_papers) > 200
+
+
+def test_every_experiment_with_the_papers_settings_is_compared(settings_of_papers):
+    claimed = {file.stem for file in FILES if "with the paper's settings" in file.read_text().replace("\n# ", " ")}
+    assert len(claimed) > 20
+    assert claimed <= {r["experiment"] for r in settings_of_papers}
+
+
+def test_the_page_of_settings_is_up_to_date():
+    assert (CONF.parent / "docs" / "settings.md").read_text() == page()
 
 
 def test_the_papers_center_goes_with_the_papers_bound():
