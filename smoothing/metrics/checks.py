@@ -108,7 +108,8 @@ def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
     before = tried.get(kind, 0)
     tried[kind] = POINTS  # what is called below comes here again
     try:
-        _require_distance(metric, points)
+        with torch.no_grad():
+            _require_distance(metric, points.detach())
     except BaseException:
         tried[kind] = before
         raise
