@@ -232,7 +232,7 @@ def output_radius(draws: CenterDraws, r_hat: float, metric: Metric, beta: float)
         return least
     relative, absolute = metric.rounding(draws.center, draws.base_output.dtype)
     ball = (r_hat + absolute) / (1 - relative)  # R: exact distances from the center at x
-    median = max(1.0, beta) * ball * (1 + relative) + absolute  # computed at x', of the center there
+    median = (beta + relative * max(1.0, beta)) * ball + absolute  # computed at x', of the center there
     there = (median + absolute + relative * gamma * ball) / (1 - relative * gamma)  # exact, of a point in both balls
     return max(least, up(gamma * (ball + there), SUM_MARGIN))
 

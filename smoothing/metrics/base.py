@@ -45,14 +45,14 @@ class Metric(ABC):
                 setattr(cls, name, vars(Metric)[name])
         for name in ("__call__", "pairwise"):
             if not hasattr(method := getattr(cls, name), "unchecked"):
-                setattr(cls, name, public(method))
+                setattr(cls, name, public(pairs=name == "pairwise")(method))
 
-    @public
+    @public(pairs=False)
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Distances row by row: (n, *shape) and (n, *shape), or (1, *shape) for one -> (n,), float64, in [0, inf]."""
         return self._distance(a, b)
 
-    @public
+    @public(pairs=True)
     def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
         """All distances: (n, *shape) and (k, *shape) -> (n, k), float64, in [0, inf].
 

@@ -27,32 +27,32 @@ NEGATIVE = 1e-6  # a distance below zero by no more than this is a rounding erro
 Distances = Callable[[Any, Tensor, Tensor], Tensor]
 
 
-def public(method: Distances) -> Distances:
-    """`__call__` or `pairwise` of a metric: refuses what is no batch of outputs, or what is returned for one.
+def public(pairs: bool) -> Callable[[Distances], Distances]:
+    """Decorates a metric's `pairwise` (pairs) or `__call__`: refuses what is no batch of outputs or no distances.
 
     Whatever the method returns for outputs that are not finite, and NaN, becomes infinite.
 
     Raises SettingError.
     """
-    if hasattr(method, "unchecked"):
-        return method
-    pairs = method.__name__ == "pairwise"
 
-    @wraps(method)
-    def checked(self: "Metric", a: Tensor, b: Tensor) -> Tensor:
-        _require_comparable(self, a, b, pairs)
-        if not pairs and len(a) == 1:
-            a = a.expand_as(b)
-        _try_first_outputs(self, a, b)
-        distances = method(self, a, b)
-        require_distances(self, distances, (len(a), len(b)) if pairs else (len(a),), a.device)
-        one, other = _finite(a), _finite(b)
-        distances = distances.double()
-        usable = (one[:, None] & other if pairs else one & other) & (distances >= -NEGATIVE)  # false of NaN
-        return torch.where(usable, distances.clamp(min=0), torch.inf)
+    def decorate(method: Distances) -> Distances:
+        @wraps(method)
+        def checked(self: "Metric", a: Tensor, b: Tensor) -> Tensor:
+            _require_comparable(self, a, b, pairs)
+            if not pairs and len(a) == 1:
+                a = a.expand_as(b)
+            _try_first_outputs(self, a, b)
+            distances = method(self, a, b)
+            require_distances(self, distances, (len(a), len(b)) if pairs else (len(a),), a.device)
+            one, other = _finite(a), _finite(b)
+            distances = distances.double()
+            usable = (one[:, None] & other if pairs else one & other) & (distances >= -NEGATIVE)  # false of NaN
+            return torch.where(usable, distances.clamp(min=0), torch.inf)
 
-    checked.unchecked = method  # type: ignore[attr-defined]
-    return checked
+        checked.unchecked = method  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
 
 
 def require_distances(metric: "Metric", distances: Any, shape: tuple[int, ...], device: torch.device) -> None:
@@ -108,7 +108,8 @@ def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
     before = tried.get(kind, 0)
     tried[kind] = POINTS  # what is called below comes here again
     try:
-        _require_distance(metric, points)
+        with torch.no_grad():
+            _require_distance(metric, points.detach())
     except BaseException:
         tried[kind] = before
         raise
@@ -118,7 +119,7 @@ def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
 def _require_distance(metric: "Metric", points: Tensor) -> None:
     """Raise SettingError unless d is no similarity, symmetric, the same by both methods, and obeys its inequality."""
     n, device = len(points), points.device
-    by_row, by_pair = (getattr(type(metric), name).unchecked for name in ("__call__", "pairwise"))
+    by_row, by_pair = (_unchecked(type(metric), name) for name in ("__call__", "pairwise"))
     everything = by_pair(metric, points, points)
     to_first = by_row(metric, points, points[:1])
     to_same = by_row(metric, points, points)
@@ -144,6 +145,11 @@ def _require_distance(metric: "Metric", points: Tensor) -> None:
     detour = metric.gamma * (d[:, :, None] + d[None]).amin(dim=1)
     if bool(((d > detour + slack) & d.isfinite()).any()):
         refuse(f"d(a, c) is more than {metric.gamma:g} (d(a, b) + d(b, c)); set gamma to what the metric obeys")
+
+
+def _unchecked(cls: type, name: str) -> Distances:
+    method = getattr(cls, name)
+    return getattr(method, "unchecked", method)
 
 
 def _slack(points: Tensor, d: Tensor) -> float:
