@@ -1,5 +1,6 @@
 """Figures 4(a) and 5 to 8 of center smoothing: median certified output radius and smoothing error against eps_in."""
 
+from dataclasses import replace
 from math import prod, sqrt
 
 import numpy as np
@@ -20,7 +21,7 @@ from experiments.center_smoothing.medians import (
     trend_quantities,
 )
 from experiments.center_smoothing.panels import STYLES, draw_medians, finish, label_left, legend, panel_axes
-from experiments.claims import verdicts
+from experiments.claims import all_rows, verdicts
 from experiments.figures import Drawing
 from experiments.report import Run, training_sigma
 from smoothing import SettingError
@@ -31,7 +32,7 @@ WITH, WITHOUT = "trained with noise", "trained without"
 
 
 class MedianCurves(CenterFigure):
-    """Figs. 4(a) and 7: a curve for each h = eps_in / sigma, of which each run gives one point.
+    """Fig. 7: a curve for each h = eps_in / sigma, of which each run gives one point.
 
     Args:
         experiments: see `Figure`.
@@ -108,6 +109,29 @@ class MedianCurves(CenterFigure):
         medians = medians_of(run)
         near = np.isclose(medians["h"].to_numpy()[:, None], self.h, rtol=SAME_H)
         return medians[near.any(axis=1)].assign(h=np.array(self.h)[near.argmax(axis=1)[near.any(axis=1)]])
+
+
+class GeneratorCurves(MedianCurves):
+    """Fig. 4(a), whose metric costs a factor of ten where others cost three."""
+
+    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+        found = super().quantities(table)
+        for (panel, h), curve in table.groupby(["panel", "h"], sort=False):
+            out, error = curve["eps_out"].to_numpy(), curve["smoothing_error"].to_numpy()
+            rise = out[-1] - out[0]
+            if np.isfinite(rise) and rise > 0:
+                quantity = "rise of the median smoothing error over that of eps_out along the curve"
+                found.setdefault(quantity, {})[f"{panel}, h = {h:g}"] = float((error[-1] - error[0]) / rise)
+        return found
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        drawing = super().draw(runs)
+        rows = pd.concat([run.table for run in runs])
+        known = rows[(rows["status"] == "certified") & (rows["distance_quantile"] > 0)]
+        factors = (known["eps_out"] / known["distance_quantile"]).to_numpy(dtype=np.float64)
+        case = {f"{len(factors)} certificates": float(np.median(factors))} if len(factors) else {}
+        said = verdicts(CLAIMS, self.claims, {"median of eps_out over the quantile of the distances": case})
+        return replace(drawing, claims=all_rows(drawing.claims, said))
 
 
 class TotalVariationCurves(MedianCurves):

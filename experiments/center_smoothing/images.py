@@ -7,6 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from experiments.center_smoothing.medians import CLAIMS
+from experiments.claims import verdicts
 from experiments.figures import Drawing, Figure
 from experiments.report import Run, apart_from_noise, matched, sigma_of
 from experiments.run_folder import load_draws
@@ -64,7 +66,11 @@ class SmoothedImages(Figure):
         axes[1][0].set_ylabel("smoothed")
         metric, name = run.identity["metric"]["type"], run.record["config"]["name"]
         figure.suptitle(f"{name}, sigma = {sigma_of(run):g}; error: smoothing error, {metric}", fontsize=8)
-        return Drawing(figure, pd.DataFrame(rows).assign(sigma=sigma_of(run)), pd.DataFrame(), [])
+        table = pd.DataFrame(rows).assign(sigma=sigma_of(run))
+        alike = table.loc[table["status"] != "abstained", "mean_absolute_difference"]
+        case = {f"{name}, sigma = {sigma_of(run):g}": float(alike.median())} if len(alike) else {}
+        claims = verdicts(CLAIMS, "center_generator_images", {"median mean absolute difference of the pixels": case})
+        return Drawing(figure, table, claims, [])
 
 
 def _draws_of(run: Run, index: int) -> CenterDraws | None:

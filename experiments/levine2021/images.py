@@ -1,4 +1,4 @@
-"""Figure 3 of Levine and Feizi: an image under deterministic splitting noise and under uniform noise."""
+"""Figure 3 of Levine and Feizi: images under deterministic splitting noise and under uniform noise."""
 
 from typing import Any
 
@@ -11,6 +11,8 @@ from torch import Tensor
 from experiments.composition import build, checked_group
 from experiments.data import LabelledDataset
 from experiments.figures import Drawing, TheoryFigure
+from experiments.levine2021.results import levine_verdicts
+from experiments.photographs import NAMES, Photographs
 from experiments.report import Run
 from smoothing import DeterministicSplitting, SettingError, Uniform
 from smoothing.streams import Stage, Stream
@@ -50,8 +52,7 @@ class NoisyImages(TheoryFigure):
             axes[row][0].set_ylabel(name)
             for axis, sigma in zip(axes[row][1:], self.sigma, strict=True):
                 noisy = self._noisy(name, sigma, x, dataset.levels)
-                lam = Uniform(sigma).lam
-                shown = noisy if name == "DSSN" else (noisy + lam) / (1 + 2 * lam)
+                shown = as_shown(name, sigma, noisy)
                 _show(axis, shown)
                 parts.append(_pixels(noisy, shown).assign(noise=name, sigma=sigma))
         for axis, title in zip(axes[0], ("clean", *(f"sigma = {sigma:g}" for sigma in self.sigma)), strict=True):
@@ -61,8 +62,57 @@ class NoisyImages(TheoryFigure):
         return Drawing(figure, pd.concat([clean, *parts], ignore_index=True), pd.DataFrame(), [note])
 
     def _noisy(self, name: str, sigma: float, x: Tensor, levels: int) -> Tensor:
-        noise = DeterministicSplitting(sigma, levels, tuple(x.shape)) if name == "DSSN" else Uniform(sigma)
-        return noise.sample(x, 1, Stream(self.seed, self.index, Stage.PREDICTION).block(0, torch.device("cpu")))[0]
+        return noisy_image(name, sigma, x, levels, self.seed, self.index)
+
+
+class NoisyPhotographs(TheoryFigure):
+    """Fig. 3 as it is printed: photographs above the same under DSSN and under uniform noise of one sigma; no runs.
+
+    How discernible an image is under a noise is measured by its correlation, over pixels, with the clean one.
+
+    Args:
+        sigma: of both noises.
+        seed: of the noise.
+    """
+
+    def __init__(self, sigma: float, seed: int = 0) -> None:
+        super().__init__()
+        self.sigma, self.seed = sigma, seed
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        photographs = Photographs()
+        figure, axes = plt.subplots(3, len(NAMES), figsize=(0.6 + 1.55 * len(NAMES), 4.9), squeeze=False)
+        rows = []
+        for index, column in zip(photographs.indices(), axes.T, strict=True):
+            x = photographs[index]
+            column[0].set_title(NAMES[index])
+            for axis, name in zip(column, ("clean", "DSSN", "uniform"), strict=True):
+                axis.set(xticks=[], yticks=[])
+                noisy = x if name == "clean" else noisy_image(name, self.sigma, x, photographs.levels, self.seed, index)
+                _show(axis, as_shown(name, self.sigma, noisy))
+                if name != "clean":
+                    correlation = float(torch.corrcoef(torch.stack([x.flatten(), noisy.flatten()]))[0, 1])
+                    rows.append({"photograph": NAMES[index], "noise": name, "correlation": correlation})
+        for axis, name in zip(axes[:, 0], ("clean", "DSSN", "uniform"), strict=True):
+            axis.set_ylabel(name)
+        figure.suptitle(f"sigma = {self.sigma:g}; uniform noise is shown from -lambda to 1 + lambda", fontsize=8)
+        table = pd.DataFrame(rows).assign(sigma=self.sigma, seed=self.seed)
+        wide = table.pivot(index="photograph", columns="noise", values="correlation")
+        ratios = (wide["uniform"] / wide["DSSN"]).to_dict()
+        quantity = "correlation with the clean image under uniform noise over that under DSSN"
+        return Drawing(figure, table, levine_verdicts("dssn_photographs", {quantity: ratios}), [])
+
+
+def noisy_image(name: str, sigma: float, x: Tensor, levels: int, seed: int, index: int) -> Tensor:
+    """One sample of DSSN or of uniform noise on an image (C, H, W), the example's first of its predictions."""
+    noise = DeterministicSplitting(sigma, levels, tuple(x.shape)) if name == "DSSN" else Uniform(sigma)
+    return noise.sample(x, 1, Stream(seed, index, Stage.PREDICTION).block(0, torch.device("cpu")))[0]
+
+
+def as_shown(name: str, sigma: float, noisy: Tensor) -> Tensor:
+    """Uniform noise scaled so that its range, [-lambda, 1 + lambda], is what is shown; others as they are."""
+    lam = Uniform(sigma).lam
+    return (noisy + lam) / (1 + 2 * lam) if name == "uniform" else noisy
 
 
 def _show(axis: plt.Axes, image: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Figure 4 and proposition 1 of Levine and Feizi: correlated noise breaks the bound, correlated splits keep it.
+"""Figure 4, proposition 1 and equation 19 of Levine and Feizi: correlated noise breaks the bound, equal splits keep it.
 
 All is counted, nothing sampled: noise and split positions on the half-steps of a grid that both points are on.
 """
@@ -24,6 +24,7 @@ X, MOVED = np.array([0.8, 0.2]), np.array([0.6, 0.4])  # the proposition's point
 LAM = 0.5
 THRESHOLD = 0.4  # of the proposition's base classifier
 HALF_STEP = 0.5 / LEVELS
+EQUAL_LAMBDAS = (1.0, 1.5, 6.0)  # of equation 19, above 1/2
 
 
 def additive(x: Values, k: Indices) -> Values:
@@ -85,11 +86,49 @@ class JointNoise(TheoryFigure):
             notes.append(
                 f"{name}: total variation {apart:.2f}, |p(x) - p(x')| = {abs(p - p_moved):.2f}; bound {bound:.2f}"
             )
+        quantities |= _equation_19()
         axes[0].set_ylabel("z2")
         handles, labels = axes[0].get_legend_handles_labels()
         title = f"bound on the total variation: |x - x'| / (2 lambda) = {bound:.2f}; square: [0, 1] x [0, 1]"
         figure.legend(handles, labels, loc="outside lower center", ncols=5, title=title)
         return Drawing(figure, pd.concat(parts, ignore_index=True), levine_verdicts("dssn_joint", quantities), notes)
+
+
+def equal_splits(x: Values, lam: float) -> tuple[Values, Values]:
+    """All noisy versions of a point under one split position for all pixels: (2,) -> (n, 2); and those n positions.
+
+    Positions are the half-steps of (0, 2 lambda); 2 lambda is a whole number of steps.
+    """
+    numerators = torch.from_numpy(np.round(2 * LEVELS * x).astype(np.int32))
+    splits = torch.arange(1, round(4 * lam * LEVELS), 2, dtype=torch.int32)
+    noisy = split(numerators, splits[:, None].expand(-1, 2).clone(), round(4 * lam * LEVELS), LEVELS)
+    return noisy.numpy().astype(np.float64), splits.numpy() / (2 * LEVELS)
+
+
+def _equation_19() -> dict[str, dict[str, float]]:
+    """Equal split positions at lambda > 1/2: p is a constant plus a function in [0, 1 / (2 lambda)], on a whole grid.
+
+    p(x) = (2 lambda - 1) / (2 lambda) f(1/2, 1/2) + 1 / (2 lambda) E[f(x~) | s < 1]; the base classifier is z1 > z2.
+    """
+    off, spread, blank = {}, {}, {}
+    ticks = np.arange(LEVELS + 1) / LEVELS
+    for lam in EQUAL_LAMBDAS:
+        p, right = [], []
+        for x in np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2):
+            noisy, positions = equal_splits(x, lam)
+            f = (noisy[:, 0] > noisy[:, 1]).astype(np.float64)
+            p.append(f.mean())
+            right.append((2 * lam - 1) / (2 * lam) * 0.0 + f[positions < 1].mean() / (2 * lam))  # f(1/2, 1/2) = 0
+        case = f"lambda = {lam:g}"
+        off[case] = float(np.max(np.abs(np.array(p) - np.array(right))))
+        spread[case] = (max(p) - min(p)) * 2 * lam
+        noisy, _ = equal_splits(X, lam)
+        blank[case] = float(np.mean((noisy == 0.5).all(axis=1))) * 2 * lam / (2 * lam - 1)
+    return {
+        "largest difference of the two sides of equation 19": off,
+        "range of p under equal splits over 1 / (2 lambda)": spread,
+        "share of equal splits that leave 1/2 in every pixel over (2 lambda - 1) / (2 lambda)": blank,
+    }
 
 
 def probability(points: Values) -> float:

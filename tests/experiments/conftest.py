@@ -118,7 +118,10 @@ def write_center_run(tmp_path):
                 out = out * given.get("scale", 1.5) ** k
                 status = "abstained" if np.isnan(out) else "certified" if np.isfinite(out) else "failed"
                 row = {"index": index, "eps_in": eps, "eps_out": np.inf if np.isnan(out) else out, "status": status}
-                claimed = {"failure_probability": given.get("failure_probability", 0.01 * (status == "certified"))}
+                quantile = {"distance_quantile": out / given["factor"]} if "factor" in given else {}
+                claimed = quantile | {
+                    "failure_probability": given.get("failure_probability", 0.01 * (status == "certified"))
+                }
                 rows.append(dict.fromkeys(OUTPUT.columns, 0) | row | claimed | {"smoothing_error": wrong})
         config = {"name": name, "dataset": {"_target_": f"experiments.data.{dataset}"}}
         config["metric"] = {"_target_": f"smoothing.metrics.{metric}"} | (

@@ -202,13 +202,38 @@ def test_one_h_where_there_is_room_for_one(drawn, tmp_path):
 def test_fig_4a(write_center_run, drawn, tmp_path):
     for sigma in (0.01, 0.02, 0.04):
         out, error = (20 * sigma,) * 3, (0.1 * sigma,) * 3
-        given = {"eps": (sigma, 1.5 * sigma), "certifier": {"type": "CenterSmoothingHD", "candidates": 30}}
+        given = {
+            "eps": (sigma, 1.5 * sigma),
+            "certifier": {"type": "CenterSmoothingHD", "candidates": 30},
+            "factor": 10,
+        }
         write_center_run("imagenet_lpips", "Latents", "BigGAN", "LPIPS", sigma, out, error, **given)
     (png,) = drawn("center_generator", tmp_path)
     assert png.name == "center_generator-latents.png"
     table = pd.read_csv(png.with_suffix(".csv"))
     assert sorted(table["h"].unique()) == [1, 1.5]
-    assert claims_of(png)["within"].all()
+    claims = claims_of(png).set_index("quantity")
+    rises = claims.loc["rise of the median smoothing error over that of eps_out along the curve", "ours"]
+    assert rises.tolist() == pytest.approx([0.1 / 20, 0.1 / 20 / 1.5])  # at h = 1 and 1.5
+    assert claims.loc["median of eps_out over the quantile of the distances", "ours"] == pytest.approx(10)
+    assert claims["within"].all()
+
+
+def test_times_of_equal_samples_are_compared(write_center_run, drawn, tmp_path):
+    for sigma in (0.1, 0.2):
+        write_center_run("mnist_tvd", "MNIST", "Autoencoder", "TotalVariation", sigma)
+        write_center_run("mnist_reconstruction_tvd", "MNIST", "Reconstructor", "TotalVariation", sigma)
+    for path in tmp_path.rglob("certificates.csv"):
+        table = pd.read_csv(path)
+        seconds = 2.0 if "reconstruction" in str(path) else 5.0
+        table.assign(seconds=seconds).to_csv(path, index=False)
+    (path,) = drawn("center_time", tmp_path)
+    table = pd.read_csv(path.with_suffix(".csv")).set_index("experiment")
+    assert table["seconds"].to_dict() == {"mnist_tvd": 5.0, "mnist_reconstruction_tvd": 2.0}
+    assert (table["samples"] == 2 * 2000 + 45000).all()
+    (claim,) = claims_of(path).itertuples()
+    assert claim.ours == 2.5
+    assert claim.within
 
 
 def test_the_printed_bound_is_held_against_its_own_h_alone(write_center_run, drawn, tmp_path):

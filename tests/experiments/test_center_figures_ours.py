@@ -48,6 +48,9 @@ def test_fig_4b_shows_what_was_kept(image_run, drawn, tmp_path):
     assert table["index"].tolist() == [0, 1, 2, 3]
     assert table["status"].tolist() == ["certified"] * 3 + ["abstained"]
     assert table["mean_absolute_difference"].tolist() == [pytest.approx(0.25)] * 4
+    claims = pd.read_csv(png.with_suffix(".claims.csv"))
+    assert claims["ours"].tolist() == [pytest.approx(0.25)]
+    assert not claims["within"].any()  # a quarter of the range of the pixels is not alike
     (fewer,) = drawn("center_generator_images", tmp_path, columns=2)
     assert len(pd.read_csv(fewer.with_suffix(".csv"))) == 2
 

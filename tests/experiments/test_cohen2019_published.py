@@ -229,3 +229,26 @@ def test_a_source_without_such_files_is_told_what_is_expected(tmp_path):
     assert "no results in" in done.stderr
     assert HEADER.replace("\t", " ") in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@needs_published
+def test_the_times_of_their_files_are_held_against_those_that_they_state(drawn, tmp_path):
+    (path,) = drawn("cohen_time", tmp_path, source=PUBLISHED)
+    table = pd.read_csv(path.with_suffix(".csv")).set_index(["experiment", "certifier", "n"])
+    assert table.loc[("cifar10_gaussian", "Certify", 100_000), "paper"] == 15
+    assert table.loc[("imagenet_gaussian", "Predict", 100), "mean_seconds"] == pytest.approx(0.15, rel=0.1)
+    claims = pd.read_csv(path.with_suffix(".claims.csv")).set_index("quantity")
+    assert claims.loc["mean seconds of Predict at N = 10,000 over those at N = 100", "ours"] == pytest.approx(97, abs=1)
+    assert claims["within"].all()
+    assert len(claims) == 4  # no ImageNet certificates here
+
+
+def test_on_other_machines_ratios_alone_are_held_against_the_paper(write_run, drawn, tmp_path):
+    for n, seconds in ((100, 0.01), (10_000, 0.8)):
+        row = {"index": 0, "label": 3, "predict": 3, "correct": True, "seconds": seconds}
+        certifier = {"type": "Predict", "n": n, "alpha": 0.001}
+        write_run(tmp_path / "imagenet_gaussian" / f"{n}", [row], certifier, 0.25, 0.25)
+    (path,) = drawn("cohen_time", tmp_path)
+    (claim,) = pd.read_csv(path.with_suffix(".claims.csv")).itertuples()
+    assert claim.quantity == "mean seconds of Predict at N = 10,000 over those at N = 100"
+    assert claim.ours == pytest.approx(80)

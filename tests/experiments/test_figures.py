@@ -101,6 +101,9 @@ def test_boxes(runs, tmp_path, figure):
     assert drawn["index"].tolist() == [0, 1, 2, 3, 4]
     assert drawn["base_x1"].tolist() == [30.0] * 5
     assert drawn["status"].tolist() == ["certified"] * 4 + ["abstained"]
+    (claim,) = pd.read_csv(png.with_suffix(".claims.csv")).itertuples()
+    overlaps = [1 - error for error in drawn["smoothing_error"][:4]] + [0.0]  # an abstention overlaps with nothing
+    assert claim.ours == pytest.approx(np.mean([overlap < 0.8 for overlap in overlaps]))
 
 
 def test_runs_without_draws_or_at_other_eps_are_left_out(runs, tmp_path, figure):
@@ -116,10 +119,10 @@ def test_runs_without_draws_or_at_other_eps_are_left_out(runs, tmp_path, figure)
 
 
 def test_verdicts_of_an_earlier_drawing_do_not_stay(runs, tmp_path, figure):
-    old = tmp_path / "figures" / "f-faces_jaccard.claims.csv"
+    old = tmp_path / "figures" / "cohen_images.claims.csv"
     old.parent.mkdir()
     old.write_text("old")
-    drawings("f", figure("center_faces_boxes"), runs, None, tmp_path / "figures")
+    drawings("cohen_images", figure("cohen_images"), runs, None, tmp_path / "figures")  # no claims are made of it
     assert not old.exists()
 
 

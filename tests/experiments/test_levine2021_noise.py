@@ -14,11 +14,13 @@ from experiments.levine2021.joint import (
     THRESHOLD,
     X,
     additive,
+    equal_splits,
     probability,
     splitting,
     total_variation,
 )
 from experiments.levine2021.noise_values import splitting_range, uniform_range
+from experiments.photographs import NAMES, Photographs
 from smoothing import DeterministicSplitting, SettingError, Splitting, Uniform
 from smoothing.streams import Stage, Stream
 
@@ -120,3 +122,38 @@ def test_correlated_splitting_keeps_the_bound_for_any_two_points():
         assert total_variation(splitting(x, together), splitting(moved, together)) <= min(1, bound) + 1e-12
         broken += total_variation(additive(x, CORRELATED), additive(moved, CORRELATED)) > bound + 1e-12
     assert broken > 10
+
+
+def test_photographs_are_told_better_under_dssn(tmp_path, drawn):
+    (path,) = drawn("dssn_photographs", tmp_path)
+    table = pd.read_csv(path.with_suffix(".csv"))
+    assert table["photograph"].nunique() == 4
+    for index in range(len(NAMES)):
+        x = Photographs()[index]
+        assert x.shape == (3, 224, 224)
+        assert ((x * 255).round() / 255 == x).all()  # on the grid that DSSN needs
+        noisy = DeterministicSplitting(3.5, 255, (3, 224, 224)).sample(
+            x, 1, Stream(0, index, Stage.PREDICTION).block(0, torch.device("cpu"))
+        )[0]
+        expected = np.corrcoef(x.flatten(), noisy.flatten())[0, 1]
+        row = table[(table["photograph"] == NAMES[index]) & (table["noise"] == "DSSN")]
+        assert row["correlation"].item() == pytest.approx(expected, abs=1e-4)
+    claims = pd.read_csv(path.with_suffix(".claims.csv"))
+    assert claims["within"].all()
+    assert len(claims) == 4
+
+
+def test_equation_19_by_hand(tmp_path, drawn):
+    """lambda = 1.5 on 20 steps: of 60 equal positions 40 are above 1 and leave nothing of the image."""
+    noisy, positions = equal_splits(X, 1.5)
+    assert len(noisy) == 60
+    assert ((noisy == 0.5).all(axis=1) == (positions > 1)).all()
+    assert (positions > 1).sum() == 40
+    s = positions[positions < 1][:, None]
+    by_definition = (np.minimum(s, 1) + (s < X)) / 2  # the paper's own words for lambda >= 1/2
+    assert np.allclose(noisy[positions < 1], by_definition)
+    (path,) = drawn("dssn_joint", tmp_path)
+    claims = pd.read_csv(path.with_suffix(".claims.csv"))
+    equal = claims[claims["quantity"].str.contains("equation 19|equal splits")]
+    assert len(equal) == 9
+    assert equal["within"].all()
