@@ -47,14 +47,13 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
     first, device = plains[0], choose_device(plains[0]["device"])
     dataset: Dataset = build(first["dataset"])
     runs = assembled(plains, dataset, device)
-    indices = choose_examples(dataset, first)
+    indices = dataset.check(choose_examples(dataset, first))
     for plain, run in zip(plains, runs, strict=True):
         _warn_of_another_precision(plain, run.folder)
     logger = build(first["logger"], config=first) if first["logger"] else None
     with ExitStack() as stack:
         tables = [stack.enter_context(run.folder.table(run.task.schema)) for run in runs]
         missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
-        missing = dataset.check(missing)
         if missing:
             image = dataset[missing[0]].to(device)
             for run in runs:
