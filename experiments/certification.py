@@ -50,7 +50,7 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
     first, device = plains[0], choose_device(plains[0]["device"])
     dataset: Dataset = build(first["dataset"])
     runs = assembled(plains, dataset, device)
-    indices = choose_examples(dataset, first)
+    indices = dataset.check(choose_examples(dataset, first))
     examples = described(dataset, indices)
     for plain, run in zip(plains, runs, strict=True):
         _warn_of_another_precision(plain, run.folder)
@@ -61,7 +61,6 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
         for run in runs if examples else ():
             run.folder.describe(examples)
         missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
-        missing = dataset.check(missing)
         if missing:
             image = example_of(dataset, missing[0], runs[0].task.f.f, device)
             for run in runs:

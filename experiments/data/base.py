@@ -63,7 +63,8 @@ class Dataset(ABC):
         """Those of the examples that can be read, each read once: called before anything is sampled.
 
         Raises:
-            MissingDataError: some cannot be read, unless `unreadable` is skip; then one line on stderr names them.
+            MissingDataError: some cannot be read, unless `unreadable` is skip; then one line on stderr names them. None
+                can be read.
         """
         readable, faults = [], []
         for index in indices:
@@ -76,8 +77,12 @@ class Dataset(ABC):
             return readable
         more = f"; {len(faults) - NAMED} more" if len(faults) > NAMED else ""
         found = f"{len(faults)} of {len(indices)} examples cannot be read: {'; '.join(faults[:NAMED])}{more}"
-        if self.unreadable != "skip":
-            advice = ". Replace the files, or leave them out with dataset.unreadable=skip" if self.unreadable else ""
+        if self.unreadable != "skip" or not readable:
+            advice = (
+                "; replace the files, or leave them out with dataset.unreadable=skip"
+                if self.unreadable == "refuse"
+                else ""
+            )
             raise MissingDataError(f"dataset: {found}{advice}")
         print(f"dataset.unreadable=skip: {found}", file=sys.stderr)
         return readable

@@ -30,7 +30,7 @@ CONTRACT = "index,eps_in,eps_out,smoothing_error,center_radius,distance_quantile
 def photographs(tmp_path_factory):
     """Three photographs, small, so that a certificate takes a second."""
     folder = tmp_path_factory.mktemp("photographs")
-    for index in (0, 1, 2):
+    for index in (0, 2, 3):
         pixels = torch.nn.functional.interpolate(Faces()[index][None], size=(72, 60), mode="area")[0]
         Image.fromarray((pixels * 255).byte().permute(1, 2, 0).numpy()).save(folder / f"{index}.png")
     return folder
@@ -65,6 +65,20 @@ def test_rows_by_contract(run):
     assert len(certified) == 6
     assert (certified["failure_probability"] == 0.01).all()
     assert (certified["eps_out"] >= 3 * certified["distance_quantile"]).all()
+
+
+def test_an_unreadable_image_is_found_before_anything_is_sampled_or_written(run, photographs, tmp_path, capsys):
+    for path in photographs.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    content = (tmp_path / "3.png").read_bytes()
+    (tmp_path / "3.png").write_bytes(content[: len(content) // 2])
+    damaged = (f"dataset.root={tmp_path}", "dataset.size=64")
+    with pytest.raises(SmoothingError, match=r"3\.png: not a readable image .*dataset\.unreadable=skip"):
+        run(*damaged)
+    assert not (tmp_path / "results").exists()
+    table = pd.read_csv(run(*damaged, "dataset.unreadable=skip", "indices=[2,1]"))
+    assert table["index"].tolist() == [1, 1]
+    assert "3.png" in capsys.readouterr().err
 
 
 def test_rows_can_be_recomputed_from_the_draws_without_the_model(run):

@@ -293,7 +293,10 @@ def test_an_image(tmp_path, kind):
 def test_an_image_of_another_mode_is_read_as_rgb_or_refused(tmp_path, mode):
     kind = "tiff" if mode in ("CMYK", "F", "I") else "png"
     Image.new(mode, (30, 40)).save(tmp_path / f"a.{kind}")
-    assert ImageFolder(str(tmp_path))[0].shape == (3, 40, 30)
+    if mode in ("I", "F"):
+        assert outcome(ImageFolder(str(tmp_path)).__getitem__, 0) == "refused"
+    else:
+        assert ImageFolder(str(tmp_path))[0].shape == (3, 40, 30)
 
 
 @pytest.mark.parametrize("damage", ["none", "train", "test", "one class", "empty class", "size", "text"])
@@ -307,5 +310,6 @@ def test_a_folder_of_classes(tmp_path, damage):
         if damage == "text":
             (tmp_path / part / name / "a.png").write_text("no image")
     colours = [0.5] * 3
-    found = outcome(lambda: Classes(str(tmp_path), colours, colours).testing())
-    assert found == ("ready" if damage == "none" else "refused")
+    for part in ("training", "testing"):  # without train/ a folder is for a trained model
+        found = outcome(lambda part=part: getattr(Classes(str(tmp_path), colours, colours), part)())
+        assert found == ("ready" if damage == "none" or (damage, part) == ("train", "testing") else "refused")

@@ -179,6 +179,8 @@ def test_unreadable_images_are_found_before_anything_is_sampled(tmp_path, capsys
     assert data.check(good) == good
     assert capsys.readouterr().err == ""
     assert ImageFolder(str(tmp_path), unreadable="skip").check(data.indices()) == good
+    with pytest.raises(MissingDataError, match=r"8 more$"):  # none is left
+        ImageFolder(str(tmp_path), unreadable="skip").check([k for k in data.indices() if k not in good])
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert "dataset.unreadable=skip: 11 of 12 examples cannot be read" in line
