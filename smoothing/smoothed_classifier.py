@@ -23,8 +23,8 @@ class SmoothedClassifier:
     """g(x) = the class that the base classifier gives most probably to x under noise.
 
     Args:
-        f: base classifier, (b, *input shape) -> (b, number of classes) scores; frozen on construction (eval mode). Row
-            i's class is that of its largest score; a row that is not finite is of no class.
+        f: base classifier, (b, *input shape) -> (b, number of classes) scores. A frozen copy is certified
+            (`FrozenFunction`). Row i's class is that of its largest score; a row that is not finite is of no class.
         noise: smoothing distribution in the input space.
         seed: every sample is a function of (seed, example, stage, sample number).
         batch_size: samples shown to f at once, None for the fastest; changes no sample.
