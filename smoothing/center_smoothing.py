@@ -45,7 +45,7 @@ class CenterSmoothing(Smoothed):
     """The smoothed function f_hat of a base function f with outputs in a metric space.
 
     Args:
-        f: base function, (b, *input shape) -> (b, *output shape), float; frozen on construction (eval mode).
+        f: base function, (b, *input shape) -> (b, *output shape), float; a frozen copy is certified (`FrozenFunction`).
         noise: smoothing distribution in the input space.
         metric: distance in the output space.
         n: samples that choose the center, and again as many fresh ones that check it.

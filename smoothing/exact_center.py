@@ -45,7 +45,7 @@ class ExactCenterSmoothing(Smoothed):
     """The smoothed function f_hat of a base function f under a finite noise; see the module.
 
     Args:
-        f: base function, (b, *input shape) -> (b, *output shape), float; frozen on construction (eval mode).
+        f: base function, (b, *input shape) -> (b, *output shape), float; a frozen copy is certified (`FrozenFunction`).
         noise: a finite noise in the input space, such as `DeterministicSplitting`.
         metric: distance in the output space.
         batch_size: noisy inputs shown to f at once; None for the fastest.

@@ -27,9 +27,9 @@ class SmoothedClassifier(Smoothed):
     """g(x) = the class that the base classifier gives most probably to x under noise.
 
     Args:
-        f: base classifier, (b, *input shape) -> (b, number of classes) scores, at least two; frozen on construction
-            (eval mode). Row i's class is that of its largest score, of several the lowest; a row with a NaN or +inf,
-            or of -inf alone, is of no class.
+        f: base classifier, (b, *input shape) -> (b, number of classes) scores, at least two. A frozen copy is certified
+            (`FrozenFunction`). Row i's class is that of its largest score, of several the lowest; a row with a NaN or
+            +inf, or of -inf alone, is of no class.
         noise: smoothing distribution in the input space.
         num_classes: how many classes there are, to refuse an f with fewer scores and warn of one with more.
         seed: every sample is a function of (seed, example, stage, sample number).

@@ -196,6 +196,22 @@ def made(name):
     return network
 
 
+@pytest.mark.parametrize("place", [0, 1, 2, None], ids=["layer", "norm", "relu", "network"])
+@pytest.mark.parametrize("before", [False, True])
+def test_a_hook_that_seldom_acts_is_kept(place, before):
+    network = made("plain")
+    module = network if place is None else network[place]
+    if before:
+        module.register_forward_pre_hook(lambda m, i: (i[0] + 10 * (i[0] > 40),))
+    else:
+        module.register_forward_hook(lambda m, i, o: o + 10 * (o > 40))
+    f, x = FrozenFunction(network), images(network)
+    f(x)  # where the hook does nothing
+    with torch.no_grad():
+        expected = network(1000 * x)
+    assert torch.allclose(f(1000 * x), expected, rtol=1e-4, atol=1e-2)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_network_gives_what_it_gives_itself(name):

@@ -163,12 +163,24 @@ def test_alike_is_relative_to_how_far_outputs_lie_apart():
     assert not alike(odd, -odd, odd, largest=0.01, spread=0.01, rounding=0)
 
 
-def test_a_tolerance_of_one_half_would_let_pass_what_is_refused():
-    """The probe's tolerance: a third of the spread is refused, a hundredth of a percent is rounding."""
-    with pytest.raises(BaseFunctionError):
-        certify(lambda b: b - 0.3 * b.mean(dim=0))
-    with pytest.raises(BaseFunctionError):
-        certify(lambda b: b - 0.1 * b[:1])
+def test_half_of_the_spread_or_of_the_numbers_would_be_too_much():
+    for share in (0.3, 0.1):
+        with pytest.raises(BaseFunctionError, match="depend on the batch"):
+            certify(lambda b, share=share: 100 + b - share * b.mean(dim=0))
+    rough = CenterSmoothing(
+        lambda b: (100 + b) * (1 + 0.05 * len(b) / 64),
+        Gaussian(0.5),
+        L2(),
+        n=600,
+        m=600,
+        delta=0.2,
+        precision="bfloat16",
+    )
+    with pytest.raises(BaseFunctionError, match="depend on the batch"):
+        rough.certify(X, 0.1)
+
+
+def test_the_last_digit_is_that_of_the_precision():
     f = FrozenFunction(lambda b: b)
     assert f.unit(torch.float32) == torch.finfo(torch.float32).eps
     assert FrozenFunction(lambda b: b, "bfloat16").unit(torch.float32) == 2**-10
