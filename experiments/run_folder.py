@@ -8,7 +8,6 @@ draws/<index>.npz           what was drawn for an example: every certificate can
 import io
 import json
 import platform
-import shlex
 import subprocess
 import zlib
 from dataclasses import asdict
@@ -23,6 +22,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 from experiments.atomic import sync_folder, write_atomically
+from experiments.command_line import command
 from experiments.composition import identity_hash
 from experiments.table import Schema, TableWriter
 from smoothing import CenterDraws, SmoothingError
@@ -191,7 +191,7 @@ def _command() -> dict[str, str]:
     if not HydraConfig.initialized():
         return {}
     hydra = HydraConfig.get()
-    return {"command": shlex.join(["python", f"{hydra.job.name}.py", *hydra.overrides.task])}
+    return {"command": command(hydra.job.name, hydra.overrides.task)}
 
 
 def provenance() -> dict[str, Any]:
