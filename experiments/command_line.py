@@ -4,9 +4,9 @@ import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 
 SUITE = Path(__file__).resolve().parent.parent
 CONF = SUITE / "conf"
@@ -26,7 +26,7 @@ def runnable(line: str) -> str:
     return SCRIPT.sub(lambda found: command(found[1], ()), line)
 
 
-def options(hydra: DictConfig | None = None) -> list[str]:
+def options(hydra: Any = None) -> list[str]:
     """What says, on the command line, where configuration is read from: --config-dir, --config-path, --config-name.
 
     Args:
@@ -47,7 +47,7 @@ def options(hydra: DictConfig | None = None) -> list[str]:
     return [*found, *search_path(hydra)]
 
 
-def search_path(hydra: DictConfig) -> list[str]:
+def search_path(hydra: Any) -> list[str]:
     """The override of hydra.searchpath, where there is one."""
     return [word for word in hydra.overrides.hydra if word.lstrip("+").partition("=")[0] == "hydra.searchpath"]
 
@@ -65,5 +65,5 @@ def from_here(path: Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def _files(hydra: DictConfig) -> list[DictConfig]:
+def _files(hydra: Any) -> list[Any]:
     return [source for source in hydra.runtime.config_sources if source.schema == "file"]

@@ -112,7 +112,15 @@ def register() -> None:
         for group in {*GROUPS, "trainer", "logger", "figure"} & {*node}:
             node._get_node(group)._set_flag("struct", False)  # `checked_group` says more of a mistyped key than Hydra
         store.store(name=name, node=node)
+    OmegaConf.register_new_resolver("explained", _explained, replace=True)
     OmegaConf.register_new_resolver("times", lambda factor, value: factor * value, replace=True)
+
+
+def _explained(script: str, *, _root_: DictConfig) -> str:
+    """What --help prints, as the template that Hydra takes it for."""
+    from experiments import help  # which asks the command line, and that the composed configuration
+
+    return help.text(script, _root_).replace("$", "$$")
 
 
 def settings(cfg: DictConfig, schema: type) -> dict[str, Any]:

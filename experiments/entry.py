@@ -35,6 +35,7 @@ def run(main: Callable[[], None]) -> None:
 
     0 where all went well, 1 after an error, 2 after a mistyped option, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    _outcomes.clear()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log shows what is printed at once
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     typed = _options_first()
@@ -79,7 +80,7 @@ def one_line_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig],
 def say(error: Exception, debug: bool = False, typed: list[str] | None = None) -> str:
     """Print an error as one line, and its traceback where `debug`; returns the line."""
     line = line_of(error, typed or [])
-    print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr)
+    print(f"{_script()}: {line}", file=sys.stderr)
     if debug:
         traceback.print_exception(error)
     return line
@@ -139,8 +140,13 @@ def _installed(file: Path) -> bool:
     return any(file.is_relative_to(folder) for folder in INSTALLED)
 
 
+def _script() -> str:
+    """The script's name, in a Slurm job too, which submitit starts."""
+    return f"{HydraConfig.get().job.name}.py" if HydraConfig.initialized() else Path(sys.argv[0]).name
+
+
 def _stopped() -> NoReturn:
-    print(f"{Path(sys.argv[0]).name}: stopped; the same command continues", file=sys.stderr)
+    print(f"{_script()}: stopped; the same command continues", file=sys.stderr)
     sys.exit(130)
 
 
@@ -150,7 +156,7 @@ def _options_first() -> list[str]:
     known = [name for action in parser._actions for name in action.option_strings]
 
     def refused(message: str) -> NoReturn:
-        print(f"{Path(sys.argv[0]).name}: {message}; --help lists all options", file=sys.stderr)
+        print(f"{_script()}: {message}; --help lists all options", file=sys.stderr)
         sys.exit(2)
 
     parser.error = refused  # type: ignore[method-assign]
@@ -167,7 +173,7 @@ def _options_first() -> list[str]:
         group, _, value = word.partition("=")
         if value == "null" and (CONF / group).is_dir():
             print(
-                f"{Path(sys.argv[0]).name}: {word}: leave it out, or take a default away with '~{group}'",
+                f"{_script()}: {word}: leave it out, or take a default away with '~{group}'",
                 file=sys.stderr,
             )
             sys.exit(1)
