@@ -88,8 +88,7 @@ def _arguments(group: str, node: Any) -> list[str]:
         return []
     target = get_object(node["_target_"])
     words = documented(target) if inspect.isclass(target) else {}
-    plain = OmegaConf.to_container(node)
-    assert isinstance(plain, dict)
+    plain: Any = OmegaConf.to_container(node)
     return [
         f"      {group}.{k}={_written(v)}  {words.get(k, '')}".rstrip() for k, v in plain.items() if k != "_target_"
     ]

@@ -1,13 +1,17 @@
 """The command line in a folder of a user: mistakes are one line, what is printed runs, own files are found."""
 
+import dataclasses
 import json
+import os
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 
 from experiments import composition
 from experiments.composition import CertifyConfig, PlotConfig
@@ -67,6 +71,7 @@ def typed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # as it was before, and will be after
     sys.modules.pop("my_network", None)
 
     def run(script, *arguments):
@@ -133,17 +138,15 @@ def test_yaml_that_cannot_be_read_is_named_with_its_line(typed, tmp_path):
 def test_help_explains_each_key(typed, script):
     code, out, _ = typed(script, "--help")
     assert code == 0
-    schema = OmegaKeys(PlotConfig if script == "plot.py" else CertifyConfig)
+    schema = keys_of(PlotConfig if script == "plot.py" else CertifyConfig)
     for key in schema:
         assert key in explanations(script.removesuffix(".py"))
         assert re.search(rf"^  {re.escape(key)}=\S.*  \w", out, re.MULTILINE), key
     assert "hydra" not in out.lower().replace("--hydra-help", "")
 
 
-def OmegaKeys(schema):
+def keys_of(schema):
     """The keys of a schema, those of keys below it with a dot."""
-    import dataclasses
-
     for field in dataclasses.fields(schema):
         below = field.default_factory if dataclasses.is_dataclass(field.default_factory) else None
         below = below or {"results": composition.Results, "checkpoints": composition.Results}.get(field.name)
@@ -236,3 +239,29 @@ def test_an_own_figure_is_drawn_from_own_results(typed, tmp_path):
     code, out, err = typed("plot.py", "figure=my_figure", *where)
     assert (code, err) == (0, "")
     assert (tmp_path / "figures" / "my_figure-digits.png").exists()
+
+
+@pytest.mark.parametrize("launcher", ["local_parallel", pytest.param("slurm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("where", [("--config-dir", "my conf"), ("hydra.searchpath=['file://my conf']",)])
+def test_a_launcher_finds_the_users_folder(typed, tmp_path, launcher, where):
+    """Slurm's by submitit's own executor of processes; a cluster is in tests/slurm."""
+    if launcher == "slurm":
+        pytest.importorskip("submitit")
+        launch = ["hydra/launcher=slurm", "+hydra.launcher.cluster=local", "hydra.launcher.gpus_per_node=null"]
+    else:
+        launch = ["hydra/launcher=local_parallel", "hydra.launcher.jobs=2"]
+    command = [sys.executable, str(ROOT / "certify.py"), "-m", *where, "experiment=mine", *launch]
+    environment = os.environ | {"PYTHONPATH": ".", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "model.fails='',torch"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == ""
+    good, bad, summary = done.stdout.rstrip().splitlines()[-3:]
+    assert re.search(r"^#0 +model\.fails='' +2 +\d+% +results/mine/sigma=0\.1-\w+$", good)
+    assert re.search(r"^#1 +model\.fails=torch +- +- +error: .*my_network.py:15.*$", bad)
+    assert summary == "1 of 2 jobs failed"
+    (record,) = tmp_path.rglob("run.json")
+    assert json.loads(record.read_text())["command"] == shlex.join(
+        ["python", str(ROOT / "certify.py"), *where, "experiment=mine", "model.fails=''"]
+    )
