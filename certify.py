@@ -7,11 +7,13 @@ python certify.py experiment=mnist_tvd also=[mnist_l2,mnist_angular]  three metr
 python certify.py --help                                              every group and key
 """
 
+from pathlib import Path
+
 import hydra
 from omegaconf import DictConfig
 
 from experiments import certification, composition
-from experiments.entry import one_line_errors, refuse_null_groups, with_experiment
+from experiments.entry import one_line_errors, run, with_experiment
 from experiments.summary import terminal_table
 
 composition.register()
@@ -19,14 +21,15 @@ composition.register()
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="certify")
 @one_line_errors
-def main(cfg: DictConfig) -> None:
+def main(cfg: DictConfig) -> list[Path]:
     composed = [cfg, *(with_experiment(name) for name in cfg.also)]
     plains = [composition.settings(each, composition.CertifyConfig) for each in composed]
-    for table in certification.certify_together(plains):
+    tables = certification.certify_together(plains)
+    for table in tables:
         print(terminal_table(table.parent))
         print(f"\n{table}")
+    return tables
 
 
 if __name__ == "__main__":
-    refuse_null_groups()
-    main()
+    run(main)

@@ -8,6 +8,7 @@ python plot.py table=results/digits_gaussian              no figure, but these r
                                                           (a folder with = in its name: 'table="<folder>"')
 """
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments import composition
 from experiments.artefacts import Artefact, artefact
-from experiments.entry import one_line_errors, refuse_null_groups
-from experiments.figures import CONF, drawings
+from experiments.command_line import config_folders, runnable
+from experiments.entry import one_line_errors, run
+from experiments.figures import drawings
 from experiments.logger import WandbLogger
 from experiments.markdown_report import write_report
 from experiments.page import write_page
@@ -51,7 +53,8 @@ def main(cfg: DictConfig) -> None:
             failed.append(f"figure {name}: {error}")
             drawn = []
         artefacts.append(artefact(name, figure, drawn))
-    _say_what_is_missing(artefacts)
+    root = Path(plain["results"]["root"])
+    _say_what_is_missing(artefacts, "" if str(root) == "results" else f" {shlex.quote(f'results.root={root}')}")
     if plain["figure"] and not artefacts[0].drawn:
         where = f"{source or plain['results']['root']}; expected {figure.reads}"
         raise SmoothingError(f"figure {chosen}: no results in {where}")
@@ -73,23 +76,31 @@ def _log(artefacts: list[Artefact], logger: WandbLogger) -> None:
     logger.finish()
 
 
-def _say_what_is_missing(artefacts: list[Artefact]) -> None:
+def _say_what_is_missing(artefacts: list[Artefact], root: str) -> None:
+    """Print the commands that would make what is missing, as they are typed from here.
+
+    Args:
+        artefacts: drawn or not.
+        root: where results are looked for, as the end of a command of certify.py.
+    """
     missing: dict[str, list[str]] = {}  # commands -> the figures that they would fill
     for one in artefacts:
         if not one.drawn:
             for lacking in one.lacking:
-                missing.setdefault("\n    ".join(lacking.commands), []).append(one.name)
+                certify, *train = map(runnable, lacking.commands)
+                lines = [*(line.removeprefix("after: ") for line in train), certify + root]
+                missing.setdefault("\n    ".join(lines), []).append(one.name)
     if missing:
-        print("\nNot drawn, for want of results. Any of these would make them:")
+        print("\nSkipped (no results). To create them, run:")
         for commands, names in missing.items():
             print(f"  {', '.join(names)}:\n    {commands}")
 
 
 def _all_figures() -> dict[str, dict[str, Any]]:
-    files = sorted((CONF / "figure").glob("*.yaml"))
+    """The figures of conf/ and of the user's folders."""
+    files = [file for folder in reversed(config_folders()) for file in sorted((folder / "figure").glob("*.yaml"))]
     return {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in files}  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    refuse_null_groups()
-    main()
+    run(main)

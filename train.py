@@ -7,32 +7,37 @@ python train.py experiment=cifar10_gaussian trainer.devices=4                   
 Stopped, the same command goes on after the last finished epoch. certify.py finds the checkpoint by its own settings.
 """
 
+from pathlib import Path
+
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments import checkpoints, composition, training
 from experiments.base_functions import needs_checkpoint
-from experiments.entry import one_line_errors, refuse_null_groups
+from experiments.command_line import command
+from experiments.entry import one_line_errors, run
 
 composition.register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @one_line_errors
-def main(cfg: DictConfig) -> None:
+def main(cfg: DictConfig) -> list[Path]:
     plain = composition.settings(cfg, composition.CertifyConfig)
     if not needs_checkpoint(plain):
+        certify = command("certify", HydraConfig.get().overrides.task)
         name = plain["model"]["_target_"].rpartition(".")[2]
-        print(f"{name} is pre-trained, it brings its own weights: nothing to train. Next: python certify.py")
-        return
+        print(f"{name} is pre-trained, it brings its own weights: nothing to train. Next: {certify}")
+        return []
     folder = training.train(plain)
     metadata = checkpoints.read(folder)
     for name, value in metadata.items():
         if name.startswith("test_") and value is not None:
             print(f"{name.replace('_', ' ')}: {value:.6g}")
     print(folder)
+    return [folder]
 
 
 if __name__ == "__main__":
-    refuse_null_groups()
-    main()
+    run(main)

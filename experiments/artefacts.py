@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.command_line import config_folders
 from experiments.figures import CONF, Drawn, Figure
 from smoothing import SettingError
 
@@ -146,10 +147,15 @@ def remarks_on(drawn: Drawn) -> list[str]:
 
 
 def artefact(name: str, figure: Figure, drawn: list[Drawn]) -> Artefact:
-    """An artefact of conf/figure. Raises SettingError where its file's first line does not say what it is."""
-    first = (CONF / "figure" / f"{name}.yaml").read_text().partition("\n")[0]
-    title = TITLE.match(first)
-    if not title:
+    """An artefact of conf/figure, or of a user's folder, whose files need no title in their first line.
+
+    Raises:
+        SettingError: one of conf/figure does not say in its first line what it is.
+    """
+    file = _configuration("figure", name)
+    first = file.read_text().partition("\n")[0] if file else ""
+    title = TITLE.match(first) or {"item": f"Yours, {name}", "shows": first.removeprefix("#").strip() or name}
+    if isinstance(title, dict) and file and file.is_relative_to(CONF):
         raise SettingError(f"{name}.yaml: expected its first line as '# paper, item: what it shows.', got '{first}'")
     there = {run.record["config"]["name"] for one in drawn for run in one.runs}
     missing = [experiment for experiment in figure.experiments if experiment not in there] if figure.needs_runs else []
@@ -163,8 +169,8 @@ def commands(experiment: str, also: str = "") -> list[str]:
 
     Those after which it runs train: they need of `also` what is said of a trainer.
     """
-    lines = _comment(experiment)
-    first, *others = [line for line in lines if line.startswith(("python", "after:"))]
+    lines = [line for line in _comment(experiment) if line.startswith(("python", "after:"))]
+    first, *others = lines or [f"python certify.py experiment={experiment}"]
     trained = also if also.startswith("trainer.") else ""
     return [f"{first} {also}".rstrip(), *(f"{other} {trained}".rstrip() for other in others)]
 
@@ -176,10 +182,19 @@ def needs(experiment: str) -> str:
 
 
 def _comment(experiment: str) -> list[str]:
-    path: Path = CONF / "experiment" / f"{experiment}.yaml"
-    if not path.exists():
-        raise SettingError(f"figure.experiments: no experiment '{experiment}'; conf/experiment has no {path.name}")
+    path = _configuration("experiment", experiment)
+    if not path:
+        folders = ", ".join(map(str, config_folders()))
+        raise SettingError(
+            f"figure.experiments: no experiment '{experiment}'; no experiment/{experiment}.yaml in {folders}"
+        )
     return [line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("# ")]
+
+
+def _configuration(group: str, name: str) -> Path | None:
+    """The file of a choice: of the suite's conf/ or of the user's folder."""
+    files = [folder / group / f"{name}.yaml" for folder in config_folders()]
+    return next((file for file in files if file.is_file()), None)
 
 
 def verdict_table(claims: pd.DataFrame) -> list[list[str]]:

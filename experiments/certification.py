@@ -18,7 +18,7 @@ from experiments.composition import build
 from experiments.data import Dataset, MissingDataError
 from experiments.examples import described
 from experiments.memory import keep_freed_memory
-from experiments.progress import Progress
+from experiments.progress import Progress, announcement
 from experiments.run_folder import RunFolder
 from experiments.stopping import stop_if_asked
 from experiments.table import TableWriter, read_table
@@ -66,6 +66,8 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
             for run in runs:
                 arithmetic = _prepare(run.task, image, len(missing), first["batch_size"], runs[0].folder)
                 run.folder.begin(_name(device), arithmetic)
+            x, where = input_of(runs[0].task.f.f, image[None])[0], runs[0].folder.path
+            print(announcement(runs[0].task, x, _name(device), where, len(missing)), file=sys.stderr, flush=True)
             if logger and tables[0].done:
                 logger.log(read_table(runs[0].folder.path).to_dict("records"))
             _certify(runs, tables, dataset, missing, device, logger)
@@ -93,7 +95,7 @@ def _certify(
         for rows_of_each in _rows(runs, dataset, indices, device):
             for table, rows in zip(tables, rows_of_each, strict=True):
                 table.write(rows)
-            progress.example()
+            progress.example(rows_of_each[0])
             if logger:
                 logger.log(rows_of_each[0])
             stop_if_asked()

@@ -26,6 +26,7 @@ from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
 from experiments.atomic import write_atomically
+from experiments.command_line import command
 from experiments.composition import NOT_SETTINGS, description, identity_hash
 from experiments.data import Dataset, LabelledDataset
 from experiments.weights_file import load_weights
@@ -170,9 +171,9 @@ def train_command(plain: dict[str, Any]) -> str:
     """The command that would train what this configuration asks for, as it was typed where that is known."""
     if HydraConfig.initialized():
         typed = [text for text in HydraConfig.get().overrides.task if _key(text) in TRAINING_KEYS]
-        return " ".join(["python train.py", *typed])
+        return command("train", typed)
     noise = [f"noise.{key}={value}" for key, value in (plain["noise"] or {}).items() if key != "_target_"]
-    return " ".join(["python train.py", f"experiment={plain['name']}", *noise])
+    return command("train", [f"experiment={plain['name']}", *noise])
 
 
 def state_hash(model: nn.Module) -> str:

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ class CertifyConfig:
     checkpoints: Results = field(default_factory=lambda: Results("checkpoints"))
     checkpoint: str | None = None
     allow_mismatch: bool = False
+    debug: bool = False
     shard: Shard = field(default_factory=Shard)
     also: list[str] = field(default_factory=list)
     dataset: dict[str, Any] = field(default_factory=dict)
@@ -100,15 +102,27 @@ class PlotConfig:
     source: str | None = None
     results: Results = field(default_factory=Results)
     figures: Results = field(default_factory=lambda: Results("figures"))
+    debug: bool = False
     logger: dict[str, Any] | None = None
 
 
 def register() -> None:
     """Make the schemas and resolvers known to Hydra; call before composing."""
     store = ConfigStore.instance()
-    store.store(name="certify_schema", node=CertifyConfig)
-    store.store(name="plot_schema", node=PlotConfig)
+    for name, schema in (("certify_schema", CertifyConfig), ("plot_schema", PlotConfig)):
+        node = OmegaConf.structured(schema)
+        for group in {*GROUPS, "trainer", "logger", "figure"} & {*node}:
+            node._get_node(group)._set_flag("struct", False)  # `checked_group` says more of a mistyped key than Hydra
+        store.store(name=name, node=node)
+    OmegaConf.register_new_resolver("explained", _explained, replace=True)
     OmegaConf.register_new_resolver("times", lambda factor, value: factor * value, replace=True)
+
+
+def _explained(script: str, *, _root_: DictConfig) -> str:
+    """What --help prints, as the template that Hydra takes it for."""
+    from experiments import help  # which asks the command line, and that the composed configuration
+
+    return help.text(script, _root_).replace("$", "$$")
 
 
 def settings(cfg: DictConfig, schema: type) -> dict[str, Any]:
@@ -120,7 +134,7 @@ def settings(cfg: DictConfig, schema: type) -> dict[str, Any]:
     known = [f.name for f in dataclasses.fields(schema)]
     for key in map(str, cfg):
         if key not in known:
-            raise SettingError(f"{key}: no such key{_suggest(key, known)}")
+            raise SettingError(f"{key}: no such key{suggestion(key, known)}")
     try:
         plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
@@ -207,7 +221,7 @@ def checked_group(group: str, node: dict[str, Any]) -> dict[str, Any]:
     written = {key: value for key, value in node.items() if key != "_target_"}
     for key in written:
         if key not in taken.known and not taken.others:
-            raise UnknownKeyError(f"{group}.{key}", _suggest(key, taken.known))
+            raise UnknownKeyError(f"{group}.{key}", suggestion(key, taken.known, group))
     declared = {key: value for key, value in written.items() if key in taken.known}
     try:
         merged = OmegaConf.merge(OmegaConf.structured(taken.schema), declared)
@@ -239,9 +253,11 @@ def _refuse_huge_integers(node: Any, key: str = "") -> None:
         raise SettingError(f"{key}: expected an integer of less than 2^63 in size, got {node}")
 
 
-def _suggest(key: str, known: list[str]) -> str:
+def suggestion(key: str, known: Sequence[str], below: str = "") -> str:
+    """The known key that was meant, as the end of a message; all of them where none is like it."""
     close = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known) or 'none'}"
+    prefix = f"{below}." if below else ""
+    return f"; did you mean {prefix}{close[0]}?" if close else f"; known: {', '.join(known) or 'none'}"
 
 
 def _whose(key: str, experiment: str | None) -> str:

@@ -9,7 +9,6 @@ draws/<index>.npz           what was drawn for an example: every certificate can
 import io
 import json
 import platform
-import shlex
 import subprocess
 import zlib
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 from experiments.atomic import sync_folder, write_atomically
+from experiments.command_line import command
 from experiments.composition import NOT_SETTINGS, identity_hash
 from experiments.contents import Contents
 from experiments.table import EXAMPLES, Schema, TableWriter
@@ -199,7 +199,7 @@ def _command() -> dict[str, str]:
     if not HydraConfig.initialized():
         return {}
     hydra = HydraConfig.get()
-    return {"command": shlex.join(["python", f"{hydra.job.name}.py", *hydra.overrides.task])}
+    return {"command": command(hydra.job.name, hydra.overrides.task)}
 
 
 def provenance() -> dict[str, Any]:

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 EXIT_CODE = 128 + signal.SIGTERM
@@ -43,7 +44,7 @@ def stop_if_asked() -> None:
 
 def stop() -> None:
     """Raises SystemExit with 143."""
-    print(f"{sys.argv[0]}: stopped by SIGTERM; the same command continues", file=sys.stderr)
+    print(f"{Path(sys.argv[0]).name}: stopped by SIGTERM; the same command continues", file=sys.stderr)
     raise SystemExit(EXIT_CODE)
 
 

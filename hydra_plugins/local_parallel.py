@@ -13,25 +13,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+if TYPE_CHECKING:
+    from experiments.sweep import Outcome
+
 LOOK_EVERY = 0.2  # seconds
 TERMINATED = 128 + signal.SIGTERM
+OF_THE_SWEEP = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweep", "hydra.mode")  # not of its jobs
 
 
 @dataclass
 class Job:
     """A process at one point of the sweep."""
 
-    name: str
+    number: int
+    overrides: list[str]
     process: "subprocess.Popen[bytes]"
     gpu: str
     log: Path
+
+    @property
+    def name(self) -> str:
+        return f"#{self.number} {' '.join(self.overrides)}"
 
 
 class LocalParallelLauncher(Launcher):
@@ -48,14 +57,26 @@ class LocalParallelLauncher(Launcher):
     def __init__(self, gpus: Sequence[int | str] | None = None, jobs: int | None = None) -> None:
         self._gpus, self._jobs = gpus, jobs
         self._sweep_dir = Path()
+        self._options: list[str] = []
         self._running: list[Job] = []
         self._stopped = False
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self._sweep_dir = Path(str(config.hydra.sweep.dir))
+        from experiments.command_line import (
+            options,
+            search_path,
+        )  # not above: Hydra imports this file for every command
+
+        hydra = config.hydra
+        words = [word for word in hydra.overrides.hydra if not word.lstrip("+~").startswith(OF_THE_SWEEP)]
+        others = [word for word in words if word not in search_path(hydra)]  # `options` has those
+        self._sweep_dir = Path(str(hydra.sweep.dir))
+        self._options = [*options(hydra), *others]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Run all points. Exits with 1 where some fail, with 143 after SIGTERM."""
+        """Run all points and print a table of them. Exits with 1 where some fail, with 143 after SIGTERM."""
+        from experiments.sweep import report
+
         gpus = [str(gpu) for gpu in self._gpus] if self._gpus is not None else visible_gpus()
         cores = len(os.sched_getaffinity(0))
         at_once = self._jobs if self._jobs is not None else len(gpus) or cores
@@ -64,7 +85,7 @@ class LocalParallelLauncher(Launcher):
         free = deque(gpus[number % len(gpus)] if gpus else "" for number in range(at_once))
         threads = str(max(1, cores // at_once))
         waiting = deque(enumerate(job_overrides, initial_job_idx))
-        failed = []
+        outcomes: dict[int, Outcome] = {}
         self._sweep_dir.mkdir(parents=True, exist_ok=True)
         before = signal.signal(signal.SIGTERM, self._stop)
         try:
@@ -75,9 +96,8 @@ class LocalParallelLauncher(Launcher):
                 for job in [job for job in self._running if job.process.poll() is not None]:
                     self._running.remove(job)
                     free.append(job.gpu)
-                    if job.process.returncode:
-                        failed.append(job)
-                    print(f"{job.name}: {_outcome(job)}", flush=True)
+                    outcome = outcomes[job.number] = _outcome(job)
+                    print(f"{job.name}: {outcome.error or 'done'}", flush=True)
         except KeyboardInterrupt:  # the terminal sends it to the jobs, too
             for job in self._running:
                 job.process.wait()
@@ -85,9 +105,11 @@ class LocalParallelLauncher(Launcher):
         finally:
             signal.signal(signal.SIGTERM, before)
         if self._stopped:
+            print(f"{Path(sys.argv[0]).name}: stopped by SIGTERM; the same command continues", file=sys.stderr)
             sys.exit(TERMINATED)
-        if failed:
-            sys.exit(f"{len(failed)} of {len(job_overrides)} jobs failed")
+        print(f"\n{report([outcomes[number] for number in sorted(outcomes)])}", flush=True)
+        if any(outcome.error for outcome in outcomes.values()):
+            sys.exit(1)
         return [JobReturn(overrides=list(point), status=JobStatus.COMPLETED) for point in job_overrides]
 
     def _start(self, number: int, overrides: Sequence[str], gpu: str, threads: str) -> None:
@@ -95,14 +117,14 @@ class LocalParallelLauncher(Launcher):
         if gpu:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
         log = self._sweep_dir / f"{number}.log"
-        command = [sys.executable, sys.argv[0], *overrides]
+        command = [sys.executable, sys.argv[0], *self._options, *overrides]
         with log.open("wb") as file:
             process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
             )
-        name = f"#{number} {' '.join(overrides)}"
-        print(f"{name}: started{f' on GPU {gpu}' if gpu else ''}", flush=True)
-        self._running.append(Job(name, process, gpu, log))
+        job = Job(number, list(overrides), process, gpu, log)
+        print(f"{job.name}: started{f' on GPU {gpu}' if gpu else ''}; {log}", flush=True)
+        self._running.append(job)
 
     def _stop(self, number: int, frame: FrameType | None) -> Any:
         self._stopped = True
@@ -120,8 +142,14 @@ def visible_gpus() -> list[str]:
     return [str(number) for number in range(torch.cuda.device_count())]
 
 
-def _outcome(job: Job) -> str:
+def _outcome(job: Job) -> "Outcome":
+    from experiments.sweep import Outcome, results_in
+
+    printed = job.log.read_text(errors="replace")
     if not job.process.returncode:
-        return "done"
-    last = job.log.read_text(errors="replace").strip().rpartition("\n")[2]
-    return f"exit code {job.process.returncode}: {last} ({job.log})"
+        return Outcome(job.overrides, results_in(printed))
+    lines = printed.strip().splitlines() or [""]
+    script = f"{Path(sys.argv[0]).name}: "
+    said = [line for line in lines if line.startswith(script)] if job.process.returncode > 0 else []
+    error = (said or lines)[-1].removeprefix(script)
+    return Outcome(job.overrides, error=f"exit code {job.process.returncode}: {error} ({job.log})")

@@ -51,7 +51,7 @@ def test_the_papers_settings_are_the_defaults_of_its_experiment(settings):
     ("override", "message"),
     [
         ("+certifer.n=3", "certifer: no such key; did you mean certifier"),
-        ("+noise.simga=3", "noise.simga: no such key; did you mean sigma"),
+        ("+noise.simga=3", "noise.simga: no such key; did you mean noise.sigma"),
         ("noise.sigma=abc", "noise.sigma: .*abc"),
         ("certifier.n=1.5", "certifier.n: "),
         ("noise._target_=smoothing.noise.Gausian", "noise._target_: no class smoothing.noise.Gausian"),
@@ -128,5 +128,5 @@ def test_the_slurm_launcher_composes():
     composition.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("certify", ["hydra/launcher=slurm"], return_hydra_config=True)
-    assert cfg.hydra.launcher._target_.endswith("SlurmLauncher")
+    assert cfg.hydra.launcher._target_.endswith("SlurmTableLauncher")
     assert cfg.hydra.launcher.max_num_timeout > 0

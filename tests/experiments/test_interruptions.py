@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -106,12 +107,26 @@ def test_nowhere_to_write_is_one_line(typed, tmp_path):
     assert "Read-only file system" in line or "Permission denied" in line
 
 
-def test_another_os_error_is_not_hidden():
+def test_another_os_error_says_where_it_was_raised(capsys):
     def broken(cfg):
         raise FileNotFoundError(2, "No such file or directory", "somewhere")
 
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(SystemExit) as stopped:
         entry.one_line_errors(broken)({})
+    assert stopped.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(r": FileNotFoundError: .*'somewhere' \(.*test_interruptions\.py:\d+ in broken\)$", line)
+
+
+def test_ctrl_c_and_an_exit_are_not_errors(capsys):
+    for error, code in ((KeyboardInterrupt(), 130), (SystemExit(3), 3)):
+
+        def stops(cfg, error=error):
+            raise error
+
+        with pytest.raises(SystemExit) as stopped:
+            entry.one_line_errors(stops)({})
+        assert stopped.value.code == code
 
 
 def test_sigterm_asks_once_and_then_kills():

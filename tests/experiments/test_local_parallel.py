@@ -23,7 +23,11 @@ import sys
 from hydra_plugins.local_parallel import LocalParallelLauncher
 from omegaconf import OmegaConf
 launcher = LocalParallelLauncher(gpus={gpus}, jobs={jobs})
-config = OmegaConf.create({{"hydra": {{"sweep": {{"dir": "{work}"}}}}}})
+job = {{"name": "job", "config_name": "job"}}
+given = {{"hydra": ["hydra/launcher=local_parallel", "hydra.verbose=true"]}}
+sources = [{{"provider": "command-line", "schema": "file", "path": "{work}/my conf"}}]
+hydra = {{"job": job, "overrides": given, "runtime": {{"config_sources": sources}}, "sweep": {{"dir": "{work}"}}}}
+config = OmegaConf.create({{"hydra": hydra}})
 launcher.setup(hydra_context=None, task_function=None, config=config)
 sys.argv[0] = "{work}/job.py"
 print([r.overrides for r in launcher.launch({points}, initial_job_idx=0)])
@@ -31,7 +35,8 @@ print([r.overrides for r in launcher.launch({points}, initial_job_idx=0)])
 JOB = """
 import os, sys, time
 begin = time.monotonic()
-name = sys.argv[1]
+assert sys.argv[1:4] == ["--config-dir", os.path.dirname(os.path.abspath(__file__)) + "/my conf", "hydra.verbose=true"]
+name = sys.argv[4]
 if name == "bad":
     sys.exit("it went wrong")
 time.sleep({seconds})
@@ -77,7 +82,8 @@ def test_a_failure_is_said_and_the_others_run(launched, tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "#0 bad: exit code 1: it went wrong" in out
-    assert "1 of 3 jobs failed" in err
+    assert "1 of 3 jobs failed" in out
+    assert err == ""
     assert [(tmp_path / f"{number}.log").read_text().split()[0] for number in (1, 2)] == ["b", "c"]
 
 

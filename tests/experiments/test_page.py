@@ -138,7 +138,8 @@ def test_papers_in_order(figure):
 def test_a_figure_file_that_does_not_say_what_it_is(tmp_path, monkeypatch, figure):
     (tmp_path / "figure").mkdir()
     (tmp_path / "figure" / "new.yaml").write_text("_target_: x\n")
-    monkeypatch.setattr("experiments.artefacts.CONF", tmp_path)
+    for module in ("artefacts", "command_line"):
+        monkeypatch.setattr(f"experiments.{module}.CONF", tmp_path)
     with pytest.raises(SettingError, match=r"new\.yaml: expected its first line"):
         artefact("new", figure("cohen_samples"), [])
 

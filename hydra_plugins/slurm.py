@@ -1,0 +1,95 @@
+"""A Hydra launcher for Slurm: submitit's, which waits for every job, fails or not, and ends with one table.
+
+Hydra finds launchers in the package hydra_plugins and nowhere else; it imports this file whenever it starts.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
+
+if TYPE_CHECKING:
+    from experiments.sweep import Outcome
+
+try:
+    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
+except ImportError:  # the extra "slurm" is not installed
+    pass
+else:
+
+    class SlurmTableLauncher(SlurmLauncher):
+        """Submits a job for each point, all in one array, and waits for all of them.
+
+        Args:
+            params: see conf/hydra/launcher/slurm.yaml; cluster, for tests: submitit's name of another executor.
+        """
+
+        def __init__(self, cluster: str = "slurm", **params: Any) -> None:
+            super().__init__(**params)
+            self._EXECUTOR = cluster
+
+        def __call__(self, *args: Any) -> JobReturn:
+            from experiments import composition  # in a process of its own, which nobody told of the schemas
+
+            composition.register()
+            return super().__call__(*args)
+
+        def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+            """Run all points and print a table of them. Exits with 1 where some fail."""
+            from experiments.command_line import SUITE
+            from experiments.sweep import report
+
+            paths = [str(SUITE), *filter(None, [os.environ.get("PYTHONPATH")])]
+            os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the script's folder, as where it was started
+
+            points = [list(point) for point in job_overrides]
+            numbers = range(initial_job_idx, initial_job_idx + len(points))
+            arguments = [
+                (point, "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state())
+                for point, number in zip(points, numbers, strict=True)
+            ]
+            jobs = self._executor().map_array(self, *zip(*arguments, strict=True))
+            outcomes = []
+            for number, point, job in zip(numbers, points, jobs, strict=True):
+                print(f"#{number} {' '.join(point)}: job {job.job_id}; {job.paths.stdout}", flush=True)
+            for number, point, job in zip(numbers, points, jobs, strict=True):
+                outcomes.append(_outcome(point, job))
+                print(f"#{number} {' '.join(point)}: {outcomes[-1].error or 'done'}", flush=True)
+            print(f"\n{report(outcomes)}", flush=True)
+            if any(outcome.error for outcome in outcomes):
+                sys.exit(1)
+            return [JobReturn(overrides=point, status=JobStatus.COMPLETED) for point in points]
+
+        def _executor(self) -> Any:
+            """submitit's, with the launcher's parameters; those of Slurm alone have its name before theirs."""
+            import submitit
+
+            assert self.config is not None
+            Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+            own = {"submitit_folder", "max_num_timeout"}
+            shared = set(OmegaConf.structured(BaseQueueConf).keys())
+            tries = {"slurm_max_num_timeout": self.params["max_num_timeout"]}
+            executor = submitit.AutoExecutor(folder=self.params["submitit_folder"], cluster=self._EXECUTOR, **tries)
+            given = {name: value for name, value in self.params.items() if name not in own}
+            executor.update_parameters(
+                **{name if name in shared else f"slurm_{name}": value for name, value in given.items()}
+            )
+            return executor
+
+
+def _outcome(overrides: list[str], job: Any) -> "Outcome":
+    """What became of a job, for which it waits."""
+    from experiments.sweep import Outcome
+
+    try:
+        outcome: Outcome = job.results()[0].return_value
+    except Exception:  # killed, never started, or its configuration does not compose
+        lines = (job.stderr() or "").strip().splitlines() or [f"it is {job.state}"]
+        return Outcome(overrides, error=f"{lines[-1]} (job {job.job_id}, {job.paths.stderr})")
+    return Outcome(overrides, outcome.results, outcome.error)
