@@ -28,8 +28,9 @@ PAPERS_OWN = [
     "dssn_time", "dssn_imagenet", "dssn_methods", "dssn_all", "dssn_denoiser",
 ]
 # fmt: on
-FORMULAS = ("cohen_samples", "dssn_joint", "dssn_noise_values")  # need no runs, and little time
-RUNLESS = ("cohen_bounds", "cohen_images", "cohen_resolution", "dssn_images", *FORMULAS)
+FORMULAS = ("cohen_looseness", "cohen_samples", "dssn_joint", "dssn_noise_values")  # need no runs, and little time
+PICTURES = ("cohen_images", "cohen_photographs", "cohen_resolution", "dssn_images", "dssn_photographs")
+RUNLESS = ("cohen_bounds", *PICTURES, *FORMULAS)
 
 
 def reported(name, figure, results, out):
