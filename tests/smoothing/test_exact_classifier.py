@@ -228,6 +228,6 @@ def test_what_cannot_be_enumerated_or_answers_nothing_is_refused():
     with pytest.raises(SettingError, match=r"noise: Gaussian.*noise=dssn or certifier=certify"):
         ExactCertify(random_network(0), Gaussian(0.5))
     with pytest.raises(BaseFunctionError, match="expected scores"):
-        SmoothedClassifier(lambda x: x.sum(dim=1), noise_of(5)).certify_exactly(torch.zeros(D))
+        SmoothedClassifier(lambda x: x[:, None], noise_of(5)).certify_exactly(torch.zeros(D))
     with pytest.raises(SettingError, match="floating-point"):
         SmoothedClassifier(random_network(0), noise_of(5)).certify_exactly(torch.zeros(D, dtype=torch.int64))

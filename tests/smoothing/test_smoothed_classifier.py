@@ -292,7 +292,7 @@ def test_the_least_n_does():
 
 def test_scores_of_the_wrong_shape_are_refused():
     with pytest.raises(BaseFunctionError, match="expected scores"):
-        SmoothedClassifier(lambda batch: batch.sum(dim=1), NOISE).certify(torch.zeros(3), n=1000)
+        SmoothedClassifier(lambda batch: batch[:, None], NOISE).certify(torch.zeros(3), n=1000)
 
 
 def test_two_sided_radius_is_no_smaller():
