@@ -21,10 +21,11 @@ from omegaconf import OmegaConf
 from experiments import composition
 from experiments.base_functions import needs_checkpoint
 from experiments.certification import certify
+from experiments.entry import line_of
 from experiments.report import read_record
 from experiments.table import read_table
 from experiments.training import train
-from smoothing import SettingError, SmoothingError
+from smoothing import SettingError
 
 TOLERANCE = 1e-5  # of a number's size, or absolute below 1: float32 outputs rounded otherwise
 NOT_COMPARED = ["seconds"]
@@ -108,8 +109,8 @@ def main() -> None:
     composition.register()
     try:
         old, new = made_again(given.record, given.indices, **{key: value for key, value in roots.items() if value})
-    except (SmoothingError, OSError) as error:
-        sys.exit(f"again: {error}")
+    except Exception as error:
+        sys.exit(f"again: {line_of(error)}")
     gaps = differences(old, new)
     shown = [name for name in ("index", "eps_in", "eps_out", "predict", "radius", "n_a", "status") if name in old]
     print(pd.concat({"old": old[shown], "new": new[shown]}, axis=1).to_string(index=False))
