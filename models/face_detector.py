@@ -11,8 +11,8 @@ on the processor: with AVX-512, about one box in 200 of a tight 160-pixel crop i
 """
 
 from collections.abc import Iterator
+from typing import Any
 
-import facenet_pytorch
 import torch
 from torch import Tensor, nn
 from torchvision.ops import nms
@@ -96,6 +96,18 @@ class _MaxPool(nn.MaxPool2d):
         return x
 
 
+def _mtcnn(min_face_size: int) -> Any:
+    """The networks of facenet-pytorch with their weights. Raises SettingError where the package is not installed."""
+    try:
+        from facenet_pytorch import MTCNN
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            f"model: FaceDetector needs the package {error.name}; install it with "
+            "pip install --no-deps facenet-pytorch==2.6.0 (its metadata asks for an old torch, hence --no-deps)"
+        ) from error
+    return MTCNN(min_face_size=min_face_size)
+
+
 class FaceDetector(nn.Module):
     """Largest face in each image, found by the pre-trained MTCNN.
 
@@ -106,6 +118,9 @@ class FaceDetector(nn.Module):
         images (n, 3, H, W), RGB, float32, nominally in [0, 1]; noise may leave that range, nothing is clipped.
         Returns (n, 4) boxes (x1, y1, x2, y2) in pixels, as floats; a row of zeros, the empty set, where no face is
         found. Row i depends on image i alone.
+
+    Raises:
+        SettingError: min_face_size is too small, or facenet-pytorch is not installed.
     """
 
     pretrained = True
@@ -114,7 +129,7 @@ class FaceDetector(nn.Module):
         super().__init__()
         if min_face_size < PROPOSAL_CELL:
             raise SettingError(f"model.min_face_size: expected at least {PROPOSAL_CELL} pixels, got {min_face_size}")
-        mtcnn = facenet_pytorch.MTCNN(min_face_size=min_face_size)
+        mtcnn = _mtcnn(min_face_size)
         self.min_face_size = min_face_size
         self.pyramid_factor: float = mtcnn.factor
         self.thresholds: list[float] = mtcnn.thresholds

@@ -1,5 +1,7 @@
 """The batched detector against facenet-pytorch's own, one image at a time."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -194,3 +196,9 @@ def test_on_cuda(detector):
         expected, found = detector(images), FaceDetector().cuda()(images.cuda()).cpu()
     close = (expected - found).abs().amax(dim=1) < 0.5
     assert close.float().mean() >= 0.9  # another device rounds otherwise, and a detector is not continuous
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "facenet_pytorch", None)
+    with pytest.raises(SettingError, match=r"pip install --no-deps facenet-pytorch==2\.6\.0"):
+        FaceDetector()
