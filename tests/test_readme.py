@@ -2,28 +2,31 @@
 
 import re
 import shlex
-import textwrap
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^    python (?:certify|train)\.py(.*?)(?: +#.*)?$", README, flags=re.MULTILINE)
+PYTHON = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+COMMANDS = re.findall(r"^python (?:certify|train)\.py(.*?)(?: +#.*)?$", README, flags=re.MULTILINE)
+
+
+def code_with(name):
+    (code,) = (block for block in PYTHON if name in block)
+    return code, len([line for line in code.splitlines() if line.strip()])
 
 
 def test_the_ten_lines_of_python_run(capsys):
-    section = README.partition("## Certify your own model in ten lines")[2]
-    (code,) = re.findall(r"\n\n((?:    .*\n|\n)+)", section.partition("`model` is")[0])
-    assert len([line for line in code.splitlines() if line.strip()]) <= 10
-    exec(textwrap.dedent(code), {})
+    code, lines = code_with("L2(largest")
+    assert lines <= 10
+    exec(code, {})
     assert capsys.readouterr().out.count("certified;") == 3
 
 
 def test_a_users_own_metric_runs(capsys):
-    section = README.partition("one class with a `_distance` method:")[2].partition("A new noise is")[0]
-    code = textwrap.dedent(section)
-    assert len([line for line in code.splitlines() if line.strip()]) <= 15
+    code, lines = code_with("class Hamming")
+    assert lines <= 15
     exec(code, {})
     assert re.fullmatch(r"at most \d+% of the pixels change\n", capsys.readouterr().out)
 
