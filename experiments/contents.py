@@ -17,6 +17,7 @@ from experiments.checkpoints import state_hash
 from experiments.data import Dataset, LabelledDataset
 from experiments.user_code import code_hash
 from smoothing import SmoothingError
+from smoothing.inputs import as_tensor
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def contents(plain: dict[str, Any], dataset: Dataset, model: Any) -> Contents:
 def _examples_hash(dataset: Dataset) -> str:
     content, indices = hashlib.sha256(), dataset.indices()
     for index in dict.fromkeys([*indices[:1], *indices[len(indices) // 2 :][:1], *indices[-1:]]):
-        x = dataset[index]
+        x = as_tensor(dataset[index])
         content.update(f"{index} {x.dtype} {tuple(x.shape)}".encode())
         content.update(x.detach().cpu().contiguous().numpy().tobytes())
     if isinstance(dataset, LabelledDataset):

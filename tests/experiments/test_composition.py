@@ -110,7 +110,8 @@ def test_every_argument_of_a_certifier_is_identity(settings):
     for experiment in ("demo", "digits_gaussian", "digits_gaussian certifier=adaptive", "digits_dssn"):
         plain = settings(*f"experiment={experiment}".split())
         certifier, kept = plain["certifier"], identity(plain, "")["certifier"]
-        assert kept.keys() == certifier.keys() - {"_target_", "match"} | {"type"}
+        assert certifier.get("center", "best") == "best"  # as before there was a choice: left out
+        assert kept.keys() == certifier.keys() - {"_target_", "match", "center"} | {"type"}
 
 
 def test_identity_does_not_depend_on_how_a_number_is_written(settings):

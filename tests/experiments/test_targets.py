@@ -140,7 +140,7 @@ def test_arguments_of_every_kind_reach_the_class(name):
         ({"first": 1, "untyped": 1, "maybe": "x"}, r"metric\.maybe: "),
         ({"first": 1, "untyped": 1, "colour": "GREEN"}, r"metric\.colour: "),
         ({"first": 1, "untyped": 1, "box": {"size": 3}}, r"metric\.box\.?\w*: "),
-        ({"first": 1, "untyped": 1, "maybee": 3}, r"metric\.maybee: no such key; did you mean maybe"),
+        ({"first": 1, "untyped": 1, "maybee": 3}, r"metric\.maybee: no such key; did you mean metric\.maybe"),
     ],
 )
 def test_what_does_not_fit_is_one_line(written, said):

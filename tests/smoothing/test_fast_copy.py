@@ -280,7 +280,7 @@ def test_what_happens_to_the_network_afterwards_does_not_reach_the_copy(change):
     model = Scaled()
     h = CenterSmoothing(model, Gaussian(0.25), L2(), n=100, m=100, delta=0.3)
     x = torch.rand(3)
-    before = h.certify(x, 0.01).eps_out
+    before = h.certify(x, 0.01, example=0).eps_out
     if change == "data":
         model.layers[0].weight.data.mul_(10)
     elif change == "attribute":
@@ -296,8 +296,8 @@ def test_what_happens_to_the_network_afterwards_does_not_reach_the_copy(change):
         model.train()
     else:
         model.layers[0] = nn.Linear(3, 3)
-    assert h.certify(x, 0.01).eps_out == before
-    after = CenterSmoothing(model, Gaussian(0.25), L2(), n=100, m=100, delta=0.3).certify(x, 0.01).eps_out
+    assert h.certify(x, 0.01, example=0).eps_out == before
+    after = CenterSmoothing(model, Gaussian(0.25), L2(), n=100, m=100, delta=0.3).certify(x, 0.01, example=0).eps_out
     assert (after == before) == (change == "mode")
 
 
@@ -305,17 +305,17 @@ def test_one_that_cannot_be_copied_is_followed():
     model = Keeps(threading.Lock()).eval()
     h = CenterSmoothing(model, Gaussian(0.25), L2(), n=100, m=100, delta=0.3)
     x = torch.rand(3, 6, 6)
-    before = h.certify(x, 0.01).eps_out
+    before = h.certify(x, 0.01, example=0).eps_out
     model.layers[-1].weight.data.mul_(10)
-    assert h.certify(x, 0.01).eps_out == pytest.approx(10 * before, rel=1e-4)
+    assert h.certify(x, 0.01, example=0).eps_out == pytest.approx(10 * before, rel=1e-4)
 
 
 def test_a_callable_is_followed():
     scale = [1.0]
     h = CenterSmoothing(lambda b: scale[0] * b, Gaussian(0.25), L2(), n=100, m=100, delta=0.3)
-    before = h.certify(torch.rand(3), 0.01).eps_out
+    before = h.certify(torch.rand(3), 0.01, example=0).eps_out
     scale[0] = 10.0
-    assert h.certify(torch.rand(3), 0.01).eps_out == pytest.approx(10 * before, rel=1e-5)
+    assert h.certify(torch.rand(3), 0.01, example=0).eps_out == pytest.approx(10 * before, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["plain", "a lock", "such tensors", "hook that fills"])

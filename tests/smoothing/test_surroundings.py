@@ -119,7 +119,7 @@ def certifiers():
 def found(certifiers):
     votes, l2, angle, exact = certifiers
     x = (torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float32, device="cpu") * 5).round()
-    results = [l2.certify(x / 5, 0.1), angle.certify(x / 5, 0.1), exact.certify(x / 5, 0.2)]
+    results = [l2.certify(x / 5, 0.1, example=0), angle.certify(x / 5, 0.1, example=0), exact.certify(x / 5, 0.2)]
     return votes(x / 5, 0, 0), [(c.eps_out, c.center_radius, c.smoothing_error, c.center.tolist()) for c in results]
 
 
