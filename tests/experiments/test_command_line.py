@@ -232,7 +232,8 @@ def test_an_own_figure_is_drawn_from_own_results(typed, tmp_path):
     where = ("--config-dir", "my conf", "results.root='my results'")
     code, out, err = typed("plot.py", "figure=my_figure", *where)
     assert code == 1
-    assert err == "plot.py: figure my_figure: no results in my results; expected run folders as certify.py writes them\n"
+    expected = "expected run folders as certify.py writes them"
+    assert err == f"plot.py: figure my_figure: no results in my results; {expected}\n"
     (hint,) = re.findall(r"^    (python .*)$", out, re.MULTILINE)
     _, script, *words = shlex.split(hint)
     assert typed(Path(script).name, *words)[0] == 0
