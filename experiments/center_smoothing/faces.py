@@ -164,7 +164,8 @@ class Boxes(Figure):
                 if x2 > x1 and y2 > y1:
                     axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=color, ls=style, lw=1.4))
             error = example["smoothing_error"]
-            axis.set_title(f"{index}: abstained" if abstained else f"{index}: error {error:.2f}", fontsize=7)
+            nothing = ", no face" if bool(Jaccard().empty(draws.center[None])[0]) else ""
+            axis.set_title(f"{index}: abstained" if abstained else f"{index}: error {error:.2f}{nothing}", fontsize=7)
             rows.append(
                 {"index": index, "status": example["status"], "smoothing_error": error}
                 | {f"base_{c}": v for c, v in zip(("x1", "y1", "x2", "y2"), draws.base_output.tolist(), strict=True)}
