@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
+# A worker for each core, up to eight, each with one thread.
+TESTS := OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup demo test test-all test-slurm lint docs figures table bench lock clean
@@ -25,10 +27,10 @@ demo: setup ## certify three photographs (about 2 minutes on 2 CPU cores), draw 
 	$(PY) plot.py figure=center_faces_boxes source=results/demo figures.root=figures/demo
 
 test: setup ## the tests, without the slow and the GPU ones
-	$(PY) -m pytest -m "not slow and not gpu and not slurm"
+	$(TESTS) -m "not slow and not gpu and not slurm"
 
 test-all: setup ## every test, also the slow ones; the GPU ones skip where there is none
-	$(PY) -m pytest -m "not slurm"
+	$(TESTS) -m "not slurm"
 
 test-slurm: setup ## a sweep on a Slurm cluster of one node, brought up for it; as root on Debian, else skipped
 	$(PY) -m pytest -s -m slurm
