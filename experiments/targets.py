@@ -166,12 +166,13 @@ def _hidden(target: str) -> str:
 
 
 def _where(error: BaseException) -> str:
-    """The line of code that raised an error on import."""
+    """The line of code that raised an error on import: the user's innermost one, if there is one."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({error.filename}:{error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
     users = [frame for frame in frames if frame.filename not in (__file__, sys.modules["importlib"].__file__)]
-    return f" ({users[-1].filename}:{users[-1].lineno})" if users else ""
+    own = [frame for frame in users if "site-packages" not in frame.filename] or users
+    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
 
 
 def _hints(thing: Any) -> dict[str, Any]:

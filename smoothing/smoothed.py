@@ -1,15 +1,15 @@
 """What smoothed functions share: what x may be, which samples a call gets, and many examples one after another."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from smoothing.arguments import function, instance, whole_number
 from smoothing.base_function import FrozenFunction, Precision
 from smoothing.engine import Engine
+from smoothing.errors import SettingError
 from smoothing.inputs import Inputs, inputs_of
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure
@@ -75,7 +75,16 @@ class Smoothed:
 
         results = enumerate(self.engine.run_all(procedures()))
         found = ((numbers[k], result) for k, (result, _) in results)
-        return iter(tqdm(found, total=_count(examples), unit=" examples")) if progress else found
+        return _with_bar(found, _count(examples)) if progress else found
+
+
+def _with_bar(found: Iterable[R], total: int | None) -> Iterator[R]:
+    """The same, with a bar on stderr. Raises SettingError where tqdm is not installed."""
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError as error:
+        raise SettingError("progress: the bar needs the package tqdm; install it, or leave progress out") from error
+    return iter(tqdm(found, total=total, unit=" examples"))
 
 
 def _count(examples: Any) -> int | None:

@@ -1,6 +1,7 @@
 """Call after call: fresh samples each time, the same again on demand, and all examples of a data set."""
 
 import json
+import sys
 import warnings
 from dataclasses import fields
 
@@ -132,6 +133,13 @@ def test_a_bar_is_shown_on_demand(capsys):
     assert len(list(g.certify_all(XS, n=200, progress=True))) == 7
     assert "7/7" in capsys.readouterr().err
     assert len(list(g.certify_all((x for x in XS), n=200, progress=True))) == 7
+
+
+def test_a_bar_without_tqdm_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    g = SmoothedClassifier(lambda b: b, Gaussian(0.25))
+    with pytest.raises(SettingError, match="progress: the bar needs the package tqdm"):
+        list(g.certify_all(torch.zeros(2, 3), n=200, progress=True))
 
 
 def test_settings_are_checked_before_the_first_example_is_asked_for():
