@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from smoothing.metrics.angular import directions
-from smoothing.metrics.base import Metric
+from smoothing.metrics.base import UNIT, Metric
 from smoothing.metrics.halves import nearest_half_means
 from smoothing.metrics.screens import Euclidean, Screen
 
@@ -31,6 +31,15 @@ class Cosine(Metric):
     def _all_distances(self, a: Tensor, b: Tensor) -> Tensor:
         chords = torch.cdist(directions(a), directions(b), compute_mode="donot_use_mm_for_euclid_dist")
         return chords.square() / 2
+
+    def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
+        """That of unit vectors of k numbers, absolute, and that of a sum of squares.
+
+        Each unit vector is off by at most (k/2 + 4) u, so u - v by (k + 8) u, and |u - v|^2 / 2 by 2 (k + 8) u, as
+        |u - v| is at most 2. The sum and its terms are off by (k + 2) u of themselves.
+        """
+        k = center.numel()
+        return (k + 4) * UNIT, 2 * (k + 10) * UNIT
 
     def screen(self, outputs: Tensor) -> Screen:
         """By the chord |u - v|."""

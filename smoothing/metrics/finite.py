@@ -48,6 +48,10 @@ class FiniteSpace(Metric):
         points = torch.arange(len(self.distances), dtype=outputs.dtype, device=outputs.device)
         return points.view(-1, *outputs.shape[1:])
 
+    def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
+        """None: distances are read from the table."""
+        return 0.0, 0.0
+
     def beta(self, output: Tensor) -> float:
         """1: the center ranges over the whole set."""
         return 1.0

@@ -1,12 +1,13 @@
 """Distances that depend on their direction, made symmetric (Kumar and Goldstein 2021, section 4)."""
 
 from abc import abstractmethod
+from math import sqrt
 
 import torch
 from torch import Tensor
 
 from smoothing.errors import SettingError
-from smoothing.metrics.base import Metric
+from smoothing.metrics.base import UNIT, Metric
 
 
 class Symmetrised(Metric):
@@ -49,6 +50,11 @@ class Hausdorff(Symmetrised):
     b, and every point of b within s of c, then every point of a lies within r + s of c: gamma = 1. The order of the
     points plays no part, so keypoints and polygons may come in any.
     """
+
+    def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
+        """That of one Euclidean distance in c coordinates, see `L2`, and of a sum: minima and maxima round nothing."""
+        c = center.shape[-1]
+        return (c / 2 + 5) * UNIT, sqrt(c) * 2.0**-536 if dtype == torch.float64 else 0.0
 
     def _one_way(self, a: Tensor, b: Tensor) -> Tensor:
         if a.dim() != 3:

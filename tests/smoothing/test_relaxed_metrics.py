@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import mpmath
 import pytest
 import torch
 
@@ -198,3 +199,40 @@ def test_an_enclosing_ball_gives_smaller_radii_than_the_medoid():
     assert EnclosingBallL2().beta(torch.zeros(2, dtype=torch.float64)) == 2
     with pytest.raises(SettingError, match="too many for memory"):
         EnclosingBallL2().candidates(torch.zeros(3000, 400))
+
+
+def exact_cosine(a, b):
+    with mpmath.workdps(60):
+        x, y = ([mpmath.mpf(v) for v in row.double().tolist()] for row in (a, b))
+        dot = mpmath.fsum(p * q for p, q in zip(x, y, strict=True))
+        size = mpmath.sqrt(mpmath.fsum(p * p for p in x) * mpmath.fsum(q * q for q in y))
+        return 1 - dot / size
+
+
+def exact_hausdorff(a, b):
+    with mpmath.workdps(60):
+        one, other = ([[mpmath.mpf(v) for v in point] for point in row.double().tolist()] for row in (a, b))
+
+        def way(here, there):
+            squares = [[sum((p - q) ** 2 for p, q in zip(x, y, strict=True)) for y in there] for x in here]
+            return max(mpmath.sqrt(min(row)) for row in squares)
+
+        return max(way(one, other), way(other, one))
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 5)])
+@pytest.mark.parametrize("near", [1.0, 1e-3, 1e-6])
+@pytest.mark.parametrize(("metric", "exact"), [(Cosine(), exact_cosine), (Hausdorff(), exact_hausdorff)])
+def test_rounding_errors_are_within_what_the_metric_states(metric, exact, near, shape):
+    """Against arithmetic with 60 digits."""
+    a = torch.randn(40, *shape)
+    b = a + near * torch.randn(40, *shape)
+    relative, absolute = metric.rounding(a[0], a.dtype)
+    flat = (lambda row: row.flatten()) if isinstance(metric, Cosine) else (lambda row: row)
+    for computed, one, other in zip(metric(a, b).tolist(), a, b, strict=True):
+        true = exact(flat(one), flat(other))
+        assert abs(computed - true) <= relative * true + absolute
+
+
+def test_an_exact_table_rounds_nothing():
+    assert FiniteSpace(HIERARCHY).rounding(torch.zeros(1), torch.float32) == (0.0, 0.0)
