@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from smoothing import SettingError
+from smoothing import ABSTAIN, SettingError
 from smoothing.base_function import FrozenFunction, Precision
+from smoothing.smoothed_classifier import count_votes
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Escape:
     """How far the attack had to go from one example.
 
     Attributes:
-        prediction: the classifier's class of the example.
+        prediction: the classifier's class of the example; -1 where its scores are NaN or infinite.
         distance: l2 norm of a perturbation that changes it, in the input's units; 0 where it is wrong already, infinite
             where no perturbation was found. The classifier is robust within no larger radius.
         status: fooled, resisted (none was found) or misclassified (wrong already).
@@ -69,7 +70,9 @@ class DeepFool:
         return Escape(prediction, float((found - x).to(torch.float64).norm()), "fooled")
 
     def _class_of(self, x: Tensor) -> int:
-        return int(self.f(x[None])[0].argmax())
+        """The class of one input, -1 where its scores are NaN or infinite. Raises BaseFunctionError: no scores."""
+        counts = count_votes(self.f(x[None]))
+        return int(counts[:-1].argmax()) if counts[:-1].any() else ABSTAIN
 
     def _perturbed(self, x: Tensor, label: int) -> Tensor:
         # Imported here: foolbox needs the program git on the machine, and no other certifier needs foolbox.

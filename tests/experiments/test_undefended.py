@@ -12,7 +12,7 @@ from experiments import certification, checkpoints, training
 from experiments.composition import build
 from experiments.table import UNDEFENDED
 from experiments.undefended import DeepFool
-from smoothing import SettingError
+from smoothing import BaseFunctionError, SettingError
 
 
 class Linear(nn.Module):
@@ -48,6 +48,16 @@ def test_the_nearest_of_several_boundaries():
 def test_a_wrong_example_is_no_distance_away():
     found = DeepFool(TWO)(X, 1)
     assert (found.prediction, found.distance, found.status) == (0, 0.0, "misclassified")
+
+
+def test_scores_that_are_not_finite_are_of_no_class():
+    found = DeepFool(Linear([[math.nan] * 4, [0.0] * 4], [0.0, 0.0]))(X, 0)
+    assert (found.prediction, found.distance, found.status) == (-1, 0.0, "misclassified")
+
+
+def test_one_column_is_no_classifier():
+    with pytest.raises(BaseFunctionError, match="at least two classes"):
+        DeepFool(Linear([[1.0, 0.0, 0.0, 0.0]], [0.0]))(X, 0)
 
 
 def test_nothing_outside_the_pixels_range_counts():
