@@ -114,7 +114,7 @@ def status_of(drawn: Drawn) -> Status:
         return Status.DRAWN
     if not claims["within"].astype(bool).all():
         return Status.DIFFERS
-    if (claims["kind"] == "ours").all():
+    if drawn.drawing.partial or (claims["kind"] == "ours").all():
         return Status.DRAWN
     own = not stand_ins(drawn) and (not drawn.runs or bool((claims["kind"] == "number").any()))
     return Status.REPRODUCED if own else Status.TREND
@@ -129,6 +129,8 @@ def reason_of(drawn: Drawn) -> str:
     failing = int((~claims["within"].astype(bool)).sum())
     if failing:
         return f"{failing} of {len(claims)} checks fail{on}"
+    if drawn.drawing.partial:
+        return f"all {len(claims)} checks hold, but {drawn.drawing.partial}{on}"
     if (claims["kind"] == "ours").all():
         return f"all {len(claims)} checks hold; they are ours, not the paper's"
     trends = "" if (claims["kind"] == "number").any() else " of what the paper says in words"

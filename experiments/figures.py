@@ -31,6 +31,7 @@ class Drawing:
         claims: rows of `claims.ROW`, a verdict each; empty where the paper prints and claims nothing.
         notes: what a reader of the figure must know, a line each.
         texts: for a table, the table as text by file suffix: "md" and "tex".
+        partial: why checks that hold reproduce nothing yet, such as too few runs; empty where they do.
     """
 
     figure: MatplotlibFigure | None
@@ -38,6 +39,7 @@ class Drawing:
     claims: pd.DataFrame
     notes: list[str]
     texts: dict[str, str] = field(default_factory=dict)
+    partial: str = ""
 
 
 @dataclass(frozen=True)

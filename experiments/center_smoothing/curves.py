@@ -28,6 +28,7 @@ from smoothing import SettingError
 
 BASELINE_H = 2  # of the bounds that appendix F prints
 SAME_H = 1e-3  # relative: sigma = eps_in / h is typed rounded
+ONE_LEVEL = "one noise level shows no trend"
 WITH, WITHOUT = "trained with noise", "trained without"
 
 
@@ -87,7 +88,8 @@ class MedianCurves(CenterFigure):
         levels = pd.DataFrame([self.levels(group[0]) for group in grouped.values()], index=list(grouped))
         table = table.join(levels, on="panel")
         claims = verdicts(CLAIMS, self.claims, self.quantities(table))
-        return Drawing(figure, table, claims, abstention_notes(table, ["panel", "curve", "eps_in"]))
+        notes = abstention_notes(table, ["panel", "curve", "eps_in"])
+        return Drawing(figure, table, claims, notes, partial=ONE_LEVEL if len(runs) == 1 else "")
 
     def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
         """Draw what else belongs in a panel."""

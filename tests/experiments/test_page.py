@@ -176,6 +176,15 @@ def test_statuses(within, kind, data, status):
     assert ("in place of" in reason_of(drawn)) == (data in ("Digits", "Classes"))
 
 
+@pytest.mark.parametrize(("within", "status"), [(True, Status.DRAWN), (False, Status.DIFFERS)])
+def test_too_few_runs_reproduce_nothing_though_their_checks_hold(within, status):
+    claims = pd.DataFrame([{"kind": "trend", "within": within}])
+    drawing = Drawing(None, pd.DataFrame(), claims, [], partial="one noise level shows no trend")
+    drawn = Drawn(Path("a"), drawing, [])
+    assert status_of(drawn) == status
+    assert ("one noise level shows no trend" in reason_of(drawn)) == within
+
+
 def test_failing_checks_come_first():
     table = verdict_table(drawn_of([True, False, True]).drawing.claims)
     assert [line[-1] for line in table] == ["does not hold", "holds", "holds"]
