@@ -51,7 +51,7 @@ table: setup ## a run's table, or several runs', in the terminal: make table RUN
 	@$(PY) plot.py 'table="$(or $(RUN),$(error which run? make table RUN=results/digits_gaussian))"'
 
 bench: setup ## certificates beside the published procedures, written plainly: a table of ratios, docs/bench.txt
-	$(PY) -m experiments.bench
+	$(PY) -m experiments.benchmarks.speed
 
 lock: setup ## write the versions in .venv to requirements.lock
 	@head -3 requirements.lock > requirements.lock.partial

@@ -12,9 +12,10 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from experiments import certification, composition
-from experiments.entry import one_line_errors, run, with_experiment
-from experiments.summary import terminal_table
+from experiments.certifying import certification
+from experiments.config import composition
+from experiments.config.entry import one_line_errors, run, with_experiment
+from experiments.report.terminal import terminal_table
 
 composition.register()
 

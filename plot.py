@@ -16,15 +16,15 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from experiments import composition
-from experiments.artefacts import Artefact, artefact
-from experiments.command_line import config_folders, runnable
-from experiments.entry import one_line_errors, run
-from experiments.figures import drawings
-from experiments.logger import WandbLogger
-from experiments.markdown_report import write_report
-from experiments.page import write_page
-from experiments.summary import summaries
+from experiments.config import composition
+from experiments.config.command_line import config_folders, runnable
+from experiments.config.entry import one_line_errors, run
+from experiments.report.artefacts import Artefact, artefact
+from experiments.report.figure import drawings
+from experiments.report.html import write_page
+from experiments.report.markdown import write_report
+from experiments.report.terminal import summaries
+from experiments.runs.wandb import WandbLogger
 from smoothing import SmoothingError
 
 composition.register()

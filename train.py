@@ -13,10 +13,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from experiments import checkpoints, composition, training
-from experiments.base_functions import needs_checkpoint
-from experiments.command_line import command
-from experiments.entry import one_line_errors, run
+from experiments.config import composition
+from experiments.config.command_line import command
+from experiments.config.entry import one_line_errors, run
+from experiments.training import checkpoints, loop
+from experiments.training.base_function import needs_checkpoint
 
 composition.register()
 
@@ -30,7 +31,7 @@ def main(cfg: DictConfig) -> list[Path]:
         name = plain["model"]["_target_"].rpartition(".")[2]
         print(f"{name} is pre-trained, it brings its own weights: nothing to train. Next: {certify}")
         return []
-    folder = training.train(plain)
+    folder = loop.train(plain)
     metadata = checkpoints.read(folder)
     for name, value in metadata.items():
         if name.startswith("test_") and value is not None:

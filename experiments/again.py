@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from experiments import composition
-from experiments.base_functions import needs_checkpoint
-from experiments.certification import certify
-from experiments.entry import line_of
-from experiments.report import read_record
-from experiments.table import read_table
-from experiments.training import train
+from experiments.certifying.certification import certify
+from experiments.config import composition
+from experiments.config.entry import line_of
+from experiments.runs.reader import read_record
+from experiments.runs.table import read_table
+from experiments.training.base_function import needs_checkpoint
+from experiments.training.loop import train
 from smoothing import SettingError
 
 TOLERANCE = 1e-5  # of a number's size, or absolute below 1: float32 outputs rounded otherwise

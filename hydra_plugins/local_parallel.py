@@ -21,7 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from experiments.sweep import Outcome
+    from experiments.config.sweep import Outcome
 
 LOOK_EVERY = 0.2  # seconds
 TERMINATED = 128 + signal.SIGTERM
@@ -62,7 +62,7 @@ class LocalParallelLauncher(Launcher):
         self._stopped = False
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from experiments.command_line import (
+        from experiments.config.command_line import (
             options,
             search_path,
         )  # not above: Hydra imports this file for every command
@@ -75,7 +75,7 @@ class LocalParallelLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Run all points and print a table of them. Exits with 1 where some fail, with 143 after SIGTERM."""
-        from experiments.sweep import report
+        from experiments.config.sweep import report
 
         gpus = [str(gpu) for gpu in self._gpus] if self._gpus is not None else visible_gpus()
         cores = len(os.sched_getaffinity(0))
@@ -143,7 +143,7 @@ def visible_gpus() -> list[str]:
 
 
 def _outcome(job: Job) -> "Outcome":
-    from experiments.sweep import Outcome, results_in
+    from experiments.config.sweep import Outcome, results_in
 
     printed = job.log.read_text(errors="replace")
     if not job.process.returncode:

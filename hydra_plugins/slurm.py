@@ -14,7 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 if TYPE_CHECKING:
-    from experiments.sweep import Outcome
+    from experiments.config.sweep import Outcome
 
 try:
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
@@ -42,8 +42,8 @@ else:
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
             """Run all points and print a table of them. Exits with 1 where some fail."""
-            from experiments.command_line import SUITE
-            from experiments.sweep import report
+            from experiments.config.command_line import SUITE
+            from experiments.config.sweep import report
 
             paths = [str(SUITE), *filter(None, [os.environ.get("PYTHONPATH")])]
             os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the script's folder, as where it was started
@@ -85,7 +85,7 @@ else:
 
 def _outcome(overrides: list[str], job: Any) -> "Outcome":
     """What became of a job, for which it waits."""
-    from experiments.sweep import Outcome
+    from experiments.config.sweep import Outcome
 
     try:
         outcome: Outcome = job.results()[0].return_value

@@ -12,7 +12,7 @@ from smoothing import SettingError
 class Autoencoder(nn.Module):
     """Dimensionality reduction of Kumar and Goldstein (2021, section 5.3): convolutions, a code, deconvolutions.
 
-    Trained by `experiments.autoencoder_trainer.AutoencoderTrainer`.
+    Trained by `experiments.training.autoencoder_trainer.AutoencoderTrainer`.
 
     Args:
         shape: (C, H, W) of the images, H and W multiples of 4; given by the run.

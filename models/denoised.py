@@ -14,7 +14,7 @@ class Denoised(nn.Module):
     """classifier(denoiser(images)), with a DnCNN as the denoiser.
 
     The denoiser sees pixels; the classifier's own normalisation comes after it. Trained in two phases by
-    `experiments.denoiser_trainer.DenoiserTrainer`.
+    `experiments.training.denoiser_trainer.DenoiserTrainer`.
 
     Args:
         num_classes: of the data set; given by the run, as are the next three. Handed to the classifier.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from experiments import composition
+from experiments.config import composition
 
 ROOT = Path(__file__).parent.parent
 

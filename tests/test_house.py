@@ -89,3 +89,47 @@ def test_make_help_lists_every_target():
     (targets,) = re.findall(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     for target in targets.split():
         assert f"make {target} " in done.stdout
+
+
+# Which rooms of experiments/ a room may import, itself aside.
+ROOMS = {
+    "machine": set(),
+    "data": set(),
+    "config": {"machine", "data"},
+    "runs": {"machine", "data", "config"},
+    "training": {"machine", "data", "config", "runs"},
+    "certifying": {"machine", "data", "config", "runs", "training"},
+    "report": {"machine", "data", "config", "runs"},
+    "papers": {"machine", "data", "config", "runs", "report"},
+}
+PAPERS = sorted(path.name for path in (ROOT / "experiments" / "papers").iterdir() if (path / "__init__.py").exists())
+
+
+def imported_of_experiments(file):
+    return re.findall(r"^\s*(?:from|import) experiments\.([\w.]+)", file.read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_one_way(room):
+    for file in (ROOT / "experiments" / room).rglob("*.py"):
+        rooms = {module.partition(".")[0] for module in imported_of_experiments(file)}
+        assert rooms <= ROOMS[room] | {room}, file
+        assert not re.search(r"^\s*from experiments import", file.read_text(), flags=re.MULTILINE), file
+
+
+def test_papers_do_not_import_each_other():
+    """But `ours`, which compares with them."""
+    for paper in PAPERS:
+        for file in (ROOT / "experiments" / "papers" / paper).rglob("*.py"):
+            others = {module.split(".")[1] for module in imported_of_experiments(file) if module.startswith("papers.")}
+            assert paper == "ours" or others <= {paper}, file
+
+
+def test_every_room_is_known():
+    folders = {path.name for path in (ROOT / "experiments").iterdir() if path.is_dir() and list(path.glob("*.py"))}
+    assert folders == {*ROOMS, "benchmarks"}
+    assert {path.name for path in (ROOT / "experiments").glob("*.py")} == {"__init__.py", "again.py"}
+
+
+def test_conf_holds_yaml_only():
+    assert {path.suffix for path in (ROOT / "conf").rglob("*") if path.is_file()} == {".yaml"}

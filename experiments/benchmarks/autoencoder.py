@@ -19,7 +19,7 @@ from torch import Tensor
 from experiments.benchmarks.measuring import Measured, Way, in_turn, tuned
 from experiments.benchmarks.medoid import OUTPUTS as PAPER_N
 from experiments.benchmarks.medoid import digit_images, loop, tv_distances
-from experiments.certification import choose_device
+from experiments.machine.device import choose_device
 from models.autoencoder import Autoencoder
 from smoothing import Gaussian, TotalVariation
 from smoothing.base_function import FrozenFunction, Precision

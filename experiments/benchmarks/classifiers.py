@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.benchmarks.measuring import Measured, Way, in_turn, tuned
-from experiments.certification import choose_device
-from experiments.memory import keep_freed_memory
+from experiments.machine.device import choose_device, keep_freed_memory
 from models.classifiers import ResNet50, ResNetCIFAR, WideResNet
 from smoothing import DeterministicSplitting, Gaussian, SmoothedClassifier
 from smoothing.base_function import FrozenFunction, Precision

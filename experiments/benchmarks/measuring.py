@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from experiments.memory import keep_freed_memory
+from experiments.machine.device import keep_freed_memory
 
 ROUNDS = 5
 PROCESS = Path("/proc/self")

@@ -18,14 +18,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from experiments.atomic import write_atomically
 from experiments.benchmarks import attacked_models as models
 from experiments.benchmarks.attacks_on_centers import attack_center, attack_exact_center
 from experiments.benchmarks.attacks_on_classifiers import attack_exactly, attack_l1, attack_l2
 from experiments.benchmarks.attempts import Attempt
 from experiments.data.digits import Digits
-from experiments.run_folder import provenance
-from experiments.tightness import FOLDER, RECORD, TABLE, summary
+from experiments.machine.files import write_atomically
+from experiments.papers.ours.tightness import FOLDER, RECORD, TABLE, summary
+from experiments.runs.run_folder import provenance
 from smoothing import (
     L2,
     Adaptive,

@@ -8,9 +8,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from experiments import composition, training
-from experiments.figures import CONF, drawings
-from experiments.table import OUTPUT
+from experiments.config import composition
+from experiments.report.figure import CONF, drawings
+from experiments.runs.table import OUTPUT
+from experiments.training import loop
 from smoothing import DeterministicSplitting, Splitting, Uniform
 from smoothing.classifier_guarantee import certificate
 from smoothing.exact_guarantee import exact_certificate
@@ -36,7 +37,7 @@ def trained(composed, tmp_path):
     quick = ("trainer.epochs=3", "trainer.lr_step=2", "device=cpu")
 
     def train(*overrides, root=tmp_path / "checkpoints"):
-        return training.train(composed(*quick, f"checkpoints.root={root}", *overrides))
+        return loop.train(composed(*quick, f"checkpoints.root={root}", *overrides))
 
     return train
 

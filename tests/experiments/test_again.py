@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from experiments.again import differences, made_again, settings_of
-from experiments.certification import certify
+from experiments.certifying.certification import certify
 from smoothing import SettingError
 
 REPOSITORY = Path(__file__).parents[2]

@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments.report import find_runs
-from experiments.summary import terminal_table
+from experiments.report.terminal import terminal_table
+from experiments.runs.reader import find_runs
 
 pytestmark = pytest.mark.slurm
 

@@ -1,0 +1,1 @@
+"""Certification runs: from settings to rows."""

@@ -1,0 +1,180 @@
+"""The certification run: example by example, into the run folder, continuing what is there."""
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from experiments.certifying.build import Run, assembled
+from experiments.certifying.outputs import CenterTask, rows_together
+from experiments.certifying.progress import Progress, announcement
+from experiments.certifying.task import Row, Task
+from experiments.config.composition import build
+from experiments.config.targets import located
+from experiments.data import Dataset, MissingDataError
+from experiments.machine.device import choose_device, device_name, keep_freed_memory
+from experiments.machine.stopping import stop_if_asked
+from experiments.runs.examples import described
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.table import TableWriter, read_table
+from experiments.training.base_function import example_of, input_of
+from smoothing import Predict, SettingError, SmoothingWarning
+from smoothing.inputs import pixels_warning
+
+
+def certify(plain: dict[str, Any]) -> Path:
+    """Certify the chosen examples and return the run's table.
+
+    Examples whose rows stand in the table are left alone; an example whose draws are kept is only read off again.
+    All settings are checked before the first sample is drawn.
+
+    Raises:
+        SmoothingError: settings, data or a base function that cannot be used; the message says what to do.
+    """
+    return certify_together([plain])[0]
+
+
+def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
+    """As `certify`, several runs of center smoothing that differ in their metric alone, read off the same outputs.
+
+    Raises:
+        SettingError: they differ in more, or are of another certifier.
+    """
+    keep_freed_memory()
+    first, device = plains[0], choose_device(plains[0]["device"])
+    dataset: Dataset = build(first["dataset"])
+    runs = assembled(plains, dataset, device)
+    indices = dataset.check(choose_examples(dataset, first))
+    examples = described(dataset, indices)
+    for plain, run in zip(plains, runs, strict=True):
+        _warn_of_another_precision(plain, run.folder)
+    logger = build(first["logger"], config=first) if first["logger"] else None
+    with ExitStack() as stack:
+        stack.enter_context(one_line_warnings())
+        tables = [stack.enter_context(run.folder.table(run.task.schema)) for run in runs]
+        for run in runs if examples else ():
+            run.folder.describe(examples)
+        missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
+        if missing:
+            image = example_of(dataset, missing[0], runs[0].task.f.f, device)
+            for run in runs:
+                arithmetic = _prepare(run.task, image, len(missing), first["batch_size"], runs[0].folder)
+                run.folder.begin(device_name(device), arithmetic)
+            x, where = input_of(runs[0].task.f.f, image[None])[0], runs[0].folder.path
+            print(announcement(runs[0].task, x, device_name(device), where, len(missing)), file=sys.stderr, flush=True)
+            if logger and tables[0].done:
+                logger.log(read_table(runs[0].folder.path).to_dict("records"))
+            _certify(runs, tables, dataset, missing, device, logger)
+        for run in runs:
+            run.folder.end()
+    if logger:
+        logger.table("certificates", read_table(runs[0].folder.path))
+        logger.finish()
+    return [run.folder.table_path for run in runs]
+
+
+def _certify(
+    runs: Sequence[Run],
+    tables: Sequence[TableWriter],
+    dataset: Dataset,
+    indices: list[int],
+    device: torch.device,
+    logger: Any,
+) -> None:
+    """Certify examples into the tables, one after another."""
+    task = runs[0].task
+    with Progress(len(indices), task.samples_each) as progress:
+        if task.engine:
+            task.engine.on_samples = progress.samples
+        for rows_of_each in _rows(runs, dataset, indices, device):
+            for table, rows in zip(tables, rows_of_each, strict=True):
+                table.write(rows)
+            progress.example(rows_of_each[0])
+            if logger:
+                logger.log(rows_of_each[0])
+            stop_if_asked()
+
+
+def _rows(runs: Sequence[Run], dataset: Dataset, indices: list[int], device: torch.device) -> Iterator[list[list[Row]]]:
+    """The rows of each example in each run, in order."""
+    if len(runs) == 1:
+        return ([rows] for rows in runs[0].task.all_rows(dataset, indices, device, runs[0].folder))
+    centers = [run.task for run in runs if isinstance(run.task, CenterTask)]
+    return rows_together(centers, dataset, indices, device, [run.folder for run in runs])
+
+
+def _prepare(task: Task, image: Tensor, examples: int, batch_size: int | None, folder: RunFolder) -> dict[str, Any]:
+    """How the base function is to be computed, as run.json keeps it.
+
+    A batch size that was left open is measured once: a run that continues on the same device takes that of its
+    beginning, so that its rows are those of an uninterrupted one to the last digit.
+    """
+    if task.engine is None:
+        return task.f.arithmetic()
+    x = input_of(task.f.f, image[None])[0]
+    if warning := pixels_warning(x, task.noise):
+        warnings.warn(warning, SmoothingWarning, stacklevel=2)
+    task.f(x[None])
+    if batch_size is None:
+        task.engine.batch_size = folder.batch_size_on(device_name(x.device))
+    return task.f.arithmetic() | {"batch_size": task.engine.tune(x, examples * task.samples_each)}
+
+
+def _warn_of_another_precision(plain: dict[str, Any], folder: RunFolder) -> None:
+    """Say so where predictions are asked for at another precision than there are certificates: of another function."""
+    if located(plain["certifier"]["_target_"]) is not Predict:
+        return
+    own = {key: value for key, value in folder.identity.items() if key not in ("certifier", "seed", "precision")}
+    for path in sorted(folder.path.parent.glob("*/run*.json")):
+        try:
+            other = json.loads(path.read_text())["identity"]
+            precision = other.pop("precision")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # no record of a run, so of no certificates
+        if precision != plain["precision"] and own.items() <= other.items():
+            print(
+                f"{path}: its certificates are for the function at precision={precision}; "
+                f"at {plain['precision']} predictions are another function's",
+                file=sys.stderr,
+            )
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Show each warning once, as one line on stderr."""
+    shown = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        line = " ".join(str(message).split())
+        if line not in shown:
+            shown.add(line)
+            print(f"warning: {line}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def choose_examples(dataset: Dataset, plain: dict[str, Any]) -> list[int]:
+    """`indices`, or the data set's own choice; the first `limit` of them; this shard's share. Raises SettingError."""
+    indices, limit, shard = plain["indices"], plain["limit"], plain["shard"]
+    if limit is not None and limit < 1:
+        raise SettingError(f"limit: expected at least 1, got {limit}")
+    if indices is None:
+        chosen = dataset.indices()
+    else:
+        chosen = list(dict.fromkeys(indices))
+        for index in chosen:
+            try:
+                dataset[index]
+            except IndexError as error:
+                raise SettingError(f"indices: {error}") from error
+            except MissingDataError:
+                continue  # `Dataset.check` tells of it
+    return chosen[:limit][shard["index"] :: shard["count"]]

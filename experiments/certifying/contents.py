@@ -1,0 +1,32 @@
+"""What a run's settings do not say of its rows: the hashes and names of `Contents`."""
+
+import hashlib
+from typing import Any
+
+import torch
+
+from experiments.config.user_code import code_hash
+from experiments.data import Dataset, LabelledDataset
+from experiments.runs.contents import Contents
+from experiments.training.base_function import needs_checkpoint
+from experiments.training.checkpoints import state_hash
+from smoothing.inputs import as_tensor
+
+
+def contents_of(plain: dict[str, Any], dataset: Dataset, model: Any) -> Contents:
+    """Those of a run. Raises SettingError where the code of the user's model is in no file."""
+    weights = "" if needs_checkpoint(plain) or not isinstance(model, torch.nn.Module) else state_hash(model)
+    classes = list(map(str, dataset.classes)) if isinstance(dataset, LabelledDataset) else []
+    examples = "" if dataset.content else dataset.contents() or _examples_hash(dataset)
+    return Contents(weights, examples, classes, code_hash(plain["model"]))
+
+
+def _examples_hash(dataset: Dataset) -> str:
+    content, indices = hashlib.sha256(), dataset.indices()
+    for index in dict.fromkeys([*indices[:1], *indices[len(indices) // 2 :][:1], *indices[-1:]]):
+        x = as_tensor(dataset[index])
+        content.update(f"{index} {x.dtype} {tuple(x.shape)}".encode())
+        content.update(x.detach().cpu().contiguous().numpy().tobytes())
+    if isinstance(dataset, LabelledDataset):
+        content.update(repr([(index, dataset.label(index)) for index in indices]).encode())
+    return content.hexdigest()[:16]

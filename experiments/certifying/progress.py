@@ -1,0 +1,99 @@
+"""How far a certification is: a bar on a terminal, elsewhere a line now and then."""
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from experiments.certifying.task import Task
+
+EVERY = 60.0  # seconds between two lines
+TENTH_AFTER = 5.0  # seconds after a line, a tenth of the work that is done since is worth another
+
+
+class Progress:
+    """Examples done, how many of them are certified, and the time left; on stderr.
+
+    Args:
+        examples: that there are.
+        samples_each: that an example takes at most.
+        lines: print lines in place of the bar; where stderr is no terminal if None.
+    """
+
+    def __init__(self, examples: int, samples_each: int, lines: bool | None = None) -> None:
+        self._examples, self._each = examples, samples_each
+        self._done = self._samples = self._certified = 0
+        self._lines = not sys.stderr.isatty() if lines is None else lines
+        self._bar = tqdm(total=examples * samples_each, unit=" samples", unit_scale=True, disable=self._lines)
+        self._started = self._said = time.perf_counter()
+        self._tenths = 0
+
+    def samples(self, count: int) -> None:
+        self._samples += count
+        self._bar.update(count)
+        self._say_now_and_then()
+
+    def example(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """One more example is done, with these rows; it may have taken fewer samples than it could have."""
+        self._done += 1
+        self._certified += all(row.get("status") == "certified" for row in rows)
+        missing = max(0, self._done * self._each - self._samples)
+        self._samples += missing
+        self._bar.set_description(f"example {self._done}/{self._examples}, {self._certified} certified")
+        self._bar.update(missing)
+        self._say_now_and_then()
+
+    def _say_now_and_then(self) -> None:
+        now = time.perf_counter()
+        share = self._samples / max(1, self._examples * self._each)
+        tenth = int(10 * share) > self._tenths and now - self._said >= TENTH_AFTER
+        if not self._lines or self._done == self._examples or (now - self._said < EVERY and not tenth):
+            return
+        self._said, self._tenths = now, int(10 * share)
+        left = (now - self._started) * (1 - share) / max(share, 1e-9)
+        self._print(f"{self._samples:,} samples, about {duration(left)} left")
+
+    def _print(self, rest: str) -> None:
+        done = f"example {self._done} of {self._examples} done, {self._certified} certified"
+        print(f"{done}; {rest}", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+        if self._lines:
+            self._print(f"{duration(time.perf_counter() - self._started)} in all")
+
+
+def announcement(task: Task, x: Tensor, device: str, folder: Path, examples: int) -> str:
+    """What a run is about to do, and how long it will take at the speed of one batch.
+
+    Args:
+        task: at work, its batch size chosen.
+        x: an input of its base function, (*shape).
+        device: its name.
+        folder: of the results.
+        examples: without a row yet.
+    """
+    text = f"{device}; {folder}; {examples} example{'s' if examples > 1 else ''}"
+    if task.engine is None:
+        return text
+    samples = examples * task.samples_each
+    size = min(task.engine.tune(x), samples)
+    batch = x.expand(size, *x.shape).contiguous()
+    started = time.perf_counter()
+    task.f(batch).flatten()[:1].cpu()  # waits for the device
+    seconds = (time.perf_counter() - started) * samples / size
+    return f"{text} of at most {task.samples_each:,} samples; about {duration(seconds)} for the base function"
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

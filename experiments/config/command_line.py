@@ -1,0 +1,69 @@
+"""Commands that run, as printed, from where the user stands, and the folders that configuration is read from."""
+
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+
+SUITE = Path(__file__).resolve().parents[2]
+CONF = SUITE / "conf"
+SCRIPT = re.compile(r"\bpython (certify|train|plot)\.py")
+
+
+def command(script: str, overrides: Iterable[str]) -> str:
+    """A command line of one of the scripts, such as "certify", quoted for the shell.
+
+    It names the script and the folders of configuration as they are typed from the present folder.
+    """
+    return shlex.join(["python", from_here(SUITE / f"{script}.py"), *options(), *overrides])
+
+
+def runnable(line: str) -> str:
+    """A command line from a comment, such as `python certify.py -m experiment=demo`, as it is typed from here."""
+    return SCRIPT.sub(lambda found: command(found[1], ()), line)
+
+
+def options(hydra: Any = None) -> list[str]:
+    """What says, on the command line, where configuration is read from: --config-dir, --config-path, --config-name.
+
+    Args:
+        hydra: Hydra's own configuration; that of the job under way if None.
+    """
+    if hydra is None:
+        if not HydraConfig.initialized():
+            return []
+        hydra = HydraConfig.get()
+    folders = {source.provider: Path(source.path) for source in _files(hydra)}
+    found = []
+    if "main" in folders and folders["main"].resolve() != CONF:
+        found += ["--config-path", str(folders["main"])]
+    if hydra.job.config_name != hydra.job.name:
+        found += ["--config-name", hydra.job.config_name]
+    if "command-line" in folders:
+        found += ["--config-dir", from_here(folders["command-line"])]
+    return [*found, *search_path(hydra)]
+
+
+def search_path(hydra: Any) -> list[str]:
+    """The override of hydra.searchpath, where there is one."""
+    return [word for word in hydra.overrides.hydra if word.lstrip("+").partition("=")[0] == "hydra.searchpath"]
+
+
+def config_folders() -> list[Path]:
+    """The folders that configuration is read from, the first that has a file counts: conf/, then the user's own."""
+    if not HydraConfig.initialized():
+        return [CONF]
+    return [Path(source.path) for source in _files(HydraConfig.get())]
+
+
+def from_here(path: Path) -> str:
+    """A path as it is typed from the present folder: relative if it is below it."""
+    path, here = path.resolve(), Path.cwd().resolve()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _files(hydra: Any) -> list[Any]:
+    return [source for source in hydra.runtime.config_sources if source.schema == "file"]

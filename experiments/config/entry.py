@@ -1,0 +1,180 @@
+"""What the entry points share: one clear line for every error, an exit code, and the table at the end of a sweep."""
+
+import difflib
+import errno
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra import compose
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from experiments.config.command_line import CONF, SUITE, search_path
+from experiments.config.errors import explained
+from experiments.config.sweep import Outcome, report
+from experiments.machine.stopping import sigterm_finishes_first
+from smoothing import SettingError, SmoothingError
+
+NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
+LONGEST = 600  # characters of a message
+_outcomes: list[Outcome] = []  # of the jobs of a sweep that run in this process
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run an entry point, from its command line to its exit code.
+
+    0 where all went well, 1 after an error, 2 after a mistyped option, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    _outcomes.clear()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log shows what is printed at once
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
+    typed = _options_first()
+    try:
+        main()
+    except KeyboardInterrupt:
+        _stopped()
+    except Exception as error:
+        say(error, debug="debug=true" in [word.lstrip("+").lower() for word in typed], typed=typed)
+        sys.exit(1)
+    if _outcomes:
+        print(f"\n{report(_outcomes)}")
+        sys.exit(1 if any(outcome.error for outcome in _outcomes) else 0)
+
+
+def one_line_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Outcome]:
+    """Turn an error of a job into a line on stderr and exit code 1; with debug=true the traceback follows.
+
+    In a sweep the job's outcome is returned, so that the other points run.
+    """
+
+    @wraps(task)
+    def wrapped(cfg: DictConfig) -> Outcome:
+        sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+        overrides = list(HydraConfig.get().overrides.task) if sweep else []
+        try:
+            with sigterm_finishes_first():
+                outcome = Outcome(overrides, [str(path) for path in task(cfg) or []])
+        except KeyboardInterrupt:
+            _stopped()
+        except Exception as error:
+            outcome = Outcome(overrides, error=say(error, debug=bool(cfg.get("debug"))))
+            if not sweep:
+                sys.exit(1)
+        if sweep:
+            _outcomes.append(outcome)
+        return outcome
+
+    return wrapped
+
+
+def say(error: Exception, debug: bool = False, typed: list[str] | None = None) -> str:
+    """Print an error as one line, and its traceback where `debug`; returns the line."""
+    line = line_of(error, typed or [])
+    print(f"{_script()}: {line}", file=sys.stderr)
+    if debug:
+        traceback.print_exception(error)
+    return line
+
+
+def line_of(error: Exception, typed: list[str] | None = None) -> str:
+    """An error in one line: the message of ours, which says it all; of another its type and where it was raised."""
+    if isinstance(error, SmoothingError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}; what was written stays, and the same command continues"
+    if line := explained(error, typed or []):
+        return line
+    return f"{type(error).__name__}{_message(error)} ({_where(error)})"
+
+
+def with_experiment(name: str) -> DictConfig:
+    """The configuration of the job under way, with another experiment in the place of its own. Raises SettingError."""
+    hydra = HydraConfig.get()
+    typed = [each for each in hydra.overrides.task if not each.startswith("experiment=")]
+    words = [*search_path(hydra), *typed, f"experiment={name}"]
+    try:
+        return compose(hydra.job.config_name, words)
+    except HydraException as error:
+        raise SettingError(f"also: {name}: {explained(error, words)}") from error
+
+
+def _message(error: Exception) -> str:
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:
+        return ": its message cannot be shown"
+    if any(line.startswith("Traceback") for line in lines):  # of another process
+        lines = lines[-1:]
+    text = " ".join(" ".join(lines).split())
+    return f": {text[:LONGEST]}{'...' if len(text) > LONGEST else ''}" if text else ""
+
+
+def _where(error: Exception) -> str:
+    """The innermost frame of the user's own code; else of another package; else of the suite."""
+    frames = traceback.extract_tb(error.__traceback__)
+    files = [Path(frame.filename).resolve() for frame in frames]
+    ours = [file.is_relative_to(SUITE) and not _installed(file) and _of_the_suite(file) for file in files]
+    others = [frame for frame, own in zip(frames, ours, strict=True) if not own]
+    users = [frame for frame in others if not _installed(Path(frame.filename).resolve())]
+    frame = (users or [frame for frame in others if "hydra" not in frame.filename] or frames)[-1]
+    return f"{frame.filename}:{frame.lineno} in {frame.name}"
+
+
+def _of_the_suite(file: Path) -> bool:
+    first = file.relative_to(SUITE).parts[0]
+    return first in ("experiments", "smoothing", "models", "hydra_plugins", "certify.py", "train.py", "plot.py")
+
+
+def _installed(file: Path) -> bool:
+    return any(file.is_relative_to(folder) for folder in INSTALLED)
+
+
+def _script() -> str:
+    """The script's name, in a Slurm job too, which submitit starts."""
+    return f"{HydraConfig.get().job.name}.py" if HydraConfig.initialized() else Path(sys.argv[0]).name
+
+
+def _stopped() -> NoReturn:
+    print(f"{_script()}: stopped; the same command continues", file=sys.stderr)
+    sys.exit(130)
+
+
+def _options_first() -> list[str]:
+    """Check the command line's options, and put them before the overrides, which are returned."""
+    parser = get_args_parser()
+    known = [name for action in parser._actions for name in action.option_strings]
+
+    def refused(message: str) -> NoReturn:
+        print(f"{_script()}: {message}; --help lists all options", file=sys.stderr)
+        sys.exit(2)
+
+    parser.error = refused  # type: ignore[method-assign]
+    given, others = parser.parse_known_args()
+    for word in others:
+        if word.startswith("-"):
+            close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+            refused(f"{word}: no such option" + (f"; did you mean {close[0]}?" if close else ""))
+    if given.config_dir and not Path(given.config_dir).is_dir():
+        refused(f"--config-dir: no folder '{given.config_dir}'")
+    typed = [*given.overrides, *others]
+    sys.argv = [word for word in sys.argv if word not in typed] + typed
+    for word in typed:
+        group, _, value = word.partition("=")
+        if value == "null" and (CONF / group).is_dir():
+            print(
+                f"{_script()}: {word}: leave it out, or take a default away with '~{group}'",
+                file=sys.stderr,
+            )
+            sys.exit(1)
+    return typed

@@ -1,0 +1,113 @@
+"""What Hydra finds wrong with a command line or a configuration file, in one line that says what to type instead."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from experiments.config.command_line import config_folders
+from experiments.config.composition import suggestion
+
+PRIMARY = ("certify", "train", "plot", "hydra/config")
+ADVICE = ("To append to your", "See https:", "Config search path", "Set the environment variable")
+
+
+def explained(error: Exception, typed: Sequence[str]) -> str | None:
+    """The line for an error of Hydra's, OmegaConf's or YAML's; None for any other.
+
+    Args:
+        error: caught.
+        typed: the overrides of the command line.
+    """
+    cause = error.__cause__ or error
+    if isinstance(error, MissingConfigException):
+        return _missing_file(error)
+    if isinstance(error, OverrideParseException):
+        return _not_an_override(error, typed)
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
+        return _unknown_key(cause)
+    if isinstance(cause, OmegaConfBaseException):
+        where = f"{cause.full_key}: " if cause.full_key else ""
+        return f"{where}{_first_lines(cause)}"
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark
+        return f"{mark.name}, line {mark.line + 1}: {error.problem}" if mark else _first_lines(error)
+    if isinstance(error, AssertionError) and "Unexpected type for root" in str(error):
+        return _key_of_nothing(typed)
+    return _other(error) if isinstance(error, HydraException) else None
+
+
+def _missing_file(error: MissingConfigException) -> str:
+    file, asked_by = error.missing_cfg_file, re.match(r"In '(.*)': ", str(error))
+    if not asked_by:
+        return f"--config-name {file}: no file {file}.yaml in {', '.join(map(str, config_folders()))}"
+    group, _, name = str(file).rpartition("/")
+    options = error.options or sorted(p.stem for folder in config_folders() for p in (folder / group).glob("*.yaml"))
+    by = "" if asked_by[1] in PRIMARY else f", as {asked_by[1]}.yaml asks"
+    return f"{group}={name}: no file {group}/{name}.yaml{by}{suggestion(name, options)}"
+
+
+def _not_an_override(error: OverrideParseException, typed: Sequence[str]) -> str:
+    parser = OverridesParser.create()
+    for word in typed:
+        try:
+            parser.parse_override(word)
+        except HydraException:
+            if "=" not in word and not word.startswith("~"):
+                return f"{word}: expected key=value"
+            return (
+                f"{word}: cannot be read as key=value; brackets and quotes must be closed, and a value with special "
+                """characters is quoted twice: 'key="a value"'"""
+            )
+    return _first_lines(error)
+
+
+def _unknown_key(cause: OmegaConfBaseException) -> str:
+    parent = cause.parent_node
+    known = [str(key) for key in parent if key != "hydra"] if OmegaConf.is_dict(parent) else []
+    key = str(cause.full_key)
+    below, _, name = key.rpartition(".")
+    if "/" in name:
+        known = [f"{folder.parent.name}/{folder.name}" for folder in config_folders()[0].glob("*/*/")]
+        return f"{key}: no such group{suggestion(name, known)}"
+    if not below:  # sigma=0.5: noise.sigma
+        full = {f"{group}.{leaf}": str(leaf) for group in known for leaf in _keys_of(parent, group)}
+        exact = [path for path, leaf in full.items() if leaf == name]
+        if exact:
+            return f"{key}: no such key; did you mean {' or '.join(exact)}?"
+    return f"{key}: no such key{suggestion(name, known, below)}"
+
+
+def _keys_of(parent: object, group: str) -> Iterable[object]:
+    node = parent._get_node(group)  # type: ignore[attr-defined]  # of a group that is not interpolated
+    return node if OmegaConf.is_dict(node) and not node._is_none() else ()
+
+
+def _key_of_nothing(typed: Sequence[str]) -> str:
+    dotted = [word for word in typed if "." in word.partition("=")[0]]
+    groups = {word.lstrip("+").partition(".")[0] for word in dotted} & {"metric", "trainer", "logger", "figure"}
+    return f"{', '.join(sorted(groups)) or ', '.join(dotted)}: none is chosen here, so it has no keys; choose one first"
+
+
+def _other(error: HydraException) -> str:
+    text = str(error)
+    if found := re.match(r"Ambiguous value for argument '(.*)'", text):
+        return f"{found[1]}: several values need -m, which makes a sweep of them; a list is written key=[value,value]"
+    if found := re.match(r"Could not delete from config. '(.*)' does not exist", text):
+        folders = [path.name for folder in config_folders() for path in folder.iterdir() if path.is_dir()]
+        return f"~{found[1]}: there is no {found[1]}{suggestion(found[1], folders)}"
+    return _first_lines(error)
+
+
+def _first_lines(error: Exception) -> str:
+    """An error's text without Hydra's advice, in one line."""
+    kept = []
+    for line in str(error).strip().splitlines():
+        if line.startswith((*ADVICE, "    full_key", "    object_type", "    reference_type")):
+            break
+        kept.append(line.strip())
+    return " ".join(kept)

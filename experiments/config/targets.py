@@ -1,0 +1,211 @@
+"""From a dotted name, `_target_`, to the class or function of that name; its arguments; and calling it with them."""
+
+import dataclasses
+import inspect
+import sys
+import traceback
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, make_dataclass
+from enum import Enum
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from omegaconf import MISSING, OmegaConf
+
+from smoothing import SettingError
+
+ROOT = Path(__file__).parents[2]
+
+
+class _NotThereError(Exception):
+    """A dotted name that leads nowhere; the message says from where on."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a class or function takes.
+
+    Attributes:
+        schema: a dataclass of its arguments, their types and defaults, for OmegaConf.
+        choices: the values of those arguments that are `Literal`.
+        own: arguments with a default that no configuration can hold; left out where they are not given.
+        others: it takes any other key as well (**kwargs).
+    """
+
+    schema: type
+    choices: dict[str, tuple[Any, ...]]
+    own: set[str]
+    others: bool
+
+    @property
+    def known(self) -> list[str]:
+        return [f.name for f in dataclasses.fields(self.schema)]
+
+
+def located(target: str, group: str = "") -> Callable[..., Any]:
+    """The class or function of a dotted name.
+
+    Args:
+        target: as my_models.Net or torchvision.models.resnet18.
+        group: for messages: where it stands.
+
+    Raises:
+        SettingError: there is none; or importing it fails, with the error and the line that raised it.
+    """
+    key = f"{group}._target_" if group else "_target_"
+    try:
+        thing = _followed(target)
+    except _NotThereError as error:
+        raise SettingError(f"{key}: no class {target} ({error}){_hidden(target)}") from error
+    except (Exception, SystemExit) as error:
+        shown = str(error).strip().partition("\n")[0]
+        raise SettingError(
+            f"{key}: importing {target} failed: {type(error).__name__}: {shown}{_where(error)}"
+        ) from error
+    if not callable(thing):
+        raise SettingError(f"{key}: expected a class or a function, and {target} is a {type(thing).__name__}")
+    return thing
+
+
+def parameters(target: str, group: str = "") -> Mapping[str, inspect.Parameter]:
+    """The arguments by name. Raises SettingError where there is no such class or function, or it does not tell them."""
+    thing = located(target, group)
+    try:
+        return inspect.signature(thing).parameters
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"{group}._target_: {target} does not tell its arguments (it may be compiled); name a function of your own "
+            "that calls it"
+        ) from error
+
+
+def arguments(target: str, given: tuple[str, ...], group: str) -> Arguments:
+    """The arguments of a class or function, but for those that the run gives. Raises SettingError as `parameters`."""
+    found = parameters(target, group)
+    hints = _hints(located(target))
+    kinds = [parameter.kind for parameter in found.values()]
+    fields: list[tuple[str, Any, Any]] = []
+    choices, own = {}, set()
+    for name, parameter in found.items():
+        if name in given or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        hint, default = hints.get(name, Any), parameter.default
+        if typing.get_origin(hint) is Literal:
+            choices[name] = typing.get_args(hint)
+        default = MISSING if default is parameter.empty else default
+        kind = next((kind for kind in (hint, Any) if _holds(kind, default)), None)
+        if kind is None:
+            own.add(name)
+            kind, default = Any, None
+        fields.append((name, kind, field(default_factory=partial(_same, default))))
+    return Arguments(make_dataclass("Arguments", fields), choices, own, inspect.Parameter.VAR_KEYWORD in kinds)
+
+
+def called(target: str, values: dict[str, Any]) -> Any:
+    """What the class or function makes of arguments; each takes the type that it is declared with.
+
+    Raises:
+        SettingError: an argument is missing, or one too many.
+    """
+    thing, found = located(target), parameters(target)
+    hints = _hints(thing)
+    values = {name: _as(hints.get(name), value) for name, value in values.items()}
+    first = [name for name, p in found.items() if p.kind is p.POSITIONAL_ONLY and name in values]
+    positional = [values.pop(name) for name in first]
+    try:
+        inspect.signature(thing).bind(*positional, **values)
+    except TypeError as error:
+        raise SettingError(f"{target}: {error}") from error
+    return thing(*positional, **values)
+
+
+def _followed(target: str) -> Any:
+    parts = target.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise _NotThereError("expected a dotted name, as my_models.Net")
+    thing: Any = _imported(parts[0], target)
+    for k, part in enumerate(parts[1:], 2):
+        if hasattr(thing, part):
+            thing = getattr(thing, part)
+        elif isinstance(thing, ModuleType) and hasattr(thing, "__path__"):
+            thing = _imported(".".join(parts[:k]), target)
+        else:
+            raise _NotThereError(f"{'.'.join(parts[: k - 1])} has no {part}")
+    return thing
+
+
+def _imported(name: str, target: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{target}.".startswith(f"{error.name}."):
+            raise _NotThereError(f"no module {error.name}") from error
+        raise
+
+
+def _hidden(target: str) -> str:
+    """What to do where the user's own module of that name is hidden by the suite's, or lies where nobody looks."""
+    top = target.partition(".")[0]
+    places = dict.fromkeys(Path(entry or ".").resolve() for entry in (*sys.path, "."))
+    candidates = [path for place in places if place != ROOT for path in (place / f"{top}.py", place / top)]
+    own = next((path for path in candidates if path.is_file() or any(path.glob("*.py"))), None)
+    if own is None:
+        return ""
+    if (ROOT / top).is_dir() or (ROOT / f"{top}.py").is_file():
+        return (
+            f". {top} is the suite's own name here and hides '{own}': put yours into a folder of another name, "
+            f"as mine/{own.name}, and write _target_: mine.{target}"
+        )
+    if own.parent == Path.cwd() and own.parent not in {Path(entry or ".").resolve() for entry in sys.path}:
+        return f". '{own.name}' lies here, where Python does not look: set PYTHONPATH=."
+    return ""
+
+
+def _where(error: BaseException) -> str:
+    """The line of code that raised an error on import: the user's innermost one, if there is one."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({error.filename}:{error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    users = [frame for frame in frames if frame.filename not in (__file__, sys.modules["importlib"].__file__)]
+    own = [frame for frame in users if "site-packages" not in frame.filename] or users
+    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+
+
+def _hints(thing: Any) -> dict[str, Any]:
+    """Types of arguments by name; those that cannot be resolved are left out."""
+    function = getattr(thing, "__init__", thing) if isinstance(thing, type) else thing
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # a name that is imported for type checkers only, a callable without annotations
+        found = getattr(function, "__annotations__", {})
+        return {name: hint for name, hint in found.items() if not isinstance(hint, str)}
+
+
+def _same(default: Any) -> Any:
+    return default
+
+
+def _holds(kind: Any, default: Any) -> bool:
+    """Whether OmegaConf takes an argument of this type and default."""
+    try:
+        OmegaConf.structured(make_dataclass("One", [("it", kind, field(default_factory=partial(_same, default)))]))
+    except Exception:  # OmegaConf's own errors, and whatever a strange type raises
+        return False
+    return True
+
+
+def _as(hint: Any, value: Any) -> Any:
+    """A value of a configuration as the type that an argument is declared with, where configurations have none such."""
+    kinds = [kind for kind in (hint, *typing.get_args(hint)) if isinstance(kind, type)]
+    for kind in kinds if isinstance(value, str | dict) else ():
+        if isinstance(value, str) and issubclass(kind, Path):
+            return kind(value)
+        if isinstance(value, str) and issubclass(kind, Enum) and value in kind.__members__:
+            return kind[value]
+        if isinstance(value, dict) and dataclasses.is_dataclass(kind):
+            return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), value))
+    return value

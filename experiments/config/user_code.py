@@ -1,0 +1,184 @@
+"""What code of the user's own stands behind a `_target_`: a hash of all its source, for the identity of a run.
+
+The source of a class or function is its statement, and every statement at the top of a module that it names, directly
+or not: base classes, decorators, functions, constants, in the user's other modules, too. Libraries are not followed,
+and neither is the suite: run.json keeps the versions of some and the suite's commit. A class that is itself a library's
+goes by its own module. Names that are looked up as text are not seen.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import smoothing
+from experiments.config.targets import ROOT, located
+from smoothing import SettingError
+
+SUITE = tuple(path.resolve() for path in (Path(smoothing.__file__).parent, Path(__file__).parents[1], ROOT / "models"))
+LIBRARIES = tuple(
+    Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+ALL = "*"
+
+
+def is_suites(target: str) -> bool:
+    """Whether a class or function is this suite's own, whatever module it is taken from."""
+    thing = located(target)
+    file = _file(getattr(thing, "__module__", None) or type(thing).__module__)
+    return file is not None and _in_suite(file)
+
+
+def targets(node: Any) -> list[str]:
+    """All `_target_` in a group, nested ones too."""
+    if isinstance(node, list):
+        return [target for each in node for target in targets(each)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["_target_"]] if isinstance(node.get("_target_"), str) else []
+    return own + [target for value in node.values() for target in targets(value)]
+
+
+def code_hash(node: dict[str, Any]) -> str:
+    """Hash of the user's code behind a group; empty where all of it is the suite's.
+
+    Raises:
+        SettingError: the code is in no file.
+    """
+    users = [target for target in targets(node) if not is_suites(target)]
+    if not users:
+        return ""
+    found: dict[str, str] = {}
+    for target in users:
+        module, name = _origin(target)
+        if _file(module) is None:
+            raise SettingError(
+                f"{target}: expected code in a file, so that a run can say what it was; write it into one"
+            )
+        found |= _sources(module, name)
+    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:16]
+
+
+def file_hashes(node: dict[str, Any]) -> dict[str, str]:
+    """Hashes of the files that arguments of a group name, by argument: another content is another argument."""
+    found: dict[str, str] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            found |= {f"{key}.{name}": content for name, content in file_hashes(value).items()}
+        elif isinstance(value, str) and key != "_target_" and value and _is_file(value):
+            with Path(value).open("rb") as file:
+                found[key] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return found
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long a name, a zero byte
+        return False
+
+
+def _origin(target: str) -> tuple[str, str]:
+    """The module of a dotted name, and the name that it has there; of a library's, the module that defines it."""
+    parts = target.split(".")
+    at = next(k for k in range(len(parts) - 1, 0, -1) if ".".join(parts[:k]) in sys.modules)
+    module, file = ".".join(parts[:at]), _file(".".join(parts[:at]))
+    if file is None or not _in_library(file):
+        return module, parts[at]
+    thing = located(target)
+    return getattr(thing, "__module__", None) or module, getattr(thing, "__name__", parts[at])
+
+
+def _sources(start: str, name: str) -> dict[str, str]:
+    """The source of a name of a module, and of all that it names in turn, by module and name."""
+    found: dict[str, str] = {}
+    read: dict[str, tuple[str, list[ast.stmt]]] = {}
+    waiting, seen = [(start, name)], set[tuple[str, str]]()
+    while waiting:
+        module, name = place = waiting.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        file = _file(module)
+        if file is None or _in_suite(file) or (_in_library(file) and module != start):
+            continue
+        if file.suffix != ".py":  # compiled
+            found[module] = hashlib.sha256(file.read_bytes()).hexdigest()
+            continue
+        if module not in read:
+            read[module] = file.read_text(), ast.parse(file.read_bytes()).body
+        source, top = read[module]
+        statements = [each for each in top if name == ALL or name in _bound(each)]
+        statements = statements or [each for each in top if ALL in _bound(each)]  # from somewhere import *
+        found[f"{module}:{name}"] = "\n".join(_text(source, each) for each in statements)
+        for each in statements:
+            waiting += [(module, node.id) for node in ast.walk(each) if isinstance(node, ast.Name)]
+            waiting += _imported(each, module)
+        if not statements and file.name == "__init__.py":
+            waiting.append((f"{module}.{name}", ALL))  # a module of the package, if anything
+    return found
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names that a statement at the top of a module defines; where it is no definition, all that it names."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    names = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name.partition(".")[0])
+    return names
+
+
+def _imported(statement: ast.stmt, module: str) -> list[tuple[str, str]]:
+    """Modules, and names of them, that a statement imports anywhere in it."""
+    found: list[tuple[str, str]] = []
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, ALL) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = module if _is_package(module) else module.rpartition(".")[0]
+            origin = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            name = ".".join([*origin, *([node.module] if node.module else [])])
+            found += [(name, alias.name) for alias in node.names]
+    return found
+
+
+def _text(source: str, statement: ast.stmt) -> str:
+    """A statement's lines, its decorators with it."""
+    decorators = getattr(statement, "decorator_list", [])
+    first = min(node.lineno for node in (statement, *decorators))
+    return "\n".join(source.splitlines()[first - 1 : statement.end_lineno])
+
+
+def _file(module: str) -> Path | None:
+    """The file of a module, which need not be imported yet; None where there is none."""
+    if module in sys.modules:
+        name = getattr(sys.modules[module], "__file__", None)
+    else:
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, AttributeError, ValueError):
+            return None
+        name = spec.origin if spec else None
+    return Path(name).resolve() if name and Path(name).is_file() else None
+
+
+def _is_package(module: str) -> bool:
+    file = _file(module)
+    return file is not None and file.name == "__init__.py"
+
+
+def _in_suite(file: Path) -> bool:
+    return any(file.is_relative_to(folder) for folder in SUITE)
+
+
+def _in_library(file: Path) -> bool:
+    return any(file.is_relative_to(folder) for folder in LIBRARIES)

@@ -1,0 +1,1 @@
+"""What the machine gives: durable files, locks, signals, devices."""

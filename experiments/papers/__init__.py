@@ -1,0 +1,1 @@
+"""One folder a paper: its tables, figures, printed numbers and claims."""

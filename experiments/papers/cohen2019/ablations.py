@@ -1,0 +1,112 @@
+"""Figure 8 of Cohen et al.: other bounds, other n, other alpha, all read off the counts of one run."""
+
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from experiments.papers.cohen2019.curves import POINTS, band_title, draw_curve, finish
+from experiments.papers.cohen2019.results import (
+    BOUNDS,
+    CLAIMS,
+    CohenFigure,
+    Radius,
+    in_order,
+    limit_of,
+    radii_from_counts,
+    selected_correctly,
+)
+from experiments.report.certified_accuracy import average_radius, certified_accuracy
+from experiments.report.claims import verdicts
+from experiments.report.figure import Drawing
+from experiments.runs.reader import Run, sigma_of
+from smoothing.radii import cohen_radius
+from smoothing.statistics import clopper_pearson_lower
+
+
+class Ablations(CohenFigure):
+    """Fig. 8: three panels, one for each of bound, n and alpha, the others as in the run.
+
+    Args:
+        experiments: see `Figure`.
+        sigma: the run to draw, or the one nearest to it.
+        n: samples that the counts are rescaled to.
+        alpha: failure probabilities of a certificate.
+    """
+
+    def __init__(self, experiments: list[str], sigma: float, n: list[int], alpha: list[float]) -> None:
+        super().__init__(experiments)
+        self.sigma, self.n, self.alpha = sigma, n, alpha
+
+    def usable(self, run: Run) -> bool:
+        return super().usable(run) and "n_a" in run.table  # the published rows hold no counts
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        run = min(in_order(runs), key=lambda run: abs(sigma_of(run) - self.sigma))
+        n, alpha = run.identity["certifier"]["n"], run.identity["certifier"]["alpha"]
+        panels: dict[str, dict[str, tuple[int, float, Radius]]] = {
+            "bound": {name: (n, alpha, bound) for name, bound in BOUNDS.items()},
+            "n (projected)": {f"n = {other:,}": (other, alpha, cohen_radius) for other in sorted(self.n)},
+            "alpha": {f"alpha = {other:g}": (n, other, cohen_radius) for other in sorted(self.alpha)},
+        }
+        correct = selected_correctly(run)
+        figure, axes = plt.subplots(1, 3, sharey=True, figsize=(7.0, 3.2))
+        parts, average = [], {}
+        for axis, (panel, curves) in zip(axes, panels.items(), strict=True):
+            limits = {
+                name: bound(sigma_of(run), clopper_pearson_lower(other_n, other_n, other_alpha))
+                for name, (other_n, other_alpha, bound) in curves.items()
+            }
+            end = 1.05 * max(limits.values())
+            for i, (name, setting) in enumerate(curves.items()):
+                radius = radii_from_counts(run, *setting)
+                at = np.linspace(0, end, POINTS)
+                curve = certified_accuracy(correct & (radius > 0), radius, at, limits[name])
+                draw_curve(axis, curve, i, name)
+                average[name] = average_radius(correct, radius)
+                parts.append(curve.assign(panel=panel, curve=name, average_certified_radius=average[name]))
+            finish(axis, end)
+            axis.set_title(panel)
+            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=1 + (len(curves) > 3))
+        for axis in axes[1:]:
+            axis.set_ylabel("")
+        name, band = run.record["config"]["name"], band_title(parts[:1]).replace("\n", " ")
+        figure.suptitle(f"{name}, sigma = {sigma_of(run):g} ({band})", fontsize=9)
+        table = pd.concat(parts, ignore_index=True).assign(sigma=sigma_of(run))
+        return Drawing(
+            figure, table, verdicts(CLAIMS, "cohen_ablations", _quantities(table, panels)), _notes(run, average)
+        )
+
+
+def _quantities(
+    table: pd.DataFrame, panels: dict[str, dict[str, tuple[int, float, Radius]]]
+) -> dict[str, dict[str, float]]:
+    """What claims.csv says of cohen_ablations: how far any curve is above one that the paper puts above it."""
+    curves = {name: part["accuracy"].to_numpy() for name, part in table.groupby("curve")}
+    sigma = f"sigma = {table['sigma'].iloc[0]:g}"
+
+    def excess(order: list[str]) -> dict[str, float]:
+        return {sigma: max(float(np.max(curves[lower] - curves[upper])) for lower, upper in pairwise(order))}
+
+    cohen, li, lecuyer = BOUNDS
+    more_samples = excess(list(panels["n (projected)"])) if len(panels["n (projected)"]) > 1 else {}
+    larger_alpha = excess(list(panels["alpha"])) if len(panels["alpha"]) > 1 else {}
+    names = list(panels["alpha"])
+    smallest, largest = names[0], names[-1]
+    reached = (curves[smallest] > 0) & (curves[largest] > 0)
+    lost = float(np.mean((curves[largest] - curves[smallest])[reached])) if reached.any() else 0.0
+    by_alpha = {f"{sigma}, {largest} and {smallest}": lost} if smallest != largest else {}
+    return {
+        "mean certified accuracy lost from the largest alpha to the smallest at radii that both reach": by_alpha,
+        "largest certified accuracy by Lecuyer et al. above Cohen et al.'s at a radius": excess([lecuyer, cohen]),
+        "largest certified accuracy by Li et al. above Cohen et al.'s at a radius": excess([li, cohen]),
+        "largest certified accuracy at fewer samples above that at more": more_samples,
+        "largest certified accuracy at a smaller alpha above that at a larger one": larger_alpha,
+    }
+
+
+def _notes(run: Run, average: dict[str, float]) -> list[str]:
+    notes = [f"sigma = {sigma_of(run):g}; the run's own largest radius is {limit_of(run):.3g}"]
+    notes += [f"average certified radius, {name}: {value:.4f}" for name, value in average.items()]
+    return notes

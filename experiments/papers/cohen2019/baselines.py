@@ -1,0 +1,78 @@
+"""Figures 7 and 13 of Cohen et al.: smoothing beside other certified defences, whose networks are third parties'."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.papers.cohen2019.results import HERE, CohenFigure, alpha_notes, in_order
+from experiments.report.certified_accuracy import certified_accuracy, rows_of
+from experiments.report.figure import Drawing
+from experiments.report.text_table import texts
+from experiments.runs.reader import Run, experiment_of, sigma_of
+
+BEST = "largest over sigma"
+OTHERS = HERE / "baselines.csv"
+
+
+class Baselines(CohenFigure):
+    """Certified accuracy by smoothing, from runs; and a row for each other method of the figures: why it is not here.
+
+    Args:
+        experiments: see `Figure`; only their runs are used.
+        radii: the columns, in [0, 1] pixel units, or divided by the one standard deviation of data that are normalised
+            so before the noise (`CIFAR10Preprocessed`): the units of the paper's figures.
+    """
+
+    def __init__(self, experiments: list[str], radii: list[float]) -> None:
+        super().__init__(experiments)
+        self.radii = radii
+
+    def usable(self, run: Run) -> bool:
+        return super().usable(run) and experiment_of(run) in self.experiments
+
+    def setting(self, run: Run) -> dict[str, Any]:
+        return {key: value for key, value in super().setting(run).items() if key != "model"}
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        by_model: dict[str, list[Run]] = {}
+        for run in runs:
+            by_model.setdefault(_network(run), []).append(run)
+        smoothing = pd.concat([self._accuracies(model, found) for model, found in sorted(by_model.items())])
+        others = pd.read_csv(OTHERS)
+        name = runs[0].record["config"]["name"]
+        units = f"pixels / {_std(runs[0]):g}" if _std(runs[0]) != 1 else "[0, 1] pixel units"
+        caption = f"Certified accuracy by smoothing at l2 radii r and sigma in {units}, {name}"
+        columns = ["network", "sigma", *(f"r = {radius:g}" for radius in self.radii)]
+        lines = [
+            [model, sigma, *(f"{accuracy:.2f}" for accuracy in part.set_index("radius").loc[self.radii, "accuracy"])]
+            for (model, sigma), part in smoothing.groupby(["network", "sigma"], sort=False)
+        ]
+        absent = "Methods of figures 7 and 13 that are not among the rows above"
+        tables = [(caption, columns, lines), (absent, list(others), others.astype(str).to_numpy().tolist())]
+        table = pd.concat([others.assign(radius=np.nan), smoothing.assign(method="smoothing", source=name)])
+        return Drawing(None, table, pd.DataFrame(), alpha_notes(runs), texts(tables))
+
+    def _accuracies(self, model: str, runs: list[Run]) -> pd.DataFrame:
+        """A row for each sigma and radius, and at each radius the best sigma's again."""
+        parts = [
+            certified_accuracy(*rows_of(run), np.array(self.radii) * _std(run)).assign(
+                radius=self.radii, sigma=f"{sigma_of(run) / _std(run):g}"
+            )
+            for run in in_order(runs)
+        ]
+        table = pd.concat(parts, ignore_index=True)
+        best = table.loc[table.groupby("radius")["accuracy"].idxmax()].assign(sigma=BEST)
+        return pd.concat([table, best], ignore_index=True).assign(network=model)
+
+
+def _std(run: Run) -> float:
+    """The standard deviation that pixels were divided by before noise was added; 1 where they were not."""
+    dataset = run.identity["dataset"]
+    stds = set(dataset["std"]) if dataset["type"] == "CIFAR10Preprocessed" else {1.0}
+    return float(stds.pop()) if len(stds) == 1 else 1.0
+
+
+def _network(run: Run) -> str:
+    model = run.identity["model"]
+    return f"{model['type']}-{model['depth']}" if "depth" in model else str(model["type"])

@@ -1,0 +1,207 @@
+"""Certified accuracy against radius: figures 6, 14 and 15 of Cohen et al. Every band: 95% over test examples."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.papers.cohen2019.results import CLAIMS, CohenFigure, alpha_notes, alpha_of, in_order, limit_of
+from experiments.papers.cohen2019.undefended import NAME, average_distance, undefended_beside, upper_bound
+from experiments.report.certified_accuracy import average_radius, certified_accuracy, rows_of
+from experiments.report.claims import verdicts
+from experiments.report.figure import LINES, Drawing, legend_entries
+from experiments.runs.reader import Run, sigma_of, training_sigma
+from smoothing.radii import high_probability_accuracy
+
+POINTS = 301
+IN_REACH = 1.5  # a run's limit is on the axis of `Curves` unless it is more than so many times the largest radius found
+UNDEFENDED = NAME.replace(", ", ",\n").replace(" (", "\n(")  # in the legend
+RADIUS = "l2 radius ([0, 1] pixel units)"
+
+
+class Curves(CohenFigure):
+    """Fig. 6: certified accuracy against radius, a curve for each sigma, down to sigma Phi^-1(alpha^(1/n)).
+
+    With the undefended network's upper bound where its run is found beside.
+    """
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        runs = in_order(runs)
+        limits = [limit_of(run) for run in runs]
+        reached = max(run.table["radius"].max() for run in runs)
+        end = 1.05 * max([reached or min(limits), *(limit for limit in limits if limit <= IN_REACH * reached)])
+        figure, axis = plt.subplots(figsize=(4.4, 2.8))
+        parts, largest = [], {}
+        notes = alpha_notes(runs)
+        for i, (run, limit) in enumerate(zip(runs, limits, strict=True)):
+            curve = curve_of(run, end)
+            draw_curve(axis, curve, i, f"sigma = {sigma_of(run):g}")
+            name = f"sigma = {sigma_of(run):g}"
+            if limit <= end:
+                axis.plot(limit, 0, "|", color=f"C{i}", ms=8, mew=1.5, clip_on=False)
+            else:
+                notes.append(f"{name}: the largest radius that n can certify, {limit:.3g}, is right of the figure")
+            parts.append(curve.assign(curve=name, sigma=sigma_of(run), largest_certifiable=limit))
+            largest[name] = run.table["radius"].max() / limit
+        quantities = {"largest certified radius over sigma Phi^-1(alpha^(1/n))": largest, **_tradeoff(runs)}
+        undefended = undefended_beside(runs[0])
+        if undefended:
+            bound = upper_bound(undefended, np.linspace(0, end, POINTS))
+            axis.fill_between(bound["radius"], bound["low"], bound["high"], color="k", alpha=0.08, lw=0)
+            axis.plot(bound["radius"], bound["accuracy"], color="k", dashes=(7, 3), label=UNDEFENDED)
+            parts.append(bound.assign(curve=NAME))
+            quantities |= _undefended_quantity(runs, average_distance(undefended, end))
+        axis.plot([], [], "|", color="0.4", ms=8, mew=1.5, label="largest radius\nthat n can certify")
+        finish(axis, end)
+        figure.suptitle(runs[0].record["config"]["name"], fontsize=9)
+        figure.legend(loc="outside right center", title=band_title(parts))
+        table = pd.concat(parts, ignore_index=True)
+        return Drawing(figure, table, verdicts(CLAIMS, "cohen_curves", quantities), notes)
+
+
+def _tradeoff(runs: list[Run]) -> dict[str, dict[str, float]]:
+    """What claims.csv says of the smallest sigma and the largest."""
+    low, high = runs[0], runs[-1]
+    if sigma_of(low) == sigma_of(high) or not all(run.table["correct"].any() for run in (low, high)):
+        return {}
+    clean = [float(certified_accuracy(*rows_of(run), np.zeros(1))["accuracy"].iloc[0]) for run in (low, high)]
+    reached = [float(run.table.loc[run.table["correct"], "radius"].max()) for run in (low, high)]
+    case = f"sigma = {sigma_of(low):g} and {sigma_of(high):g}"
+    return {
+        "certified accuracy at radius 0 at the largest sigma over that at the smallest": {case: clean[1] / clean[0]},
+        "largest radius of a correct example at the smallest sigma over that at the largest": {
+            case: reached[0] / reached[1]
+        },
+    }
+
+
+def _undefended_quantity(runs: list[Run], distance: float) -> dict[str, dict[str, float]]:
+    """What claims.csv says of the undefended network, whose average distance this is, beside the best sigma."""
+    average, sigma = max((average_radius(*rows_of(run)), sigma_of(run)) for run in runs)
+    if not average:
+        return {}
+    quantity = "average radius that the undefended network survives over the largest average certified radius"
+    return {quantity: {f"largest with sigma = {sigma:g}": distance / average}}
+
+
+class HighProbability(CohenFigure):
+    """Fig. 14: the accuracy that the rows show, and theorem 6's lower bound on the true one, at each radius.
+
+    Args:
+        experiments: see `Figure`.
+        sigma: the run to draw, or the one nearest to it.
+        rho: failure probability of the lower bound, at each radius on its own.
+    """
+
+    def __init__(self, experiments: list[str], sigma: float, rho: float) -> None:
+        super().__init__(experiments)
+        self.sigma, self.rho = sigma, rho
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        run = min(in_order(runs), key=lambda run: abs(sigma_of(run) - self.sigma))
+        alpha, m, end = alpha_of(run), len(run.table), 1.05 * max(limit_of(run), run.table["radius"].max())
+        curve = curve_of(run, end)
+        bound = [high_probability_accuracy(accuracy, m, alpha, self.rho) for accuracy in curve["accuracy"]]
+        curve["high_probability"] = bound
+        figure, axis = plt.subplots(figsize=(4.4, 2.8))
+        draw_curve(axis, curve, 0, "approximate")
+        axis.plot(
+            curve["radius"], bound, "--", color="C1", label=f"true accuracy is above,\nprobability {1 - self.rho:g}"
+        )
+        finish(axis, end)
+        figure.suptitle(f"{run.record['config']['name']}, sigma = {sigma_of(run):g}", fontsize=9)
+        figure.legend(loc="outside right center", title=band_title([curve]))
+        gap = float((curve["accuracy"] - curve["high_probability"]).max())
+        as_printed = m >= 500 and alpha <= 0.001  # the claim is about such a run
+        cases = {f"sigma = {sigma_of(run):g}, {m} examples": gap} if as_printed else {}
+        note = f"largest difference {gap:.4f} for {m} examples, alpha = {alpha:.3g}, rho = {self.rho:g}"
+        claims = verdicts(CLAIMS, "cohen_high_probability", {"largest difference of the two lines": cases})
+        return Drawing(figure, curve.assign(sigma=sigma_of(run)), claims, [note])
+
+
+class TrainingNoise(CohenFigure):
+    """Fig. 15: the same noise of certification, base classifiers trained with other noise; a panel for each sigma."""
+
+    also = "checkpoint=<one trained with another sigma> allow_mismatch=true"
+
+    def usable(self, run: Run) -> bool:
+        certified = run.identity["certifier"]["type"] == self.certifier
+        return certified and run.identity["noise"]["type"] == "Gaussian" and training_sigma(run) is not None
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        runs = in_order(runs)
+        by_sigma: dict[float, list[Run]] = {}
+        for run in runs:
+            by_sigma.setdefault(sigma_of(run), []).append(run)
+        compared = {sigma: group for sigma, group in by_sigma.items() if len(group) > 1} or by_sigma
+        trained = sorted({training_sigma(run) or 0.0 for group in compared.values() for run in group})
+        figure, axes = plt.subplots(
+            1, len(compared), sharey=True, squeeze=False, figsize=(1.2 + 3 * len(compared), 2.8)
+        )
+        parts = []
+        for axis, (sigma, group) in zip(axes[0], compared.items(), strict=True):
+            end = 1.05 * max(*map(limit_of, group), *(run.table["radius"].max() for run in group))
+            for run in group:
+                noise = training_sigma(run) or 0.0
+                curve = curve_of(run, end).assign(sigma=sigma, training_sigma=noise)
+                draw_curve(axis, curve, trained.index(noise), f"{noise:g}")
+                parts.append(curve)
+            finish(axis, end)
+            axis.set_title(f"certified with sigma = {sigma:g}")
+        for axis in axes[0][1:]:
+            axis.set_ylabel("")
+        figure.suptitle(runs[0].record["config"]["name"], fontsize=9)
+        shown = legend_entries(figure)
+        labels = [f"{noise:g}" for noise in trained]
+        title = f"{band_title(parts)}\n\ntrained with sigma"
+        figure.legend([shown[label] for label in labels], labels, loc="outside right center", title=title)
+        notes = alpha_notes([run for group in compared.values() for run in group])
+        alone = ", ".join(f"{sigma:g}" for sigma in by_sigma if sigma not in compared)
+        if alone:
+            notes.append(f"certified with one training noise alone, not shown: sigma = {alone}")
+        claims = verdicts(CLAIMS, "cohen_training_noise", _training_quantities(compared))
+        return Drawing(figure, pd.concat(parts, ignore_index=True), claims, notes)
+
+
+def _training_quantities(compared: dict[float, list[Run]]) -> dict[str, dict[str, float]]:
+    """What claims.csv says of cohen_training_noise, by average certified radius, for each sigma of certification."""
+    against_others, less_against_more = {}, {}
+    for sigma, group in compared.items():
+        average = {
+            training_sigma(run) or 0.0: average_radius(
+                run.table["correct"].to_numpy(bool), run.table["radius"].to_numpy()
+            )
+            for run in group
+        }
+        others = {noise: value for noise, value in average.items() if noise != sigma}
+        less, more = [n for n in others if n < sigma], [n for n in others if n > sigma]
+        case = f"certified with sigma = {sigma:g}"
+        if others and average.get(sigma):
+            against_others[case] = max(others.values()) / average[sigma]
+        if less and more and average[min(more)]:
+            less_against_more[case] = average[max(less)] / average[min(more)]
+    other = "largest average certified radius with other training noise over that with matching noise"
+    less_noise = "average certified radius trained with the next smaller noise over that with the next larger"
+    return {other: against_others, less_noise: less_against_more}
+
+
+def curve_of(run: Run, end: float) -> pd.DataFrame:
+    """A run's certified accuracy at radii from 0 to `end`, from its rows."""
+    return certified_accuracy(*rows_of(run), np.linspace(0, end, POINTS), limit_of(run))
+
+
+def draw_curve(axis: Axes, curve: pd.DataFrame, i: int, label: str) -> None:
+    """The i-th curve of an axis and its band."""
+    axis.fill_between(curve["radius"], curve["low"], curve["high"], color=f"C{i}", alpha=0.12, lw=0)
+    axis.plot(curve["radius"], curve["accuracy"], color=f"C{i}", ls=LINES[i % len(LINES)], label=label)
+
+
+def finish(axis: Axes, end: float) -> None:
+    """Labels and limits of an axis of curves."""
+    axis.set(xlabel=RADIUS, ylabel="certified accuracy", xlim=(0, end), ylim=(0, 1))
+    axis.xaxis.set_major_formatter("{x:g}")  # 1 and not 1.00, which touches the next panel's 0
+
+
+def band_title(curves: list[pd.DataFrame]) -> str:
+    sizes = sorted({int(curve["examples"].iloc[0]) for curve in curves})
+    return f"band: 95%, {' or '.join(map(str, sizes))}\ntest examples"

@@ -1,0 +1,101 @@
+"""Proposition 6 and lemma 5 of Cohen et al. (appendix B): how loose theorem 1 can be on one classifier. No runs."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import norm
+
+from experiments.papers.cohen2019.results import CLAIMS
+from experiments.report.claims import verdicts
+from experiments.report.figure import LINES, Drawing, TheoryFigure
+from experiments.runs.reader import Run
+from smoothing import SettingError
+from smoothing.radii import Values, cohen_radius
+
+POINTS = 601
+REACH = 6.0  # of the axis, in sigma
+INTERVALS = 41  # ends, and widths, at which lemma 5 is tried
+
+
+class Looseness(TheoryFigure):
+    """A classifier of the line that answers B on [-t, t] alone: its smoothed classifier answers A everywhere.
+
+    So it is robust at every radius; theorem 1 certifies tau at 0.
+
+    Args:
+        tau: what theorem 1 certifies at 0, over sigma; a curve each.
+    """
+
+    def __init__(self, tau: list[float]) -> None:
+        super().__init__()
+        self.tau = tau
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        x = np.linspace(-REACH, REACH, POINTS)
+        figure, axes = plt.subplots(1, 2, figsize=(7.0, 2.8))
+        parts, least, certified = [], {}, {}
+        for i, tau in enumerate(self.tau):
+            p_a = probability_of_a(x, tau)
+            radius = np.array([cohen_radius(1.0, float(min(p, np.nextafter(1, 0)))) for p in p_a])
+            label = f"tau = {tau:g} sigma: t = {half_width(tau):.3g} sigma"
+            for axis, values in zip(axes, (p_a, radius), strict=True):
+                axis.plot(x, values, ls=LINES[i % len(LINES)], color=f"C{i}", label=label)
+            parts.append(pd.DataFrame({"tau": tau, "x": x, "p_a": p_a, "certified_radius": radius}))
+            case = f"tau = {tau:g} sigma"
+            least[case] = 0.5 - float(p_a.min())
+            certified[case] = float(cohen_radius(1.0, float(probability_of_a(0.0, tau)))) / tau
+        axes[0].axhline(0.5, color="0.5", lw=0.8)
+        axes[0].set(xlabel="x / sigma", ylabel="p_A: probability of class A", ylim=(0.45, 1.01))
+        axes[1].set(xlabel="x / sigma", ylabel="certified l2 radius / sigma", ylim=(0, 4))
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(self.tau))
+        quantities = {
+            "1/2 less the least probability of class A at any x": least,
+            "radius that theorem 1 certifies at 0 over tau": certified,
+            "largest mass of an interval over that of the centered one of its width": {"standard normal": lemma_5()},
+        }
+        note = "the smoothed classifier answers A at every x: its true radius is infinite"
+        return Drawing(
+            figure, pd.concat(parts, ignore_index=True), verdicts(CLAIMS, "cohen_looseness", quantities), [note]
+        )
+
+
+def half_width(tau: float, sigma: float = 1.0) -> float:
+    """The t of proposition 6: -sigma Phi^-1(Phi(tau / sigma) / 2), > 0.
+
+    The classifier that answers B on [-t, t] and A elsewhere has p_A(0) = Phi(tau / sigma), so that theorem 1 certifies
+    tau at 0.
+
+    Args:
+        tau: > 0, in sigma's units.
+        sigma: of the Gaussian noise, > 0.
+
+    Raises:
+        SettingError: tau or sigma is not a positive number.
+    """
+    for name, value in (("tau", tau), ("sigma", sigma)):
+        if not 0 < value < float("inf"):
+            raise SettingError(f"{name}: expected a positive number, got {value}")
+    return float(-sigma * norm.ppf(norm.cdf(tau / sigma) / 2))
+
+
+def probability_of_a(x: ArrayLike, tau: float, sigma: float = 1.0) -> Values:
+    """P[x + N(0, sigma^2) is outside of [-t, t]], t = `half_width`: any shape, least at 0 (lemma 5)."""
+    t, at = half_width(tau, sigma), np.abs(np.asarray(x, dtype=np.float64))
+    return norm.sf((t + at) / sigma) + norm.cdf((at - t) / sigma)
+
+
+def interval_mass(low: ArrayLike, high: ArrayLike) -> Values:
+    """P[low <= N(0, 1) <= high] for low <= high, any shapes, accurate in both tails."""
+    low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    return np.where(low > 0, norm.sf(low) - norm.sf(high), norm.cdf(high) - norm.cdf(low))
+
+
+def lemma_5() -> float:
+    """The largest mass of any interval [low, low + w] over that of [-w/2, w/2], on a grid that has the centered ones.
+
+    Lemma 5: it is 1, as no interval of one width has more mass under N(0, 1) than the centered one.
+    """
+    width = np.linspace(0, 8, INTERVALS)[1:, None]
+    low = -width / 2 + np.linspace(-6, 6, INTERVALS)
+    return float(np.max(interval_mass(low, low + width) / interval_mass(-width / 2, width / 2)))

@@ -1,0 +1,154 @@
+"""Figures 2, 4 and 12 and appendix K of Cohen et al.: images under Gaussian noise. No runs."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import skimage.data
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+from torch.nn import functional
+
+from experiments.config.composition import build, checked_group
+from experiments.data import Dataset, LabelledDataset
+from experiments.papers.cohen2019.results import CLAIMS
+from experiments.report.claims import verdicts
+from experiments.report.figure import Drawing, TheoryFigure
+from experiments.runs.reader import Run
+from smoothing import Gaussian, SettingError
+from smoothing.radii import cohen_radius
+from smoothing.streams import Stage, Stream
+
+SIDE, LEFT = 224, 107  # of the square of the astronaut's portrait that holds the head
+HALVINGS = 5  # 224 = 2^5 * 7
+CLASS_PROBABILITY = 0.9  # at which radii are compared; any other gives the same ratio
+CLIPPED = "noisy pixels below 0 or above 1 are shown clipped"
+
+
+class NoisyImages(TheoryFigure):
+    """Fig. 2 and appendix K: test images, clean and under the noise of each sigma.
+
+    The noise is that of the first estimation sample that Certify draws for the example with this seed on a CPU, with
+    noise.grid=0.
+
+    Args:
+        dataset: a data set, as a file of conf/dataset describes it.
+        indices: of the images, a row each.
+        sigma: a column each.
+        seed: of the noise.
+
+    Raises:
+        SettingError: no such data set, or no image of such an index.
+    """
+
+    def __init__(self, dataset: dict[str, Any], indices: list[int], sigma: list[float], seed: int = 0) -> None:
+        super().__init__()
+        self.dataset, self.indices, self.sigma, self.seed = checked_group("dataset", dataset), indices, sigma, seed
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        dataset: Dataset = build(self.dataset)
+        shape = (len(self.indices), 1 + len(self.sigma))
+        figure, axes = plt.subplots(*shape, figsize=(1.4 * shape[1], 1.4 * shape[0] + 0.4), squeeze=False)
+        rows = []
+        for line, index in zip(axes, self.indices, strict=True):
+            try:
+                x = dataset[index]
+            except IndexError as error:
+                raise SettingError(f"figure.indices: {error}") from error
+            label = f": class {dataset.classes[dataset.label(index)]}" if isinstance(dataset, LabelledDataset) else ""
+            for axis, sigma in zip(line, (0.0, *self.sigma), strict=True):
+                seen = x + noise_of(sigma, x, self.seed, index)
+                rows.append({"index": index} | _show(axis, x, seen, sigma))
+            line[0].set_ylabel(f"image {index}{label}")
+        _title_columns(axes[0], self.sigma)
+        name = type(dataset).__name__
+        figure.suptitle(f"{name}: test images under noise; {CLIPPED}", fontsize=8)
+        return Drawing(figure, pd.DataFrame(rows).assign(dataset=name, seed=self.seed), pd.DataFrame(), [])
+
+
+class Resolutions(TheoryFigure):
+    """Fig. 4 and 12: one photograph at several resolutions under the same noise, and proposition 7 by measurement.
+
+    The photograph (skimage's astronaut; NASA, public domain) is halved by averaging squares of 2 x 2 pixels.
+
+    Args:
+        sigma: a column each.
+        halvings: rows but for the first, which shows 224 x 224 pixels; 0 to 5.
+        seed: of the noise.
+
+    Raises:
+        SettingError: halvings out of range.
+    """
+
+    def __init__(self, sigma: list[float], halvings: int = 2, seed: int = 0) -> None:
+        super().__init__()
+        if not 0 <= halvings <= HALVINGS:
+            raise SettingError(f"figure.halvings: expected 0 to {HALVINGS}, got {halvings}")
+        self.sigma, self.halvings, self.seed = sigma, halvings, seed
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        images = [portrait()]
+        for _ in range(self.halvings):
+            images.append(halved(images[-1]))
+        shape = (len(images), 1 + len(self.sigma))
+        figure, axes = plt.subplots(*shape, figsize=(1.5 * shape[1], 1.5 * shape[0] + 0.4), squeeze=False)
+        rows = []
+        for line, x in zip(axes, images, strict=True):
+            for column, (axis, sigma) in enumerate(zip(line, (0.0, *self.sigma), strict=True)):
+                seen = x + noise_of(sigma, x, self.seed, column)
+                rows.append({"side": x.shape[-1]} | _show(axis, x, seen, sigma))
+            line[0].set_ylabel(f"{x.shape[-2]} x {x.shape[-1]}")
+        _title_columns(axes[0], self.sigma)
+        figure.suptitle(f"one photograph, halved by averaging, under noise of the same sigma;\n{CLIPPED}", fontsize=8)
+        table = pd.DataFrame(rows).assign(seed=self.seed)
+        return Drawing(figure, table, verdicts(CLAIMS, "cohen_resolution", self._quantities(images[0])), [])
+
+    def _quantities(self, x: Tensor) -> dict[str, dict[str, float]]:
+        """Appendix G, measured: noise of 2 sigma on the image at twice the resolution, seen after averaging."""
+        spread, radius = {}, {}
+        for i, sigma in enumerate(self.sigma):
+            left = float(halved(noise_of(2 * sigma, x, self.seed, i)).std())
+            spread[f"sigma = {sigma:g}"] = left / sigma
+            high, low = (cohen_radius(s, CLASS_PROBABILITY) for s in (2 * sigma, left))
+            radius[f"sigma = {sigma:g}"] = high / low
+        return {
+            "standard deviation of noise of 2 sigma after averaging 2 x 2 over sigma": spread,
+            "certified radius at twice the resolution over that under the noise that is left after averaging": radius,
+        }
+
+
+def noise_of(sigma: float, x: Tensor, seed: int, example: int) -> Tensor:
+    """Gaussian noise of the shape of x, from the example's estimation samples; none where sigma is 0."""
+    if sigma == 0:
+        return torch.zeros_like(x)
+    source = Stream(seed, example, Stage.ESTIMATION).block(0, x.device)
+    return Gaussian(sigma).sample(torch.zeros_like(x), 1, source)[0]
+
+
+def portrait() -> Tensor:
+    """The photograph, (3, 224, 224), float32 in [0, 1]."""
+    pixels = torch.from_numpy(skimage.data.astronaut()[:SIDE, LEFT : LEFT + SIDE].copy())
+    return pixels.permute(2, 0, 1).to(torch.float32) / 255
+
+
+def halved(x: Tensor) -> Tensor:
+    """The means of all squares of 2 x 2 pixels: (C, H, W) -> (C, H / 2, W / 2), H and W even."""
+    return functional.avg_pool2d(x, 2)
+
+
+def _show(axis: Axes, x: Tensor, seen: Tensor, sigma: float) -> dict[str, float]:
+    """Show a noisy image; returns what its row of the table says of it."""
+    pixels = seen.clamp(0, 1).permute(1, 2, 0).numpy()
+    axis.imshow(
+        pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+    )
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+    clipped = float(((seen < 0) | (seen > 1)).to(torch.float64).mean())
+    return {"sigma": sigma, "measured_std": float((seen - x).std(correction=0)), "clipped": clipped}
+
+
+def _title_columns(axes: list[Axes], sigmas: list[float]) -> None:
+    for axis, sigma in zip(axes, (0.0, *sigmas), strict=True):
+        axis.set_title(f"sigma = {sigma:g}" if sigma else "clean")

@@ -1,0 +1,149 @@
+"""Figures 5 and 16 of Cohen et al.: what the bounds and the sample size allow, whatever the network. No runs."""
+
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from experiments.papers.cohen2019.results import BOUNDS, CLAIMS
+from experiments.report.claims import verdicts
+from experiments.report.figure import LINES, Drawing, TheoryFigure
+from experiments.runs.reader import Run
+from smoothing.radii import (
+    Values,
+    largest_radius,
+    least_samples,
+    lecuyer_radius,
+    lecuyer_radius_at,
+    li_radius,
+    li_radius_at,
+)
+
+
+class Bounds(TheoryFigure):
+    """Fig. 5 left and 16: radius over sigma against p_A by the three bounds, and what the parameters of two do.
+
+    Args:
+        largest_p_a: right end of the axes; p_B = 1 - p_A throughout.
+        betas: Lecuyer et al.'s b, a curve each.
+        parameters: Li et al.'s a, a curve each.
+        p_a: a curve against either parameter for each.
+    """
+
+    def __init__(self, largest_p_a: float, betas: list[float], parameters: list[float], p_a: list[float]) -> None:
+        super().__init__()
+        self.largest_p_a, self.betas, self.parameters, self.p_a = largest_p_a, betas, parameters, p_a
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        probabilities = np.linspace(0.5, self.largest_p_a, 201)[1:]
+        orders, betas = 1 + np.geomspace(0.01, 50, 301), np.linspace(0, 1, 301)[1:]
+        panels = [
+            ("bounds", "p_a", probabilities, {name: _each(bound, probabilities) for name, bound in BOUNDS.items()}),
+            (
+                "Lecuyer et al.'s parameter beta (16a)",
+                "p_a",
+                probabilities,
+                {f"beta = {b:g}": np.array([_lecuyer_at(p, b) for p in probabilities]) for b in self.betas}
+                | {"best beta": _each(lecuyer_radius, probabilities)},
+            ),
+            (
+                "Li et al.'s parameter alpha (16b)",
+                "p_a",
+                probabilities,
+                {f"alpha = {a:g}": np.array([_li_at(p, a) for p in probabilities]) for a in self.parameters}
+                | {"best alpha": _each(li_radius, probabilities)},
+            ),
+            (
+                "Lecuyer et al.'s bound against beta (16c)",
+                "beta",
+                betas,
+                {f"p_A = {p:g}": _lecuyer_at(p, betas) for p in self.p_a},
+            ),
+            (
+                "Li et al.'s bound against alpha (16d)",
+                "alpha",
+                orders,
+                {f"p_A = {p:g}": _li_at(p, orders) for p in self.p_a},
+            ),
+        ]
+        figure, grid = plt.subplots(2, 3, figsize=(7.4, 5.4))
+        axes = [*grid[0], *grid[1][1:]]
+        grid[1][0].set_axis_off()
+        parts = []
+        for axis, (title, variable, x, curves) in zip(axes, panels, strict=True):
+            for i, (name, radius) in enumerate(curves.items()):
+                axis.plot(x, radius, ls=LINES[i % len(LINES)], color=f"C{i}", label=name)
+                parts.append(
+                    pd.DataFrame(
+                        {"panel": title, "curve": name, "variable": variable, "x": x, "radius": radius}
+                    ).dropna()
+                )
+            axis.set_title(title, fontsize=8)
+            axis.set(xlabel="p_A" if variable == "p_a" else variable, ylim=(0, None))
+            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=1 + (len(curves) > 3))
+        for axis in (axes[0], axes[3]):
+            axis.set_ylabel("certified l2 radius / sigma")
+        axes[4].set_xscale("log")
+        table = pd.concat(parts, ignore_index=True)
+        ours = panels[0][3]
+        case = f"p_A from {probabilities[0]:g} to {self.largest_p_a:g}"
+        quantities = {
+            f"largest radius of {name} over Cohen et al.'s": {case: float((ours[name] / ours["Cohen et al."]).max())}
+            for name in ("Lecuyer et al.", "Li et al.")
+        }
+        return Drawing(figure, table, verdicts(CLAIMS, "cohen_bounds", quantities), [])
+
+
+def _each(bound: Callable[[float, float], float], probabilities: Values) -> Values:
+    return np.array([bound(1.0, float(p)) for p in probabilities])
+
+
+def _lecuyer_at(p_a: float, b: Values | float) -> Values:
+    """NaN where this b gives no radius: above ln(p_A / p_B) / 2."""
+    b = np.asarray(b, dtype=np.float64)
+    most = np.log(p_a / (1 - p_a)) / 2
+    return np.where(b < most, lecuyer_radius_at(1.0, p_a, 1 - p_a, np.minimum(b, most)), np.nan)
+
+
+def _li_at(p_a: float, a: Values | float) -> Values:
+    return li_radius_at(1.0, p_a, 1 - p_a, np.asarray(a))
+
+
+class Samples(TheoryFigure):
+    """Fig. 5 right: sigma Phi^-1(alpha^(1/n)), the largest radius that n samples certify, over sigma, against n.
+
+    Args:
+        alpha: failure probability of a certificate.
+        largest_n: right end of the axis.
+    """
+
+    def __init__(self, alpha: float, largest_n: int) -> None:
+        super().__init__()
+        self.alpha, self.largest_n = alpha, largest_n
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        least = least_samples(self.alpha)
+        samples = np.unique(np.geomspace(least, self.largest_n, 301).round().astype(int))
+        radius = [largest_radius(1.0, int(n), self.alpha) for n in samples]
+        four = _samples_for(4.0, self.alpha)
+        figure, axis = plt.subplots(figsize=(4.4, 2.8))
+        axis.plot(samples, radius, label=f"all n samples agree, alpha = {self.alpha:g}")
+        axis.plot([four], [4.0], "o", color="C1", label=f"4 sigma: n = {four:,}")
+        axis.axvline(least, color="0.5", ls=":", lw=0.8, label=f"n = {least}: the fewest that certify anything")
+        axis.set(xscale="log", xlabel="samples n", ylabel="largest certified l2 radius / sigma", ylim=(0, None))
+        axis.legend(loc="lower right")
+        quantity = {"log10 of the samples that 4 sigma needs": {f"alpha = {self.alpha:g}": float(np.log10(four))}}
+        table = pd.DataFrame({"n": samples, "radius": radius, "alpha": self.alpha})
+        return Drawing(figure, table, verdicts(CLAIMS, "cohen_samples", quantity), [f"4 sigma takes {four:,} samples"])
+
+
+def _samples_for(radius: float, alpha: float) -> int:
+    """The least n whose largest radius, for sigma = 1, is at least `radius`, by bisection: it grows with n."""
+    low, high = 0, least_samples(alpha)
+    while largest_radius(1.0, high, alpha) < radius:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if largest_radius(1.0, middle, alpha) >= radius else (middle, high)
+    return high

@@ -1,0 +1,90 @@
+"""The times that Cohen et al. state (section 4, appendix E.2), beside those of runs."""
+
+from typing import Any
+
+import pandas as pd
+
+from experiments.papers.cohen2019.results import CLAIMS, CohenFigure
+from experiments.report.claims import verdicts
+from experiments.report.figure import Drawing
+from experiments.report.text_table import texts
+from experiments.runs.reader import PUBLISHED, Run, experiment_of, matched
+
+HARDWARE = "one NVIDIA RTX 2080 Ti, as the paper says"
+STATED = {  # by experiment, certifier and its n: seconds for an example
+    ("cifar10_gaussian", "Certify", 100_000): 15.0,
+    ("imagenet_gaussian", "Certify", 100_000): 110.0,
+    ("imagenet_gaussian", "Predict", 100): 0.15,
+    ("imagenet_gaussian", "Predict", 10_000): 15.0,
+}
+RATIOS = {
+    "mean seconds of Predict at N = 10,000 over those at N = 100": (3, 2),
+    "mean seconds of a certificate of ImageNet over those of CIFAR-10": (1, 0),
+    "mean seconds of a certificate of ImageNet over those of Predict at N = 100": (1, 2),
+}  # between which of the times of `STATED`
+
+
+class Times(CohenFigure):
+    """Mean seconds for an example of each experiment and procedure; the authors' own files apart from ours.
+
+    A time is held against the paper's where the machine is the paper's. Elsewhere ratios of two of its times are, where
+    one machine has both.
+    """
+
+    def usable(self, run: Run) -> bool:
+        certifier, table = run.identity["certifier"]["type"], run.table
+        known = certifier in ("Certify", "Predict") and run.identity["noise"]["type"] == "Gaussian"
+        return known and matched(run) and "method" not in run.identity and bool(table["seconds"].notna().any())
+
+    def drawn_as(self, run: Run) -> str:
+        return "published" if published(run) else "ours"
+
+    def setting(self, run: Run) -> dict[str, Any]:
+        return {"published": published(run)}
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        rows = pd.DataFrame([_row(run) for run in runs])
+        by = ["experiment", "certifier", "n", "device"]
+        table = rows.groupby(by, as_index=False).agg(mean_seconds=("seconds", "mean"), runs=("seconds", "size"))
+        table["paper"] = [STATED.get((e, c, n)) for e, c, n in table[by[:3]].itertuples(index=False)]
+        header = ["experiment", "procedure", "samples", "mean seconds for an example", "the paper's", "device"]
+        lines = [
+            [
+                *(r.experiment, r.certifier, f"{r.n:,}", f"{r.mean_seconds:.3g}"),
+                "" if pd.isna(r.paper) else f"{r.paper:g}",
+                r.device,
+            ]
+            for r in table.itertuples()
+        ]
+        caption = "Mean seconds for an example, all noise levels together"
+        claims = verdicts(CLAIMS, "cohen_time", _quantities(table))
+        return Drawing(None, table, claims, [], texts([(caption, header, lines)]))
+
+
+def published(run: Run) -> bool:
+    return str(run.record["config"]["name"]).endswith(PUBLISHED)
+
+
+def _row(run: Run) -> dict[str, Any]:
+    certifier = run.identity["certifier"]
+    device = HARDWARE if published(run) else str(run.record.get("device", "unknown"))
+    named = {"experiment": experiment_of(run), "certifier": certifier["type"], "n": certifier["n"], "device": device}
+    return named | {"seconds": float(run.table["seconds"].mean())}
+
+
+def _quantities(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """What claims.csv says of cohen_time: times on the paper's hardware, ratios on any one machine."""
+    found: dict[str, dict[str, float]] = {}
+    keys = list(STATED)
+    for device, rows in table.groupby("device"):
+        seconds = rows.set_index(["experiment", "certifier", "n"])["mean_seconds"]
+        if device == HARDWARE:
+            for key in keys:
+                if key in seconds.index:
+                    experiment, certifier, n = key
+                    quantity = f"mean seconds of {certifier} with n = {n:,} of {experiment}"
+                    found.setdefault(quantity, {})[str(device)] = float(seconds[key])
+        for quantity, (over, under) in RATIOS.items():
+            if keys[over] in seconds.index and keys[under] in seconds.index:
+                found.setdefault(quantity, {})[str(device)] = float(seconds[keys[over]] / seconds[keys[under]])
+    return found

@@ -1,0 +1,222 @@
+"""Figures 4(a) and 5 to 8 of center smoothing: median certified output radius and smoothing error against eps_in."""
+
+from dataclasses import replace
+from math import prod, sqrt
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from scipy.stats import norm
+
+from experiments.papers.kumar2021.medians import (
+    CLAIMS,
+    PAPER_DATA,
+    CenterFigure,
+    abstention_notes,
+    by_panel,
+    image_shape,
+    largest_distance,
+    medians_of,
+    space_of,
+    trend_quantities,
+)
+from experiments.papers.kumar2021.panels import STYLES, draw_medians, finish, label_left, legend, panel_axes
+from experiments.report.claims import all_rows, verdicts
+from experiments.report.figure import Drawing
+from experiments.runs.reader import Run, training_sigma
+from smoothing import SettingError
+
+BASELINE_H = 2  # of the bounds that appendix F prints
+SAME_H = 1e-3  # relative: sigma = eps_in / h is typed rounded
+ONE_LEVEL = "one noise level shows no trend"
+WITH, WITHOUT = "trained with noise", "trained without"
+
+
+class MedianCurves(CenterFigure):
+    """Fig. 7: a curve for each h = eps_in / sigma, of which each run gives one point.
+
+    Args:
+        experiments: see `Figure`.
+        metric: see `CenterFigure`.
+        h: the ratios to draw, of those that the runs' tables hold; at most `most_h`.
+        claims: the figure of claims.csv to hold it against.
+
+    Raises:
+        SettingError: no h, or too many.
+    """
+
+    most_h = len(STYLES)
+
+    def __init__(self, experiments: list[str], metric: str, h: list[float], claims: str) -> None:
+        super().__init__(experiments, metric)
+        if not 1 <= len(h) <= self.most_h:
+            raise SettingError(f"figure.h: expected 1 to {self.most_h} numbers, as [2], got {h}")
+        self.h, self.claims = h, claims
+
+    def usable(self, run: Run) -> bool:
+        return super().usable(run) and len(self._points(run)) > 0
+
+    def label(self, run: Run, h: float) -> str:
+        """The curve that a run's point belongs to."""
+        return f"h = {h:g}"
+
+    def levels(self, run: Run) -> dict[str, float]:
+        """Distances to mark in the run's panel, by name."""
+        largest = largest_distance(run)
+        return {} if largest is None else {"largest between two images": largest}
+
+    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+        """What claims.csv says something about."""
+        return trend_quantities(table)
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        grouped = by_panel(runs)
+        figure, axes = panel_axes(len(grouped))
+        table = self._table(grouped)
+        labels = sorted(table["curve"].unique())
+        for axis, (title, group) in zip(axes, grouped.items(), strict=True):
+            shown = table[table["panel"] == title]
+            for label, style in zip(labels, STYLES, strict=False):
+                draw_medians(axis, shown[shown["curve"] == label], style, label)
+            self.decorate(axis, shown)
+            for (name, value), line in zip(self.levels(group[0]).items(), (":", (0, (6, 2))), strict=False):
+                axis.axhline(value, color="0.3", lw=1, ls=line, label=name)
+            axis.set(title=title, xlabel=f"eps_in (l2, {space_of(group[0])})")
+            finish(axis, shown)
+        label_left(axes, self.metric)
+        legend(figure, table)
+        levels = pd.DataFrame([self.levels(group[0]) for group in grouped.values()], index=list(grouped))
+        table = table.join(levels, on="panel")
+        claims = verdicts(CLAIMS, self.claims, self.quantities(table))
+        notes = abstention_notes(table, ["panel", "curve", "eps_in"])
+        return Drawing(figure, table, claims, notes, partial=ONE_LEVEL if len(runs) == 1 else "")
+
+    def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
+        """Draw what else belongs in a panel."""
+
+    def _table(self, grouped: dict[str, list[Run]]) -> pd.DataFrame:
+        parts = [
+            points.assign(panel=title, curve=[self.label(run, h) for h in points["h"]])
+            for title, group in grouped.items()
+            for run in group
+            for points in (self._points(run),)
+        ]
+        table = pd.concat(parts, ignore_index=True)
+        order = {title: i for i, title in enumerate(grouped)}
+        table = table.sort_values(["panel", "curve", "eps_in"], key=lambda c: c.map(order) if c.name == "panel" else c)
+        return table[["panel", "curve", *parts[0].columns[:-2]]].reset_index(drop=True)
+
+    def _points(self, run: Run) -> pd.DataFrame:
+        """The rows of `medians_of` at one of the chosen h, which stands in them as it was chosen."""
+        medians = medians_of(run)
+        near = np.isclose(medians["h"].to_numpy()[:, None], self.h, rtol=SAME_H)
+        return medians[near.any(axis=1)].assign(h=np.array(self.h)[near.argmax(axis=1)[near.any(axis=1)]])
+
+
+class GeneratorCurves(MedianCurves):
+    """Fig. 4(a), whose metric costs a factor of ten where others cost three."""
+
+    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+        found = super().quantities(table)
+        for (panel, h), curve in table.groupby(["panel", "h"], sort=False):
+            out, error = curve["eps_out"].to_numpy(), curve["smoothing_error"].to_numpy()
+            rise = out[-1] - out[0]
+            if np.isfinite(rise) and rise > 0:
+                quantity = "rise of the median smoothing error over that of eps_out along the curve"
+                found.setdefault(quantity, {})[f"{panel}, h = {h:g}"] = float((error[-1] - error[0]) / rise)
+        return found
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        drawing = super().draw(runs)
+        rows = pd.concat([run.table for run in runs])
+        known = rows[(rows["status"] == "certified") & (rows["distance_quantile"] > 0)]
+        factors = (known["eps_out"] / known["distance_quantile"]).to_numpy(dtype=np.float64)
+        case = {f"{len(factors)} certificates": float(np.median(factors))} if len(factors) else {}
+        said = verdicts(CLAIMS, self.claims, {"median of eps_out over the quantile of the distances": case})
+        return replace(drawing, claims=all_rows(drawing.claims, said))
+
+
+class TotalVariationCurves(MedianCurves):
+    """Fig. 5, with the largest distance that two images can have, and what the paper says that it is."""
+
+    def levels(self, run: Run) -> dict[str, float]:
+        found, shape = super().levels(run), image_shape(run)
+        if shape and run.identity["dataset"]["type"] in PAPER_DATA:
+            channels, height, width = shape
+            found["the paper's yardstick"] = float(2 * channels * (height - 1) * (width - 1))
+        return found
+
+
+class BaselineCurves(MedianCurves):
+    """Fig. 6: l2 certificates, the largest of them too, beside the bound of smoothing by the expectation."""
+
+    most_h = 1
+
+    def levels(self, run: Run) -> dict[str, float]:
+        shape = image_shape(run)
+        return {} if shape is None else {"bound of expectation smoothing": expectation_bound(self.h[0], prod(shape))}
+
+    def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
+        axis.plot(table["eps_in"], table["largest_eps_out"], "^", mfc="none", color="C3", label="largest eps_out")
+
+    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+        found = super().quantities(table)
+        name = "bound of expectation smoothing"
+        if name not in table:
+            return found
+        known = table.dropna(subset=[name, "largest_eps_out"])
+        for panel, rows in known.groupby("panel", sort=False):
+            case, bound = f"{panel}, h = {self.h[0]:g}", float(rows[name].iloc[0])
+            found.setdefault("largest eps_out of any example over the bound", {})[case] = float(
+                (rows["largest_eps_out"] / bound).max()
+            )
+            data = str(panel).partition(",")[0]
+            if self.h[0] == BASELINE_H:
+                found.setdefault(f"bound of expectation smoothing for {data}", {})[case] = bound
+        return found
+
+
+class TrainingNoiseCurves(MedianCurves):
+    """Fig. 8: base functions trained under the noise of certification and ones trained on clean inputs, at one h."""
+
+    also = "trainer.noisy=true,false"
+    most_h = 1
+
+    def compared(self, run: Run) -> bool:
+        return super().compared(run) or training_sigma(run) == 0
+
+    def label(self, run: Run, h: float) -> str:
+        return WITH if training_sigma(run) else WITHOUT
+
+    def enough(self, runs: list[Run]) -> bool:
+        return bool(self._both(runs))
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        return super().draw(self._both(runs))
+
+    @staticmethod
+    def _both(runs: list[Run]) -> list[Run]:
+        """Those of panels in which there are runs of either training."""
+        groups = [group for group in by_panel(runs).values() if len({bool(training_sigma(run)) for run in group}) > 1]
+        return [run for group in groups for run in group]
+
+    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+        found: dict[str, dict[str, float]] = {}
+        for panel, rows in table.groupby("panel", sort=False):
+            for column, name in (("eps_out", "eps_out"), ("smoothing_error", "smoothing error")):
+                wide = rows.pivot_table(index="eps_in", columns="curve", values=column).dropna()
+                ratios = wide[WITH] / wide[WITHOUT]
+                if ratios.notna().any():
+                    case = f"{panel}, h = {self.h[0]:g}"
+                    quantity = f"largest median {name} with training noise over that without"
+                    found.setdefault(quantity, {})[case] = float(ratios.max())
+        return found
+
+
+def expectation_bound(h: float, k: int) -> float:
+    """No l2 perturbation of h sigma moves the expectation of k outputs in [0, 1] under the noise by more.
+
+    The bound of Wolf (2019) as center smoothing's appendix F has it: sqrt(k) erf(h / (2 sqrt(2))), which is
+    sqrt(k) (2 Phi(h / 2) - 1): the total variation distance of the two Gaussians times the diameter of [0, 1]^k.
+    """
+    return sqrt(k) * (2 * float(norm.cdf(h / 2)) - 1)

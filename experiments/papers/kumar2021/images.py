@@ -1,0 +1,86 @@
+"""Fig. 4(b) of center smoothing: images of a base function beside those of the smoothed one."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from experiments.papers.kumar2021.medians import CLAIMS
+from experiments.report.claims import verdicts
+from experiments.report.figure import Drawing, Figure
+from experiments.runs.reader import Run, apart_from_noise, matched, sigma_of
+from experiments.runs.run_folder import load_draws
+from smoothing import CenterDraws
+
+
+class SmoothedImages(Figure):
+    """f(x) above f_hat(x) for the first examples of a run whose outputs are images with values in [0, 1].
+
+    Args:
+        experiments: see `Figure`.
+        sigma: the run to draw, or the one nearest to it.
+        columns: examples to show.
+    """
+
+    def __init__(self, experiments: list[str], sigma: float, columns: int) -> None:
+        super().__init__(experiments)
+        self.sigma, self.columns = sigma, columns
+
+    def usable(self, run: Run) -> bool:
+        kept = _draws_of(run, int(run.table["index"].iloc[0])) if "eps_in" in run.table and matched(run) else None
+        return kept is not None and kept.center.dim() == 3 and len(kept.center) in (1, 3)
+
+    def setting(self, run: Run) -> dict[str, Any]:
+        return apart_from_noise(run)
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        run = min(runs, key=lambda run: abs(sigma_of(run) - self.sigma))
+        examples = run.table.groupby("index", as_index=False).first().to_dict("records")
+        kept = [(example, draws) for example in examples if (draws := _draws_of(run, int(example["index"])))]
+        shown = kept[: self.columns]
+        figure, axes = plt.subplots(2, len(shown), squeeze=False, figsize=(0.5 + 1.35 * len(shown), 3.2))
+        rows = []
+        for column, (example, draws) in zip(axes.T, shown, strict=True):
+            index, error = int(example["index"]), float(example["smoothing_error"])
+            abstained = example["status"] == "abstained"
+            _show(column[0], draws.base_output)
+            if abstained:
+                column[1].set(xticks=[], yticks=[])
+                column[1].text(0.5, 0.5, "abstained", ha="center", transform=column[1].transAxes)
+            else:
+                _show(column[1], draws.center)
+            column[0].set_title(f"{index}" if abstained else f"{index}: error {error:.3g}")
+            rows.append(
+                {
+                    "index": index,
+                    "status": example["status"],
+                    "smoothing_error": error,
+                    "mean_absolute_difference": float((draws.base_output - draws.center).abs().mean()),
+                    "smallest_value": float(min(draws.base_output.min(), draws.center.min())),
+                    "largest_value": float(max(draws.base_output.max(), draws.center.max())),
+                }
+            )
+        axes[0][0].set_ylabel("base")
+        axes[1][0].set_ylabel("smoothed")
+        metric, name = run.identity["metric"]["type"], run.record["config"]["name"]
+        figure.suptitle(f"{name}, sigma = {sigma_of(run):g}; error: smoothing error, {metric}", fontsize=8)
+        table = pd.DataFrame(rows).assign(sigma=sigma_of(run))
+        alike = table.loc[table["status"] != "abstained", "mean_absolute_difference"]
+        case = {f"{name}, sigma = {sigma_of(run):g}": float(alike.median())} if len(alike) else {}
+        claims = verdicts(CLAIMS, "center_generator_images", {"median mean absolute difference of the pixels": case})
+        return Drawing(figure, table, claims, [])
+
+
+def _draws_of(run: Run, index: int) -> CenterDraws | None:
+    found = load_draws(run.folder / "draws" / f"{index}.npz")
+    return found[0] if found else None
+
+
+def _show(axis: Axes, image: Tensor) -> None:
+    """An image (C, H, W), values outside of [0, 1] clipped."""
+    pixels = image.float().clamp(0, 1).permute(1, 2, 0).numpy()
+    axis.imshow(pixels if len(image) == 3 else pixels[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)

@@ -1,0 +1,221 @@
+"""Center smoothing's runs as medians over examples; which runs are drawn together, and in which panel."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.config.composition import build, identity_hash
+from experiments.config.targets import located
+from experiments.report.figure import Figure, named_by_center
+from experiments.runs.reader import Run, apart_from_noise, matched, median_with_abstentions, sigma_of, training_sigma
+from smoothing import CenterDraws, CenterSettings, Metric, Noise, certificate
+
+CLAIMS = Path(__file__).with_name("claims.csv")
+PAPER_DATA = ("MNIST", "CIFAR10")  # drawn together, as in the paper's figures 5 to 7
+TASKS = {"Autoencoder": "dimensionality reduction", "Reconstructor": "reconstruction", "BigGAN": "generator"}
+SPACES = {"Reconstructor": "measurements", "BigGAN": "latents"}  # that the base function's inputs are of
+METRICS = {
+    "TotalVariation": "total variation distance",
+    "Angular": "angular distance",
+    "L2": "l2 distance",
+    "LPIPS": "LPIPS distance",
+    "Jaccard": "Jaccard distance",
+}
+
+
+class CenterFigure(Figure):
+    """A figure of medians over the examples of center smoothing's runs, a panel for each data set and base function.
+
+    Runs are drawn together that differ in these and in the noise, of certification and of training, alone; those on
+    the paper's two data sets of images in one drawing, those on any other in one of their own.
+
+    Args:
+        experiments: see `Figure`.
+        metric: the class of output metric whose runs to draw.
+    """
+
+    noise = "Gaussian"
+    certifiers: tuple[str, ...] = ("CenterSmoothing", "CenterSmoothingHD")
+
+    def __init__(self, experiments: list[str], metric: str) -> None:
+        super().__init__(experiments)
+        self.metric = metric
+
+    def usable(self, run: Run) -> bool:
+        types = {group: run.identity.get(group, {}).get("type") for group in ("noise", "metric", "certifier")}
+        right = types["noise"] == self.noise and types["metric"] == self.metric
+        return right and types["certifier"] in self.certifiers and self.compared(run)
+
+    def compared(self, run: Run) -> bool:
+        """Whether its base function was trained as the figure asks: under the noise of certification."""
+        return matched(run)
+
+    def drawn_as(self, run: Run) -> str:
+        name: str = run.identity["dataset"]["type"]
+        return named_by_center("_".join(PAPER_DATA).lower() if name in PAPER_DATA else name.lower(), run)
+
+    def setting(self, run: Run) -> dict[str, Any]:
+        same = apart_from_noise(run)
+        of_a_panel = ("dataset", "model", "grid")  # images have levels, measurements have none
+        return {key: value for key, value in same.items() if key not in of_a_panel}
+
+
+def medians_of(run: Run) -> pd.DataFrame:
+    """A run's medians over examples, a row for each eps_in of its table.
+
+    Columns sigma, h = eps_in / sigma, eps_in, eps_out, smoothing_error, largest_eps_out (of those certified, NaN where
+    none is), examples, abstained and failed (shares of the examples). In a median, an example without a certificate, or
+    an f_hat(x) that abstained, counts as +infinity.
+    """
+    rows = []
+    for eps, table in run.table.groupby("eps_in"):
+        status, eps_out = table["status"].to_numpy(dtype=str), table["eps_out"].to_numpy(dtype=np.float64)
+        row = _medians(status, eps_out, table["smoothing_error"].to_numpy(dtype=np.float64))
+        rows.append({"sigma": sigma_of(run), "h": round(float(eps) / sigma_of(run), 6), "eps_in": float(eps)} | row)
+    return pd.DataFrame(rows)
+
+
+def read_again(
+    run: Run, draws: Sequence[CenterDraws], eps: float, noise: Noise, metric: Metric, settings: CenterSettings
+) -> dict[str, float]:
+    """The medians of certificates read off a run's kept draws with settings that need not be those of the run.
+
+    Keys: the last columns of `medians_of`, from eps_out on.
+    """
+    medoid = run.identity["certifier"].get("center") == "medoid"
+    betas = [None if medoid else metric.beta(d.base_output) for d in draws]
+    given = [certificate(d, eps, noise, metric, settings, beta) for d, beta in zip(draws, betas, strict=True)]
+    status = np.array([c.status for c in given], dtype=str)
+    return _medians(status, np.array([c.eps_out for c in given]), np.array([c.smoothing_error for c in given]))
+
+
+def _medians(status: Any, eps_out: Any, smoothing_error: Any) -> dict[str, float]:
+    certified, accepted = status == "certified", status != "abstained"
+    return {
+        "eps_out": median_with_abstentions(eps_out, certified),
+        "smoothing_error": median_with_abstentions(smoothing_error, accepted),
+        "largest_eps_out": float(eps_out[certified].max()) if certified.any() else float("nan"),
+        "examples": len(status),
+        "abstained": float(np.mean(~accepted)),
+        "failed": float(np.mean(accepted & ~certified)),
+    }
+
+
+def abstention_notes(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """A line for each row of a table of medians in which not every example has a certificate, named by `columns`."""
+    return [
+        f"{', '.join(_written(name, row[name]) for name in columns)}: of {row['examples']} examples, "
+        f"{row['abstained']:.0%} abstained and {row['failed']:.0%} failed (both count as infinite)"
+        for row in table.to_dict("records")
+        if row["abstained"] or row["failed"]
+    ]
+
+
+def _written(name: str, value: float | str) -> str:
+    return value if isinstance(value, str) else f"{name} = {value:g}"
+
+
+def by_panel(runs: list[Run]) -> dict[str, list[Run]]:
+    """Runs by the title of their panel, in the paper's order, by sigma in each.
+
+    Of two runs that differ in weights alone, the one started last. Two base functions of one title are told apart by
+    those of their settings that differ.
+    """
+    found: dict[tuple[str, float, float], Run] = {}
+    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+        found[(_base_function(run), sigma_of(run), training_sigma(run) or 0.0)] = run
+    grouped: dict[str, list[Run]] = {}
+    for key in sorted(found):
+        grouped.setdefault(key[0], []).append(found[key])
+    ordered = dict(sorted(grouped.items(), key=lambda item: _place(item[1][0])))
+    firsts = [group[0] for group in ordered.values()]
+    return {_title(run, firsts): group for run, group in zip(firsts, ordered.values(), strict=True)}
+
+
+def _base_function(run: Run) -> str:
+    return identity_hash({group: run.identity[group] for group in ("dataset", "model")})
+
+
+def _title(run: Run, among: list[Run]) -> str:
+    def settings(of: Run) -> dict[str, Any]:
+        return {f"{group}.{k}": v for group in ("dataset", "model") for k, v in of.identity[group].items()}
+
+    own, types = settings(run), ("dataset.type", "model.type")
+    alike = [other for other in map(settings, among) if all(other[name] == own[name] for name in types)]
+    names = sorted({name for other in alike for name in other})
+    apart = [f"{name}={own.get(name)}" for name in names if any(other.get(name) != own.get(name) for other in alike)]
+    title = f"{own['dataset.type']}, {TASKS.get(own['model.type'], own['model.type'])}"
+    return f"{title} ({', '.join(apart)})" if apart else title
+
+
+def _place(run: Run) -> tuple[int, str, int, str]:
+    dataset, model = run.identity["dataset"]["type"], run.identity["model"]["type"]
+    at = PAPER_DATA.index(dataset) if dataset in PAPER_DATA else len(PAPER_DATA)
+    tasks = list(TASKS)
+    return at, dataset, tasks.index(model) if model in tasks else len(tasks), json.dumps(run.identity["model"])
+
+
+def space_of(run: Run) -> str:
+    """What eps_in is measured on, for an axis."""
+    return SPACES.get(run.identity["model"]["type"], "pixels in [0, 1]")
+
+
+def image_shape(run: Run) -> tuple[int, int, int] | None:
+    """(C, H, W) of the run's images, which base functions from images to images also give; None where none is stated.
+
+    From the class of the data set: the data need not be there.
+    """
+    shape = getattr(located(run.record["config"]["dataset"]["_target_"]), "shape", None)
+    return shape if isinstance(shape, tuple) else None
+
+
+def largest_distance(run: Run) -> float | None:
+    """How far apart two of the run's images can be in its metric: certificates from there up say nothing.
+
+    None where that, or the images' shape, is not known.
+    """
+    shape = image_shape(run)
+    if shape is None:
+        return None
+    metric: Metric = build(run.record["config"]["metric"])
+    largest = metric.largest_distance(shape)
+    return largest if largest < float("inf") else None
+
+
+def trend_quantities(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """What the paper says of all its curves (section 5), by quantity and case, where it can be told.
+
+    Args:
+        table: columns panel, h and those of `medians_of`, sorted by eps_in. Two h are compared at eps_in that agree to
+            three digits, as sigma = eps_in / h is typed rounded.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for (panel, h), curve in table.groupby(["panel", "h"], sort=False):
+        case = f"{panel}, h = {h:g}"
+        out, error = curve["eps_out"].to_numpy(), curve["smoothing_error"].to_numpy()
+        for quantity, above, below in (
+            ("largest median eps_out over that at the next larger eps_in", out[:-1], out[1:]),
+            ("largest median smoothing error over that at the next larger eps_in", error[:-1], error[1:]),
+            ("largest median smoothing error over eps_out", error, out),
+        ):
+            found.setdefault(quantity, {}).update(_largest_ratio(case, above, below))
+    for panel, curves in table.groupby("panel", sort=False):
+        typed = curves.assign(eps_in=[float(f"{eps:.3g}") for eps in curves["eps_in"]])
+        wide = typed.pivot_table(index="eps_in", columns="h", values="eps_out")
+        low, high = min(wide), max(wide)
+        if low < high:
+            ratio = _largest_ratio(f"{panel}, h = {high:g} over h = {low:g}", wide[high], wide[low])
+            found.setdefault("largest median eps_out at the larger h over that at the smaller", {}).update(ratio)
+    return found
+
+
+def _largest_ratio(case: str, above: Any, below: Any) -> dict[str, float]:
+    """The largest ratio that is a number, of a case; empty where there is none, as of two infinite medians."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = np.asarray(above, dtype=np.float64) / np.asarray(below, dtype=np.float64)
+    known = ratios[~np.isnan(ratios)]
+    return {case: float(known.max())} if len(known) else {}

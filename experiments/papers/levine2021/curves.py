@@ -1,0 +1,202 @@
+"""Certified accuracy against l1 radius: figures 7 and 8 of Levine and Feizi, and those of their appendix."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as MatplotlibFigure
+from numpy.typing import NDArray
+
+from experiments.papers.levine2021.gaps import gap_quantities
+from experiments.papers.levine2021.results import (
+    DENOISERS,
+    METHODS,
+    Classifier,
+    LevineFigure,
+    accuracy_at,
+    classifiers,
+    denoiser_of,
+    example_notes,
+    lambda_of,
+    levine_verdicts,
+)
+from experiments.report.figure import Drawing, legend_entries
+from experiments.runs.reader import Run, experiment_of, sigma_of
+
+POINTS = 301
+STYLES = {"uniform": ("C1", "--"), "SSN": ("C2", "-."), "DSSN": ("C0", "-")}  # told apart without color
+DASHES = ("-", "--", "-.", ":")
+RADIUS = "l1 radius"
+WITHOUT, WITH = "without stability training", "with stability training"
+
+
+class MethodCurves(LevineFigure):
+    """Figs. 7 and 8: a panel for each sigma, a curve and its 95% band for each method.
+
+    A row of panels each without and with stability training, as far as there are runs.
+
+    Attributes:
+        rows: what the rows can be, from the top.
+
+    Args:
+        experiments: see `Figure`; no others are drawn, as the claims are about these.
+        sigma: the noise levels to draw, of those that there are runs of.
+        methods: uniform, SSN, DSSN, or some of them.
+        claims: the figure of claims.csv to hold it against.
+    """
+
+    rows: tuple[str, ...] = (WITHOUT, WITH)
+
+    def __init__(self, experiments: list[str], sigma: list[float], methods: list[str], claims: str) -> None:
+        super().__init__(experiments)
+        self.sigma, self.methods, self.claims = sigma, methods, claims
+
+    def usable(self, run: Run) -> bool:
+        drawn = super().usable(run) and METHODS[run.identity["noise"]["type"]] in self.methods
+        named = experiment_of(run) in self.experiments
+        return drawn and named and sigma_of(run) in self.sigma and self.compared(run)
+
+    def compared(self, run: Run) -> bool:
+        """Whether the run belongs to one of the rows."""
+        return not denoiser_of(run)
+
+    def row_of(self, classifier: Classifier) -> str:
+        """The row that a classifier is drawn in."""
+        return WITH if classifier.stability else WITHOUT
+
+    def described(self, classifier: Classifier) -> dict[str, str | bool]:
+        """What the table says of a classifier's row."""
+        return {"stability_training": classifier.stability}
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        found = classifiers(runs)
+        rows = sorted({self.row_of(c) for c in found}, key=self.rows.index)
+        columns = sorted({c.sigma for c in found})
+        figure, axes = plt.subplots(
+            len(rows),
+            len(columns),
+            sharey=True,
+            sharex="col",
+            squeeze=False,
+            figsize=(max(3.4, min(7.0, 1.0 + 1.8 * len(columns))), 0.9 + 1.6 * len(rows)),
+        )
+        parts = []
+        for classifier, run in found.items():
+            row, column = rows.index(self.row_of(classifier)), columns.index(classifier.sigma)
+            color, line = STYLES[classifier.method]
+            curve = curve_of(run)
+            axis = axes[row][column]
+            axis.fill_between(curve["radius"], curve["low"], curve["high"], color=color, alpha=0.12, lw=0)
+            axis.plot(curve["radius"], curve["accuracy"], color=color, ls=line, label=classifier.method)
+            described = {"method": classifier.method, "sigma": classifier.sigma, **self.described(classifier)}
+            parts.append(curve.assign(**described))
+        for row_name, line_of_axes in zip(rows, axes, strict=True):
+            line_of_axes[0].set_ylabel(f"certified accuracy\n{row_name.replace(' (', chr(10) + '(')}")
+        _finish(axes, [f"sigma = {sigma:g}" for sigma in columns])
+        name = self.drawn_as(runs[0])
+        _legend(figure, f"{name}, radii in [0, 1] pixel units; band: 95%, {_sizes(parts)} test examples", list(STYLES))
+        table = pd.concat(parts, ignore_index=True)
+        by_row = {row: {c: run for c, run in found.items() if self.row_of(c) == row} for row in rows}
+        claims = levine_verdicts(self.claims, gap_quantities(by_row, name))
+        return Drawing(figure, table, claims, example_notes(found))
+
+
+class DenoiserCurves(MethodCurves):
+    """Appendix: rows without and with a denoiser in front of the base classifier (Salman et al. 2020), by its training.
+
+    Drawn at the sigmas at which there are runs with one.
+    """
+
+    rows = ("without denoiser", *(f"with denoiser ({training})" for training in DENOISERS.values()))
+
+    def compared(self, run: Run) -> bool:
+        return run.identity.get("training", {}).get("stability", 0.0) == 0
+
+    def row_of(self, classifier: Classifier) -> str:
+        return f"with denoiser ({classifier.denoiser})" if classifier.denoiser else "without denoiser"
+
+    def described(self, classifier: Classifier) -> dict[str, str | bool]:
+        return {"denoiser": classifier.denoiser or "none"}
+
+    def enough(self, runs: list[Run]) -> bool:
+        return any(denoiser_of(run) for run in runs)
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        with_denoiser = {sigma_of(run) for run in runs if denoiser_of(run)}
+        return super().draw([run for run in runs if sigma_of(run) in with_denoiser])
+
+    def setting(self, run: Run) -> dict[str, object]:
+        return {key: value for key, value in super().setting(run).items() if key not in ("model", "training")}
+
+
+class EverySigma(LevineFigure):
+    """Appendix: all curves of a method in one panel, from the least sigma to the largest.
+
+    A column for each method; a row each without and with stability training, as far as there are runs.
+    """
+
+    def usable(self, run: Run) -> bool:
+        return super().usable(run) and not denoiser_of(run)
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        found = classifiers(runs)
+        rows, sigmas = sorted({c.stability for c in found}), sorted({c.sigma for c in found})
+        methods = list(dict.fromkeys(c.method for c in found))
+        figure, axes = plt.subplots(
+            *(len(rows), len(methods)),
+            sharey=True,
+            sharex=True,
+            squeeze=False,
+            figsize=(1.8 + 1.75 * len(methods), 0.6 + 1.9 * len(rows)),
+        )
+        parts = []
+        for classifier, run in found.items():
+            curve, i = curve_of(run), sigmas.index(classifier.sigma)
+            color = plt.get_cmap("viridis")(0.9 * i / max(1, len(sigmas) - 1))
+            axis = axes[rows.index(classifier.stability)][methods.index(classifier.method)]
+            axis.plot(curve["radius"], curve["accuracy"], color=color, ls=DASHES[i % len(DASHES)], lw=1)
+            parts.append(
+                curve.assign(method=classifier.method, sigma=classifier.sigma, stability_training=classifier.stability)
+            )
+        for stability, line_of_axes in zip(rows, axes, strict=True):
+            line_of_axes[0].set_ylabel(f"certified accuracy\n{WITH if stability else WITHOUT}")
+        _finish(axes, methods)
+        lines = [
+            plt.Line2D([], [], color=plt.get_cmap("viridis")(0.9 * i / max(1, len(sigmas) - 1)), ls=DASHES[i % 4], lw=1)
+            for i in range(len(sigmas))
+        ]
+        title = f"{self.drawn_as(runs[0])}, radii in\n[0, 1] pixel units,\n{_sizes(parts)} test examples\n\nsigma"
+        figure.legend(lines, [f"{sigma:g}" for sigma in sigmas], loc="outside right center", title=title)
+        return Drawing(figure, pd.concat(parts, ignore_index=True), pd.DataFrame(), example_notes(found))
+
+
+def curve_of(run: Run) -> pd.DataFrame:
+    """A run's certified accuracy at radii from 0 to a little above lambda, which no certificate reaches beyond."""
+    return accuracy_at(run, np.linspace(0, 1.03 * lambda_of(run), POINTS))
+
+
+def _finish(axes: NDArray[Any], titles: list[str]) -> None:
+    """Titles, labels and limits of a grid of panels."""
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title)
+    for axis in axes[-1]:
+        axis.set_xlabel(RADIUS)
+    for axis in axes.flat:
+        axis.set(ylim=(0, 1), xlim=(0, None))
+        axis.xaxis.set_major_formatter("{x:g}")
+        if not axis.lines:
+            axis.text(0.5, 0.5, "no runs", transform=axis.transAxes, ha="center", color="0.4")
+
+
+def _legend(figure: MatplotlibFigure, title: str, order: list[str]) -> None:
+    """One legend above the panels, a line for each label that any panel has."""
+    shown = legend_entries(figure)
+    labels = [label for label in order if label in shown]
+    figure.legend(
+        [shown[label] for label in labels], labels, loc="outside upper center", ncols=len(labels), title=title
+    )
+
+
+def _sizes(curves: list[pd.DataFrame]) -> str:
+    return " or ".join(map(str, sorted({int(curve["examples"].iloc[0]) for curve in curves})))

@@ -1,0 +1,130 @@
+"""Figure 3 of Levine and Feizi: images under deterministic splitting noise and under uniform noise."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from experiments.config.composition import build, checked_group
+from experiments.data import LabelledDataset
+from experiments.papers.levine2021.results import levine_verdicts
+from experiments.report.figure import Drawing, TheoryFigure
+from experiments.report.photographs import NAMES, Photographs
+from experiments.runs.reader import Run
+from smoothing import DeterministicSplitting, SettingError, Uniform
+from smoothing.streams import Stage, Stream
+
+
+class NoisyImages(TheoryFigure):
+    """One test image, clean and with one sample of each noise at each sigma; no runs.
+
+    Splitting noise stays in [0, 1]. The image with uniform noise is scaled so that its range, [-lambda, 1 + lambda],
+    is what is shown, as in the paper.
+
+    Args:
+        dataset: as in conf/dataset, with labels.
+        index: of the test image.
+        sigma: a column for each.
+        seed: of the noise.
+    """
+
+    def __init__(self, dataset: dict[str, Any], index: int, sigma: list[float], seed: int = 0) -> None:
+        super().__init__()
+        self.dataset, self.index, self.sigma, self.seed = dataset, index, sigma, seed
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        dataset = build(checked_group("dataset", self.dataset))
+        if not isinstance(dataset, LabelledDataset):
+            raise SettingError("figure dataset: expected one whose pixel levels are known, as dataset=digits")
+        try:
+            x = dataset[self.index]
+        except IndexError as error:
+            raise SettingError(f"figure.index: {error}") from error
+        figure, axes = plt.subplots(2, 1 + len(self.sigma), figsize=(1.0 + 1.0 * (1 + len(self.sigma)), 2.6))
+        parts = []
+        for axis in axes.flat:
+            axis.set(xticks=[], yticks=[])
+        for row, name in enumerate(("DSSN", "uniform")):
+            _show(axes[row][0], x)
+            axes[row][0].set_ylabel(name)
+            for axis, sigma in zip(axes[row][1:], self.sigma, strict=True):
+                noisy = self._noisy(name, sigma, x, dataset.levels)
+                shown = as_shown(name, sigma, noisy)
+                _show(axis, shown)
+                parts.append(_pixels(noisy, shown).assign(noise=name, sigma=sigma))
+        for axis, title in zip(axes[0], ("clean", *(f"sigma = {sigma:g}" for sigma in self.sigma)), strict=True):
+            axis.set_title(title)
+        clean = _pixels(x, x).assign(noise="none", sigma=0.0)
+        note = f"test image {self.index}; uniform noise is shown from -lambda to 1 + lambda, DSSN from 0 to 1"
+        return Drawing(figure, pd.concat([clean, *parts], ignore_index=True), pd.DataFrame(), [note])
+
+    def _noisy(self, name: str, sigma: float, x: Tensor, levels: int) -> Tensor:
+        return noisy_image(name, sigma, x, levels, self.seed, self.index)
+
+
+class NoisyPhotographs(TheoryFigure):
+    """Fig. 3 as it is printed: photographs above the same under DSSN and under uniform noise of one sigma; no runs.
+
+    How discernible an image is under a noise is measured by its correlation, over pixels, with the clean one.
+
+    Args:
+        sigma: of both noises.
+        seed: of the noise.
+    """
+
+    def __init__(self, sigma: float, seed: int = 0) -> None:
+        super().__init__()
+        self.sigma, self.seed = sigma, seed
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        photographs = Photographs()
+        figure, axes = plt.subplots(3, len(NAMES), figsize=(0.6 + 1.55 * len(NAMES), 4.9), squeeze=False)
+        rows = []
+        for index, column in zip(photographs.indices(), axes.T, strict=True):
+            x = photographs[index]
+            column[0].set_title(NAMES[index])
+            for axis, name in zip(column, ("clean", "DSSN", "uniform"), strict=True):
+                axis.set(xticks=[], yticks=[])
+                noisy = x if name == "clean" else noisy_image(name, self.sigma, x, photographs.levels, self.seed, index)
+                _show(axis, as_shown(name, self.sigma, noisy))
+                if name != "clean":
+                    correlation = float(torch.corrcoef(torch.stack([x.flatten(), noisy.flatten()]))[0, 1])
+                    rows.append({"photograph": NAMES[index], "noise": name, "correlation": correlation})
+        for axis, name in zip(axes[:, 0], ("clean", "DSSN", "uniform"), strict=True):
+            axis.set_ylabel(name)
+        figure.suptitle(f"sigma = {self.sigma:g}; uniform noise is shown from -lambda to 1 + lambda", fontsize=8)
+        table = pd.DataFrame(rows).assign(sigma=self.sigma, seed=self.seed)
+        wide = table.pivot(index="photograph", columns="noise", values="correlation")
+        ratios = (wide["uniform"] / wide["DSSN"]).to_dict()
+        quantity = "correlation with the clean image under uniform noise over that under DSSN"
+        return Drawing(figure, table, levine_verdicts("dssn_photographs", {quantity: ratios}), [])
+
+
+def noisy_image(name: str, sigma: float, x: Tensor, levels: int, seed: int, index: int) -> Tensor:
+    """One sample of DSSN or of uniform noise on an image (C, H, W), the example's first of its predictions."""
+    noise = DeterministicSplitting(sigma, levels, tuple(x.shape)) if name == "DSSN" else Uniform(sigma)
+    return noise.sample(x, 1, Stream(seed, index, Stage.PREDICTION).block(0, torch.device("cpu")))[0]
+
+
+def as_shown(name: str, sigma: float, noisy: Tensor) -> Tensor:
+    """Uniform noise scaled so that its range, [-lambda, 1 + lambda], is what is shown; others as they are."""
+    lam = Uniform(sigma).lam
+    return (noisy + lam) / (1 + 2 * lam) if name == "uniform" else noisy
+
+
+def _show(axis: plt.Axes, image: Tensor) -> None:
+    axis.imshow(image.permute(1, 2, 0).squeeze(2).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axis.grid(visible=False)
+    for spine in axis.spines.values():
+        spine.set_visible(True)
+
+
+def _pixels(noisy: Tensor, shown: Tensor) -> pd.DataFrame:
+    """A line for each pixel: where it is, its value, and the one that is shown."""
+    channel, row, column = np.indices(tuple(noisy.shape)).reshape(3, -1)
+    return pd.DataFrame(
+        {"channel": channel, "row": row, "column": column, "value": noisy.flatten(), "shown": shown.flatten()}
+    )

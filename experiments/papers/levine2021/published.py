@@ -1,0 +1,132 @@
+"""The authors' own per-example results, read as if they were runs of ours.
+
+Their repository (alevine0/smoothingSplittingNoise, folder checkpoints) holds NumPy files in folders named by what they
+are: <cifar or imagenet>_<uniform, split or split_derandomized>_<sigma>[_stabilized], with
+labels.npy        (examples,) the true classes
+preds.npy         (examples, classes) shares of the noisy inputs: of all of them for DSSN, of the n0 = 64 selection
+                  samples for the others
+radius_l1.npy     (examples,) certified radii, float32; negative where p_lower < 1/2
+prob_lb.npy       (examples,) p_lower, not for DSSN: of a two-sided interval at alpha = 0.001
+time_per.npy      mean seconds for each image; not with a denoiser
+Results with a denoiser lie in denoise_results/<mse, stability or mse_retrain>. Pickled files are not opened.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from math import floor, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.runs.reader import PUBLISHED, Run
+from smoothing import SmoothingError
+from smoothing.exact_guarantee import exact_certificate
+from smoothing.noise import DeterministicSplitting
+
+PLACE = re.compile(
+    r"^(?P<dataset>cifar|imagenet)_(?P<method>uniform|split|split_derandomized)_(?P<sigma>[\d.]+)(?P<stable>_stabilized)?$"
+)
+DATASETS = {"cifar": "cifar10", "imagenet": "imagenet"}
+NOISES = {
+    "uniform": ("uniform", "Uniform"),
+    "split": ("ssn", "Splitting"),
+    "split_derandomized": ("dssn", "DeterministicSplitting"),
+}
+DENOISERS = ("mse", "stability", "mse_retrain")  # as `DenoiserTrainer.loss` names them
+LEVELS = 255  # pixel values are k / 255
+STATED = {"n0": 64, "n": 100_000, "alpha": 0.0005}  # one side of their interval
+EXPECTED = (
+    "the folder checkpoints of Levine and Feizi with folders <cifar or imagenet>_<uniform, split or "
+    "split_derandomized>_<sigma>[_stabilized] that hold radius_l1.npy"
+)
+
+
+@dataclass(frozen=True)
+class PublishedRun(Run):
+    """One folder of the authors."""
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        return read_published(self.folder, self.identity["noise"])
+
+
+def published_runs(source: Path) -> list[Run]:
+    """All of the authors' folders below `source`, in order of their paths; empty where there are none."""
+    runs: list[Run] = []
+    for path in sorted(source.rglob("radius_l1.npy")):
+        folder = path.resolve().parent
+        if place := PLACE.match(folder.name):
+            denoiser = folder.parent.name if folder.parent.name in DENOISERS else None
+            runs.append(PublishedRun(path.parent, _record(place, denoiser)))
+    return runs
+
+
+def read_published(folder: Path, noise: dict[str, Any]) -> pd.DataFrame:
+    """A folder of the authors in the columns of our tables; DSSN's radii are read off the counts again.
+
+    Raises:
+        SmoothingError: a file is missing or not theirs; a DSSN radius is not the one that its counts give.
+    """
+    try:
+        labels, preds, radius = (
+            np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("labels", "preds", "radius_l1")
+        )
+        time = folder / "time_per.npy"
+        seconds = float(np.load(time, allow_pickle=False)) if time.exists() else float("nan")
+        if preds.shape[:1] != labels.shape or radius.shape != labels.shape:
+            raise ValueError("files of different lengths")
+        known = {"index": np.arange(len(labels)), "label": labels.astype(int), "seconds": seconds}
+        if noise["type"] == "DeterministicSplitting":
+            table = pd.DataFrame(known | _exact(preds, radius, noise["sigma"]))
+            return table.assign(correct=table["predict"] == table["label"])
+        p_lower = np.load(folder / "prob_lb.npy", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise SmoothingError(f"{folder}: not a results folder of Levine and Feizi: {error}") from error
+    guess, certified = preds.argmax(axis=1), radius > 0
+    table = pd.DataFrame(known | {"guess": guess, "predict": np.where(certified, guess, -1), "p_lower": p_lower})
+    table["radius"] = np.where(certified, radius.astype(np.float64), 0.0)
+    table["n"] = STATED["n"]
+    table["correct"] = table["predict"] == table["label"]
+    table["status"] = np.where(certified, "certified", "abstained")
+    return table
+
+
+def _exact(preds: np.ndarray[Any, Any], radius: np.ndarray[Any, Any], sigma: float) -> dict[str, Any]:
+    """The columns of DSSN's certificates, from the counts, which the radii must agree with."""
+    steps = floor(2 * sqrt(3) * sigma * LEVELS)
+    noise = DeterministicSplitting(sigma, LEVELS, ())
+    counts = (preds * steps).round().astype(int)
+    found = [exact_certificate(votes, noise) for votes in counts.tolist()]
+    columns = {name: [getattr(c, name) for c in found] for name in ("n_a", "n_b", "n", "p_lower", "radius_steps")}
+    wrong = np.flatnonzero((radius * LEVELS).round() != np.array(columns["radius_steps"]))
+    if len(wrong):
+        raise ValueError(f"the radius of example {wrong[0]} is not the one that its counts give")
+    return columns | {
+        "predict": [c.prediction for c in found],
+        "radius": [c.radius for c in found],
+        "levels": LEVELS,
+        "status": "certified",
+    }
+
+
+def _record(place: re.Match[str], denoiser: str | None) -> dict[str, Any]:
+    name, noise_type = NOISES[place["method"]]
+    noise = {"type": noise_type, "sigma": float(place["sigma"])}
+    exact = noise_type == "DeterministicSplitting"
+    network = "WideResNet" if place["dataset"] == "cifar" else "ResNet50"
+    return {
+        "identity": {
+            "dataset": {"type": DATASETS[place["dataset"]]},
+            "model": {"type": "Denoised" if denoiser else network},
+            "noise": noise,
+            "training": {"noise": noise, "stability": 6.0 if place["stable"] else 0.0}
+            | ({"loss": denoiser} if denoiser else {}),
+            "certifier": {"type": "ExactCertify"} if exact else {"type": "Certify", **STATED},
+            "published": True,
+        },
+        "config": {"name": f"{DATASETS[place['dataset']]}_{name}{'_denoised' if denoiser else ''}{PUBLISHED}"},
+        "device": "one NVIDIA 2080 Ti, as the paper says",
+    }

@@ -1,0 +1,134 @@
+"""Classification runs under the three l1 noises: which smoothed classifier a run is of, and its certified accuracy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.papers.levine2021.published import EXPECTED, published_runs
+from experiments.report.certified_accuracy import Values, average_radius, certified_accuracy, rows_of
+from experiments.report.claims import verdicts
+from experiments.report.figure import Figure
+from experiments.runs.reader import Run, apart_from_noise, experiment_of, find_runs, sigma_of
+from smoothing import Uniform
+
+HERE = Path(__file__).parent
+METHODS = {"Uniform": "uniform", "Splitting": "SSN", "DeterministicSplitting": "DSSN"}  # by class of noise
+DENOISERS = {"mse": "MSE", "stability": "stability", "mse_retrain": "MSE, classifier retrained"}  # by trainer.loss
+CERTIFIERS = {"uniform": "Certify", "SSN": "Certify", "DSSN": "ExactCertify"}
+
+
+@dataclass(frozen=True, order=True)
+class Classifier:
+    """A smoothed classifier.
+
+    Attributes:
+        method: uniform, SSN or DSSN.
+        denoiser: how the denoiser in front of the base classifier was trained, as `DENOISERS` says; empty without one.
+        stability: whether the base classifier had stability training (Li et al. 2019).
+        sigma: noise level, lambda / sqrt(3), in the units of the input.
+    """
+
+    method: str
+    denoiser: str
+    stability: bool
+    sigma: float
+
+    @property
+    def label(self) -> str:
+        """As the paper's table 1 names it, without its sigma."""
+        return self.method + " + denoiser" * bool(self.denoiser) + " + stability" * self.stability
+
+
+class LevineFigure(Figure):
+    """A figure or table that compares noises, whose runs are those of several experiments.
+
+    Runs of one data set and one way of training are drawn together, whatever noise, sigma, stability training and
+    number of samples they have; the drawing is named by what their experiments' names begin with.
+    """
+
+    reads = f"{Figure.reads}, or {EXPECTED}"
+
+    def find(self, folder: Path) -> list[Run]:
+        return [*find_runs(folder), *published_runs(folder)]
+
+    def usable(self, run: Run) -> bool:
+        method = METHODS.get(run.identity.get("noise", {}).get("type"))
+        return method is not None and run.identity["certifier"]["type"] == CERTIFIERS[method] and trained_for(run)
+
+    def drawn_as(self, run: Run) -> str:
+        name = experiment_of(run)
+        published = run.record["config"]["name"].removeprefix(name)  # nothing, for a run of ours
+        return (name.removesuffix("_denoised").rpartition("_")[0] or name) + published
+
+    def setting(self, run: Run) -> dict[str, Any]:
+        same = apart_from_noise(run, "stability")
+        of_a_noise = ("certifier", "grid")  # splitting noise is exact without a grid
+        return {key: value for key, value in same.items() if key not in of_a_noise}
+
+
+def trained_for(run: Run) -> bool:
+    """Whether the base classifier was trained under the noise of certification, as far as the run says."""
+    noise = run.identity["noise"]
+    return bool(run.identity.get("training", {}).get("noise", noise) == noise)
+
+
+def denoiser_of(run: Run) -> str:
+    """How the denoiser in front of the base classifier was trained, as `DENOISERS` says; empty without one."""
+    if run.identity["model"]["type"] != "Denoised":
+        return ""
+    return DENOISERS[run.identity.get("training", {}).get("loss", "mse")]
+
+
+def classifiers(runs: list[Run]) -> dict[Classifier, Run]:
+    """The run of each smoothed classifier, in order; of several the one with the most samples, then started last."""
+    found: dict[Classifier, Run] = {}
+    for run in sorted(runs, key=lambda run: (run.identity["certifier"].get("n", 0), str(run.record.get("started")))):
+        stability = run.identity.get("training", {}).get("stability", 0.0) > 0
+        method = METHODS[run.identity["noise"]["type"]]
+        found[Classifier(method, denoiser_of(run), stability, sigma_of(run))] = run
+    order = list(CERTIFIERS)
+    return {c: found[c] for c in sorted(found, key=lambda c: (order.index(c.method), c))}
+
+
+def lambda_of(run: Run) -> float:
+    """No certified radius is above it: lambda (p_A - p_B) <= lambda = sqrt(3) sigma."""
+    return Uniform(sigma_of(run)).lam
+
+
+def accuracy_at(run: Run, radii: Values) -> pd.DataFrame:
+    """Certified accuracy at l1 radii: the share of examples with the right class and a radius of at least that much.
+
+    Columns: see `certified_accuracy`.
+    """
+    return certified_accuracy(*rows_of(run), radii, lambda_of(run))
+
+
+def clean_accuracy(run: Run) -> float:
+    """Share of examples that the smoothed classifier has right, certified or not.
+
+    A randomised certificate that abstains has its answer all the same: the class that the selection samples guessed,
+    which the authors' code returns, too.
+    """
+    table = run.table
+    return float(np.mean(table["guess" if "guess" in table else "predict"] == table["label"]))
+
+
+def mean_accuracy(run: Run) -> float:
+    """Certified accuracy, averaged over radii from 0 to lambda: the average certified radius over lambda."""
+    return average_radius(*rows_of(run)) / lambda_of(run)
+
+
+def example_notes(runs: dict[Classifier, Run]) -> list[str]:
+    """A line where not all runs are of the same examples."""
+    counts = sorted({len(run.table) for run in runs.values()})
+    if len({tuple(run.table["index"]) for run in runs.values()}) == 1:
+        return []
+    return [f"the runs are not all of the same test examples: {counts[0]} to {counts[-1]} of them"]
+
+
+def levine_verdicts(figure: str, ours: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """The paper's claims about a figure: see `verdicts`."""
+    return verdicts(HERE / "claims.csv", figure, ours)

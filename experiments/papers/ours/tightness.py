@@ -1,0 +1,157 @@
+"""Ours: how close white-box attacks came to what certificates allow, and how many certificates they broke."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy.stats import binom
+
+from experiments.report.claims import ROW
+from experiments.report.figure import Drawing, Figure
+from experiments.runs.reader import Run
+
+FOLDER, TABLE, RECORD = "tightness", "tightness.csv", "run.json"
+CASE = ["certifier", "noise", "metric", "model"]
+KINDS: dict[str, dict[str, Any]] = {
+    "by sampling": {"color": "C0", "marker": "o"},
+    "without error": {"color": "C1", "marker": "s"},
+}
+CHANCE = 1e-6  # of more violations than `allowed`, were every certificate as often false as it may be
+COLUMNS = ["index", *CASE, "factor", "moved", "ratio", "violated", "level_at_x", "level_at_attack"]
+
+
+def per_certificate(table: pd.DataFrame) -> pd.DataFrame:
+    """A line a certificate: the closest attempt, and the level.
+
+    A certificate counts as violated if any attempt violates it, which has a probability of at most `level`: that of the
+    draws at x, and for each attempt within the input radius that of the draws at x'.
+    """
+    inside = table["factor"] <= 1
+    groups = table.assign(at_attack=table["level_at_attack"].where(inside, 0.0)).groupby("index", sort=False)
+    found = (
+        groups[CASE]
+        .first()
+        .assign(attempts=groups.size(), ratio=groups["ratio"].max(), violated=groups["violated"].any())
+    )
+    return found.assign(level=groups["level_at_x"].first() + groups["at_attack"].sum()).reset_index()
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """A line a case: attempts, certificates, those violated, how many may be, and the closest ratio and its median.
+
+    Ratios of 0, of certificates that no attempt came near, count in the median as 0.
+    """
+    groups = per_certificate(table).groupby(CASE, sort=False)
+    found = groups.agg(
+        attempts=("attempts", "sum"),
+        certificates=("index", "size"),
+        violated=("violated", "sum"),
+        level=("level", "max"),
+        best=("ratio", "max"),
+        median=("ratio", "median"),
+    ).reset_index()
+    found.insert(
+        7, "allowed", [allowed(n, level) for n, level in zip(found["certificates"], found["level"], strict=True)]
+    )
+    return found
+
+
+def allowed(certificates: int, level: float) -> int:
+    """The most false certificates, each so with probability `level`, that more than CHANCE of benches would exceed."""
+    return int(binom.isf(CHANCE, certificates, level)) if level > 0 else 0
+
+
+@dataclass(frozen=True)
+class Bench(Run):
+    """What `experiments.benchmarks.tightness` wrote."""
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        return pd.read_csv(self.folder / TABLE)
+
+
+class Tightness(Figure):
+    """The closest attempt on each certificate, a row for each certifier and model; 1 is as far as it allows."""
+
+    made_by: ClassVar[tuple[str, ...]] = ("python -m experiments.benchmarks.tightness",)
+
+    def __init__(self) -> None:
+        super().__init__(experiments=[])
+
+    def folders(self, results: Path) -> list[Path]:
+        return [results / FOLDER]
+
+    def find(self, folder: Path) -> list[Run]:
+        there = (folder / RECORD).exists() and (folder / TABLE).exists()
+        return [Bench(folder, json.loads((folder / RECORD).read_text()))] if there else []
+
+    def usable(self, run: Run) -> bool:
+        return set(COLUMNS) <= set(run.table)
+
+    def draw(self, runs: list[Run]) -> Drawing:
+        (bench,) = runs
+        certificates, found = per_certificate(bench.table), summary(bench.table)
+        figure, axis = plt.subplots(figsize=(7.0, 0.8 + 0.22 * len(found)))
+        spread = np.random.default_rng(0)
+        columns = {"points\nattacked": 1.2, "certi-\nficates": 1.4, "broken\n(allowed)": 1.64}
+        for row, case in enumerate(found.itertuples()):
+            ratios = certificates.loc[(certificates[CASE] == [getattr(case, c) for c in CASE]).all(axis=1), "ratio"]
+            kind = KINDS["without error" if case.level == 0 else "by sampling"]
+            rows = row + spread.uniform(-0.25, 0.25, len(ratios))
+            axis.scatter(ratios, rows, s=9, alpha=0.55, lw=0, **kind)
+            axis.plot([ratios.median()] * 2, [row - 0.38, row + 0.38], color="k", lw=1.4)
+            said = (f"{case.attempts:,}", f"{case.certificates:,}", f"{case.violated} ({case.allowed})")
+            for text, at in zip(said, columns.values(), strict=True):
+                axis.text(at, row, text, va="center", ha="right", fontsize=7)
+        for text, at in columns.items():
+            axis.text(at, -1.2, text, va="center", ha="right", fontsize=7, weight="bold")
+        axis.plot([1, 1], [-0.6, len(found) - 0.4], color="0.2", ls="--", lw=1)
+        for name, kind in KINDS.items():
+            axis.scatter([], [], label=f"a certificate, {name}", **kind)
+        axis.plot([], [], color="k", lw=1.4, label="median")
+        figure.legend(loc="outside lower center", ncols=3)
+        axis.set_yticks(range(len(found)), [_label(case) for case in found.itertuples()])
+        axis.set_xticks(np.linspace(0, 1, 6))
+        axis.set(xlim=(-0.03, 1.65), ylim=(len(found) - 0.4, -1.9))
+        axis.set_xlabel("closest attack (1: all that the certificate allows)", loc="left")
+        axis.grid(axis="y", visible=False)
+        axis.spines["bottom"].set_bounds(0, 1)
+        notes = [
+            f"{found['attempts'].sum():,} attempts on {found['certificates'].sum():,} certificates, "
+            f"{found['violated'].sum()} of them broken",
+            "classifiers: certified radius over the distance of the nearest x' found where the class surely differs",
+            "center smoothing: how far the output moved within eps_in, over eps_out",
+            "0: no attempt changed the class within its reach, or moved the output; the median counts these, too",
+        ]
+        return Drawing(figure, found, verdicts_on(found), notes)
+
+
+def _label(case: Any) -> str:
+    metric = "" if case.metric == "class" else f", {case.metric}"
+    return f"{case.certifier}, {case.noise}{metric}: {case.model}"
+
+
+def verdicts_on(found: pd.DataFrame) -> pd.DataFrame:
+    """The verdict on each case: its violated certificates are at most as many as its level allows."""
+    rows = [
+        {
+            "claim": "a certificate is false with probability at most its stated level",
+            "case": ", ".join(getattr(case, name) for name in CASE),
+            "quantity": "certificates that an attack broke",
+            "relation": "at most",
+            "kind": "ours",
+            "paper": case.level * case.certificates,
+            "ours": case.violated,
+            "difference": case.violated - case.level * case.certificates,
+            "tolerance": case.allowed - case.level * case.certificates,
+            "within": case.violated <= case.allowed,
+            "reason": f"more would have probability {CHANCE:g}",
+        }
+        for case in found.itertuples()
+    ]
+    return pd.DataFrame(rows, columns=list(ROW))

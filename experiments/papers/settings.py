@@ -1,0 +1,86 @@
+"""The papers' settings beside ours: `python -m experiments.papers.settings` writes docs/settings.md.
+
+The papers' side is written by hand, from their texts, in settings.csv of each paper's folder. Ours is read from the
+composed configurations. A row of settings.csv either agrees with the configuration or says why it does not.
+"""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from experiments.config.composition import EXPERIMENTS, register
+
+HERE = Path(__file__).parent
+OUT = Path("docs/settings.md")
+PAPERS = {
+    "center_smoothing": "Kumar and Goldstein 2021",
+    "cohen2019": "Cohen et al. 2019",
+    "levine2021": "Levine and Feizi 2021",
+}
+INTRODUCTION = """# The papers' settings
+
+Written by `python -m experiments.papers.settings` from the configurations. What the papers say is in `settings.csv` of
+each paper's folder in `experiments/`. "Authors' code" marks what a paper does not say and its published code does.
+"""
+
+
+def rows() -> Iterator[dict[str, Any]]:
+    """A row for each setting of each experiment: paper, experiment, setting, key, papers, ours, source, difference."""
+    names = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
+    register()
+    with initialize_config_dir(str(EXPERIMENTS.parent), version_base="1.3"):
+        for folder, paper in PAPERS.items():
+            for row in pd.read_csv(HERE / folder / "settings.csv", dtype=str, keep_default_na=False).itertuples():
+                patterns = str(row.experiments).split()
+                found = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+                for name in found:
+                    ours = OmegaConf.select(compose("train", [f"experiment={name}"]), str(row.key))
+                    yield {
+                        "paper": paper,
+                        "experiment": name,
+                        "setting": row.setting,
+                        "key": row.key,
+                        "papers": row.paper,
+                        "ours": written(ours),
+                        "source": row.source,
+                        "difference": row.difference,
+                    }
+
+
+def written(value: Any) -> str:
+    """A value of a configuration as YAML has it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def page() -> str:
+    """The whole of docs/settings.md: a table for each paper, experiments of one value in one row."""
+    table = pd.DataFrame(rows())
+    parts = [INTRODUCTION]
+    columns = ["setting", "key", "papers", "ours", "source", "difference"]
+    for paper, own in table.groupby("paper", sort=False):
+        parts.append(f"## {paper}\n")
+        parts.append("| setting | key | paper | ours | experiments | source |\n| --- | --- | --- | --- | --- | --- |")
+        for values, same in own.groupby(columns, sort=False):
+            setting, key, papers, ours, source, difference = values
+            experiments = ", ".join(f"`{name}`" for name in same["experiment"])
+            value = f"`{ours.rpartition('.')[2] if key.endswith('_target_') else ours}`"
+            said = f"`{papers.rpartition('.')[2] if key.endswith('_target_') else papers}`"
+            parts.append(
+                f"| {setting} | `{key}` | {said} | {value}{f': {difference}' if difference else ''} | {experiments} "
+                f"| {source} |"
+            )
+        parts.append("")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    OUT.write_text(page())

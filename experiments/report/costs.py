@@ -1,0 +1,115 @@
+"""What finished runs took and were made with: samples, seconds, machines, commits, settings."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.config.composition import NOT_SETTINGS
+from experiments.runs.reader import Run
+
+COMMIT_LETTERS = 10
+VERSIONS = ("python", "torch")  # of run.json, those to name in a line
+NOT_NAMED = (*NOT_SETTINGS, "weights", "fingerprint")  # of an identity's groups: said otherwise or not readable
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of runs together.
+
+    Attributes:
+        runs: how many.
+        examples: rows' examples, each run's counted anew.
+        samples: evaluations of the base function; None where a run's table does not say, as an attack's.
+        seconds: on the runs' own machines, one example after another.
+    """
+
+    runs: int
+    examples: int
+    samples: int | None
+    seconds: float
+
+    def __str__(self) -> str:
+        many, took = f"{self.runs} run{'s' * (self.runs != 1)}", f"{duration(self.seconds)} of computing"
+        samples = "samples not counted" if self.samples is None else f"{self.samples:,} samples"
+        return f"{many}, {self.examples:,} examples in all, {samples}, {took}"
+
+
+def cost_of(runs: list[Run]) -> Cost:
+    """The cost of finished runs, from their tables."""
+    samples = [samples_of(run) for run in runs]
+    known = [count for count in samples if count is not None]
+    return Cost(
+        runs=len(runs),
+        examples=sum(run.table["index"].nunique() for run in runs),
+        samples=sum(known) if len(known) == len(samples) else None,
+        seconds=sum(float(run.table.groupby("index")["seconds"].first().sum()) for run in runs),
+    )
+
+
+def samples_of(run: Run) -> int | None:
+    """Evaluations of the base function, by the counts of the table; None where it has none."""
+    table, certifier = run.table.groupby("index").first(), run.identity["certifier"]
+    if "n" not in table:
+        return None
+    if "eps_in" not in table:
+        return int((table["n"] + table.get("n0", 0)).sum())
+    if certifier["type"] == "ExactCenterSmoothing":  # every noisy input once, whatever it is read for
+        return int(table["n"].sum())
+    return int((certifier.get("candidates", 0) + 2 * table["n"] + table["m"]).sum())
+
+
+def duration(seconds: float) -> str:
+    """In the unit that people would use: 5.2 s, 3.1 min, 2.4 h."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.2g} s"
+
+
+def provenance_of(runs: list[Run]) -> dict[str, str]:
+    """By heading, what the runs of a drawing were made of, on and when; differences among them side by side."""
+    records = [run.record for run in runs]
+    starts = [start for record in records for start in (record, *record.get("resumed", []))]
+    days = sorted(str(start["started"])[:10] for start in starts if start.get("started"))
+    found = {
+        "settings": "; ".join(filter(None, (_settings(runs, group) for group in _groups(runs)))),
+        "seed": _listed(str(run.identity["seed"]) for run in runs if "seed" in run.identity),
+        "hardware": _listed(start["device"] for start in starts if start.get("device")),
+        "commit": _listed(_commit(start) for start in starts if start.get("commit")),
+        "date": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "",
+        "versions": ", ".join(filter(None, (_version(starts, name) for name in VERSIONS))),
+    }
+    return {heading: text for heading, text in found.items() if text}
+
+
+def _groups(runs: list[Run]) -> list[str]:
+    names = ("dataset", "model", "noise", "certifier", "metric", "training")
+    return [name for name in names if any(isinstance(run.identity.get(name), dict) for run in runs)]
+
+
+def _settings(runs: list[Run], group: str) -> str:
+    """A group of the runs' identities, as "certifier Certify, n = 1000 or 2000"; settings that are lists left out."""
+    values: dict[str, list[Any]] = {}
+    for run in runs:
+        for name, value in (run.identity.get(group) or {}).items():
+            if name not in NOT_NAMED and not isinstance(value, dict | list) and value is not None:
+                values.setdefault(name, []).append(value)
+    types = _listed(run.identity[group]["type"] for run in runs if "type" in (run.identity.get(group) or {}))
+    settings = [f"{name} = {_listed(found)}" for name, found in values.items()]
+    return ", ".join(filter(None, (f"{group} {types}".strip(), *settings)))
+
+
+def _version(starts: list[dict[str, Any]], name: str) -> str:
+    found = _listed(start["versions"][name] for start in starts if name in start.get("versions", {}))
+    return f"{name} {found}" if found else ""
+
+
+def _commit(start: dict[str, Any]) -> str:
+    return str(start["commit"])[:COMMIT_LETTERS] + " with changes" * bool(start.get("dirty"))
+
+
+def _listed(values: Any) -> str:
+    """Each value once, numbers in order."""
+    distinct = list(dict.fromkeys(values))
+    if all(isinstance(value, int | float) for value in distinct):
+        return " or ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in sorted(distinct))
+    return " or ".join(map(str, distinct))

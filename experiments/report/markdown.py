@@ -1,0 +1,77 @@
+"""REPORT.md: every artefact's status, and paper | ours | difference | tolerance, as text that git can compare."""
+
+from collections import Counter
+from pathlib import Path
+
+from experiments.report.artefacts import (
+    VERDICT_HEADER,
+    Artefact,
+    Lacking,
+    Status,
+    by_paper,
+    reason_of,
+    remarks_on,
+    status_of,
+    verdict_table,
+)
+from experiments.report.costs import cost_of, provenance_of
+from experiments.report.figure import Drawn
+from experiments.report.text_table import markdown
+
+INTRODUCTION = """# What came out, beside the papers
+
+Written by `make figures` from `results/`; every status is computed from the verdicts below it. *reproduced*: all
+checks hold, on the paper's own data, printed numbers among them where runs are needed. *trend reproduced*: all hold, on
+data that stand in for the paper's, or orderings alone. *differs*: a check fails. *drawn*: there is nothing to check.
+Tolerances and their reasons: `expected.csv` and `claims.csv` of the papers' folders in `experiments/`. The pictures are
+in `figures/index.html`.
+"""
+
+
+def write_report(artefacts: list[Artefact], path: Path) -> None:
+    """Write all artefacts to a Markdown file, the same bytes for the same results."""
+    counts = Counter(artefact.status for artefact in artefacts)
+    lines = [[f"[{a.item}](#{a.name})", f"`{a.name}`", a.status.value] for a in _ordered(artefacts)]
+    parts = [
+        INTRODUCTION,
+        ", ".join(f"{status.value}: {counts[status]}" for status in Status if counts[status]) + ".\n",
+        markdown(["paper's item", "figure", "status"], lines),
+    ]
+    for paper, some in by_paper(artefacts).items():
+        parts.append(f"## {paper}\n")
+        parts += [_section(artefact) for artefact in some]
+    path.write_text("\n".join(parts))
+
+
+def _ordered(artefacts: list[Artefact]) -> list[Artefact]:
+    return [artefact for some in by_paper(artefacts).values() for artefact in some]
+
+
+def _section(artefact: Artefact) -> str:
+    parts = [
+        f'<a id="{artefact.name}"></a>\n\n### {artefact.item}: {artefact.shows}\n',
+        f"**{artefact.status.value}**: {artefact.why}. `{artefact.command}`\n",
+        *(_drawing(drawn) for drawn in artefact.drawn),
+        *([_lacking(artefact.lacking)] if artefact.lacking else []),
+    ]
+    return "\n".join(parts)
+
+
+def _drawing(drawn: Drawn) -> str:
+    parts = [f"#### {drawn.stem.name}: {status_of(drawn).value}\n\n{reason_of(drawn)}.\n"]
+    if len(drawn.drawing.claims):
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in verdict_table(drawn.drawing.claims)]
+        parts.append(markdown(VERDICT_HEADER, rows))
+    parts += [f"- {remark}\n" for remark in remarks_on(drawn)]
+    if drawn.runs:
+        made = "; ".join(f"{heading}: {text}" for heading, text in provenance_of(drawn.runs).items())
+        parts.append(f"Cost: {cost_of(drawn.runs)}. Made with {made}.\n")
+    return "\n".join(parts)
+
+
+def _lacking(lacking: list[Lacking]) -> str:
+    lines = ["Not run here:\n"]
+    for one in lacking:
+        lines.append(f"- `{one.experiment}`{': needs ' + one.needs if one.needs else ''}")
+        lines += [f"  `{command}`" for command in one.commands]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,123 @@
+"""Any run's table in the terminal: medians, certified accuracy at radii, abstentions, whatever its columns hold."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from experiments.report.costs import cost_of, provenance_of
+from experiments.runs.examples import read_examples
+from experiments.runs.reader import Run, find_runs, median_with_abstentions, read_record
+from experiments.runs.table import empty_examples, is_empty, read_table
+from smoothing import SmoothingError
+
+ROWS_SHOWN = 24
+SHOWN = (
+    *("index", "eps_in", "eps_out", "smoothing_error", "label", "predict", "radius", "distance"),
+    *("factor", "adversarial", "p_lower", "p_value", "status", "failure_probability", "seconds"),
+)
+RADII = 8  # columns of certified accuracy, from 0 up to the largest radius
+NUMBER = r"(?<![A-Za-z])[-+]?\d+(\.\d+)?(e[-+]?\d+)?"  # not that of Delta1
+STEPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def summaries(folder: Path) -> str:
+    """A summary of each run in a run folder, or below a folder of them. Raises SmoothingError where there is none."""
+    runs = find_runs(folder)
+    if not runs:
+        raise SmoothingError(f"table: no run.json in '{folder}' or below; expected a folder that certify.py wrote")
+    return "\n\n".join(summary(run) for run in runs)
+
+
+def summary(run: Run) -> str:
+    """A run's folder, settings, cost and, whatever its length, the summary of its table."""
+    made = provenance_of([run])
+    lines = [str(run.folder), *(f"  {heading}: {text}" for heading, text in made.items())]
+    if run.table.empty:
+        return "\n".join([*lines, "  no rows yet"])
+    return "\n".join([*lines, f"  cost: {cost_of([run])}", "", *(f"  {line}" for line in table_summary(run.table))])
+
+
+def terminal_table(folder: Path) -> str:
+    """A run's table for people: its rows where they are few, else a summary."""
+    table = read_table(folder)
+    if len(table) > ROWS_SHOWN:
+        return "\n".join(table_summary(table))
+    shown = table[[name for name in SHOWN if name in table]].copy()
+    classes = read_record(min(folder.glob("run*.json"))).get("classes", [])
+    for column in ("label", "predict"):
+        if column in shown and classes != [str(k) for k in range(len(classes))]:
+            shown[column] = [f"{k} {classes[k]}" if 0 <= k < len(classes) else str(k) for k in shown[column]]
+    if empty_examples(table):
+        shown["empty"] = is_empty(table)
+    examples = read_examples(folder)
+    if "file" in examples and (examples["file"] != "").any():
+        shown["file"] = shown["index"].map(examples.set_index("index")["file"]).fillna("")
+    return shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")
+
+
+def table_summary(table: pd.DataFrame) -> list[str]:
+    """What a table says, by its columns: output certificates, classification with or without radii, attacks."""
+    if "eps_in" in table:
+        count, examples = empty_examples(table), table["index"].nunique()
+        empty = [f"{count} of {examples} examples: the smoothed output is empty"] if count else []
+        return [*_aligned(_medians(table)), *empty, *_reasons(table)]
+    if "factor" in table:
+        return _aligned(_successes(table))
+    counts = ", ".join(f"{count} {status}" for status, count in table["status"].value_counts().items())
+    lines = [f"{len(table)} examples: {counts}; correct {table['correct'].mean():.1%}"]
+    distance = {"radius": "certified accuracy", "distance": "not fooled within r"}
+    for column, heading in distance.items():
+        if column in table:
+            held = table[column].where(table["correct"].astype(bool), -1.0).to_numpy(dtype=np.float64)
+            lines += _aligned([("r", *_radii(held)), (heading, *(f"{(held >= r).mean():.3f}" for r in _radii(held)))])
+            lines.append(f"mean {column} of examples, 0 where not correct: {held.clip(min=0).mean():.4g}")
+    return lines + _reasons(table)
+
+
+def _reasons(table: pd.DataFrame) -> list[str]:
+    """Why rows have no certificate: each reason once, whatever its numbers, with how often and the numbers of one."""
+    if "reason" not in table:
+        return []
+    told = table.assign(reason=table["reason"].astype(str))
+    told = told[~told["status"].isin(["certified", "predicted"]) & (told["reason"] != "")]
+    alike = told.groupby([told["status"], told["reason"].str.replace(NUMBER, "#", regex=True)], sort=False)
+    found = sorted(((len(rows), status, rows["reason"].iloc[0]) for (status, _), rows in alike), reverse=True)
+    return [f"{count} {status}: {reason}{', for one' if count > 1 else ''}" for count, status, reason in found]
+
+
+def _radii(held: np.ndarray) -> list[float]:
+    """At most `RADII` round numbers from 0 to the largest finite radius."""
+    largest = max((float(r) for r in held if np.isfinite(r)), default=0.0)
+    step = next((step for step in STEPS if step * (RADII - 1) >= largest), largest / (RADII - 1))
+    radii = [round(step * k, 6) for k in range(RADII)]
+    return [r for r in radii if r <= largest]
+
+
+def _medians(table: pd.DataFrame) -> list[tuple[object, ...]]:
+    lines: list[tuple[object, ...]] = [
+        ("eps_in", "examples", "certified", "abstained", "median eps_out", "median smoothing error")
+    ]
+    for eps, rows in table.groupby("eps_in"):
+        certified, abstained = (rows["status"] == "certified").to_numpy(), (rows["status"] == "abstained").to_numpy()
+        out = median_with_abstentions(rows["eps_out"].to_numpy(), certified)
+        error = median_with_abstentions(rows["smoothing_error"].to_numpy(), ~abstained)
+        shares = f"{certified.mean():.0%}", f"{abstained.mean():.0%}"
+        lines.append((f"{eps:.4g}", len(rows), *shares, f"{out:.4g}", f"{error:.4g}"))
+    return lines
+
+
+def _successes(table: pd.DataFrame) -> list[tuple[object, ...]]:
+    lines: list[tuple[object, ...]] = [("within", "examples", "attacked", "success of attacked")]
+    for factor, rows in table.groupby("factor"):
+        attacked = rows["status"] == "attacked"
+        share = f"{rows.loc[attacked, 'success'].astype(bool).mean():.1%}" if attacked.any() else "-"
+        lines.append((f"{factor:g} R", len(rows), int(attacked.sum()), share))
+    return lines
+
+
+def _aligned(lines: list[tuple[object, ...]]) -> list[str]:
+    """Cells as text under each other, to the right."""
+    cells = [[f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]

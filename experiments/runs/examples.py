@@ -1,0 +1,43 @@
+"""What the rows of a table are about: the file, label and class of each example."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.data import Dataset, LabelledDataset
+from experiments.runs.table import read_rows
+from smoothing import SettingError
+
+
+def described(dataset: Dataset, indices: Sequence[int]) -> list[dict[str, Any]]:
+    """Index, file, label and name of the class of examples; empty where the data set has neither files nor labels.
+
+    Raises:
+        SettingError: a label that is none of the data set's classes.
+    """
+    rows = []
+    for index in indices:
+        row = {"index": index, "file": _written(dataset.file(index)), "label": None, "class": None}
+        if isinstance(dataset, LabelledDataset):
+            label = dataset.label(index)
+            if not 0 <= label < len(dataset.classes):
+                raise SettingError(
+                    f"dataset: example {index} has label {label}, expected 0 to {len(dataset.classes) - 1} for its "
+                    f"{len(dataset.classes)} classes"
+                )
+            row |= {"label": label, "class": dataset.classes[label]}
+        rows.append(row)
+    known = any(row["file"] is not None or row["label"] is not None for row in rows)
+    return rows if known else []
+
+
+def _written(file: str | None) -> str | None:
+    """A file's name on one line, whatever bytes it is made of."""
+    return file and file.encode(errors="backslashreplace").decode().replace("\n", "\\n").replace("\r", "\\r")
+
+
+def read_examples(folder: Path) -> pd.DataFrame:
+    """All rows of examples.csv of a run folder, shards together, by index; empty where there is none."""
+    return read_rows(folder, "examples")

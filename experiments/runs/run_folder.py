@@ -1,0 +1,238 @@
+"""The folder of one run: results/<experiment>/<readable settings>-<hash of the identity>/.
+
+certificates.csv            the table (certificates.<k>-of-<K>.csv for shards)
+examples.csv                file, label and class of each example, where the data set has them
+run.json                    identity, configuration, contents, versions, commit, device, times
+draws/<index>.npz           what was drawn for an example: every certificate can be read off it again
+"""
+
+import io
+import json
+import platform
+import subprocess
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from hydra.core.hydra_config import HydraConfig
+
+from experiments.config.command_line import command
+from experiments.config.composition import NOT_SETTINGS, identity_hash
+from experiments.machine.files import sync_folder, write_atomically
+from experiments.runs.contents import Contents
+from experiments.runs.table import EXAMPLES, Schema, TableWriter
+from smoothing import CenterDraws, SmoothingError
+
+PACKAGES = (
+    *("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image", "scikit-learn"),
+    *("lightning-fabric", "safetensors", "foolbox"),
+)
+
+
+class RunFolder:
+    """Where one identity's results are kept, and continued.
+
+    Args:
+        root: results.root.
+        plain: the checked configuration.
+        identity: what the results depend on.
+        noise_state: what belongs to the noise beside its settings; {} for most.
+        contents: what the settings do not say: weights of a model that brings its own, examples, classes, its source.
+
+    Raises:
+        SmoothingError: the folder holds a run of another identity, of other weights, examples or classes.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        plain: dict[str, Any],
+        identity: dict[str, Any],
+        noise_state: dict[str, Any] | None = None,
+        contents: Contents | None = None,
+    ) -> None:
+        noise = [f"{key}={value}" for key, value in identity.get("noise", {}).items() if key not in NOT_SETTINGS]
+        self.path = root / plain["name"] / "-".join([*(noise or ["clean"]), identity_hash(identity)])
+        index, count = plain["shard"]["index"], plain["shard"]["count"]
+        if count < 1:
+            raise SmoothingError(f"shard.count: expected at least 1, got {count}")
+        if not 0 <= index < count:
+            raise SmoothingError(f"shard.index: expected 0 to shard.count - 1 = {count - 1}, got {index}")
+        suffix = f".{index}-of-{count}" if count > 1 else ""
+        self.table_path = self.path / f"certificates{suffix}.csv"
+        self._record_path = self.path / f"run{suffix}.json"
+        self._suffix = suffix
+        self._plain, self.identity, self._noise_state = plain, identity, noise_state or {}
+        self._contents = contents or Contents()
+        self._refuse_another_identity()
+
+    def table(self, schema: Schema) -> TableWriter:
+        """The run's table, to write to. Raises SmoothingError: see `TableWriter`."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return TableWriter(self.table_path, schema)
+
+    def describe(self, examples: Sequence[dict[str, Any]]) -> None:
+        """Keep in examples.csv what each example is, for those that are not there yet."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with TableWriter(self.path / f"examples{self._suffix}.csv", EXAMPLES) as table:
+            table.write(examples)
+
+    def begin(self, device: str, arithmetic: dict[str, Any]) -> None:
+        """Note in run.json that work starts here, for the first time or again.
+
+        Args:
+            device: its name.
+            arithmetic: how the base function is computed, and in batches of what size.
+        """
+        (self.path / "draws").mkdir(parents=True, exist_ok=True)
+        for folder in (self.path, self.path.parent):
+            sync_folder(folder)
+        start = {
+            "started": _now(),
+            "ended": None,
+            "device": device,
+            "arithmetic": arithmetic,
+            **_command(),
+            **provenance(),
+        }
+        record = self._record()
+        if record is None:
+            self._write(
+                {
+                    "identity": self.identity,
+                    "seed": self._plain["seed"],
+                    "config": self._plain,
+                    **({"noise_state": self._noise_state} if self._noise_state else {}),
+                    **self._contents.record(),
+                    **start,
+                    "resumed": [],
+                }
+            )
+        else:
+            record["resumed"].append(start)
+            self._write(record)
+
+    def end(self) -> None:
+        """Note in run.json that what began last has finished, unless that is noted."""
+        record = self._record()
+        if record is None or (record, *record["resumed"])[-1]["ended"]:
+            return
+        record["ended"] = _now()
+        for start in record["resumed"][-1:]:
+            start["ended"] = record["ended"]
+        self._write(record)
+
+    def batch_size_on(self, device: str) -> int | None:
+        """The batch size with which work on such a device was last begun here; None where it never was."""
+        record = self._record() or {"resumed": []}
+        starts = [start for start in (record, *record["resumed"]) if start.get("device") == device]
+        sizes = [start["arithmetic"].get("batch_size") for start in starts if "arithmetic" in start]
+        return sizes[-1] if sizes else None
+
+    def save(self, index: int, draws: CenterDraws, seconds: float) -> None:
+        """Keep an example's draws, all or nothing."""
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in asdict(draws).items()}
+        content = io.BytesIO()
+        np.savez_compressed(content, seconds=seconds, **arrays)
+        write_atomically(self._draws_path(index), content.getvalue(), writer=self._suffix)
+
+    def load(self, index: int) -> tuple[CenterDraws, float] | None:
+        """An example's draws and the seconds that they took; None where there are none yet."""
+        return load_draws(self._draws_path(index))
+
+    def _draws_path(self, index: int) -> Path:
+        return self.path / "draws" / f"{index}.npz"
+
+    def _record(self) -> dict[str, Any] | None:
+        return json.loads(self._record_path.read_text()) if self._record_path.exists() else None
+
+    def _write(self, record: dict[str, Any]) -> None:
+        write_atomically(self._record_path, (json.dumps(record, indent=2) + "\n").encode())
+
+    def _refuse_another_identity(self) -> None:
+        for path in sorted(self.path.glob("run*.json")):
+            try:
+                record = json.loads(path.read_text())
+                found = record["identity"]
+            except (AttributeError, ValueError, KeyError, TypeError) as error:
+                raise SmoothingError(f"{path}: not a run record; move the folder away to start again") from error
+            if found != self.identity:
+                flat, wanted = flattened(found), flattened(self.identity)
+                keys = sorted(key for key in flat.keys() | wanted.keys() if flat.get(key) != wanted.get(key))
+                raise SmoothingError(f"{path}: another run lives here; it differs in {', '.join(keys)}")
+            self._contents.require_those_of(record, path)
+
+
+def load_draws(path: Path) -> tuple[CenterDraws, float] | None:
+    """Draws and their seconds from a file of `RunFolder.save`; None where there is none.
+
+    Raises:
+        SmoothingError: the file is damaged, or none of those.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            draws = CenterDraws(
+                base_output=torch.from_numpy(stored["base_output"]),
+                center=torch.from_numpy(stored["center"]),
+                center_radius=float(stored["center_radius"]),
+                n=int(stored["n"]),
+                inside=int(stored["inside"]),
+                distances=stored["distances"],
+                smoothing_error=float(stored["smoothing_error"]),
+            )
+            return draws, float(stored["seconds"])
+    except (EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
+        raise SmoothingError(f"{path}: damaged draws; move the file away to draw them again") from error
+
+
+def _command() -> dict[str, str]:
+    """The command that makes this run, a sweep's point as a command of its own; nothing where it was no command."""
+    if not HydraConfig.initialized():
+        return {}
+    hydra = HydraConfig.get()
+    return {"command": command(hydra.job.name, hydra.overrides.task)}
+
+
+def provenance() -> dict[str, Any]:
+    """Commit, whether tracked files differ from it, and the versions of what computes."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    status = _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if status is None else status != "",
+        "versions": versions,
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        here = Path(__file__).parent
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def flattened(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary as one, its keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

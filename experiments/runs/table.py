@@ -1,0 +1,199 @@
+"""The results table: one writer, one reader, and the columns of each kind of certificate.
+
+Comma-separated, with a header, full precision (repr of the float64), one row a statement, written and flushed as it is
+done. The columns of the contract come first; others follow.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+
+from experiments.machine.files import sync_folder
+from experiments.machine.lock import Lock
+from smoothing import SmoothingError
+
+Key = tuple[float, ...]
+KEYS = ("index", "eps_in", "factor")  # columns that name a row, where a table has them
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Columns of a table, and those of them that name a row.
+
+    Attributes:
+        columns: in order.
+        key: those that name a row.
+        younger: the last of them, which tables from before they were added lack; such a table is continued without.
+    """
+
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    younger: tuple[str, ...] = ()
+
+    def continues(self, columns: tuple[str, ...]) -> bool:
+        """Whether a table of these columns can be continued."""
+        least = len(self.columns) - len(self.younger)
+        return len(columns) >= least and columns == self.columns[: len(columns)]
+
+    def key_of(self, row: dict[str, Any]) -> Key:
+        return tuple(float(row[name]) for name in self.key)
+
+
+OUTPUT = Schema(
+    columns=(
+        *("index", "eps_in", "eps_out", "smoothing_error", "center_radius", "distance_quantile", "n", "m", "status"),
+        *("seconds", "reason", "order_statistic", "failure_probability", "vacuous", "not_finite", "empty"),
+    ),
+    key=("index", "eps_in"),
+    younger=("empty",),
+)
+CLASSIFICATION = Schema(
+    columns=(
+        *("index", "label", "predict", "radius", "correct", "n_a", "n_b", "n", "p_lower", "status", "seconds"),
+        *("reason", "n0", "failure_probability", "guess"),
+    ),
+    key=("index",),
+)
+ADAPTIVE = Schema(columns=(*CLASSIFICATION.columns, "decision"), key=CLASSIFICATION.key)
+EXACT = Schema(
+    columns=(
+        *("index", "label", "predict", "radius", "correct", "n_a", "n_b", "n", "p_lower", "status", "seconds"),
+        *("reason", "failure_probability", "runner_up", "radius_steps", "levels", "not_finite"),
+    ),
+    key=("index",),
+)
+PREDICTION = Schema(
+    columns=(
+        *("index", "label", "predict", "correct", "n_a", "n_b", "n", "p_value", "status", "seconds"),
+        *("reason", "failure_probability"),
+    ),
+    key=("index",),
+)
+ATTACK = Schema(
+    columns=("index", "label", "predict", "radius", "factor", "adversarial", "success", "status", "seconds"),
+    key=("index", "factor"),
+)
+UNDEFENDED = Schema(
+    columns=("index", "label", "predict", "distance", "correct", "status", "seconds"),
+    key=("index",),
+)
+EXAMPLES = Schema(columns=("index", "file", "label", "class"), key=("index",))  # examples.csv: what a row is about
+
+
+class TableWriter:
+    """Appends rows to a CSV file, after the last whole row of an earlier run; holds the file's lock.
+
+    Raises:
+        SmoothingError: the file has other columns, a damaged row, or another job writes it.
+    """
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        self._schema = schema
+        self._lock = Lock(path.with_suffix(".lock"))
+        try:
+            self._open(path, schema)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self, path: Path, schema: Schema) -> None:
+        content = path.read_bytes() if path.exists() else b""
+        whole = _whole_lines(content)
+        self.done: set[Key] = set()
+        columns = schema.columns
+        if whole:
+            columns, lines = _parsed(path, whole)
+            if not schema.continues(columns):
+                raise SmoothingError(f"{path}: its columns are not {','.join(schema.columns)}; move the file away")
+            self.done = {schema.key_of(line) for line in lines}
+        elif not ",".join(schema.columns).encode().startswith(content):
+            raise SmoothingError(f"{path}: not a table of results; move the file away")
+        if whole != content:
+            os.truncate(path, len(whole))
+        self._file = path.open("a", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, columns, extrasaction="ignore", lineterminator="\n")
+        if not whole:
+            self._writer.writeheader()
+        sync_folder(path.parent)
+
+    def holds(self, keys: Iterable[Key]) -> bool:
+        """Whether all these rows are there."""
+        return self.done.issuperset(keys)
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Append those rows that are not there yet; when this returns they are on the disk."""
+        rows = [line for line in rows if self._schema.key_of(line) not in self.done]
+        self._writer.writerows(rows)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.done.update(self._schema.key_of(line) for line in rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self._file.close()
+        finally:
+            self._lock.release()
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """All rows of a run folder, shards together, each once, sorted by what names a row. Empty where there is none.
+
+    A row that shards of several shard.count hold is that of the first file by name. A last line that is still being
+    written, or was torn, is left out.
+
+    Raises:
+        SmoothingError: a file is no such table, or a row of it is damaged.
+    """
+    return read_rows(folder, "certificates")
+
+
+def read_rows(folder: Path, name: str) -> pd.DataFrame:
+    """`read_table`, of the files <name>.csv and <name>.<k>-of-<K>.csv of a run folder."""
+    parts = []
+    for path in sorted([*folder.glob(f"{name}.csv"), *folder.glob(f"{name}.*-of-*.csv")]):
+        if content := _whole_lines(path.read_bytes()):
+            _parsed(path, content)
+            parts.append(pd.read_csv(io.BytesIO(content), keep_default_na=False))
+    if not parts:
+        return pd.DataFrame()
+    key = [name for name in KEYS if name in parts[0]]
+    return pd.concat(parts, ignore_index=True).drop_duplicates(key).sort_values(key, ignore_index=True)
+
+
+def is_empty(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of an output that says nothing, as the box of no face; none in tables from before it was kept."""
+    return table["empty"].astype(str) == "True" if "empty" in table else pd.Series(False, index=table.index)
+
+
+def empty_examples(table: pd.DataFrame) -> int:
+    """How many examples have such a row."""
+    return int(table.loc[is_empty(table), "index"].nunique())
+
+
+def _parsed(path: Path, content: bytes) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """Columns and rows of a table. Raises SmoothingError where it is none, or a row is damaged: never half a row."""
+    try:
+        columns, *lines = [line for line in csv.reader(io.StringIO(content.decode(), newline=""), strict=True) if line]
+        if "index" not in columns:
+            raise ValueError("no column index")
+        rows = [dict(zip(columns, line, strict=True)) for line in lines]
+        if not all(isfinite(float(row[name])) for row in rows for name in KEYS if name in columns):
+            raise ValueError("an index that is not finite")
+    except (ValueError, csv.Error) as error:
+        raise SmoothingError(f"{path}: not a table of results, or damaged ({error}); move the file away") from error
+    return tuple(columns), rows
+
+
+def _whole_lines(content: bytes) -> bytes:
+    return content[: content.rfind(b"\n") + 1]

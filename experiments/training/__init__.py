@@ -1,0 +1,1 @@
+"""Training base functions, and finding what was trained."""

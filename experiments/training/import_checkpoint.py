@@ -1,0 +1,160 @@
+"""Make a checkpoint of ours from a network that the papers' authors released.
+
+python -m experiments.training.import_checkpoint checkpoint.pth.tar experiment=cifar10_gaussian noise.sigma=0.25
+python -m experiments.training.import_checkpoint model_ckpt.torch experiment=cifar10_dssn trainer.stability=6
+
+Files of Cohen et al. (ResNet-110, ResNet-20, ResNet-50) and of Levine and Feizi (WideResNet-40-2). No file says how a
+network was trained, and under which noise: both come from the command, and the checkpoint says that it was imported.
+Prints the command that certifies it.
+"""
+
+import base64
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor, nn
+
+from experiments.config import composition
+from experiments.config.composition import build
+from experiments.config.entry import CONF
+from experiments.data import LabelledDataset
+from experiments.runs.run_folder import provenance
+from experiments.training import checkpoints
+from experiments.training.base_function import new_model, new_noise
+from models.classifiers.released import translated
+from smoothing import Noise, SettingError, SmoothingError
+
+ALIKE = 1e-5  # relative: the authors keep the logarithm of the standard deviation, in float32
+UNUSED = "num_batches_tracked"  # of batch normalisation; older releases lack it, and evaluation never reads it
+
+
+def import_checkpoint(file: Path, plain: dict[str, Any]) -> Path:
+    """Write the checkpoint that a released file makes, and return its folder.
+
+    Args:
+        file: what the authors saved: a state of tensors, or {"state_dict": one, "arch": ..., "epoch": ...}.
+        plain: the checked configuration: the data set, the network, and the noise and training by the user's word.
+
+    Raises:
+        SettingError: the file cannot be read, or is of another network or normalisation. Code in it is never run.
+        MissingDataError: the data set, whose normalisation and classes belong to the network.
+    """
+    arch, state = _read(file)
+    dataset = build(plain["dataset"])
+    model = new_model(plain, dataset)
+    own, normalisation = translated(model, state)
+    _require_normalisation(file, normalisation, dataset)
+    _put(file, arch, own, model)
+    noise = new_noise(plain, dataset) if plain["noise"] and plain["trainer"]["noisy"] else None
+    content = checkpoints.weights_hash(file)
+    trained_as = checkpoints.trained_as(plain, dataset)
+    stated = {key: value for key, value in trained_as["trainer"].items() if key not in ("seed", "precision")}
+    trained_as["trainer"] = stated | {"type": "Imported", "file": content}
+    folder = checkpoints.folder_of(trained_as, plain)
+    folder.mkdir(parents=True, exist_ok=True)
+    metadata = {
+        "trained_as": trained_as,
+        "num_classes": len(dataset.classes),
+        "noise_state": _released_state(noise, plain["noise"]) if noise else {},
+        "imported_from": file.name,
+        "released_arch": arch,
+        "normalisation_in_file": bool(normalisation),
+        **provenance(),
+    }
+    checkpoints.save(folder, model, metadata)
+    return folder
+
+
+def _read(file: Path) -> tuple[str | None, dict[str, Tensor]]:
+    """The name that the file gives its network, if any, and the tensors."""
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise SettingError(f"{file}: no such file; expected weights as their authors released them") from error
+    except Exception as error:  # a damaged pickle raises anything
+        raise SettingError(
+            f"{file}: damaged, or no file of tensors; code in such a file is never run. Fetch it again"
+        ) from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not state or not all(isinstance(each, Tensor) for each in state.values()):
+        raise SettingError(f"{file}: holds no state of tensors, by itself or as state_dict")
+    arch = content.get("arch")
+    return str(arch) if isinstance(arch, str) else None, {str(name): value for name, value in state.items()}
+
+
+def _require_normalisation(file: Path, found: dict[str, Tensor], dataset: LabelledDataset) -> None:
+    """The means and standard deviations that the file holds, if it holds any, are the data set's."""
+    for name, value in found.items():
+        kind = {"mu": "mean", "means": "mean", "mean": "mean", "log_sig": "std", "sds": "std", "std": "std"}.get(name)
+        if kind is None:
+            raise SettingError(f"{file}: holds {name} of a normalisation that is not known here")
+        numbers = (value.double().exp() if name == "log_sig" else value.double()).flatten()
+        wanted = torch.tensor(getattr(dataset, kind), dtype=torch.float64)
+        if numbers.shape != wanted.shape or not torch.allclose(numbers, wanted, rtol=ALIKE, atol=0):
+            raise SettingError(
+                f"{file}: normalises with {kind} {[round(x, 4) for x in numbers.tolist()]}, and "
+                f"{type(dataset).__name__} with {wanted.tolist()}. Name the data set that it was trained on"
+            )
+
+
+def _put(file: Path, arch: str | None, own: dict[str, Tensor], model: nn.Module) -> None:
+    """Put the weights into the model, all of them and nothing else."""
+    expected = model.state_dict()
+    kept = {name for name in expected if name.rpartition(".")[2] in ("mean", "std", UNUSED)}
+    what = f"{file}: holds {arch or 'another network'}, not {type(model).__name__} as configured"
+    for name, value in expected.items():
+        if name not in own and name not in kept:
+            raise SettingError(f"{what} (it lacks {name}). Name its network, such as model=resnet20")
+        if name in own and own[name].shape != value.shape:
+            raise SettingError(
+                f"{what} ({name} is {tuple(own[name].shape)}, not {tuple(value.shape)}). Name its network and data set"
+            )
+    if unknown := sorted(set(own) - set(expected)):
+        raise SettingError(f"{what} (it holds {unknown[0]}, too). Name its network, such as model=resnet110")
+    if broken := [name for name, value in own.items() if not value.isfinite().all()]:
+        raise SettingError(f"{file}: {broken[0]} holds numbers that are not finite. Fetch it again")
+    model.load_state_dict(expected | own)
+
+
+def _released_state(noise: Noise, settings: dict[str, Any]) -> dict[str, Any]:
+    """What belongs to the noise beside its settings, as the authors have it.
+
+    Levine and Feizi draw the offsets of deterministic splitting noise by numpy's RandomState(seed).
+    """
+    state = noise.state()
+    if "offsets" in state:
+        drawn = np.random.RandomState(settings["seed"]).randint(state["steps"], size=int(np.prod(state["shape"])))
+        offsets = base64.b64encode(drawn.astype("<i4").tobytes()).decode()  # as `noise.state` has them
+        noise.restore(state | {"offsets": offsets})
+    return noise.state()
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or "=" in sys.argv[1]:
+        sys.exit(str(__doc__))
+    file, typed = Path(sys.argv[1]), sys.argv[2:]
+    composition.register()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            plain = composition.settings(compose("train", typed), composition.CertifyConfig)
+        folder = import_checkpoint(file, plain)
+    except (SmoothingError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"import_checkpoint: {str(error).partition(chr(10))[0]}")
+    metadata = checkpoints.read(folder)
+    noise = metadata["trained_as"]["noise"] or {"type": "none"}
+    said = ", ".join(str(value) if key == "type" else f"{key}={value}" for key, value in noise.items())
+    print(f"the file does not say which noise the network was trained under; by your word: {said}")
+    if not metadata["normalisation_in_file"]:
+        print("it holds no normalisation: that of the data set goes before the network")
+    kept = " ".join(text for text in typed if not text.startswith("checkpoints."))
+    print(f"next: python certify.py {kept} checkpoint={folder}")
+
+
+if __name__ == "__main__":
+    main()

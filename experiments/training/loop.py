@@ -1,0 +1,256 @@
+"""Training a base classifier under the noise that it will be certified with.
+
+Everything random is a function of (seed, purpose, epoch, step): the order, the crops and the noise of a global batch
+are drawn whole and each process takes its slice. So losses do not depend on the number of processes, and a run that
+was stopped goes on as if it had not been.
+"""
+
+import copy
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from torch import Tensor, nn
+
+from experiments.config.composition import build
+from experiments.data import LabelledDataset, LabelledImages
+from experiments.data.augmentation import Augmentation
+from experiments.machine import stopping
+from experiments.machine.device import choose_device
+from experiments.machine.lock import Lock
+from experiments.runs.run_folder import provenance
+from experiments.training import checkpoints
+from experiments.training.base_function import input_of, new_model, new_noise
+from experiments.training.trainer import Purpose, Trainer
+from smoothing import Noise, SettingError
+from smoothing.streams import BlockSource
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained on what; handed to every process."""
+
+    plain: dict[str, Any]
+    trainer: Trainer
+    dataset: LabelledDataset
+    images: LabelledImages
+    noise: Noise | None
+    model: nn.Module
+    folder: Path
+
+
+def train(plain: dict[str, Any]) -> Path:
+    """Train what the configuration names, from the last finished epoch on, and return the checkpoint's folder.
+
+    A finished checkpoint is left alone.
+
+    Raises:
+        SmoothingError: settings or data that cannot be used; the message says what to do.
+    """
+    device = choose_device(plain["device"])
+    dataset = build(plain["dataset"])
+    folder = checkpoints.folder(plain, dataset)
+    trainer: Trainer = build(plain["trainer"])
+    if trainer.precision == "auto":
+        trainer = replace(trainer, precision="32-true")
+    noise = new_noise(plain, dataset) if trainer.noisy else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(trainer.seed)
+        model = new_model(plain, dataset)
+    trainer.require(model)
+    leftovers = [folder / name for name in (checkpoints.RESUME, checkpoints.LOCK)]  # of a run killed as it ended
+    if (folder / checkpoints.METADATA).exists() and not any(path.exists() for path in leftovers):
+        return folder
+    fabric = _fabric(trainer, device, model)
+    images = _training_images(dataset, trainer)
+    folder.mkdir(parents=True, exist_ok=True)
+    launch = partial(_fit, job=Job(plain, trainer, dataset, images, noise, model, folder))
+    # One process locks for all of a training that srun or torchrun started.
+    with Lock(folder / checkpoints.LOCK) if fabric.is_global_zero else nullcontext():
+        if (folder / checkpoints.METADATA).exists():
+            (folder / checkpoints.RESUME).unlink(missing_ok=True)
+        else:
+            fabric.launch(launch)
+    return folder
+
+
+def _training_images(dataset: LabelledDataset, trainer: Trainer) -> LabelledImages:
+    images = dataset.training()
+    if len(images) < trainer.batch_size:
+        raise SettingError(
+            f"trainer.batch_size: expected at most {len(images)}, the number of training images, "
+            f"got {trainer.batch_size}"
+        )
+    least, most = int(images.labels.min()), int(images.labels.max())
+    if least < 0 or most >= len(dataset.classes):
+        raise SettingError(f"dataset: labels are {least} to {most}, expected 0 to {len(dataset.classes) - 1}")
+    return images
+
+
+def _fabric(trainer: Trainer, device: torch.device, model: nn.Module) -> Fabric:
+    """Lightning Fabric for the processes and the precision wanted."""
+    gpu = device.type == "cuda"
+    if gpu and device.index is None and trainer.devices > torch.cuda.device_count():
+        raise SettingError(f"trainer.devices: {trainer.devices} wanted, there are {torch.cuda.device_count()} GPUs")
+    if device.index is not None and trainer.processes > 1:
+        raise SettingError(f"device: {device} is one device; for {trainer.processes} processes use device=cuda")
+    batch_normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if trainer.processes > 1 and batch_normalised and not gpu:
+        raise SettingError("trainer.devices: batch normalisation over several processes needs GPUs; use 1 on a CPU")
+    started = TorchElasticEnvironment.detect() or int(os.environ.get("SLURM_NTASKS", "1")) > 1
+    if trainer.nodes > 1 and not started:
+        raise SettingError("trainer.nodes: start the processes of several machines with srun or torchrun")
+    try:
+        return Fabric(
+            accelerator=device.type,
+            devices=trainer.devices if device.index is None else [device.index],
+            num_nodes=trainer.nodes,
+            strategy="auto" if trainer.processes == 1 else "ddp" if started else "ddp_spawn",
+            precision=trainer.precision,  # type: ignore[arg-type]
+            plugins=None if started else [LightningEnvironment()],
+        )
+    except ValueError as error:
+        raise SettingError(f"trainer.precision: {error}") from error
+
+
+@contextmanager
+def _float32_is_float32() -> Iterator[None]:
+    """Keep CUDA from computing float32 products and convolutions in TF32, which has 10 bits of mantissa for 23."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@_float32_is_float32()
+def _fit(fabric: Fabric, job: Job) -> None:
+    """All epochs, in each process."""
+    trainer = job.trainer
+    # Processes that were spawned got the weights in shared memory: without a copy, each would step the others' weights.
+    plain_model = copy.deepcopy(job.model)
+    if fabric.world_size > 1:
+        plain_model = nn.SyncBatchNorm.convert_sync_batchnorm(plain_model)
+    plain_optimizers = trainer.make_optimizers(plain_model)
+    model, *optimizers = fabric.setup(plain_model, *plain_optimizers)
+    rows = checkpoints.resume(job.folder, plain_model, plain_optimizers)
+    logger = build(job.plain["logger"], config=job.plain) if job.plain["logger"] and fabric.is_global_zero else None
+    for epoch in range(len(rows), trainer.epochs):
+        begun = time.perf_counter()
+        phase = trainer.phase(epoch)
+        for group in plain_optimizers[phase].param_groups:
+            group["lr"] = trainer.learning_rate(epoch)
+        loss, judged = _epoch(fabric, job, model, optimizers[phase], epoch)
+        if not np.isfinite(loss):
+            raise SettingError(f"trainer.lr: the loss is {loss} in epoch {epoch + 1}; try a lower one")
+        seconds = round(time.perf_counter() - begun, 3)
+        figures = {"loss": loss, trainer.judged_by: judged}  # one, where a model is judged by its loss
+        rows.append({"epoch": epoch + 1, **figures, "seconds": seconds})
+        written = [f" {name} {value:.4g}" for name, value in figures.items()]
+        fabric.print(f"epoch {epoch + 1}/{trainer.epochs}", *written, f" {seconds:.1f} s")
+        if fabric.is_global_zero:
+            checkpoints.keep(job.folder, plain_model, plain_optimizers, rows)
+            if logger:
+                logger.log(rows[-1:])
+        if _any_asked_to_stop(fabric):
+            stopping.stop()
+    if fabric.is_global_zero:
+        metadata = {
+            "trained_as": checkpoints.trained_as(job.plain, job.dataset),
+            "num_classes": len(job.dataset.classes),
+            "noise_state": job.noise.state() if job.noise else {},
+            "epochs": trainer.epochs,
+            "seed": trainer.seed,
+            "training_loss": rows[-1]["loss"],
+            **_test(plain_model, job, fabric.device),
+            "seconds": round(sum(row["seconds"] for row in rows), 3),
+            "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "cpu",
+            "processes": fabric.world_size,
+            "trainer": asdict(trainer),
+            **provenance(),
+        }
+        checkpoints.save(job.folder, plain_model, metadata)
+        (job.folder / checkpoints.RESUME).unlink()
+        if logger:
+            logger.finish()
+    fabric.barrier()
+
+
+def _epoch(fabric: Fabric, job: Job, model: nn.Module, optimizer: Any, epoch: int) -> tuple[float, float]:
+    """One pass over the training images: mean loss and what they are judged by, of all processes."""
+    trainer, b = job.trainer, job.trainer.batch_size
+    order = np.random.default_rng(trainer.key(Purpose.ORDER, epoch)).permutation(len(job.images))
+    share = b // fabric.world_size
+    mine = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
+    chunks = [order[first : first + b][mine] for first in range(0, len(order) - b + 1, b)]
+    batches = job.images.batches(chunks, fabric.device, trainer.key(Purpose.READING, epoch), trainer.workers)
+    sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
+    trainer.set_mode(model, epoch)
+    for step, (pixels, labels) in enumerate(batches):
+        random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
+        pixels = Augmentation.draw(b, trainer.crop_padding, trainer.flip, random)[mine](pixels)
+        x = pixels.to(torch.float32) / job.dataset.levels
+        noisy = partial(_noisy_copy, input_of(model, x), job, epoch, step, mine)
+        with fabric.autocast():  # for those parts of the model that are called by themselves
+            loss, outputs = trainer.objective(model, x, labels, noisy, epoch)
+        # Equal shares: the mean of the processes' means is the batch's mean.
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+        with torch.no_grad():
+            sums += torch.stack([loss * share, trainer.judge(outputs, x, labels).sum()])
+    loss, judged = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum")).div(len(chunks) * b).tolist()
+    return loss, judged
+
+
+def _any_asked_to_stop(fabric: Fabric) -> bool:
+    """Agreed upon by all processes: one that stopped alone would leave the others waiting."""
+    asked = torch.tensor(float(stopping.asked()), device=fabric.device)
+    return bool(torch.as_tensor(fabric.all_reduce(asked, reduce_op="max")) > 0)
+
+
+def _noisy_copy(x: Tensor, job: Job, epoch: int, step: int, mine: slice, purpose: Purpose) -> Tensor:
+    """The inputs of one process under noise drawn for this purpose; as they are where training is clean."""
+    if not job.noise:
+        return x
+    return _noisy(x, job.noise, job.trainer.key(purpose, epoch, step), job.trainer.batch_size, mine)
+
+
+def _noisy(x: Tensor, noise: Noise, key: np.random.SeedSequence, whole: int, mine: slice) -> Tensor:
+    """The inputs of one process, (share, *input shape), under their part of the noise of the whole batch."""
+    batch = x.new_zeros(whole, *x.shape[1:])
+    batch[mine] = x
+    return noise.sample_each(batch, BlockSource(key, x.device))[mine]
+
+
+def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
+    """How the test images are judged, in float32, clean and under one draw of the training noise for each."""
+    images, trainer = job.dataset.testing(), job.trainer
+    clean = noisy = 0.0
+    model.eval()
+    with torch.inference_mode():
+        positions = np.arange(len(images))
+        chunks = [positions[first : first + trainer.batch_size] for first in positions[:: trainer.batch_size]]
+        key = trainer.key(Purpose.READING)
+        for step, (pixels, labels) in enumerate(images.batches(chunks, device, key, workers=0)):
+            x = pixels.to(torch.float32) / job.dataset.levels
+            taken = input_of(model, x)
+            clean += float(trainer.judge(model(taken), x, labels).sum())
+            if job.noise:
+                source = BlockSource(trainer.key(Purpose.TEST, 0, step), device)
+                noisy += float(trainer.judge(model(job.noise.sample_each(taken, source)), x, labels).sum())
+    return {
+        f"test_{trainer.judged_by}_under_noise": noisy / len(images) if job.noise else None,
+        f"test_{trainer.judged_by}_clean": clean / len(images),
+        "test_images": len(images),
+    }

@@ -1,0 +1,241 @@
+"""The certification run on real detections, small: rows by contract, resume, shards, batch sizes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from experiments.certifying import certification
+from experiments.data import Faces
+from experiments.runs.reader import find_runs
+from experiments.runs.run_folder import load_draws
+from experiments.runs.table import OUTPUT
+from smoothing import BaseFunctionError, CenterSettings, Gaussian, Jaccard, SettingError, SmoothingError, certificate
+
+ROOT = Path(__file__).parents[3]
+SMALL = ("certifier.n=80", "certifier.m=60", "certifier.delta=0.3", "eps=[0.02,0.05]")
+CONTRACT = "index,eps_in,eps_out,smoothing_error,center_radius,distance_quantile,n,m,status,seconds"
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Three photographs, small, so that a certificate takes a second."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for index in (0, 2, 3):
+        pixels = torch.nn.functional.interpolate(Faces()[index][None], size=(72, 60), mode="area")[0]
+        Image.fromarray((pixels * 255).byte().permute(1, 2, 0).numpy()).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def run(settings, photographs, tmp_path):
+    """Certify the photographs: run("limit=2") -> the table's path."""
+
+    def certified(*overrides, root=tmp_path / "results"):
+        folder = ("dataset=folder", f"dataset.root={photographs}", f"results.root={root}")
+        return certification.certify(settings(*folder, *SMALL, "limit=null", *overrides))
+
+    return certified
+
+
+def without_seconds(path):
+    with path.open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_rows_by_contract(run):
+    path = run()
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith(CONTRACT + ",")
+    assert lines[0] == ",".join(OUTPUT.columns)
+    table = pd.read_csv(path)
+    assert table["index"].tolist() == [0, 0, 1, 1, 2, 2]
+    assert table["eps_in"].tolist() == [0.02, 0.05] * 3
+    assert set(table["status"]) <= {"certified", "abstained", "failed"}
+    certified = table[table["status"] == "certified"]
+    assert len(certified) == 6
+    assert (certified["failure_probability"] == 0.01).all()
+    assert (certified["eps_out"] >= 3 * certified["distance_quantile"]).all()
+
+
+def test_an_unreadable_image_is_found_before_anything_is_sampled_or_written(run, photographs, tmp_path, capsys):
+    for path in photographs.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    content = (tmp_path / "3.png").read_bytes()
+    (tmp_path / "3.png").write_bytes(content[: len(content) // 2])
+    damaged = (f"dataset.root={tmp_path}", "dataset.size=64")
+    with pytest.raises(SmoothingError, match=r"3\.png: not a readable image .*dataset\.unreadable=skip"):
+        run(*damaged)
+    assert not (tmp_path / "results").exists()
+    table = pd.read_csv(run(*damaged, "dataset.unreadable=skip", "indices=[2,1]"))
+    assert table["index"].tolist() == [1, 1]
+    assert "3.png" in capsys.readouterr().err
+
+
+def test_rows_can_be_recomputed_from_the_draws_without_the_model(run):
+    path = run()
+    for row in pd.read_csv(path, keep_default_na=False).itertuples():
+        draws, seconds = load_draws(path.parent / "draws" / f"{row[1]}.npz")
+        settings = CenterSettings("exact", 0.3, 0.005, 0.005)
+        again = certificate(draws, row.eps_in, Gaussian(0.1), Jaccard(), settings)
+        assert (again.eps_out, again.status, again.order_statistic) == (row.eps_out, row.status, row.order_statistic)
+        assert again.smoothing_error == row.smoothing_error
+        assert seconds == pytest.approx(row.seconds, abs=1e-3)
+
+
+def test_run_json(run):
+    record = json.loads((run("limit=1").parent / "run.json").read_text())
+    assert record["identity"]["noise"] == {"type": "Gaussian", "sigma": 0.1}
+    assert record["config"]["certifier"]["n"] == 80
+    assert {"seed", "device", "commit", "dirty", "versions", "started", "ended"} <= record.keys()
+    assert record["started"] <= record["ended"]
+    assert record["versions"]["torch"].startswith("2.")
+
+
+def test_a_finished_run_is_left_alone(run, monkeypatch):
+    path = run("limit=2")
+    before, record = path.read_bytes(), (path.parent / "run.json").read_bytes()
+    monkeypatch.setattr("smoothing.CenterSmoothing.draw", None)
+    assert run("limit=2") == path
+    assert path.read_bytes() == before
+    assert (path.parent / "run.json").read_bytes() == record
+
+
+def test_another_eps_is_read_off_the_same_draws(run, monkeypatch):
+    path = run("limit=2")
+    monkeypatch.setattr("smoothing.CenterSmoothing.draw", None)
+    run("limit=2", "eps=[0.01,0.05]")
+    table = pd.read_csv(path)
+    assert sorted(set(table["eps_in"])) == [0.01, 0.02, 0.05]
+    assert len(table) == 6
+
+
+@pytest.mark.parametrize("cut", [1, 30, 200])
+def test_a_torn_last_line_is_written_again(run, cut):
+    path = run("limit=2")
+    whole = path.read_text()
+    path.write_text(whole[:-cut])
+    assert run("limit=2").read_text() == whole
+
+
+def test_an_interrupted_run_continues(run, tmp_path, monkeypatch):
+    whole = run(root=tmp_path / "whole")
+    save = certification.RunFolder.save
+
+    def save_then_stop(self, index, draws, seconds):
+        if index == 1:
+            raise KeyboardInterrupt
+        save(self, index, draws, seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(certification.RunFolder, "save", save_then_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(root=tmp_path / "broken")
+    path = run(root=tmp_path / "broken")
+    assert without_seconds(path) == without_seconds(whole)
+    record = json.loads((path.parent / "run.json").read_text())
+    assert len(record["resumed"]) == 1
+    assert record["ended"] is not None
+
+
+def test_a_killed_process_continues(photographs, tmp_path):
+    """kill -9 in the middle, twice; the finished table is that of a run nobody touched."""
+
+    def command(root):
+        overrides = ["dataset=folder", f"dataset.root={photographs}", f"results.root={root}", "limit=null", *SMALL]
+        return [sys.executable, str(ROOT / "certify.py"), *overrides, "device=cpu"]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True, cwd=ROOT)
+    for kill_after in (1, 2):
+        process = subprocess.Popen(
+            command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+        )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            if len(list((tmp_path / "killed").rglob("*.npz"))) >= kill_after:
+                os.kill(process.pid, signal.SIGKILL)
+            time.sleep(0.005)
+        assert process.wait(timeout=60) == -signal.SIGKILL
+    subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True, cwd=ROOT)
+    (whole,), (killed,) = ((tmp_path / name).rglob("certificates.csv") for name in ("whole", "killed"))
+    assert without_seconds(killed) == without_seconds(whole)
+
+
+def test_batch_sizes_give_the_same_certificates(run, tmp_path):
+    """The samples are the same; f rounds otherwise in another batch shape, by some 1e-5 pixels of boxes 20 and more
+    wide, so distances differ by some 1e-6 and radii by three times that."""
+    small, large = (pd.read_csv(run(f"batch_size={size}", root=tmp_path / str(size))) for size in (7, 64))
+    assert small["status"].tolist() == large["status"].tolist()
+    assert small["eps_out"].tolist() == pytest.approx(large["eps_out"].tolist(), abs=1e-5)
+    assert small["smoothing_error"].tolist() == pytest.approx(large["smoothing_error"].tolist(), abs=1e-5)
+
+
+def test_shards_together_are_the_whole_run(run, tmp_path):
+    whole = run(root=tmp_path / "whole")
+    for index in (1, 0):
+        part = run("shard.count=2", f"shard.index={index}", root=tmp_path / "parts")
+        assert part.name == f"certificates.{index}-of-2.csv"
+    (one,), (two,) = find_runs(tmp_path / "whole"), find_runs(tmp_path / "parts")
+    pd.testing.assert_frame_equal(one.table.drop(columns="seconds"), two.table.drop(columns="seconds"))
+    assert whole.parent.name == part.parent.name
+    with pytest.raises(SmoothingError, match=r"shard\.index"):
+        run("shard.count=2", "shard.index=2")
+
+
+def test_indices_and_limit_choose_examples(run):
+    assert pd.read_csv(run("indices=[2,1,2]", "limit=1"))["index"].unique().tolist() == [2]
+    assert pd.read_csv(run("indices=[2,1,2]"))["index"].unique().tolist() == [2, 1]
+
+
+def test_an_example_is_certified_alike_alone_and_among_others(run, tmp_path):
+    among, alone = run(root=tmp_path / "a"), run("indices=[2]", root=tmp_path / "b")
+    assert without_seconds(alone) == [row for row in without_seconds(among) if row["index"] == "2"]
+
+
+def test_another_identity_in_the_folder_is_refused(run):
+    path = run("limit=1")
+    record = json.loads((path.parent / "run.json").read_text())
+    record["identity"]["noise"]["sigma"] = 0.3
+    record["identity"]["seed"] = 5
+    (path.parent / "run.json").write_text(json.dumps(record))
+    with pytest.raises(SmoothingError, match=r"differs in noise\.sigma, seed"):
+        run("limit=2")
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "message"),
+    [
+        ("device=cudda", SettingError, "device"),
+        ("limit=0", SettingError, "limit"),
+        ("indices=[99]", SettingError, "indices: .*0 to 2"),
+        ("eps=-0.1", SettingError, "eps"),
+        ("eps=[]", SettingError, "eps"),
+        ("batch_size=0", SettingError, "batch_size"),
+        ("certifier.m=3", SettingError, r"certifier\.m: 3 samples can never certify"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_written(run, tmp_path, override, error, message):
+    with pytest.raises(error, match=message):
+        run(override)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_without_cuda(run):
+    with pytest.raises(SettingError, match="device=cpu"):
+        run("device=cuda")
+
+
+def test_a_model_in_training_mode_stops_the_run(run, monkeypatch):
+    monkeypatch.setattr("models.face_detector.FaceDetector.eval", lambda self: self)
+    with pytest.raises(BaseFunctionError, match="training mode"):
+        run("limit=1")

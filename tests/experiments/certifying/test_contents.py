@@ -1,0 +1,229 @@
+"""What the settings do not say: a run is not continued on other weights, examples or classes; an edit is said."""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from experiments.certifying.certification import certify, one_line_warnings
+from experiments.certifying.tasks import is_correct
+from experiments.data import Digits
+from experiments.papers.kumar2021.faces import _without_face
+from experiments.report.terminal import terminal_table
+from experiments.runs.examples import read_examples
+from experiments.runs.table import OUTPUT, TableWriter, read_table
+from smoothing import SettingError, SmoothingError
+
+MINE = """
+import torch
+from smoothing import L2 as TheirL2
+
+
+class Net(torch.nn.Module):
+    pretrained = True
+
+    def __init__(self, weights: str = "") -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.load(weights) if weights else torch.tensor(1.0))
+
+    def forward(self, x):
+        return self.scale * x.mean(dim=(1, 2, 3))[:, None].expand(-1, 10)
+
+
+class Trained(torch.nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.last = torch.nn.Linear(64, num_classes)
+
+    def forward(self, x):
+        return self.last(x.flatten(1))
+
+
+class L2(TheirL2):
+    def _distance(self, a, b):
+        return 1 * super()._distance(a, b)
+"""
+
+
+@pytest.fixture
+def run(settings, tmp_path, monkeypatch):
+    """run(...) certifies with the user's module `own_module`, whose file is own_module.py, and returns the folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("own_module.py").write_text(MINE)
+    small = ("certifier.n=200", "certifier.m=100", "certifier.delta=0.2", "eps=0.1", "device=cpu", "batch_size=50")
+    model = ("dataset=digits", "~model.min_face_size", "model._target_=own_module.Net", "metric=l2", "results.root=r")
+
+    def certified(*more):
+        return certify(settings("experiment=demo", *small, *model, *more)).parent
+
+    yield certified
+    sys.modules.pop("own_module", None)
+
+
+def edited(old, new):
+    text = Path("own_module.py").read_text()
+    assert old in text
+    Path("own_module.py").write_text(text.replace(old, new))
+
+
+def test_an_edited_metric_of_the_users_own_is_another_run(run):
+    theirs = run("limit=1")
+    own = run("limit=1", "metric._target_=own_module.L2")
+    assert own != theirs
+    edited("1 * super", "10 * super")
+    sys.modules.pop("own_module")
+    after = run("limit=1", "metric._target_=own_module.L2")
+    assert after != own
+    before, tenfold = (read_table(folder)["eps_out"][0] for folder in (own, after))
+    assert tenfold == pytest.approx(10 * before, rel=1e-9)
+
+
+def test_an_edited_model_is_said_and_continued(run, capsys):
+    folder = run("limit=1")
+    assert "source of the model" not in capsys.readouterr().err
+    edited("return self.scale * x", "return self.scale * 1.0 * x")
+    assert run("limit=2") == folder
+    said = capsys.readouterr().err
+    assert said.count("the source of the model has changed since its rows were made") == 1
+
+
+def test_weights_of_another_content_under_the_same_name_are_another_run(run):
+    torch.save(torch.tensor(1.0), "pre.pt")
+    one = run("limit=1", "+model.weights=pre.pt")
+    assert run("limit=2", "+model.weights=pre.pt") == one
+    torch.save(torch.tensor(2.0), "pre.pt")
+    assert run("limit=1", "+model.weights=pre.pt") != one
+
+
+def test_a_file_of_weights_is_a_checkpoint_by_its_content(run):
+    classes = ("certifier=certify", "~certifier.m", "~certifier.delta", "~metric", "certifier.n=200")
+    given = ("model._target_=own_module.Trained", "checkpoint=pre.pt", "limit=1")
+    names = {}
+    for scale, wrapped in ((1.0, False), (2.0, False), (1.0, True)):
+        weights = {"last.weight": torch.ones(10, 64) * scale, "last.bias": torch.arange(10.0)}
+        named = {f"module.{name}": value for name, value in weights.items()}
+        torch.save({"state_dict": named, "epoch": 3} if wrapped else weights, "pre.pt")
+        folder = run(*classes, *given)
+        names[scale, wrapped] = folder.name
+        assert (read_table(folder)["predict"] == 9).all()
+        assert json.loads((folder / "run.json").read_text())["identity"]["training"].keys() == {"weights"}
+    assert len(set(names.values())) == 3
+    torch.save({"last.weight": torch.ones(3, 64)}, "pre.pt")
+    with pytest.raises(SettingError, match=r"checkpoint: the weights in 'pre\.pt' do not fit Trained: "):
+        run(*classes, *given)
+    torch.save(torch.nn.Linear(2, 2), "pre.pt")
+    with pytest.raises(SettingError, match=r"'pre\.pt' holds more than tensors"):
+        run(*classes, *given)
+    Path("pre.pt").write_text("<html>")
+    with pytest.raises(SettingError, match=r"'pre\.pt' (is damaged|holds more than tensors)"):
+        run(*classes, *given)
+
+
+def test_other_examples_and_classes_do_not_continue_a_run(run, monkeypatch):
+    folder = run("limit=1")
+    record = json.loads((folder / "run.json").read_text())
+    assert record["classes"] == Digits().classes
+    plain = Digits.__getitem__
+    monkeypatch.setattr(Digits, "__getitem__", lambda self, index: 1 - plain(self, index))
+    with pytest.raises(SmoothingError, match=r"run\.json: its rows are of other examples"):
+        run("limit=2")
+    monkeypatch.setattr(Digits, "__getitem__", plain)
+    made = Digits.__init__
+
+    def renamed(self, *given, **more):
+        made(self, *given, **more)
+        self.classes = list(reversed(self.classes))
+
+    monkeypatch.setattr(Digits, "__init__", renamed)
+    with pytest.raises(SmoothingError, match=r"run\.json: its rows are of other classes"):
+        run("limit=2")
+
+
+def test_a_record_from_before_contents_is_continued(run):
+    folder = run("limit=1")
+    record = json.loads((folder / "run.json").read_text())
+    for key in ("weights", "examples", "classes", "code"):
+        del record[key]
+    (folder / "run.json").write_text(json.dumps(record))
+    assert run("limit=2") == folder
+
+
+def test_a_label_that_is_no_class_is_refused(run, monkeypatch):
+    monkeypatch.setattr(Digits, "label", lambda self, index: -1)
+    with pytest.raises(SettingError, match=r"dataset: example \d+ has label -1, expected 0 to 9"):
+        run("limit=1")
+
+
+def test_the_fingerprint_is_found_once_a_start(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Digits, "fingerprint", lambda self: asked.append(self) or "content")
+    run("limit=1")
+    assert len(asked) == 1
+
+
+def test_examples_say_which_is_which(run):
+    folder = run("limit=3", "shard.count=2", "shard.index=1")
+    assert (folder / "examples.1-of-2.csv").exists()
+    run("limit=3", "shard.count=2", "shard.index=0")
+    examples, dataset = read_examples(folder), Digits()
+    assert list(examples["index"]) == sorted(dataset.indices()[:3])
+    assert [dataset.label(index) for index in examples["index"]] == list(examples["label"])
+    assert list(examples.columns) == ["index", "file", "label", "class"]
+
+
+def test_the_file_and_the_class_are_shown(run, monkeypatch):
+    monkeypatch.setattr(Digits, "file", lambda self, index: f"photo {index}.png")
+    made = Digits.__init__
+
+    def named(self, *given, **more):
+        made(self, *given, **more)
+        self.classes = [f"digit-{k}" for k in range(10)]
+
+    monkeypatch.setattr(Digits, "__init__", named)
+    folder = run("limit=1", "certifier=certify", "~certifier.m", "~certifier.delta", "~metric", "certifier.n=200")
+    shown = terminal_table(folder)
+    assert "photo" in shown
+    assert "digit-" in shown
+
+
+def test_warnings_are_one_line_each_and_once(capsys):
+    with one_line_warnings():
+        for _ in range(3):
+            warnings.warn("far outside\n[0, 1]", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "warning: far outside [0, 1]\n"
+
+
+@pytest.mark.parametrize("status", ["certified", "predicted", "misclassified", "abstained", "failed"])
+@pytest.mark.parametrize("prediction", [-1, 3])
+@pytest.mark.parametrize("label", [-1, 3])
+def test_what_abstained_or_failed_is_never_correct(status, prediction, label):
+    right = status in ("certified", "predicted", "misclassified") and prediction == label == 3
+    assert is_correct(SimpleNamespace(status=status, prediction=prediction), label) == right
+
+
+def test_photographs_without_a_face_are_counted_in_the_figure():
+    table = pd.DataFrame({"index": [0, 0, 1], "empty": [True, True, False]})
+    run = SimpleNamespace(table=table, identity={"noise": {"sigma": 0.1}})
+    before = SimpleNamespace(table=table.drop(columns="empty"), identity=run.identity)
+    assert _without_face([run, before]) == ["sigma = 0.1: 1 of 2: no face"]
+
+
+def test_a_table_without_the_younger_column_is_continued_in_its_own(tmp_path):
+    path = tmp_path / "certificates.csv"
+    old = OUTPUT.columns[:-1]
+    row = dict.fromkeys(OUTPUT.columns, 0) | {"index": 1, "eps_in": 0.1, "empty": True}
+    pd.DataFrame([row])[list(old)].to_csv(path, index=False)
+    with TableWriter(path, OUTPUT) as table:
+        assert table.done == {(1.0, 0.1)}
+        table.write([row | {"index": 2}])
+    assert tuple(pd.read_csv(path).columns) == old
+    assert len(pd.read_csv(path)) == 2
+    pd.DataFrame([row])[list(old[:-1])].to_csv(path, index=False)
+    with pytest.raises(SmoothingError, match="its columns are not"), TableWriter(path, OUTPUT):
+        pass

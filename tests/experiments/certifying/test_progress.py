@@ -1,0 +1,73 @@
+"""What is printed where there is no terminal: a line at the start, one now and then, one at the end."""
+
+import pytest
+from torch import nn, zeros
+
+from experiments.certifying import progress
+from experiments.certifying.progress import Progress, announcement, duration
+from experiments.certifying.tasks import VoteTask
+from experiments.runs.table import PREDICTION
+from smoothing import Gaussian, Predict
+
+CERTIFIED, ABSTAINED = {"status": "certified"}, {"status": "abstained"}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on by clock.seconds."""
+
+    class Clock:
+        seconds = 0.0
+
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: Clock.seconds)
+    return Clock
+
+
+def test_a_line_a_minute_within_one_long_example(clock, capsys):
+    with Progress(2, 1000, lines=True) as bar:
+        for _ in range(10):
+            clock.seconds += 30
+            bar.samples(10)
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert lines == [
+        f"example 0 of 2 done, 0 certified; {samples} samples, about {duration(3 * (2000 - samples))} left"
+        for samples in (20, 40, 60, 80, 100)
+    ]
+    assert last == "example 0 of 2 done, 0 certified; 5 min in all"
+
+
+def test_a_line_a_tenth_unless_one_was_just_printed(clock, capsys):
+    with Progress(20, 100, lines=True) as bar:
+        for k in range(20):
+            clock.seconds += 4
+            bar.example([CERTIFIED, ABSTAINED if k % 2 else CERTIFIED])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "example 2 of 20 done, 1 certified; 200 samples, about 72 s left"
+    assert len(lines) == 10
+    assert lines[-1] == "example 20 of 20 done, 10 certified; 80 s in all"
+
+
+def test_a_quick_run_is_one_line(clock, capsys):
+    with Progress(50, 1, lines=True) as bar:
+        for _ in range(50):
+            clock.seconds += 0.001
+            bar.example([CERTIFIED])
+    assert capsys.readouterr().err == "example 50 of 50 done, 50 certified; 0 s in all\n"
+
+
+def test_no_lines_beside_the_bar_of_a_terminal(clock, capsys):
+    with Progress(2, 10, lines=False) as bar:
+        clock.seconds += 100
+        bar.example([CERTIFIED])
+    assert "done" not in capsys.readouterr().err
+
+
+def test_the_start_says_device_folder_examples_samples_and_time(tmp_path):
+    task = VoteTask(Predict(nn.Linear(4, 2), Gaussian(0.5), n=300, batch_size=10), PREDICTION, 300)
+    said = announcement(task, zeros(4), "cpu, 1 threads", tmp_path, 2)
+    assert said.startswith(f"cpu, 1 threads; {tmp_path}; 2 examples of at most 300 samples; about ")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "0 s"), (99, "99 s"), (720, "12 min"), (12600, "3.5 h")])
+def test_durations(seconds, words):
+    assert duration(seconds) == words

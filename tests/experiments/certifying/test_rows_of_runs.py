@@ -1,0 +1,67 @@
+"""Rows of a run are those of its own certifier, metric and example, whatever shares a batch with them."""
+
+import torch
+
+from experiments.certifying.outputs import CenterTask, rows_together
+from experiments.certifying.tasks import VoteTask
+from experiments.runs.table import CLASSIFICATION
+from smoothing import L2, CenterSmoothing, Certify, Gaussian
+
+
+class Squared(L2):
+    gamma = 2.0
+
+    def _distance(self, a, b):
+        return super()._distance(a, b) ** 2
+
+
+class Images(dict):
+    def label(self, index):
+        return index % 2
+
+
+class Kept(dict):
+    """As a RunFolder keeps draws."""
+
+    def load(self, index):
+        return self.get(index)
+
+    def save(self, index, draws, seconds):
+        self[index] = draws, seconds
+
+
+def center_tasks(eps):
+    made = [
+        CenterSmoothing(torch.tanh, Gaussian(0.2), m, n=200, m=100, delta=0.2, batch_size=50) for m in (L2(), Squared())
+    ]
+    first = made[0]
+    for other in made[1:]:
+        other.noise = first.noise
+    return [CenterTask(one, eps) for one in made]
+
+
+def test_rows_of_each_metric_and_example_are_those_of_its_own_certifier():
+    images, folders = Images({i: torch.full((3,), 0.1 * i) for i in range(8)}), [Kept(), Kept()]
+    for eps in ([0.05], [0.1]):  # the second from the draws that the first kept
+        tasks = center_tasks(eps)
+        found = list(rows_together(tasks, images, [2, 5], torch.device("cpu"), folders))
+        for index, each in zip([2, 5], found, strict=True):
+            for task, rows in zip(tasks, each, strict=True):
+                (own,) = task.certifier.certify(images[index], eps, example=index)
+                assert own.status == "certified"
+                assert (rows[0]["index"], rows[0]["eps_out"], rows[0]["smoothing_error"]) == (
+                    index,
+                    own.eps_out,
+                    own.smoothing_error,
+                )
+
+
+def test_votes_of_examples_that_share_batches_are_of_their_own_streams(monkeypatch):
+    monkeypatch.setattr("experiments.certifying.tasks.LabelledDataset", Images)
+    images = Images({i: torch.tensor([0.05 * i, 0.0]) for i in range(6)})
+    certify = Certify(lambda b: torch.cat([b, -b], dim=1), Gaussian(0.5), n0=10, n=50, batch_size=500)
+    task = VoteTask(certify, CLASSIFICATION, 60)
+    rows = [row for (row,) in task.all_rows(images, range(6), torch.device("cpu"), None)]
+    for i, row in enumerate(rows):
+        alone = certify(images[i], i, i % 2)
+        assert (row["index"], row["label"], row["n_a"], row["guess"]) == (i, i % 2, alone.n_a, alone.guess)

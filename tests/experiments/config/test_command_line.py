@@ -1,0 +1,268 @@
+"""The command line in a folder of a user: mistakes are one line, what is printed runs, own files are found."""
+
+import dataclasses
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.hydra_config import HydraConfig
+
+from experiments.config import composition
+from experiments.config.composition import CertifyConfig, PlotConfig
+from experiments.config.help import explanations
+
+ROOT = Path(__file__).parents[3]
+EXPERIMENT = """
+# @package _global_
+defaults:
+  - override /dataset: digits
+  - override /model: null
+  - override /metric: l2
+name: mine
+model:
+  _target_: my_network.Network
+  fails: ""
+certifier: {n: 100, m: 100, delta: 0.3}
+eps: [0.05]
+limit: 2
+"""
+NETWORK = """
+import torch
+
+class Network(torch.nn.Module):
+    pretrained = True
+
+    def __init__(self, fails=""):
+        super().__init__()
+        self.fails = fails
+        if fails == "constructor":
+            {}["a key"]
+
+    def forward(self, x):
+        if self.fails == "torch":
+            torch.nn.functional.linear(x, torch.zeros(3, 7))
+        if self.fails == "stop":
+            raise KeyboardInterrupt
+        return x.flatten(1)
+"""
+FIGURE = """
+_target_: experiments.papers.kumar2021.curves.TotalVariationCurves
+experiments: [mine]
+metric: L2
+h: [0.5]
+claims: center_tvd
+"""
+
+
+@pytest.fixture
+def typed(tmp_path, monkeypatch, capsys):
+    """typed(script, *arguments) -> exit code, stdout and stderr of a command in a folder with files of a user's."""
+    for name, text in {"experiment/mine": EXPERIMENT, "figure/my_figure": FIGURE}.items():
+        file = tmp_path / "my conf" / f"{name}.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(text.strip())
+    (tmp_path / "my_network.py").write_text(NETWORK)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # as it was before, and will be after
+    sys.modules.pop("my_network", None)
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(ROOT / script), *arguments])
+        capsys.readouterr()
+        code = 0
+        try:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        except SystemExit as stopped:
+            code = stopped.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["noise.sigam=0.1"], "noise.sigam: no such key; did you mean noise.sigma?"),
+        (["+noise.sigam=1"], "noise.sigam: no such key; did you mean noise.sigma?"),
+        (["nosie.sigma=0.1"], "nosie: no such key; did you mean noise?"),
+        (["certifer=predict"], "certifer: no such key; did you mean certifier?"),
+        (["sigma=0.5"], "sigma: no such key; did you mean noise.sigma?"),
+        (["results.rot=x"], "results.rot: no such key; did you mean results.root?"),
+        (["metric.x=1"], "metric.x: no such key; known: none"),
+        (["trainer.lr=1"], "trainer: none is chosen here, so it has no keys; choose one first"),
+        (["hydra.launchr.jobs=2"], "hydra.launchr: no such key; did you mean hydra.launcher?"),
+        (["experiment=digits_gausian"], "did you mean digits_gaussian?"),
+        (["dataset=digit"], "dataset=digit: no file dataset/digit.yaml; did you mean digits?"),
+        (["hydra/launcher=local_paralel"], "did you mean local_parallel?"),
+        (["hydra/launchr=basic"], "hydra/launchr: no such group; did you mean hydra/launcher?"),
+        (["--config-name", "certfy"], "--config-name certfy: no file certfy.yaml in "),
+        (["--config-dir", "nowhere"], "--config-dir: no folder 'nowhere'"),
+        (["--multirunn"], "--multirunn: no such option; did you mean --multirun?"),
+        (["limit"], "limit: expected key=value"),
+        (["eps=[0.1"], "eps=[0.1: cannot be read as key=value; brackets and quotes must be closed"),
+        (["limit=three"], "limit: Value 'three' of type 'str' could not be converted to Integer"),
+        (["noise.sigma=0.1,0.2"], "noise.sigma=0.1,0.2: several values need -m"),
+        (["~metrik"], "~metrik: there is no metrik; did you mean metric?"),
+        (["metric=null"], "metric=null: leave it out, or take a default away with '~metric'"),
+        (["seed=1", "-m", "noise.sigam=1"], "noise.sigam: no such key; did you mean noise.sigma?"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_type(typed, tmp_path, arguments, line):
+    code, out, err = typed("certify.py", *arguments, "results.root=results")
+    assert code in (1, 2)
+    said = [text for text in err.splitlines() if text.strip()]
+    assert len(said) == 1
+    assert said[0].startswith("certify.py: ")
+    assert line in said[0]
+    assert "HYDRA_FULL_ERROR" not in out + err
+    assert not list(tmp_path.rglob("*.csv"))
+
+
+def test_yaml_that_cannot_be_read_is_named_with_its_line(typed, tmp_path):
+    (tmp_path / "my conf" / "experiment" / "broken.yaml").write_text("# @package _global_\nname: [a\nseed: 1\n")
+    code, _, err = typed("certify.py", "--config-dir", "my conf", "experiment=broken")
+    assert code == 1
+    assert re.search(r"^certify.py: .*broken\.yaml.*line 3", err)
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("script", ["certify.py", "train.py", "plot.py"])
+def test_help_explains_each_key(typed, script):
+    code, out, _ = typed(script, "--help")
+    assert code == 0
+    schema = keys_of(PlotConfig if script == "plot.py" else CertifyConfig)
+    for key in schema:
+        assert key in explanations(script.removesuffix(".py"))
+        assert re.search(rf"^  {re.escape(key)}=\S.*  \w", out, re.MULTILINE), key
+    assert "hydra" not in out.lower().replace("--hydra-help", "")
+
+
+def keys_of(schema):
+    """The keys of a schema, those of keys below it with a dot."""
+    for field in dataclasses.fields(schema):
+        below = field.default_factory if dataclasses.is_dataclass(field.default_factory) else None
+        below = below or {"results": composition.Results, "checkpoints": composition.Results}.get(field.name)
+        below = below or {"figures": composition.Results}.get(field.name)
+        yield from [f"{field.name}.{f.name}" for f in dataclasses.fields(below)] if below else [field.name]
+
+
+def test_help_explains_the_keys_of_what_is_chosen(typed):
+    _, out, _ = typed("certify.py", "--help", "--config-dir", "my conf", "certifier=predict", "noise.sigma=0.7")
+    assert re.search(r"^      noise\.sigma=0\.7  standard deviation", out, re.MULTILINE)
+    assert re.search(r"^      certifier\.alpha=\S+  \w+", out, re.MULTILINE)
+    assert re.search(r"^      of .*digits_gaussian.*mine", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("fails", "says"),
+    [
+        ("constructor", r"KeyError: 'a key' \(.*my_network\.py:11 in __init__\)"),
+        ("torch", r".*cannot be multiplied.*my_network\.py:15.*"),
+    ],
+)
+def test_an_error_of_the_users_code_is_one_line_and_where(typed, fails, says):
+    arguments = ["--config-dir", "my conf", "experiment=mine", f"model.fails={fails}"]
+    code, _, err = typed("certify.py", *arguments)
+    assert code == 1
+    assert re.fullmatch(rf"certify\.py: {says}\n", err)
+    code, _, err = typed("certify.py", *arguments, "debug=true")
+    assert code == 1
+    assert "Traceback (most recent call last)" in err
+    assert "my_network.py" in err
+
+
+def test_ctrl_c_in_the_users_code_is_no_error(typed):
+    code, _, err = typed("certify.py", "--config-dir", "my conf", "experiment=mine", "model.fails=stop")
+    assert code == 130
+    assert err == "certify.py: stopped; the same command continues\n"
+
+
+def test_the_recorded_command_runs_as_it_stands(typed, tmp_path):
+    arguments = ["experiment=mine", "--config-dir", "my conf", "eps=[0.02, 0.05]", "results.root=my results/a=b"]
+    arguments[-1] = "results.root='my results/a=b'"
+    code, out, err = typed("certify.py", *arguments)
+    assert code == 0, err
+    (record,) = (tmp_path / "my results").rglob("run.json")
+    command = json.loads(record.read_text())["command"]
+    python, script, *words = shlex.split(command)
+    assert (python, Path(script)) == ("python", ROOT / "certify.py")
+    assert words[:2] == ["--config-dir", "my conf"]
+    code, again, err = typed("certify.py", *words)
+    assert (code, again) == (0, out)
+    assert "examples" not in err, "nothing is left to do"
+
+
+def test_what_trains_is_printed_as_it_runs(typed, tmp_path):
+    text = EXPERIMENT.replace("override /model: null", "override /model: small_cnn\n  - override /trainer: digits")
+    text = re.sub(r"model:\n.*\n.*\n", "", text).replace("metric: l2", "metric: null\n  - override /certifier: certify")
+    text = re.sub(r"certifier: .*\neps: .*\n", "", text).replace("mine", "trained")
+    (tmp_path / "my conf" / "experiment" / "trained.yaml").write_text(text.strip())
+    where = ("hydra.searchpath=['file://my conf']", "experiment=trained", "checkpoints.root='my weights'")
+    code, _, err = typed("certify.py", *where)
+    assert code == 1
+    (command,) = re.findall(r"Train it: (.*)", err)
+    _, script, *words = shlex.split(command)
+    assert Path(script) == ROOT / "train.py"
+    assert set(where) <= set(words)
+    code, out, err = typed("train.py", *words, "trainer.epochs=1")
+    assert code == 0, err
+    assert out.splitlines()[-1].startswith("my weights/Digits-SmallCNN")
+
+
+def test_a_sweep_ends_with_a_table(typed):
+    code, out, err = typed("certify.py", "-m", "--config-dir", "my conf", "experiment=mine", "model.fails='',torch")
+    assert code == 1
+    header, good, bad, summary = out.rstrip().splitlines()[-4:]
+    assert header.split() == ["job", "settings", "rows", "certified", "results"]
+    assert re.search(r"^#0 +model\.fails='' +2 +\d+% +results/mine/sigma=0\.1-\w+$", good)
+    assert re.search(r"^#1 +model\.fails=torch +- +- +error: .*my_network.py:15.*$", bad)
+    assert summary == "1 of 2 jobs failed"
+    assert "Traceback" not in err
+
+
+def test_an_own_figure_is_drawn_from_own_results(typed, tmp_path):
+    where = ("--config-dir", "my conf", "results.root='my results'")
+    code, out, err = typed("plot.py", "figure=my_figure", *where)
+    assert code == 1
+    expected = "expected run folders as certify.py writes them"
+    assert err == f"plot.py: figure my_figure: no results in my results; {expected}\n"
+    (hint,) = re.findall(r"^    (python .*)$", out, re.MULTILINE)
+    _, script, *words = shlex.split(hint)
+    assert typed(Path(script).name, *words)[0] == 0
+    code, out, err = typed("plot.py", "figure=my_figure", *where)
+    assert (code, err) == (0, "")
+    assert (tmp_path / "figures" / "my_figure-digits.png").exists()
+
+
+@pytest.mark.parametrize("launcher", ["local_parallel", pytest.param("slurm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("where", [("--config-dir", "my conf"), ("hydra.searchpath=['file://my conf']",)])
+def test_a_launcher_finds_the_users_folder(typed, tmp_path, launcher, where):
+    """Slurm's by submitit's own executor of processes; a cluster is in tests/slurm."""
+    if launcher == "slurm":
+        pytest.importorskip("submitit")
+        launch = ["hydra/launcher=slurm", "+hydra.launcher.cluster=local", "hydra.launcher.gpus_per_node=null"]
+    else:
+        launch = ["hydra/launcher=local_parallel", "hydra.launcher.jobs=2"]
+    command = [sys.executable, str(ROOT / "certify.py"), "-m", *where, "experiment=mine", *launch]
+    environment = os.environ | {"PYTHONPATH": ".", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "model.fails='',torch"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == ""
+    good, bad, summary = done.stdout.rstrip().splitlines()[-3:]
+    assert re.search(r"^#0 +model\.fails='' +2 +\d+% +results/mine/sigma=0\.1-\w+$", good)
+    assert re.search(r"^#1 +model\.fails=torch +- +- +error: .*my_network.py:15.*$", bad)
+    assert summary == "1 of 2 jobs failed"
+    (record,) = tmp_path.rglob("run.json")
+    assert json.loads(record.read_text())["command"] == shlex.join(
+        ["python", str(ROOT / "certify.py"), *where, "experiment=mine", "model.fails=''"]
+    )

@@ -1,0 +1,133 @@
+"""Configurations: every experiment composes, every mistake is found, and identity is what results depend on."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from experiments.config import composition
+from experiments.config.composition import CertifyConfig, identity, identity_hash
+from smoothing import Gaussian, SettingError
+
+CONF = Path(__file__).parents[3] / "conf"
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes(settings, experiment):
+    plain = settings(f"experiment={experiment}")
+    assert plain["name"] == experiment
+    assert set(plain) == {f.name for f in dataclasses.fields(CertifyConfig)}
+    first, second = (CONF / "experiment" / f"{experiment}.yaml").read_text().splitlines()[:2]
+    assert first == "# @package _global_"
+    assert second.startswith("# python certify.py")
+
+
+@pytest.mark.parametrize("group", composition.GROUPS)
+def test_every_option_of_every_group_is_a_class_with_those_arguments(group):
+    files = sorted((CONF / group).glob("*.yaml"))
+    assert files
+    beside = {"seed": 0, "noise": {"sigma": 0.25}}
+    for file in files:
+        node = OmegaConf.to_container(OmegaConf.merge(beside, {group: OmegaConf.load(file)}), resolve=True)[group]
+        filled = {key: "somewhere" if value == "???" else value for key, value in node.items()}
+        assert composition.checked_group(group, filled).keys() >= filled.keys()
+
+
+def test_eps_follows_sigma(settings):
+    assert settings("noise.sigma=0.15")["eps"] == [0.15, 0.3]
+    assert settings("eps=0.1")["eps"] == 0.1
+
+
+def test_the_papers_settings_are_the_defaults_of_its_experiment(settings):
+    plain = settings("experiment=celeba_jaccard")
+    expected = {"n": 5000, "m": 10_000, "delta": 0.05, "alpha1": 0.005, "alpha2": 0.005, "bound": "paper"}
+    assert expected.items() <= plain["certifier"].items()
+    assert plain["dataset"]["count"] == 50
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+certifer.n=3", "certifer: no such key; did you mean certifier"),
+        ("+noise.simga=3", "noise.simga: no such key; did you mean noise.sigma"),
+        ("noise.sigma=abc", "noise.sigma: .*abc"),
+        ("certifier.n=1.5", "certifier.n: "),
+        ("noise._target_=smoothing.noise.Gausian", "noise._target_: no class smoothing.noise.Gausian"),
+        ("dataset=folder", "dataset.root: "),
+    ],
+)
+def test_mistakes_are_named(settings, override, message):
+    with pytest.raises(SettingError, match=message):
+        settings(override)
+
+
+def test_a_mistyped_key_in_an_experiment_file_is_found(settings, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nname: mine\nnoise:\n  knid: 3\n")
+    with pytest.raises(SettingError, match=r"noise\.knid: no such key"):
+        settings("experiment=mine", f"hydra.searchpath=[file://{tmp_path}]")
+
+
+def test_values_take_the_type_of_the_argument():
+    assert composition.checked_group("noise", {"_target_": "smoothing.noise.Gaussian", "sigma": 1})["sigma"] == 1.0
+    built = composition.build({"_target_": "smoothing.noise.Gaussian", "sigma": 1.0})
+    assert isinstance(built, Gaussian)
+
+
+def test_identity_is_what_results_depend_on(settings):
+    base = identity_hash(identity(settings(), ""))
+    for same in ("batch_size=7", "device=cpu", "results.root=elsewhere", "limit=1", "indices=[4]", "eps=0.3"):
+        assert identity_hash(identity(settings(same), "")) == base
+    for other in ("seed=1", "noise.sigma=0.2", "certifier.m=800", "certifier.bound=paper", "model.min_face_size=30"):
+        assert identity_hash(identity(settings(other), "")) != base
+    assert identity_hash(identity(settings("precision=bfloat16"), "")) != base
+    assert identity_hash(identity(settings(), "content")) != base
+
+
+@pytest.mark.parametrize(
+    ("experiment", "other"),
+    [
+        ("demo", "certifier.delta=0.2"),
+        ("demo", "certifier.alpha1=0.004"),
+        ("demo", "certifier.alpha2=0.004"),
+        ("demo", "certifier.n=900"),
+        ("demo", "compiled=true"),
+        ("digits_gaussian", "certifier.alpha=0.01"),
+        ("digits_gaussian", "certifier.n0=10"),
+        ("digits_gaussian", "certifier.stop_if_misclassified=true"),
+        ("digits_gaussian certifier=adaptive", "certifier.alpha=0.01"),
+        ("digits_gaussian", "compiled=true"),
+    ],
+)
+def test_what_is_claimed_and_how_f_is_computed_are_identity(settings, experiment, other):
+    one, two = (settings(*f"experiment={experiment}".split(), *more) for more in ((), (other,)))
+    assert identity_hash(identity(one, "")) != identity_hash(identity(two, ""))
+
+
+def test_every_argument_of_a_certifier_is_identity(settings):
+    for experiment in ("demo", "digits_gaussian", "digits_gaussian certifier=adaptive", "digits_dssn"):
+        plain = settings(*f"experiment={experiment}".split())
+        certifier, kept = plain["certifier"], identity(plain, "")["certifier"]
+        assert certifier.get("center", "best") == "best"  # as before there was a choice: left out
+        assert kept.keys() == certifier.keys() - {"_target_", "match", "center"} | {"type"}
+
+
+def test_identity_does_not_depend_on_how_a_number_is_written(settings):
+    assert identity(settings("noise.sigma=1"), "") == identity(settings("noise.sigma=1.0"), "")
+
+
+def test_the_data_root_is_not_identity(settings):
+    one, two = (settings("dataset=folder", f"dataset.root={root}") for root in ("a", "b"))
+    assert identity(one, "x") == identity(two, "x")
+
+
+def test_the_slurm_launcher_composes():
+    from hydra import compose, initialize_config_dir
+
+    composition.register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("certify", ["hydra/launcher=slurm"], return_hydra_config=True)
+    assert cfg.hydra.launcher._target_.endswith("SlurmTableLauncher")
+    assert cfg.hydra.launcher.max_num_timeout > 0

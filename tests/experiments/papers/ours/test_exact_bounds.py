@@ -1,0 +1,123 @@
+"""The paper's bounds beside the exact ones: sample numbers against brute force and the reference values, same draws."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import binom, norm
+
+from experiments.certifying.task import row
+from experiments.config import composition
+from experiments.papers.ours.exact_bounds import (
+    COMPARED,
+    PAPER,
+    beside_claims,
+    excess_mass,
+    least_samples_below,
+    mass_needed,
+    samples_compared,
+)
+from experiments.runs.reader import find_runs
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.table import OUTPUT, TableWriter
+from smoothing import CenterDraws, CenterSettings, Gaussian, Jaccard, certificate
+from smoothing.statistics import exact_order_statistic
+
+ALPHA = 0.005
+
+
+def brute_force_least(p, alpha, q):
+    """Every m in turn, every k up to q m, by the definition."""
+    m = 1
+    while not any(binom.sf(k - 1, m, p) <= alpha for k in range(1, math.floor(q * m) + 1)):
+        m += 1
+    return m
+
+
+@pytest.mark.parametrize(("p", "q"), [(0.5, 0.7), (0.87, 0.93), (0.9, 1.0)])
+def test_least_samples_by_brute_force(p, q):
+    assert least_samples_below(p, ALPHA, q) == brute_force_least(p, ALPHA, q)
+
+
+def test_least_samples_beyond_the_first_block():
+    p = norm.cdf(norm.ppf(0.55) + 1)
+    m = least_samples_below(p, ALPHA, p + 0.0016)
+    assert m > 2**16
+    assert exact_order_statistic(p, m, ALPHA) <= (p + 0.0016) * m
+    assert exact_order_statistic(p, m - 1, ALPHA) > (p + 0.0016) * (m - 1)
+
+
+def test_the_reference_table():
+    table, claims = beside_claims(pd.DataFrame([row for h, m in COMPARED for row in samples_compared(h, m, PAPER)]))
+    known = table[table["expected"].notna()]
+    assert len(known) == 20
+    assert known["within"].all()
+    assert len(claims) == 20
+    assert set(claims["kind"]) == {"ours"}  # no paper has them
+    assert table[table["expected"].isna()]["within"].isna().all()
+    for least in known[known["quantity"].str.startswith("least m")].itertuples():
+        (q,) = table.query('h == @least.h and m == @least.m and quantity == "paper\'s q"')["ours"]
+        k = exact_order_statistic(mass_needed(least.h, PAPER), int(least.expected), ALPHA)
+        assert k <= q * least.expected  # the reference number suffices; ours is the least
+
+
+def test_a_number_off_the_reference_is_marked():
+    rows = samples_compared(2.0, 10**4, PAPER)
+    off = [row | {"ours": row["ours"] + (1e-4 if row["quantity"] == "p" else 0)} for row in rows]
+    within = beside_claims(pd.DataFrame(off))[0].set_index("quantity")["within"]
+    assert within["p"] is False or not within["p"]
+    assert within["exact k/m"]
+
+
+def test_excess_mass_is_hoeffdings_and_smaller_where_exact():
+    rows = pd.DataFrame(excess_mass(1.0, PAPER))
+    wide = rows.pivot(index="m", columns="bound", values="excess")
+    both = wide.dropna()
+    assert (both["exact"] < both["paper"]).all()
+    margin = np.sqrt(np.log(1 / ALPHA) / (2 * both.index.to_numpy()))
+    assert (both["paper"] >= margin * (1 - 1e-9)).all()
+    assert (both["paper"] <= margin + 1 / both.index.to_numpy() + 1e-9).all()
+    assert wide["exact"].first_valid_index() < wide["paper"].first_valid_index()
+
+
+@pytest.fixture
+def face_runs(settings, tmp_path):
+    """Two runs of four photographs with kept draws of 2000 distances, enough for the paper's bound at h = 1 alone."""
+    rng = np.random.default_rng(1)
+    box = torch.tensor([30.0, 40.0, 120.0, 150.0])
+    for sigma in (0.1, 0.2):
+        plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")
+        folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
+        folder.begin("cpu", {})
+        with TableWriter(folder.table_path, OUTPUT) as table:
+            for index in range(4):
+                distances = np.sort(rng.uniform(0, 0.1 * (index + 1) * sigma, 2000))
+                draws = CenterDraws(box, box, 0.02, n=10_000, inside=5100, distances=distances, smoothing_error=0.01)
+                folder.save(index, draws, 1.0)
+                found = certificate(draws, sigma, Gaussian(sigma), Jaccard(), CenterSettings("exact", 0.07))
+                table.write([row(OUTPUT, found, index=index, seconds=1.0)])
+    return tmp_path
+
+
+def test_both_bounds_are_read_off_the_same_draws(face_runs, drawn, tmp_path, capsys):
+    (path,) = drawn("center_exact_bounds", tmp_path)
+    assert path.name == "center_exact_bounds-faces_jaccard.png"
+    table = pd.read_csv(path.with_suffix(".csv"))
+    read = table[table["part"] == "draws"]
+    assert len(read) == 2 * 2 * 2
+    for run in find_runs(face_runs):
+        sigma = run.identity["noise"]["sigma"]
+        for h, bound in ((1, "exact"), (1, "paper"), (2, "exact")):
+            given = CenterSettings(bound, 0.07, ALPHA, ALPHA)
+            radii = sorted(
+                certificate(d, h * sigma, Gaussian(sigma), Jaccard(), given).eps_out for d in run.draws.values()
+            )
+            (ours,) = read.query("sigma == @sigma and h == @h and bound == @bound")["eps_out"]
+            assert ours == radii[2]
+    assert np.isinf(read.query("h == 2 and bound == 'paper'")["eps_out"]).all()
+    assert "100% failed" in capsys.readouterr().out
+    text = path.with_suffix(".md").read_text()
+    assert "40,822 (42,322)" in text
+    assert "*" not in text.partition("tolerance.")[2]

@@ -1,0 +1,153 @@
+"""Figures from stored runs: the numbers drawn, abstentions as infinity, the same bytes for the same data."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from experiments.certifying.task import row
+from experiments.config import composition
+from experiments.report.figure import drawings
+from experiments.report.terminal import terminal_table
+from experiments.runs.reader import find_runs, median_with_abstentions
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.table import OUTPUT, TableWriter
+from smoothing import CenterDraws, CenterSettings, Gaussian, Jaccard, certificate
+
+
+@pytest.mark.parametrize(
+    ("values", "certified", "expected"),
+    [
+        ([3.0, 1.0, 2.0], [True, True, True], 2.0),
+        ([1.0, 2.0], [True, True], 2.0),
+        ([1.0, 2.0, 3.0], [True, False, False], math.inf),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], [True, True, True, False, False], 3.0),
+        ([0.5, 0.1, 0.1], [False, True, True], 0.1),
+    ],
+)
+def test_medians_count_abstentions_as_infinite(values, certified, expected):
+    assert median_with_abstentions(np.array(values), np.array(certified)) == expected
+
+
+def test_the_median_of_nothing():
+    assert math.isnan(median_with_abstentions(np.array([]), np.array([], dtype=bool)))
+
+
+@pytest.fixture
+def runs(settings, tmp_path):
+    """Two runs as certify.py leaves them, from made-up distances: five examples, of which the last abstains."""
+    rng = np.random.default_rng(0)
+    for sigma in (0.1, 0.2):
+        plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")
+        folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
+        folder.begin("cpu", {})
+        with TableWriter(folder.table_path, OUTPUT) as table:
+            for index in range(5):
+                draws = CenterDraws(
+                    base_output=torch.tensor([30.0, 40.0, 120.0, 150.0]),
+                    center=torch.tensor([32.0, 40.0, 122.0, 150.0]),
+                    center_radius=0.02,
+                    n=1500,
+                    inside=600 if index == 4 else 760,
+                    distances=np.sort(rng.uniform(0, 0.1 * (index + 1) * sigma, 0 if index == 4 else 1000)),
+                    smoothing_error=0.01 * index,
+                )
+                folder.save(index, draws, 1.0)
+                given = CenterSettings("exact", 0.07, 0.005, 0.005)
+                radii = [sigma, 2 * sigma]
+                found = [certificate(draws, e, Gaussian(sigma), Jaccard(), given) for e in radii]
+                table.write([row(OUTPUT, c, index=index, seconds=1.0) for c in found])
+        folder.end()
+    return tmp_path
+
+
+def test_median_curves(runs, tmp_path, capsys, figure):
+    png = drawings("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")[0].path
+    drawn = pd.read_csv(png.with_suffix(".csv"))
+    assert png.read_bytes()[:4] == b"\x89PNG"
+    assert png.with_suffix(".pdf").stat().st_size > 1000
+    assert set(drawn["reading"]) == {"stated units", "published code's units"}
+    tables = {run.identity["noise"]["sigma"]: run.table for run in find_runs(runs)}
+    for point in drawn.query("reading == 'stated units' and bound == 'exact'").itertuples():
+        rows = tables[point.sigma][np.isclose(tables[point.sigma]["eps_in"], point.eps_in)]
+        assert point.eps_out == sorted(rows["eps_out"])[2]  # the median of five, one of them infinite
+        assert point.abstained == pytest.approx(0.2)
+    stated, published = (drawn.query("reading == @r and bound == 'exact'") for r in drawn["reading"].unique()[::-1])
+    assert (published["eps_out"].to_numpy() < stated["eps_out"].to_numpy()).all()
+    claims = pd.read_csv(png.with_suffix("").with_suffix(".claims.csv"))
+    verdicts = claims[claims["quantity"] == "largest median eps_out at h = 2"].set_index("case")["ours"]
+    exact_h2 = drawn.query("bound == 'exact' and h == 2").groupby("reading")["eps_out"].max()
+    for reading in exact_h2.index:
+        assert verdicts[f"{reading}, exact bound"] == pytest.approx(exact_h2[reading])
+    assert (claims["within"] == (claims["ours"] < claims["paper"])).all()
+    printed = capsys.readouterr().out
+    assert "20% abstained" in printed
+    assert "eps_out consistently below 0.2" in printed
+
+
+def test_the_paper_bound_is_read_off_the_same_draws_where_m_allows(runs, tmp_path, figure):
+    png = drawings("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")[0].path
+    drawn = pd.read_csv(png.with_suffix(".csv")).query("reading == 'stated units' and eps_in == 0.2")
+    exact, paper = (drawn.query("bound == @bound").set_index("h")["eps_out"] for bound in ("exact", "paper"))
+    assert exact[1] < paper[1] < math.inf  # 157 distances are enough at h = 1
+    assert paper[2] == math.inf  # 9425 would be needed at h = 2
+
+
+def test_boxes(runs, tmp_path, figure):
+    png = drawings("center_faces_boxes", figure("center_faces_boxes"), runs, None, tmp_path / "figures")[0].path
+    drawn = pd.read_csv(png.with_suffix(".csv"))
+    assert drawn["index"].tolist() == [0, 1, 2, 3, 4]
+    assert drawn["base_x1"].tolist() == [30.0] * 5
+    assert drawn["status"].tolist() == ["certified"] * 4 + ["abstained"]
+    (claim,) = pd.read_csv(png.with_suffix(".claims.csv")).itertuples()
+    overlaps = [1 - error for error in drawn["smoothing_error"][:4]] + [0.0]  # an abstention overlaps with nothing
+    assert claim.ours == pytest.approx(np.mean([overlap < 0.8 for overlap in overlaps]))
+
+
+def test_runs_without_draws_or_at_other_eps_are_left_out(runs, tmp_path, figure):
+    curves, boxes = figure("center_faces"), figure("center_faces_boxes")
+    first, second = find_runs(runs)
+    for path in (first.folder / "draws").iterdir():
+        path.unlink()
+    (drawing,) = drawings("f", curves, runs, None, tmp_path / "figures")
+    assert drawing.runs == [second]
+    assert drawings("f", boxes, runs, None, tmp_path / "figures")[0].runs == [second]
+    curves.eps = [0.7]
+    assert drawings("f", curves, runs, None, tmp_path / "figures") == []
+
+
+def test_verdicts_of_an_earlier_drawing_do_not_stay(runs, tmp_path, figure):
+    old = tmp_path / "figures" / "cohen_images.claims.csv"
+    old.parent.mkdir()
+    old.write_text("old")
+    drawings("cohen_images", figure("cohen_images"), runs, None, tmp_path / "figures")  # no claims are made of it
+    assert not old.exists()
+
+
+def test_the_same_data_gives_the_same_bytes(runs, tmp_path, figure):
+    once, again = (drawings("f", figure("center_faces"), runs, None, tmp_path / name)[0].path for name in ("a", "b"))
+    for suffix in (".png", ".pdf", ".csv"):
+        assert once.with_suffix(suffix).read_bytes() == again.with_suffix(suffix).read_bytes()
+
+
+def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path, figure):
+    plain = settings("experiment=faces_jaccard", "certifier.n=1600", f"results.root={tmp_path}")
+    folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
+    folder.begin("cpu", {})
+    draws = next(iter(find_runs(runs)[0].draws.values()))
+    folder.save(0, draws, 1.0)
+    with TableWriter(folder.table_path, OUTPUT) as table:
+        found = certificate(draws, 0.1, Gaussian(0.1), Jaccard(), CenterSettings())
+        table.write([row(OUTPUT, found, index=0, seconds=1.0)])
+    written = [
+        drawn.path for drawn in drawings("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")
+    ]
+    assert len(set(written)) == 2
+
+
+def test_terminal_table(runs):
+    (folder, _) = (run.folder for run in find_runs(runs))
+    assert "abstained" in terminal_table(folder)
+    assert terminal_table(folder).count("\n") == 10

@@ -1,0 +1,279 @@
+"""The report: statuses computed from verdicts, no artefact missing, one page that asks nobody for anything."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.papers.cohen2019.results import EXPECTED
+from experiments.report.artefacts import (
+    Status,
+    artefact,
+    by_paper,
+    commands,
+    needs,
+    reason_of,
+    status_of,
+    verdict_table,
+)
+from experiments.report.claims import ROW, beside_paper, number_rows, share_tolerances
+from experiments.report.costs import cost_of, duration, provenance_of
+from experiments.report.figure import CONF, Drawing, Drawn, drawings
+from experiments.report.html import tables_of, write_page
+from experiments.report.markdown import write_report
+from experiments.runs.reader import Run, find_runs
+from smoothing import SettingError
+
+# fmt: off
+PAPERS_OWN = [
+    "center_faces", "center_faces_boxes", "center_generator", "center_generator_images", "center_tvd",
+    "center_l2_baseline", "center_angular", "center_training_noise", "center_exact_bounds", "center_l1",
+    "cohen_table_imagenet", "cohen_table_cifar10", "cohen_predict", "cohen_curves", "cohen_bounds", "cohen_samples",
+    "cohen_ablations", "cohen_high_probability", "cohen_training_noise", "cohen_resolution", "cohen_images",
+    "cohen_attack", "cohen_baselines", "dssn_table_cifar10", "dssn_noise_values", "dssn_images", "dssn_joint",
+    "dssn_time", "dssn_imagenet", "dssn_methods", "dssn_all", "dssn_denoiser",
+]
+# fmt: on
+FORMULAS = ("cohen_looseness", "cohen_samples", "dssn_joint", "dssn_noise_values")  # need no runs, and little time
+PICTURES = ("cohen_images", "cohen_photographs", "cohen_resolution", "dssn_images", "dssn_photographs")
+RUNLESS = ("cohen_bounds", *PICTURES, *FORMULAS)
+
+
+def reported(name, figure, results, out):
+    return artefact(name, figure, drawings(name, figure, results, None, out))
+
+
+@pytest.fixture(scope="module")
+def artefacts(tmp_path_factory, figure):
+    """Every figure from no results: some formulas drawn, the others as never run."""
+    folder = tmp_path_factory.mktemp("figures")
+    names = sorted(path.stem for path in (CONF / "figure").glob("*.yaml"))
+    return [
+        reported(name, figure(name), folder / "none", folder)
+        if name not in set(RUNLESS) - set(FORMULAS)
+        else artefact(name, figure(name), [])
+        for name in names
+    ]
+
+
+class Page(HTMLParser):
+    """What a page names: ids, addresses, tags; checks that tags are closed in order."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.addresses, self.tags, self.open = [], [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.tags.append(tag)
+        self.ids += [given["id"]] if "id" in given else []
+        self.addresses += [given[name] for name in ("src", "href") if name in given]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_no_artefact_is_missing_from_the_page_and_it_needs_no_network(artefacts, tmp_path):
+    write_page(artefacts, tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text()
+    page = Page(text)
+    assert set(PAPERS_OWN) <= set(page.ids)
+    assert sorted(page.ids) == sorted(path.stem for path in (CONF / "figure").glob("*.yaml"))
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
+    assert {address[1:] for address in page.addresses if address.startswith("#")} == set(page.ids)
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert not re.search(r"url\(|@import", text)
+    assert page.tags.count("img") == len(FORMULAS)
+    again = tmp_path / "again.html"
+    write_page(artefacts, again)
+    assert again.read_text() == text
+
+
+def test_what_was_not_run_says_what_it_takes(artefacts, tmp_path):
+    missing = {one.name: one for one in artefacts if one.status == Status.MISSING}
+    generator = missing["center_generator"]
+    assert generator.lacking[0].commands[0].startswith("python certify.py -m experiment=imagenet_lpips")
+    assert "weights of BigGAN" in generator.lacking[0].needs
+    assert "CelebA" in missing["center_faces"].lacking[1].needs
+    write_report(artefacts, tmp_path / "REPORT.md")
+    text = (tmp_path / "REPORT.md").read_text()
+    assert all(f'<a id="{name}"></a>' in text for name in PAPERS_OWN)
+    assert "needs ImageNet (dataset.root) and GPUs" in text
+
+
+def test_formulas_are_reproduced_or_not_by_their_verdicts(artefacts):
+    drawn = {one.name: one for one in artefacts if one.name in FORMULAS}
+    assert {one.status for one in drawn.values()} == {Status.REPRODUCED}
+    (joint,) = drawn["dssn_joint"].drawn
+    joint.drawing.claims.loc[0, "within"] = False
+    try:
+        assert status_of(joint) == Status.DIFFERS
+    finally:
+        joint.drawing.claims.loc[0, "within"] = True
+
+
+def test_every_experiment_of_a_figure_has_a_command_and_the_large_ones_say_what_they_need(figure):
+    for path in (CONF / "figure").glob("*.yaml"):
+        for experiment in getattr(figure(path.stem), "experiments", []):
+            assert commands(experiment)[0].startswith("python certify.py")
+            assert needs(experiment) or experiment.startswith(("digits", "faces"))
+
+
+def test_what_a_figure_asks_of_the_trainer_is_asked_in_training_too():
+    made, trained = commands("digits_tvd", "trainer.noisy=true,false")
+    assert made.startswith("python certify.py")
+    assert trained.startswith("after: python train.py")
+    assert made.endswith("trainer.noisy=true,false")
+    assert trained.endswith("trainer.noisy=true,false")
+    assert not commands("digits_gaussian", "certifier=attack limit=30")[1].endswith("limit=30")
+
+
+def test_papers_in_order(figure):
+    some = [artefact(name, figure(name), []) for name in ("center_l1", "cohen_bounds", "cohen_table_cifar10")]
+    assert {paper: [one.name for one in listed] for paper, listed in by_paper(some).items()} == {
+        "Cohen et al.": ["cohen_table_cifar10", "cohen_bounds"],
+        "Ours": ["center_l1"],
+    }
+
+
+def test_a_figure_file_that_does_not_say_what_it_is(tmp_path, monkeypatch, figure):
+    (tmp_path / "figure").mkdir()
+    (tmp_path / "figure" / "new.yaml").write_text("_target_: x\n")
+    for module in ("artefacts", "command_line"):
+        monkeypatch.setattr(f"experiments.{module}.CONF", tmp_path)
+    with pytest.raises(SettingError, match=r"new\.yaml: expected its first line"):
+        artefact("new", figure("cohen_samples"), [])
+
+
+def drawn_of(within, kind="trend", data="MNIST"):
+    rows = {"claim": "c", "case": "x", "quantity": "q", "relation": "below", "kind": kind, "paper": 1.0}
+    rows |= {"ours": 0.5, "difference": -0.5, "tolerance": 0.0, "reason": "an ordering"}
+    claims = pd.DataFrame([rows | {"within": value} for value in within], columns=list(ROW)) if within else None
+    record = {"identity": {"dataset": {"type": data}}, "config": {"name": "mine"}}
+    runs = [Run(Path("none"), record)] if data else []
+    drawing = Drawing(None, pd.DataFrame(), pd.DataFrame() if claims is None else claims, [])
+    return Drawn(Path("figures/f"), drawing, runs)
+
+
+@pytest.mark.parametrize(
+    ("within", "kind", "data", "status"),
+    [
+        ([True, True], "number", "MNIST", Status.REPRODUCED),
+        ([True], "trend", "MNIST", Status.TREND),
+        ([True], "number", "Digits", Status.TREND),
+        ([True], "trend", None, Status.REPRODUCED),
+        ([True], "number", "Classes", Status.TREND),
+        ([True, True], "ours", "MNIST", Status.DRAWN),
+        ([True, False], "ours", "MNIST", Status.DIFFERS),
+        ([True, False], "number", "MNIST", Status.DIFFERS),
+        ([False], "trend", "Digits", Status.DIFFERS),
+        ([], "trend", "MNIST", Status.DRAWN),
+    ],
+)
+def test_statuses(within, kind, data, status):
+    drawn = drawn_of(within, kind, data)
+    assert status_of(drawn) == status
+    assert ("in place of" in reason_of(drawn)) == (data in ("Digits", "Classes"))
+
+
+@pytest.mark.parametrize(("within", "status"), [(True, Status.DRAWN), (False, Status.DIFFERS)])
+def test_too_few_runs_reproduce_nothing_though_their_checks_hold(within, status):
+    claims = pd.DataFrame([{"kind": "trend", "within": within}])
+    drawing = Drawing(None, pd.DataFrame(), claims, [], partial="one noise level shows no trend")
+    drawn = Drawn(Path("a"), drawing, [])
+    assert status_of(drawn) == status
+    assert ("one noise level shows no trend" in reason_of(drawn)) == within
+
+
+def test_failing_checks_come_first():
+    table = verdict_table(drawn_of([True, False, True]).drawing.claims)
+    assert [line[-1] for line in table] == ["does not hold", "holds", "holds"]
+    assert table[0][:5] == ["q: x", "< 1", "0.5", "-0.5", "0"]
+
+
+def test_a_run_makes_a_card_with_its_cost_and_provenance(write_center_run, tmp_path, figure):
+    for k in (1, 2, 3):
+        write_center_run(
+            "mnist_tvd", "MNIST", "Autoencoder", "TotalVariation", 0.1 * k, [k, k + 1.0, k + 2.0], [k / 9] * 3
+        )
+    one = reported("center_tvd", figure("center_tvd"), tmp_path, tmp_path / "figures")
+    assert one.status in (Status.TREND, Status.DIFFERS)
+    assert one.lacking[0].experiment == "digits_tvd"
+    assert one.made_by[0].startswith("python certify.py -m experiment=mnist_tvd")
+    write_page([one], tmp_path / "index.html")
+    page = (tmp_path / "index.html").read_text()
+    assert "3 runs, 9 examples in all" in page
+    assert "sigma = 0.1 or 0.2 or " in page
+    assert Page(page).ids == ["center_tvd"]
+
+
+def test_costs_count_what_was_drawn_once(write_run, write_center_run, tmp_path):
+    rows = [{"index": i, "n0": 100, "n": 1000, "seconds": 1.5, "status": "certified"} for i in range(4)]
+    write_run(tmp_path / "digits_gaussian" / "a", rows, {"type": "Certify"}, 0.25, 0.25)
+    (run,) = find_runs(tmp_path)
+    assert (cost_of([run]).samples, cost_of([run]).seconds) == (4400, 6.0)
+    folder = write_center_run("mnist_l2", "MNIST", "Autoencoder", "L2", 0.1)
+    table = pd.read_csv(folder / "certificates.csv").assign(n=2000, m=1000, seconds=2.0)
+    table.to_csv(folder / "certificates.csv", index=False)
+    (center,) = find_runs(folder)
+    assert (cost_of([center]).samples, cost_of([center]).seconds) == (3 * 5000, 6.0)  # two eps of the same draws
+    assert str(cost_of([run, center])) == "2 runs, 7 examples in all, 19,400 samples, 12 s of computing"
+
+
+def test_provenance_puts_differences_side_by_side():
+    start = {"device": "cpu", "commit": "0123456789abcdef", "dirty": True, "started": "2026-01-02T03:04:05+00:00"}
+    identity = {"noise": {"type": "Gaussian"}, "certifier": {"type": "Certify", "n": 10, "radii": [1]}, "seed": 0}
+    runs = [
+        Run(Path(), {"identity": identity | {"noise": {"type": "Gaussian", "sigma": s}}, **start}) for s in (0.5, 0.25)
+    ]
+    found = provenance_of(runs)
+    assert found["settings"] == "noise Gaussian, sigma = 0.25 or 0.5; certifier Certify, n = 10"
+    assert found["commit"] == "0123456789 with changes"
+    assert found["date"] == "2026-01-02"
+
+
+def test_durations():
+    assert [duration(s) for s in (0.25, 59, 90, 7200)] == ["0.25 s", "59 s", "1.5 min", "2.0 h"]
+
+
+def test_tolerances_follow_from_the_number_of_examples():
+    paper, allowance = pd.Series([0.5, 0.5, 0.5, 0.0, 0.0]), pd.Series([0.02, 0.02, 0.02, 0.02, 0.0])
+    population, examples = pd.Series([10000, 10000, 10000, 10000, 0]), pd.Series([100, 500, 10000, 100, 100])
+    found = share_tolerances(paper, allowance, population, examples)
+    assert found[0] == pytest.approx(0.02 + 2 * np.sqrt(0.25 / 100 * 0.99))
+    assert found[1] < found[0]
+    assert found[2] == 0.02  # the whole test set: no chance in its choice
+    assert 0.02 < found[3] < 0.04  # a printed 0.00 may be 0.005
+    assert found[4] == 0  # a number that no choice of examples changes
+
+
+def test_printed_numbers_become_verdicts():
+    table = pd.DataFrame({"sigma": [0.25, 0.25], "radius": [0.0, 9.0], "accuracy": [0.9, 0.1], "examples": [500, 500]})
+    both = beside_paper(EXPECTED, "cohen_table_cifar10", table, "sigma", "radius", "accuracy")
+    rows = number_rows(both, "table 3", "certified accuracy", ["r = 0", "r = 9"], "accuracy")
+    assert rows["case"].tolist() == ["r = 0"]  # the paper prints nothing at 9
+    assert tuple(rows) == ROW
+    assert rows["paper"].tolist() == [0.77]
+    assert rows["within"].tolist() == [False]
+
+
+def test_tables_are_found_in_their_text():
+    text = "Caption.\n\n| a | b |\n| - | - |\n| 1 | **2** |\n\nOther.\n\n| c |\n| - |\n"
+    assert tables_of(text) == [("Caption.", [["a", "b"], ["1", "**2**"]]), ("Other.", [["c"]])]
+
+
+@pytest.mark.parametrize("paper", ["cohen2019", "kumar2021", "levine2021"])
+def test_every_remark_is_on_something_that_is_checked(paper):
+    folder = CONF.parent / "experiments" / "papers" / paper
+    remarks = pd.read_csv(folder / "remarks.csv")
+    assert set(remarks["quantity"]) <= set(pd.read_csv(folder / "claims.csv")["quantity"])
+    assert remarks.notna().all().all()

@@ -1,0 +1,66 @@
+"""Any run's table in the terminal."""
+
+import pandas as pd
+import pytest
+
+from experiments.report.terminal import summaries, table_summary, terminal_table
+from smoothing import SmoothingError
+
+
+def rows(**columns):
+    return pd.DataFrame({"index": range(4), "seconds": 1.0} | columns)
+
+
+def test_certified_accuracy_at_radii():
+    status = ["certified", "certified", "abstained", "certified"]
+    lines = table_summary(rows(status=status, correct=[True, True, False, False], radius=[0.6, 0.25, 0.0, 0.9]))
+    assert lines[0] == "4 examples: 3 certified, 1 abstained; correct 50.0%"
+    assert lines[1].split() == ["r", "0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6"]
+    assert lines[2].split()[-7:] == ["0.500", "0.500", "0.500", "0.250", "0.250", "0.250", "0.250"]
+    assert lines[3].endswith("0.2125")
+
+
+def test_medians_with_abstentions_as_infinite():
+    out = rows(eps_in=0.5, status=["certified", "certified", "abstained", "failed"], smoothing_error=0.1)
+    header, line = table_summary(out.assign(eps_out=[1.0, 2.0, float("inf"), float("inf")]))
+    assert header.split()[:4] == ["eps_in", "examples", "certified", "abstained"]
+    assert line.split() == ["0.5", "4", "50%", "25%", "inf", "0.1"]
+
+
+def test_attacks_predictions_and_the_undefended():
+    attack = rows(factor=[1.0, 1.0, 2.0, 2.0], status=["attacked", "abstained", "attacked", "attacked"])
+    lines = table_summary(attack.assign(success=[False, False, True, False]))
+    assert lines[1].split() == ["1", "R", "2", "1", "0.0%"]
+    assert lines[2].split() == ["2", "R", "2", "2", "50.0%"]
+    assert table_summary(rows(status="predicted", correct=[True, True, True, False])) == [
+        "4 examples: 4 predicted; correct 75.0%"
+    ]
+    fooled = table_summary(rows(status="fooled", correct=True, distance=[0.1, 0.2, 0.3, 0.4]))
+    assert "not fooled within r" in fooled[2]
+
+
+def test_reasons_stand_below_many_rows():
+    reasons = [f"max(Delta1 = 0.0{k}, Delta2 = 0.1) > delta = 0.05" for k in range(10, 40)]
+    table = pd.DataFrame({"index": range(31), "eps_in": 0.1, "eps_out": 1.0, "smoothing_error": 0.1})
+    table = table.assign(status=["abstained"] * 30 + ["failed"], reason=[*reasons, "3 distances cannot bound"])
+    lines = table_summary(table.assign(empty=[True] * 3 + [False] * 28))
+    assert lines[-3] == "3 of 31 examples: the smoothed output is empty"
+    assert lines[-2] == "30 abstained: max(Delta1 = 0.010, Delta2 = 0.1) > delta = 0.05, for one"
+    assert lines[-1] == "1 failed: 3 distances cannot bound"
+    assert "empty" not in "".join(table_summary(table.assign(empty=False)))
+
+
+def test_a_run_folder_and_a_folder_of_them(write_center_run, tmp_path):
+    first = write_center_run("mnist_tvd", "MNIST", "Autoencoder", "TotalVariation", 0.1)
+    write_center_run("mnist_tvd", "MNIST", "Autoencoder", "TotalVariation", 0.2)
+    text = summaries(first)
+    assert text.startswith(str(first))
+    assert "sigma = 0.1" in text
+    assert "cost: 1 run, 3 examples in all" in text
+    assert summaries(tmp_path).count("median eps_out") == 2
+    assert "eps_in" in terminal_table(first)
+
+
+def test_no_run_there(tmp_path):
+    with pytest.raises(SmoothingError, match=r"table: no run\.json"):
+        summaries(tmp_path)

@@ -1,0 +1,50 @@
+"""Runs under noise on the data's grid: where the grid comes from, what it changes of a run's identity and what not."""
+
+import pytest
+
+from experiments.config.composition import build, description, identity, identity_hash
+from experiments.data import Digits
+from experiments.training import checkpoints
+from experiments.training.base_function import new_noise
+from smoothing import SettingError
+
+
+@pytest.mark.parametrize(
+    ("overrides", "grid"),
+    [
+        (["experiment=digits_gaussian"], 16),
+        (["experiment=digits_uniform"], 16),
+        (["experiment=digits_gaussian", "noise.grid=48"], 48),
+        (["experiment=digits_gaussian", "noise.grid=0"], None),
+        (["experiment=digits_tvd"], 16),
+        (["experiment=digits_tvd", "model=reconstructor", "~model.bottleneck"], None),  # its inputs are no pixels
+        (["experiment=demo"], None),  # photographs between the levels
+        (["experiment=demo", "noise.grid=255"], 255),
+    ],
+)
+def test_noise_is_on_the_grid_that_the_images_are_on(settings, overrides, grid):
+    plain = settings(*overrides)
+    assert new_noise(plain, build(plain["dataset"])).grid == grid
+
+
+def test_a_checkpoint_is_found_whatever_the_grid(settings):
+    names = {
+        checkpoints.folder(settings("experiment=digits_gaussian", f"noise.grid={grid}"), Digits())
+        for grid in ("null", 0, 16, 255)
+    }
+    assert len(names) == 1
+    assert description(settings("experiment=digits_gaussian")["noise"]) == {"type": "Gaussian", "sigma": 0.25}
+
+
+def test_a_run_on_a_grid_is_another_run_than_one_without(settings):
+    plain = settings("experiment=digits_gaussian")
+    assert identity(plain, "", None, None) == identity(plain, "")
+    assert identity(plain, "", None, 16) == identity(plain, "") | {"grid": 16}
+    assert len({identity_hash(identity(plain, "", None, grid)) for grid in (None, 16, 255)}) == 3
+
+
+def test_the_message_says_what_to_do_where_noise_is_lost_on_the_grid(settings):
+    with pytest.raises(SettingError, match=r"noise\.grid: noise of 0\.02 is 0\.32 steps of 1/16.*multiple"):
+        new_noise(settings("experiment=digits_gaussian", "noise.sigma=0.02"), Digits())
+    noise = new_noise(settings("experiment=digits_gaussian", "noise.sigma=0.02", "noise.grid=64"), Digits())
+    assert noise.grid == 64

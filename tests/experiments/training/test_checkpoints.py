@@ -1,0 +1,228 @@
+"""Checkpoints: found by what they were trained as, refused with one clear line where they are of something else."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from experiments.config import composition
+from experiments.config.composition import build, identity, identity_hash
+from experiments.data import Digits
+from experiments.training import checkpoints
+from experiments.training.base_function import build_model, needs_checkpoint, new_model, training_of
+from models.face_detector import FaceDetector
+from smoothing import SettingError
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def composed(tmp_path):
+    """Checked settings of a command: composed("noise.sigma=0.5")."""
+    composition.register()
+
+    def settings(*overrides):
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            cfg = compose("train", [f"checkpoints.root={tmp_path}", *overrides])
+        return composition.settings(cfg, composition.CertifyConfig)
+
+    return settings
+
+
+@pytest.fixture
+def saved(composed):
+    """A checkpoint of an untrained network with what the given settings are trained as: saved() -> its folder."""
+
+    def save(*overrides):
+        plain = composed(*overrides)
+        dataset = build(plain["dataset"])
+        folder = checkpoints.folder(plain, dataset)
+        folder.mkdir(parents=True)
+        metadata = {"trained_as": checkpoints.trained_as(plain, dataset), "num_classes": 10}
+        checkpoints.save(folder, new_model(plain, dataset), metadata)
+        return folder
+
+    return save
+
+
+def model_of(plain):
+    return build_model(plain, build(plain["dataset"]))
+
+
+def test_it_is_found_by_what_it_was_trained_as(composed, saved):
+    folder = saved("noise.sigma=0.5")
+    assert folder.name.startswith("Digits-SmallCNN-sigma0.5-")
+    for same in ("limit=3", "device=cpu", "trainer.devices=4", "trainer.precision=auto", "certifier.n=9000"):
+        assert checkpoints.find(composed("noise.sigma=0.5", same), Digits()) == folder
+    others = ("noise.sigma=0.25", "seed=1", "trainer.epochs=3", "model.width=8", "trainer.noisy=false")
+    for other in (*others, "trainer.precision=bf16-mixed"):
+        with pytest.raises(SettingError, match="no checkpoint"):
+            checkpoints.find(composed("noise.sigma=0.5", other), Digits())
+    assert checkpoints.find(composed("noise.sigma=0.5", "seed=1", "trainer.seed=0"), Digits()) == folder
+
+
+def test_which_images_are_certified_is_not_what_is_trained(composed):
+    names = set()
+    for step in (20, 40):
+        plain = composed(f"+dataset.step={step}", "dataset._target_=experiments.data.MNIST")
+        names.add(checkpoints.folder(plain, Digits()).name)
+    assert len(names) == 1
+
+
+def test_the_weights_are_those_that_were_saved(composed, saved):
+    folder = saved()
+    one, two = model_of(composed()), model_of(composed())
+    x = torch.rand(3, 1, 8, 8)
+    assert torch.equal(one.eval()(x), two.eval()(x))
+    stored = checkpoints.load_file(folder / "weights.safetensors")
+    assert all(torch.equal(stored[name], value) for name, value in one.state_dict().items())
+
+
+def test_a_missing_one_names_the_command_that_makes_it(composed, tmp_path):
+    with pytest.raises(SettingError) as error:
+        model_of(composed("noise.sigma=0.5"))
+    assert "python train.py experiment=digits_gaussian noise.sigma=0.5" in str(error.value)
+    assert str(tmp_path) in str(error.value)
+    with pytest.raises(SettingError, match=r"no checkpoint '/nowhere'.*python train\.py"):
+        model_of(composed("checkpoint=/nowhere"))
+
+
+def test_an_unfinished_one_is_none(composed, saved):
+    (saved() / "checkpoint.json").unlink()
+    with pytest.raises(SettingError, match="no finished checkpoint"):
+        model_of(composed())
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("noise.sigma=0.25", ["noise:", "Gaussian(sigma=0.25)", "Gaussian(sigma=0.5)", "allow_mismatch=true"]),
+        ("trainer.noisy=false", ["noise:", "none", "Gaussian(sigma=0.5)", "allow_mismatch=true"]),
+        ("model.width=8", ["model:", "SmallCNN(width=8)", "SmallCNN(width=16)"]),
+        ("model=resnet20_he", ["model:", "ResNetCIFAR(depth=20)", "SmallCNN(width=16)"]),
+    ],
+)
+def test_a_mismatch_names_both_values(composed, saved, asked, says):
+    folder = saved("noise.sigma=0.5")
+    overrides = [asked, f"checkpoint={folder}"]
+    plain = composed("noise.sigma=0.5", *overrides) if "sigma" not in asked else composed(*overrides)
+    with pytest.raises(SettingError) as error:
+        model_of(plain)
+    message = str(error.value)
+    assert "\n" not in message
+    for word in (*says, "python train.py"):
+        assert word in message
+    assert ("allow_mismatch" in message) == ("allow_mismatch=true" in says)
+
+
+def test_other_data_or_normalisation_is_a_mismatch(composed, saved):
+    folder = saved()
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    for group, key, value in (("dataset", "type", "MNIST"), ("normalisation", "mean", [0.5])):
+        changed = json.loads(json.dumps(metadata))
+        changed["trained_as"][group][key] = value
+        (folder / "checkpoint.json").write_text(json.dumps(changed))
+        with pytest.raises(SettingError, match=f"^{group}: "):
+            model_of(composed())
+        model_of(composed("allow_mismatch=true"))
+
+
+def test_a_mismatch_may_be_allowed_but_for_another_network(composed, saved):
+    folder = saved("noise.sigma=0.5")
+    plain = composed("noise.sigma=0.25", f"checkpoint={folder}", "allow_mismatch=true")
+    model_of(plain)
+    assert training_of(plain, Digits())["noise"] == {"type": "Gaussian", "sigma": 0.5}
+    with pytest.raises(SettingError, match=r"SmallCNN\(width=16\).*do not fit ResNetCIFAR.*python train\.py"):
+        model_of(composed("model=resnet20_he", f"checkpoint={folder}", "allow_mismatch=true"))
+
+
+def test_damage_is_one_clear_line(composed, saved):
+    folder = saved()
+    whole = (folder / "weights.safetensors").read_bytes()
+    for damaged in (whole[:-100], whole[:10], b"", whole[:-1] + bytes([whole[-1] ^ 1])):
+        (folder / "weights.safetensors").write_bytes(damaged)
+        with pytest.raises(SettingError, match=r"weights\.safetensors: damaged.*python train\.py"):
+            model_of(composed())
+    (folder / "weights.safetensors").write_bytes(whole)
+    for damaged in ("{", "[]", "{}"):
+        (folder / "checkpoint.json").write_text(damaged)
+        with pytest.raises(SettingError, match=r"checkpoint\.json: not a checkpoint's metadata"):
+            model_of(composed())
+
+
+def test_training_is_part_of_a_runs_identity(composed, saved):
+    saved()
+    plain = composed()
+    training = training_of(plain, Digits())
+    assert training["noise"] == {"type": "Gaussian", "sigma": 0.25}
+    assert training["epochs"] == plain["trainer"]["epochs"]
+    assert len(training["weights"]) == 16
+    assert "devices" not in training
+    with_training = identity(plain, "", training)
+    assert with_training["training"] == training
+    assert "metric" not in with_training
+    assert identity_hash(with_training) != identity_hash(identity(plain, ""))
+
+
+def test_precision_is_part_of_what_a_checkpoint_is(composed, saved):
+    """float32 is not named, so that what was trained before keeps its name; a bfloat16 one of then says so now."""
+    plain = composed()
+    assert "precision" not in checkpoints.trained_as(plain, Digits())["trainer"]
+    assert plain["trainer"]["precision"] == "32-true"
+    other = checkpoints.trained_as(composed("trainer.precision=bf16-mixed"), Digits())
+    assert other["trainer"]["precision"] == "bf16-mixed"
+    folder = saved()
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    before = training_of(plain, Digits())
+    (folder / "checkpoint.json").write_text(json.dumps(metadata | {"trainer": {"precision": "32-true"}}))
+    assert training_of(plain, Digits()) == before
+    (folder / "checkpoint.json").write_text(json.dumps(metadata | {"trainer": {"precision": "bf16-mixed"}}))
+    assert training_of(plain, Digits()) == before | {"precision": "bf16-mixed"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*/*/run.json")), ids=lambda path: path.parent.name)
+def test_committed_trainings_keep_their_names(path):
+    """What a committed run's trainer is described as now is what its identity holds."""
+    record = json.loads(path.read_text())
+    trainer, kept = record["config"].get("trainer"), record["identity"].get("training")
+    if not trainer or not kept:
+        pytest.skip("brings its own weights")
+    described = composition.description(composition.checked_group("trainer", trainer))
+    assert described == {key: value for key, value in kept.items() if key not in ("noise", "weights")}
+    assert composition.description(record["config"]["model"]) == record["identity"]["model"]
+
+
+def test_identities_of_runs_without_a_checkpoint_stay_what_they_were(settings):
+    """Results that are kept under these names must be found again."""
+    for overrides, name in (
+        (("experiment=faces_jaccard", "noise.sigma=0.1"), "af6046039d"),
+        (("experiment=faces_jaccard", "noise.sigma=0.25"), "ca3371a23d"),
+        (("experiment=celeba_jaccard", "certifier.center=best"), "c1dd79e05e"),
+    ):
+        assert identity_hash(identity(settings(*overrides), "")) == name
+
+
+def test_what_needs_a_checkpoint(composed):
+    assert not needs_checkpoint(composed("experiment=faces_jaccard"))
+    assert isinstance(build_model(composed("experiment=faces_jaccard"), Digits()), FaceDetector)
+    assert training_of(composed("experiment=faces_jaccard"), Digits()) is None
+    plain = composed() | {"trainer": None}
+    with pytest.raises(SettingError, match=r"SmallCNN needs weights.*pretrained = True"):
+        needs_checkpoint(plain)
+
+
+def test_a_classifier_needs_labels(composed):
+    plain = composed("dataset=faces")
+    with pytest.raises(SettingError, match="Faces has no labels"):
+        new_model(plain, build(plain["dataset"]))
+
+
+def test_the_data_set_tells_the_model_what_it_needs(composed):
+    model = new_model(composed(), Digits())
+    x = torch.rand(2, 1, 8, 8)
+    assert model(x).shape == (2, 10)
+    assert model.layers[0].mean.flatten().tolist() == pytest.approx([0.3054])
+    with pytest.raises(SettingError, match=r"model\.num_classes: no such key"):
+        composed("+model.num_classes=3")

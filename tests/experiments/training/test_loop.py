@@ -1,0 +1,284 @@
+"""Training: it learns, it goes on where it stopped, and its losses do not depend on the number of processes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from experiments.config.composition import build
+from experiments.data import Digits, Images
+from experiments.training import checkpoints, loop
+from experiments.training.base_function import build_model
+from experiments.training.trainer import Purpose, Trainer
+from smoothing import Gaussian, SettingError
+from smoothing.streams import Stage
+
+ROOT = Path(__file__).parents[3]
+QUICK = ("trainer.epochs=3", "trainer.lr_step=2", "device=cpu")
+
+
+def log(folder):
+    with (folder / "training.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def weights(folder):
+    return json.loads((folder / "checkpoint.json").read_text())["weights"]
+
+
+def test_a_checkpoint_and_its_metadata(trained):
+    folder = trained()
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.json", "training.csv", "weights.safetensors"]
+    rows = log(folder)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[2]["loss"]) < float(rows[0]["loss"]) < 2.5
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    assert metadata["trained_as"]["noise"] == {"type": "Gaussian", "sigma": 0.25}
+    assert metadata["trained_as"]["model"] == {"type": "SmallCNN", "width": 16}
+    assert metadata["trained_as"]["dataset"] == {"type": "Digits"}
+    assert (metadata["epochs"], metadata["seed"], metadata["test_images"]) == (3, 0, 500)
+    assert repr(metadata["training_loss"]) == rows[2]["loss"]
+    assert metadata["trainer"]["precision"] == "32-true"
+    assert {"commit", "dirty", "versions", "device", "processes", "seconds"} <= metadata.keys()
+
+
+def test_the_test_accuracy_is_that_of_the_saved_weights(trained, composed, tmp_path):
+    folder = trained()
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    plain = composed(*QUICK, f"checkpoints.root={tmp_path / 'checkpoints'}")
+    model, testing = build_model(plain, Digits()).eval(), Digits().testing()
+    x = testing.pixels / 16
+    with torch.inference_mode():
+        clean = (model(x).argmax(dim=1) == testing.labels).float().mean().item()
+        draws = [x + 0.25 * torch.randn(x.shape, generator=torch.Generator().manual_seed(k)) for k in range(20)]
+        noisy = np.mean([(model(draw).argmax(dim=1) == testing.labels).float().mean().item() for draw in draws])
+    assert metadata["test_accuracy_clean"] == pytest.approx(clean)
+    assert metadata["test_accuracy_under_noise"] == pytest.approx(noisy, abs=0.06)
+    assert clean > 0.7
+
+
+def test_it_depends_on_the_seed_and_on_nothing_else(trained, tmp_path):
+    first = trained()
+    before = torch.random.get_rng_state()
+    again = trained(root=tmp_path / "again")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert log(again) == log(first)
+    assert weights(again) == weights(first)
+    assert log(trained("seed=1")) != log(first)
+
+
+def test_a_finished_one_is_left_alone(trained, monkeypatch):
+    folder = trained()
+    monkeypatch.setattr(loop, "_epoch", None)
+    assert trained() == folder
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch, optimizer):
+    whole = trained(f"trainer.optimizer={optimizer}", root=tmp_path / "whole")
+    epoch_of = loop._epoch
+
+    def stopped(fabric, job, model, opt, epoch):
+        if epoch == 1:
+            epoch_of(fabric, job, model, opt, epoch)  # part of the next epoch has changed the weights already
+            raise KeyboardInterrupt
+        return epoch_of(fabric, job, model, opt, epoch)
+
+    monkeypatch.setattr(loop, "_epoch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        trained(f"trainer.optimizer={optimizer}")
+    epochs = []
+    monkeypatch.setattr(loop, "_epoch", lambda *given: epochs.append(given[-1]) or epoch_of(*given))
+    resumed = trained(f"trainer.optimizer={optimizer}")
+    assert epochs == [1, 2]
+    assert log(resumed) == log(whole)
+    assert weights(resumed) == weights(whole)
+
+
+def test_training_on_clean_images(trained):
+    folder = trained("trainer.noisy=false")
+    assert "-clean-" in folder.name
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    assert metadata["trained_as"]["noise"] is None
+    assert metadata["test_accuracy_under_noise"] is None
+    assert metadata["test_accuracy_clean"] > 0.7
+
+
+def test_the_network_sees_gaussian_noise_of_sigma(trained, monkeypatch):
+    """The first batch, taken from the training itself, minus its images is noise of the right law."""
+    seen = []
+    original = loop._noisy
+
+    def spy(x, noise, key, whole, mine):
+        out = original(x, noise, key, whole, mine)
+        seen.append((x.clone(), out.clone(), key.spawn_key))
+        return out
+
+    monkeypatch.setattr(loop, "_noisy", spy)
+    trained("noise.sigma=0.5", "trainer.epochs=1")
+    assert len({key for *_, key in seen}) == len(seen) == 12  # a key for each step
+    noise = torch.cat([(out - x).flatten() for x, out, _ in seen])
+    assert noise.std().item() == pytest.approx(0.5, rel=0.02)
+    assert noise.mean().item() == pytest.approx(0, abs=0.01)
+    assert seen[0][0].min() == 0
+    assert seen[0][0].max() == 1
+
+
+def test_each_process_takes_its_slice_of_the_same_batch():
+    key = Trainer(1, 8, 0.1, 1).key(Purpose.NOISE, 2, 3)
+    x = torch.rand(8, 1, 4, 4)
+    whole = loop._noisy(x, Gaussian(0.3), key, 8, slice(0, 8))
+    for mine in (slice(0, 2), slice(2, 4), slice(4, 8)):
+        assert torch.equal(loop._noisy(x[mine], Gaussian(0.3), key, 8, mine), whole[mine])
+    assert not torch.equal(whole[:2] - x[:2], whole[2:4] - x[2:4])
+
+
+def test_training_noise_is_none_of_the_certificates():
+    """A base function that had seen the samples of its own certificate would void it."""
+    trainer = Trainer(1, 8, 0.1, 1)
+    trained = {
+        tuple(trainer.key(purpose, a, b).generate_state(4)) for purpose in Purpose for a in (0, 1, 3) for b in (0, 1)
+    }
+    for example in (0, 1, 3):
+        for stage in Stage:
+            for block in (0, 1):
+                key = np.random.SeedSequence(0, spawn_key=(example, stage, block))
+                assert tuple(key.generate_state(4)) not in trained
+
+
+def test_the_learning_rate_falls_in_steps():
+    trainer = Trainer(90, 400, 0.1, 30)
+    assert [trainer.learning_rate(epoch) for epoch in (0, 29, 30, 59, 60, 89)] == pytest.approx(
+        [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    )
+
+
+def test_the_papers_settings_are_those_of_its_trainer(composed):
+    plain = composed("experiment=cifar10_gaussian")
+    expected = {"epochs": 90, "batch_size": 400, "lr": 0.1, "lr_step": 30, "lr_factor": 0.1, "momentum": 0.9}
+    assert (expected | {"weight_decay": 1e-4, "crop_padding": 4, "flip": True}).items() <= plain["trainer"].items()
+    assert plain["model"] == {"_target_": "models.classifiers.ProjectedResNet", "depth": 110}
+    for name in ("cifar10_gaussian", "cifar10_undefended", "cifar10_wong", "cifar10_crown", "svhn_gaussian"):
+        assert composed(f"experiment={name}")["dataset"]["step"] == 1  # whole test sets; every 20th is the repository's
+    assert plain["trainer"]["precision"] == "32-true"
+    assert composed("experiment=imagenet_gaussian")["model"]["_target_"].endswith("ResNet50")
+
+
+def test_the_logged_loss_is_the_mean_over_the_epoch(trained):
+    """With a learning rate that changes nothing, the loss of epoch 1 is that of the network as it was made."""
+    folder = trained("trainer.lr=1e-12", "trainer.epochs=1", "trainer.noisy=false", "trainer.batch_size=1297")
+    data = Digits().training()
+    stored = checkpoints.load_file(folder / "weights.safetensors")
+    model = build({"_target_": "models.classifiers.SmallCNN"}, num_classes=10, in_channels=1, mean=[0], std=[1])
+    model.load_state_dict(stored)
+    with torch.inference_mode():
+        scores = model(data.pixels / 16)
+    assert float(log(folder)[0]["loss"]) == pytest.approx(
+        functional.cross_entropy(scores, data.labels).item(), rel=1e-5
+    )
+    assert float(log(folder)[0]["accuracy"]) == pytest.approx((scores.argmax(1) == data.labels).double().mean().item())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("trainer.epochs=0",), "trainer.epochs: expected at least 1"),
+        (("trainer.lr=0",), "trainer.lr: expected a positive"),
+        (("trainer.optimizer=lion",), "trainer.optimizer: .*lion"),
+        (("trainer.batch_size=2000",), "trainer.batch_size: expected at most 1297"),
+        (("trainer.devices=3",), "trainer.batch_size: 100 .* 3 processes"),
+        (("trainer.devices=2", "model=resnet20"), "batch normalisation"),
+        (("trainer.nodes=2",), "srun or torchrun"),
+        (("trainer.precision=half",), "trainer.precision: .*half"),
+        (("trainer.lr=1e30", "trainer.optimizer=sgd"), "trainer.lr: the loss is"),
+        (("dataset=faces",), "Faces has no labels"),
+    ],
+)
+def test_refused_with_one_line(trained, tmp_path, overrides, message):
+    with pytest.raises(SettingError, match=message) as error:
+        trained(*overrides)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.rglob("checkpoint.json"))
+
+
+def test_labels_out_of_range(trained, monkeypatch):
+    data = Digits().training()
+    monkeypatch.setattr(Digits, "training", lambda self: Images(data.pixels, data.labels + 1))
+    with pytest.raises(SettingError, match="labels are 1 to 10, expected 0 to 9"):
+        trained()
+
+
+def command(root, *overrides):
+    return [sys.executable, str(ROOT / "train.py"), *QUICK, f"checkpoints.root={root}", *overrides]
+
+
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one(tmp_path):
+    for devices in (1, 2):
+        root = tmp_path / str(devices)
+        subprocess.run(command(root, f"trainer.devices={devices}"), check=True, env=ONE_THREAD, cwd=tmp_path)
+    (one,), (two,) = ((tmp_path / str(devices)).glob("Digits*") for devices in (1, 2))
+    assert one.name == two.name
+    assert json.loads((two / "checkpoint.json").read_text())["processes"] == 2
+    for alone, together in zip(log(one), log(two), strict=True):
+        assert float(together["loss"]) == pytest.approx(float(alone["loss"]), rel=5e-6)
+        assert float(together["accuracy"]) == pytest.approx(float(alone["accuracy"]), abs=1e-3)
+    first, second = (checkpoints.load_file(folder / "weights.safetensors") for folder in (one, two))
+    assert all(torch.allclose(first[name], second[name], rtol=0, atol=1e-4) for name in first)
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_to_the_same_losses(tmp_path):
+    more = ("trainer.epochs=30", "trainer.lr_step=10")
+    subprocess.run(command(tmp_path / "whole", *more), check=True, env=ONE_THREAD, cwd=tmp_path)
+    process = subprocess.Popen(command(tmp_path / "killed", *more), env=ONE_THREAD, cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("killed/*/resume.pt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (killed,), (whole,) = tmp_path.glob("killed/Digits*"), tmp_path.glob("whole/Digits*")
+    assert not (killed / "checkpoint.json").exists()
+    assert 1 <= len(log(killed)) < 30
+    done = subprocess.run(
+        command(tmp_path / "killed", *more), check=True, env=ONE_THREAD, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "epoch 1/30" not in done.stdout
+    assert log(killed) == log(whole)
+    assert weights(killed) == weights(whole)
+
+
+def test_float32_is_not_tf32(trained, monkeypatch):
+    """CUDA computes float32 convolutions in TF32 unless told otherwise; training tells it, and takes it back."""
+    seen = []
+    judge = Trainer.judge
+
+    def judged(self, *given):
+        seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+        return judge(self, *given)
+
+    monkeypatch.setattr(Trainer, "judge", judged)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    trained("trainer.epochs=1")
+    assert set(seen) == {(False, False)}
+    assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.gpu
+def test_on_a_gpu(trained):
+    folder = trained("device=cuda", "model=resnet20", "trainer.crop_padding=1", "trainer.flip=true")
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    assert metadata["trainer"]["precision"] == "32-true"
+    assert float(log(folder)[2]["loss"]) < float(log(folder)[0]["loss"])

@@ -1,0 +1,330 @@
+"""Training of a denoiser in front of a classifier: two phases, the classifier bit-identical in the second."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from experiments.config import composition
+from experiments.data import Digits
+from experiments.training import checkpoints, loop
+from experiments.training.base_function import build_model, new_model
+from experiments.training.denoiser_trainer import DenoiserTrainer
+from experiments.training.trainer import Purpose
+from models.denoised import Denoised
+from smoothing import SettingError
+
+ROOT = Path(__file__).parents[3]
+SMALL = ("model=denoised_small_cnn", "model.depth=4", "model.width=8", "trainer=denoiser_digits")
+SMALL += ("trainer.epochs=5", "trainer.clean_epochs=2", "trainer.lr_step=1")
+NORMALISED = (  # another classifier, with batch normalisation; three batches an epoch
+    "model.classifier._target_=models.classifiers.ResNetCIFAR",
+    "~model.classifier.width",
+    "+model.classifier.depth=8",
+    "trainer.batch_size=400",
+)
+
+
+def composed(*overrides):
+    composition.register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return composition.settings(compose("train", ["device=cpu", *overrides]), composition.CertifyConfig)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Train the small pair for two and three epochs: trained("trainer.loss=stability") -> the checkpoint's folder."""
+
+    def train(*overrides, root=tmp_path / "checkpoints"):
+        return loop.train(composed(*SMALL, f"checkpoints.root={root}", *overrides))
+
+    return train
+
+
+@pytest.fixture
+def stopped(trained, tmp_path, monkeypatch):
+    """Stop after so many epochs: stopped(2) -> the state that was kept."""
+
+    def stop(after, *overrides, root=tmp_path / "checkpoints"):
+        epoch_of = loop._epoch
+
+        def some(fabric, job, model, optimizer, epoch):
+            if epoch == after:
+                epoch_of(fabric, job, model, optimizer, epoch)  # part of the next epoch has changed the weights already
+                raise KeyboardInterrupt
+            return epoch_of(fabric, job, model, optimizer, epoch)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "_epoch", some)
+            with pytest.raises(KeyboardInterrupt):
+                trained(*overrides, root=root)
+        (file,) = root.rglob(checkpoints.RESUME)
+        return torch.load(file, weights_only=True)
+
+    return stop
+
+
+def log(folder):
+    with (folder / "training.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def stored(folder):
+    return checkpoints.load_file(folder / checkpoints.WEIGHTS)
+
+
+def part(state, name):
+    """What belongs to the classifier, or to the denoiser, of a state dictionary."""
+    found = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+    assert found
+    return found
+
+
+def same(first, second):
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def initial(plain):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return new_model(plain, Digits()).state_dict()
+
+
+def log_softmax(scores):
+    z = scores.detach().double().numpy()
+    z = z - z.max(axis=1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+@pytest.fixture
+def pair():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        named = {"_target_": "models.classifiers.SmallCNN", "width": 4}
+        yield Denoised(10, 1, (0.3,), (0.4,), classifier=named, depth=3, width=4)
+
+
+def test_the_losses_are_the_papers(pair):
+    """In NumPy, from the two networks' outputs."""
+    x, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
+    noisy = x + 0.3 * torch.randn_like(x)
+    losses = {}
+    for loss in ("mse", "stability"):
+        trainer = DenoiserTrainer(4, 6, 0.1, clean_epochs=2, loss=loss)
+        for epoch in (0, 2):
+            trainer.set_mode(pair, epoch)
+            value, scores = trainer.objective(pair, x, labels, {Purpose.NOISE: noisy}.__getitem__, epoch)
+            losses[loss, epoch] = value.item(), scores
+    trainer.set_mode(pair, 2)
+    clean, denoised = pair.classifier(x), pair.denoiser(noisy)
+    wanted, scores = clean.argmax(dim=1).tolist(), pair.classifier(denoised)
+    assert wanted != labels.tolist()
+    difference = (denoised - x).detach().double().numpy()
+    cross_entropy = -np.mean([log_softmax(clean)[i, i] for i in range(6)])
+    stability = -np.mean([log_softmax(scores)[i, wanted[i]] for i in range(6)])
+    assert losses["mse", 0][0] == losses["stability", 0][0] == pytest.approx(cross_entropy, rel=1e-5)
+    assert losses["mse", 2][0] == pytest.approx((difference**2).sum() / (6 * 64), rel=1e-5)
+    assert losses["stability", 2][0] == pytest.approx(stability, rel=1e-5)
+    assert torch.allclose(losses["mse", 0][1], clean)
+    assert torch.allclose(losses["stability", 2][1], scores, atol=1e-5)
+    assert torch.allclose(losses["mse", 2][1], scores, atol=1e-5)
+
+
+def test_the_losses_of_a_retrained_classifier(pair):
+    """The denoiser's first, as mse; then cross entropy to the labels behind it."""
+    x, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
+    noisy = x + 0.3 * torch.randn_like(x)
+    trainer = DenoiserTrainer(4, 6, 0.1, clean_epochs=2, loss="mse_retrain")
+    trainer.set_mode(pair, 0)
+    first, _ = trainer.objective(pair, x, labels, {Purpose.NOISE: noisy}.__getitem__, 0)
+    assert first.item() == pytest.approx(((pair.denoiser(noisy) - x) ** 2).mean().item(), rel=1e-5)
+    trainer.set_mode(pair, 2)
+    second, scores = trainer.objective(pair, x, labels, {Purpose.NOISE: noisy}.__getitem__, 2)
+    assert torch.equal(scores, pair.classifier(pair.denoiser(noisy)))
+    assert second.item() == pytest.approx(-np.mean([log_softmax(scores)[i, i] for i in range(6)]), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["mse", "stability", "mse_retrain"])
+def test_each_phase_has_gradients_in_its_own_part_alone(pair, loss):
+    trainer, x = DenoiserTrainer(4, 6, 0.1, clean_epochs=2, loss=loss), torch.rand(6, 1, 8, 8)
+    first, second = ((pair.classifier, pair.denoiser), (pair.denoiser, pair.classifier))
+    for epoch, (mine, other) in zip((1, 2), (second, first) if loss == "mse_retrain" else (first, second), strict=True):
+        pair.zero_grad()
+        trainer.set_mode(pair, epoch)
+        value, _ = trainer.objective(pair, x, torch.arange(6), lambda purpose: x + 0.1, epoch)
+        value.backward()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in list(mine.parameters())[-2:])
+        assert all(p.grad is None for p in other.parameters())
+        assert all(module.training for module in mine.modules())
+        assert not any(module.training for module in other.modules())
+
+
+def test_the_first_phase_is_the_classifier_alone_on_clean_images(stopped, tmp_path):
+    """Bit for bit the training of the same classifier by the plain trainer; the denoiser stays as it was made."""
+    kept = stopped(2)["model"]
+    settings = ("model=small_cnn", "trainer=digits", "trainer.noisy=false", "trainer.epochs=2", "trainer.lr_step=1")
+    alone = stored(loop.train(composed(*settings, f"checkpoints.root={tmp_path / 'alone'}")))
+    assert same(part(kept, "classifier"), alone)
+    assert same(part(kept, "denoiser"), part(initial(composed(*SMALL)), "denoiser"))
+
+
+def test_a_retrained_classifier_comes_after_the_mse_denoiser_and_leaves_it_bit_identical(stopped, trained, tmp_path):
+    """From scratch: the denoiser's phase leaves the classifier as it was made."""
+    overrides = ("trainer.loss=mse_retrain",)
+    kept, final = stopped(3, *overrides)["model"], stored(trained(*overrides))  # clean_epochs = 2 of 5 are the second's
+    start = initial(composed(*SMALL))
+    assert same(part(kept, "classifier"), part(start, "classifier"))
+    assert not same(part(kept, "denoiser"), part(start, "denoiser"))
+    assert same(part(kept, "denoiser"), part(final, "denoiser"))
+    assert not same(part(kept, "classifier"), part(final, "classifier"))
+
+
+@pytest.mark.parametrize("loss", ["mse", "stability"])
+def test_the_second_phase_leaves_the_classifier_bit_identical(stopped, trained, loss):
+    """Its weights and the statistics of its batch normalisation, of which this one has some."""
+    overrides = (*NORMALISED, f"trainer.loss={loss}")
+    kept, final = stopped(2, *overrides)["model"], stored(trained(*overrides))
+    assert part(final, "classifier")["features.2.num_batches_tracked"] == 2 * 3  # two epochs of three batches
+    assert part(final, "classifier")["features.2.running_mean"].abs().sum() > 0
+    assert same(part(kept, "classifier"), part(final, "classifier"))
+    before, after = part(kept, "denoiser"), part(final, "denoiser")
+    assert not any(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("after", "loss"), [(1, "mse"), (2, "mse"), (3, "mse"), (4, "stability"), (2, "mse_retrain"), (3, "mse_retrain")]
+)
+def test_it_goes_on_in_either_phase(stopped, trained, monkeypatch, tmp_path, after, loss):
+    overrides = (f"trainer.loss={loss}", "trainer.denoiser_lr=0.003")
+    whole = trained(*overrides, root=tmp_path / "whole")
+    stopped(after, *overrides)
+    epochs, epoch_of = [], loop._epoch
+    monkeypatch.setattr(loop, "_epoch", lambda *given: epochs.append(given[-1]) or epoch_of(*given))
+    resumed = trained(*overrides)
+    assert epochs == list(range(after, 5))
+    assert log(resumed) == log(whole)
+    assert same(stored(resumed), stored(whole))
+
+
+def test_each_phase_begins_with_a_learning_rate_and_an_optimizer_of_its_own(pair):
+    given = {"optimizer": "sgd", "denoiser_optimizer": "adam", "clean_epochs": 4}
+    steps = DenoiserTrainer(10, 6, 0.1, 3, lr_factor=0.5, denoiser_lr=0.02, **given)
+    rates = [steps.learning_rate(epoch) for epoch in range(10)]
+    assert rates == pytest.approx([0.1, 0.1, 0.1, 0.05, 0.02, 0.02, 0.02, 0.01, 0.01, 0.01])
+    cosine = DenoiserTrainer(10, 6, 0.1, schedule="cosine", denoiser_lr=0.02, **given)
+    assert [cosine.learning_rate(epoch) for epoch in (0, 2, 4, 7)] == pytest.approx([0.1, 0.05, 0.02, 0.01])
+    retrained = DenoiserTrainer(10, 6, 0.1, 3, lr_factor=0.5, denoiser_lr=0.02, loss="mse_retrain", **given)
+    rates = [retrained.learning_rate(epoch) for epoch in range(10)]
+    assert rates == pytest.approx([0.02, 0.02, 0.02, 0.01, 0.01, 0.01, 0.1, 0.1, 0.1, 0.05])
+    first, second = steps.make_optimizers(pair)
+    assert isinstance(first, torch.optim.SGD)
+    assert isinstance(second, torch.optim.Adam)
+    for optimizer, network in ((first, pair.classifier), (second, pair.denoiser)):
+        assert {id(p) for p in optimizer.param_groups[0]["params"]} == {id(p) for p in network.parameters()}
+
+
+def test_images_are_clean_in_the_first_phase_and_noisy_in_the_second(trained, monkeypatch):
+    epochs, original = [], loop._noisy
+
+    def spy(x, noise, key, whole, mine):
+        epochs.append(key.spawn_key[1])
+        assert key.spawn_key[0] == Purpose.NOISE
+        return original(x, noise, key, whole, mine)
+
+    monkeypatch.setattr(loop, "_noisy", spy)
+    trained("trainer.batch_size=1297")
+    assert epochs == [2, 3, 4]
+
+
+@pytest.mark.parametrize("loss", ["mse", "stability"])
+def test_a_denoiser_does_what_its_loss_wants(trained, tmp_path, loss):
+    """Halves the error of the image, or brings a classifier trained on clean images to more correct answers."""
+    overrides = ("noise.sigma=0.5", f"trainer.loss={loss}", "model.width=16")
+    overrides += ("trainer.epochs=32", "trainer.clean_epochs=8", "trainer.lr_step=8")
+    metadata = json.loads((trained(*overrides) / "checkpoint.json").read_text())
+    plain = composed(*SMALL, *overrides, f"checkpoints.root={tmp_path / 'checkpoints'}")
+    model, testing = build_model(plain, Digits()).eval(), Digits().testing()
+    x = testing.pixels / 16
+    noisy = x + 0.5 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        without, within = (
+            (scores.argmax(dim=1) == testing.labels).double().mean().item()
+            for scores in (model.classifier(noisy), model(noisy))
+        )
+        error, left = ((image - x).square().mean().item() for image in (noisy, model.denoiser(noisy)))
+    if loss == "mse":
+        assert left < error / 2
+    else:
+        assert within > without + 0.05
+    assert metadata["test_accuracy_under_noise"] == pytest.approx(within, abs=0.06)
+
+
+def test_a_checkpoint_of_both(trained):
+    folder = trained()
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    assert folder.name.startswith("Digits-Denoised-sigma0.25-")
+    assert metadata["trained_as"]["noise"] == {"type": "Gaussian", "sigma": 0.25}
+    assert metadata["trained_as"]["model"]["classifier"] == {"_target_": "models.classifiers.SmallCNN", "width": 16}
+    assert metadata["trained_as"]["trainer"]["type"] == "DenoiserTrainer"
+    assert {"epochs": 5, "clean_epochs": 2, "loss": "mse"}.items() <= metadata["trained_as"]["trainer"].items()
+    assert (len(log(folder)), metadata["epochs"]) == (5, 5)
+
+
+def test_of_another_denoiser_or_classifier_it_is_another(trained):
+    folder = trained()
+    for other in ("model.depth=5", "model.classifier.width=8"):
+        with pytest.raises(SettingError, match="model: the configuration says Denoised"):
+            build_model(composed(*SMALL, other, f"checkpoint={folder}"), Digits())
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "uniform"])
+def test_the_papers_settings_compose(noise):
+    plain = composed("dataset=cifar10", "model=denoised_wide_resnet_40_2", "trainer=denoiser", f"noise={noise}")
+    assert (plain["model"]["depth"], plain["model"]["width"]) == (17, 64)
+    assert plain["model"]["classifier"] == {"_target_": "models.classifiers.WideResNet", "depth": 40, "width": 2}
+    assert plain["trainer"]["optimizer"] == "sgd"
+    assert (plain["trainer"]["denoiser_optimizer"], plain["trainer"]["denoiser_lr"]) == ("adam", 0.001)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("trainer.clean_epochs=0",), r"trainer\.clean_epochs: expected 1 to 4"),
+        (("trainer.clean_epochs=5",), r"trainer\.clean_epochs: expected 1 to 4"),
+        (("~trainer.clean_epochs",), r"trainer\.clean_epochs"),
+        (("trainer.loss=l1",), r"trainer\.loss: expected mse, stability or mse_retrain, got l1"),
+        (("trainer.denoiser_optimizer=lion",), r"trainer\.denoiser_optimizer: .*lion"),
+        (("trainer.denoiser_lr=0",), r"trainer\.denoiser_lr: expected a positive number"),
+        (("+trainer.noisy=false",), r"trainer\.noisy: expected true"),
+        (("+trainer.stability=6",), r"trainer\.stability: .*trainer\.loss=stability"),
+        (("+trainer.devices=2",), r"trainer\.devices: expected 1.*got 2"),
+        (("+trainer.nodes=2",), r"trainer\.nodes: expected 1.*got 2"),
+        (("trainer.precision=bf16-true",), r"trainer\.precision: .*bf16-true"),
+        (("trainer.lr=-1",), r"trainer\.lr: expected a positive number"),
+        (("+model.classifier.widht=3",), r"model\.classifier: .*widht"),
+    ],
+)
+def test_refused_with_one_line(trained, tmp_path, overrides, message):
+    with pytest.raises(SettingError, match=message) as error:
+        trained(*overrides)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_a_model_without_a_denoiser_is_refused():
+    with pytest.raises(SettingError, match="model=denoised_small_cnn; SmallCNN is none") as error:
+        loop.train(composed("model=small_cnn", "trainer=denoiser_digits"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("loss", ["mse", "stability"])
+def test_on_a_gpu(trained, loss):
+    folder = trained("device=cuda", f"trainer.loss={loss}", *NORMALISED)
+    assert json.loads((folder / "checkpoint.json").read_text())["trainer"]["precision"] == "32-true"
+    assert float(log(folder)[4]["loss"]) < float(log(folder)[2]["loss"])
