@@ -5,8 +5,11 @@ from smoothing.attack import Attack, AttackOutcome, projected_gradient_ascent
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate, certificate
 from smoothing.center_smoothing import CenterSmoothing, SmoothedOutput
 from smoothing.center_smoothing_hd import CenterSmoothingHD
+from smoothing.certifier import Certifier
+from smoothing.certifiers import Certify, ExactCertify, Predict
 from smoothing.classifier_guarantee import ABSTAIN, ClassificationCertificate, Prediction
 from smoothing.errors import BaseFunctionError, SettingError, SmoothingError, SmoothingWarning
+from smoothing.evaluation import Evaluation
 from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.metrics import (
@@ -23,7 +26,6 @@ from smoothing.metrics import (
     TotalVariation,
 )
 from smoothing.noise import DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
-from smoothing.procedures import Certify, ExactCertify, Predict
 from smoothing.smoothed_classifier import SmoothedClassifier
 
 __all__ = [
@@ -40,11 +42,13 @@ __all__ = [
     "CenterSettings",
     "CenterSmoothing",
     "CenterSmoothingHD",
+    "Certifier",
     "Certify",
     "ClassificationCertificate",
     "Cosine",
     "DeterministicSplitting",
     "EnclosingBallL2",
+    "Evaluation",
     "ExactCenterSmoothing",
     "ExactCertificate",
     "ExactCertify",

@@ -1,22 +1,23 @@
 """Certify with as many samples as it takes: stop when the answer is known, at a bound that holds at any time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import count
 from math import ceil, inf
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor
 
 from smoothing import betting, classifier_guarantee
 from smoothing.arguments import number
-from smoothing.base_function import Precision
+from smoothing.certifiers import Certify
 from smoothing.classifier_guarantee import ClassificationCertificate
 from smoothing.errors import SettingError
+from smoothing.evaluation import EvaluationOptions
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure
-from smoothing.smoothed_classifier import SmoothedClassifier, votes
+from smoothing.smoothed_classifier import total
 from smoothing.streams import BLOCK, Stage
 
 CHUNK = BLOCK // 2  # the fewest samples between two looks
@@ -37,7 +38,7 @@ class AdaptiveCertificate(ClassificationCertificate):
     decision: Decision
 
 
-class Adaptive:
+class Adaptive(Certify):
     """Cohen et al.'s Certify with a bound that holds after any number of samples (`betting`), looked at as they come.
 
     The samples are Certify's: the same selection, and for the estimation the first ones of the same stream, at first
@@ -56,15 +57,14 @@ class Adaptive:
             samples would give if from here on class A came at the highest rate that the samples so far allow (its
             upper bound at level alpha). A stop says nothing about safety, so it takes no share of alpha.
         stop_if_misclassified: see `Certify`.
-        num_classes: see `SmoothedClassifier`, as for what follows.
-        seed: every sample is a function of (seed, example, stage, sample number).
-        batch_size: samples at once; None for the fastest.
-        precision: of f, as is compiled.
-        on_samples: called with the number of samples just evaluated.
+        num_classes: number of classes, see `SmoothedClassifier`.
+        evaluation: see `Evaluation`.
 
     Raises:
         SettingError: a setting is missing or out of range; or n samples can never certify, or never `radius`.
     """
+
+    columns = (*Certify.columns, "decision")
 
     def __init__(
         self,
@@ -79,30 +79,25 @@ class Adaptive:
         tolerance: float | None = None,
         stop_if_misclassified: bool = False,
         num_classes: int | None = None,
-        seed: int = 0,
-        batch_size: int | None = 128,
-        precision: Precision = "float32",
-        compiled: bool = False,
-        on_samples: Callable[[int], None] = lambda count: None,
+        **evaluation: Unpack[EvaluationOptions],
     ) -> None:
-        n0, n, alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
+        super().__init__(
+            f,
+            noise,
+            n0=n0,
+            n=n,
+            alpha=alpha,
+            stop_if_misclassified=stop_if_misclassified,
+            num_classes=num_classes,
+            **evaluation,
+        )
+        n, alpha = self.n, self.alpha
         if betting.lower(n, n, alpha) <= 0.5:
             least = next(m for m in count(n) if betting.lower(m, m, alpha) > 0.5)
             raise SettingError(
                 f"certifier.n: {n} samples can never certify by an adaptive bound at alpha={alpha:g}; "
                 f"at least {least} are needed"
             )
-        self.g = SmoothedClassifier(
-            f,
-            noise,
-            num_classes=num_classes,
-            seed=seed,
-            batch_size=batch_size,
-            precision=precision,
-            compiled=compiled,
-            on_samples=on_samples,
-        )
-        self.n0, self.n, self.alpha, self.stop_if_misclassified = n0, n, alpha, stop_if_misclassified
         if mode not in ("decide", "radius"):
             raise SettingError(f"certifier.mode: expected decide or radius, got {mode}")
         self.tolerance = _positive("tolerance", tolerance) if mode == "radius" else None
@@ -111,16 +106,11 @@ class Adaptive:
     @property
     def largest_radius(self) -> float:
         """The radius when all n samples agree: no example gets more."""
-        return self.g.noise.radius(betting.lower(self.n, self.n, self.alpha))
-
-    def __call__(self, x: Any, example: int, label: int) -> AdaptiveCertificate:
-        """Certify x, (*input shape), whose streams are those of `example`."""
-        return self.g.engine.run(self.procedure(self.g.input(x), example, label))
+        return self.noise.radius(betting.lower(self.n, self.n, self.alpha))
 
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[AdaptiveCertificate]:
-        """The same, for `Engine.run_all`."""
-        (selected,) = yield [self.g.samples(x, self.n0, example, Stage.SELECTION)]
-        found = votes(selected)
+        (selected,) = yield [self.request(x, self.n0, example, Stage.SELECTION)]
+        found = total(selected)
         guess = int(found.argmax())
         if self.stop_if_misclassified and (guess != label or not found.any()):
             left_out = classifier_guarantee.left_out(guess, int(found.sum()), self.n0)
@@ -128,10 +118,13 @@ class Adaptive:
         n, counts, decision = 0, torch.zeros((), dtype=torch.int64), None
         while decision is None:
             more = chunk(n, self.n)
-            (answers,) = yield [self.g.samples(x, more, example, Stage.ESTIMATION, first=n)]
-            n, counts = n + more, counts + votes(answers)
+            (answers,) = yield [self.request(x, more, example, Stage.ESTIMATION, first=n)]
+            n, counts = n + more, counts + total(answers)
             decision = self.decided(int(counts[guess]), n)
         return self._certificate(guess, counts, n, decision)
+
+    def read_again(self, row: Mapping[str, Any]) -> AdaptiveCertificate:
+        raise SettingError("certifier: rows of Adaptive cannot be read again: n depends on alpha")
 
     def decided(self, n_a: int, n: int) -> Decision | None:
         """What n samples say, n_a of them of class A; None while it is worth going on."""
@@ -146,7 +139,7 @@ class Adaptive:
     def _left_to_gain(self, n_a: int, n: int) -> float:
         highest = betting.upper(n_a, n, self.alpha)
         in_the_end = betting.lower(min(self.n, ceil(n_a + highest * (self.n - n))), self.n, self.alpha)
-        return self.g.noise.radius(in_the_end) - self.g.noise.radius(betting.lower(n_a, n, self.alpha))
+        return self.noise.radius(in_the_end) - self.noise.radius(betting.lower(n_a, n, self.alpha))
 
     def _certificate(self, guess: int, counts: Tensor, n: int, decision: Decision) -> AdaptiveCertificate:
         others = counts.tolist()
@@ -158,20 +151,20 @@ class Adaptive:
             p_lower = max(p_lower, self.needed)  # which was shown, and is the bound where that is only just so
         of_no_class = n - int(counts.sum())
         found = classifier_guarantee.certificate_at(
-            p_lower, guess, n_a, n_b, n, self.n0, self.g.noise, self.alpha, of_no_class
+            p_lower, guess, n_a, n_b, n, self.n0, self.noise, self.alpha, of_no_class
         )
         return AdaptiveCertificate(**asdict(found), decision=decision)
 
     def _least_probability(self, radius: float) -> float:
         """The least p whose radius is at least `radius`."""
         low, high = 0.0, betting.lower(self.n, self.n, self.alpha)
-        if self.g.noise.radius(high) < radius:
+        if self.noise.radius(high) < radius:
             raise SettingError(
                 f"certifier.radius: {self.n} samples at alpha={self.alpha:g} certify at most "
                 f"{self.largest_radius:.4g}, got {radius}; take more (certifier.n) or a smaller radius"
             )
         while low < (p := (low + high) / 2) < high:
-            low, high = (low, p) if self.g.noise.radius(p) >= radius else (p, high)
+            low, high = (low, p) if self.noise.radius(p) >= radius else (p, high)
         return high
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor
@@ -11,10 +11,12 @@ from torch.nn import functional
 from smoothing import classifier_guarantee
 from smoothing.arguments import instance
 from smoothing.as_dict import AsDict
-from smoothing.base_function import Precision
+from smoothing.certifier import Certifier
 from smoothing.classifier_guarantee import ABSTAIN
 from smoothing.errors import SettingError
+from smoothing.evaluation import EvaluationOptions
 from smoothing.noise import Noise
+from smoothing.sampling import Procedure
 from smoothing.smoothed_classifier import SmoothedClassifier
 from smoothing.streams import BLOCK, Stage, Stream
 
@@ -40,7 +42,7 @@ class AttackOutcome(AsDict):
     success: bool
 
 
-class Attack:
+class Attack(SmoothedClassifier, Certifier):
     """Certify an example, then attack it within multiples of its radius (Cohen et al., section 4 and appendix J.3).
 
     Args:
@@ -54,12 +56,13 @@ class Attack:
         steps: see `projected_gradient_ascent`, as for the next two.
         step_size: l2 length of a step.
         samples: noisy copies at each step.
-        num_classes: see `SmoothedClassifier`, as for what follows.
-        seed: every sample is a function of (seed, example, stage, sample number).
-        batch_size: samples at once; None for the fastest.
-        precision: of f, as is compiled.
-        on_samples: called with the number of samples just evaluated.
+        num_classes: number of classes, see `SmoothedClassifier`.
+        evaluation: see `Evaluation`.
     """
+
+    columns = ("index", "label", "predict", "radius", "factor", "adversarial", "success", "status", "seconds")
+    shown = ("index", "label", "predict", "radius", "factor", "adversarial", "status", "seconds")
+    case = "factor"
 
     def __init__(
         self,
@@ -74,33 +77,29 @@ class Attack:
         step_size: float = 0.1,
         samples: int = 1000,
         num_classes: int | None = None,
-        seed: int = 0,
-        batch_size: int | None = 128,
-        precision: Precision = "float32",
-        compiled: bool = False,
-        on_samples: Callable[[int], None] = lambda count: None,
+        **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         self.n0, self.n, self.alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
         instance("noise", noise, Noise, "Gaussian(sigma=0.25)")
         if noise.threat_norm != "l2":
             raise SettingError(f"noise: the attack is in l2, {noise} certifies {noise.threat_norm}")
-        self.g = SmoothedClassifier(
-            f,
-            noise,
-            num_classes=num_classes,
-            seed=seed,
-            batch_size=batch_size,
-            precision=precision,
-            compiled=compiled,
-            on_samples=on_samples,
-        )
+        super().__init__(f, noise, num_classes=num_classes, **evaluation)
         self.factors = factors
-        self.steps, self.step_size, self.samples = steps, step_size, samples
+        self.steps, self.step_size, self.copies = steps, step_size, samples
+
+    @property
+    def samples(self) -> int:
+        return self.n0 + self.n * (1 + len(self.factors))
+
+    def cases(self, eps: Any) -> list[float]:
+        return self.factors
 
     def __call__(self, x: Any, example: int, label: int) -> list[AttackOutcome]:
-        """Attack x, (*input shape), whose streams are those of `example`: one outcome for each factor."""
-        x = self.g.input(x)
-        at_x = self.g.certify(x, self.n0, self.n, self.alpha, example=example)
+        """Attack x, (*input shape), with the samples of streams `example`: one outcome for each factor."""
+        return self.engine.run(self.procedure(self.input(x), example, label))
+
+    def procedure(self, x: Tensor, example: int, label: int) -> Procedure[list[AttackOutcome]]:
+        at_x = yield from self.certifying(x, self.n0, self.n, self.alpha, example=example)
         if at_x.prediction != label or at_x.radius == 0:
             return [
                 AttackOutcome(factor, at_x.prediction, at_x.radius, ABSTAIN, "skipped", False)
@@ -109,21 +108,24 @@ class Attack:
         outcomes = []
         for factor in self.factors:
             found = projected_gradient_ascent(
-                self.g.f.f,
-                self.g.noise,
+                self.f.f,
+                self.noise,
                 x,
                 label,
                 factor * at_x.radius,
                 steps=self.steps,
                 step_size=self.step_size,
-                samples=self.samples,
-                seed=self.g.seed,
+                samples=self.copies,
+                seed=self.seed,
                 example=example,
             )
-            there = self.g.predict(found, self.n, self.alpha, example=example).prediction
+            there = (yield from self.predicting(found, self.n, self.alpha, example=example)).prediction
             success = there not in (label, ABSTAIN)
             outcomes.append(AttackOutcome(factor, label, at_x.radius, there, "attacked", success))
         return outcomes
+
+    def statements(self, drawn: list[AttackOutcome], cases: list[float]) -> list[AttackOutcome]:
+        return drawn
 
 
 def projected_gradient_ascent(
@@ -170,9 +172,10 @@ def projected_gradient_ascent(
         for block in range(blocks):
             count = min(BLOCK, samples - block * BLOCK)
             batch = noise.sample(x + perturbation, BLOCK, stream.block(step * blocks + block, x.device))[:count]
-            batch.requires_grad_(True)
-            loss = functional.cross_entropy(f(batch), target.expand(count), reduction="sum")
-            gradient += torch.autograd.grad(loss, batch)[0].sum(dim=0)
+            with torch.enable_grad():
+                batch.requires_grad_(True)
+                loss = functional.cross_entropy(f(batch), target.expand(count), reduction="sum")
+                gradient += torch.autograd.grad(loss, batch)[0].sum(dim=0)
         norm = gradient.norm()
         if not norm > 0 or not norm.isfinite():
             break  # a flat or broken loss: there is no direction to go

@@ -1,12 +1,11 @@
-"""Center smoothing: sampling the center of a base function's outputs, and their distances from it.
+"""Center smoothing (Kumar and Goldstein 2021): algorithms 1 (Smooth) and 2 (Certify).
 
-Kumar and Goldstein (2021), algorithms 1 (Smooth) and 2 (Certify); what is concluded from the draws is in
-`center_guarantee`.
+This file samples outputs of the base function. `center_guarantee` states what they prove.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
@@ -15,14 +14,15 @@ from torch import Tensor
 from smoothing import center_guarantee
 from smoothing.arguments import input_radii, instance, number, several, whole_number
 from smoothing.as_dict import AsDict
-from smoothing.base_function import Precision
+from smoothing.center_certifier import CenterCertifier
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate
 from smoothing.errors import SettingError
+from smoothing.evaluation import EvaluationOptions
+from smoothing.matching import matched_settings
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure, Samples, whole
-from smoothing.smoothed import Smoothed
 from smoothing.streams import Stage, Stream
 
 
@@ -41,7 +41,7 @@ class SmoothedOutput(AsDict):
         return self.reason != ""
 
 
-class CenterSmoothing(Smoothed):
+class CenterSmoothing(CenterCertifier):
     """The smoothed function f_hat of a base function f with outputs in a metric space.
 
     Args:
@@ -54,12 +54,9 @@ class CenterSmoothing(Smoothed):
         center: "medoid", the paper's: the output with the smallest median distance to all of them. "best": the medoid,
             or one of `Metric.candidates` where that lies closer to half of the outputs: a smaller radius, never a
             larger one.
-        match: None here. In a run "paper" reads n and m as those of bound=paper, and takes the least that prove as much
-            for all of its eps (`matching.matched_samples`).
-        seed: every sample is a function of (seed, example, stage, sample number).
-        batch_size: samples shown to f at once, None for the fastest; changes no sample.
-        precision: see `FrozenFunction`, as for compiled.
-        on_samples: called with the number of samples just evaluated.
+        match: None here. In a run, "paper" takes n, m and delta as those of bound=paper, and finds the fewest samples
+            that give a certificate as strong for every eps (`matching.matched_settings`).
+        evaluation: see `Evaluation`.
 
     Raises:
         SettingError: a setting out of range, or n too small ever to accept a center.
@@ -79,17 +76,13 @@ class CenterSmoothing(Smoothed):
         bound: str = "exact",
         center: str = "best",
         match: str | None = None,
-        seed: int = 0,
-        batch_size: int | None = 128,
-        precision: Precision = "float32",
-        compiled: bool = False,
-        on_samples: Callable[[int], None] = lambda count: None,
+        **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         if match is not None:
             raise SettingError(
                 f"certifier.match: expected paper, with which a run finds n and m (`matched_samples`), got {match}"
             )
-        super().__init__(f, noise, seed, batch_size, precision, compiled, on_samples)
+        super().__init__(f, noise, **evaluation)
         self.metric = instance("metric", metric, Metric, "L2()")
         self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
         levels = {"delta": delta, "alpha1": alpha1, "alpha2": alpha2}
@@ -101,6 +94,11 @@ class CenterSmoothing(Smoothed):
     def samples(self) -> int:
         """The most samples that an example takes."""
         return 2 * self.n + self.m
+
+    def cases(self, eps: Any) -> list[float]:
+        radii = super().cases(eps)
+        self.require_feasible(radii)
+        return radii
 
     def require_feasible(self, eps: Sequence[float]) -> None:
         """Raise SettingError where n or m samples can never certify some eps, naming how many would."""
@@ -215,6 +213,26 @@ class CenterSmoothing(Smoothed):
         """The certificate for eps, from draws made earlier."""
         beta = self.metric.beta(draws.base_output) if self.center == "best" else None
         return center_guarantee.certificate(draws, eps, self.noise, self.metric, self.settings, beta)
+
+    @classmethod
+    def settled(cls, arguments: dict[str, Any], eps: Any, noise: Noise) -> tuple[dict[str, Any], str]:
+        """With match=paper: n, m and delta of the fewest samples, see `matched_settings`. Raises SettingError."""
+        if arguments.get("match") != "paper":
+            return arguments, ""
+        n, m, delta, bound = (arguments[name] for name in ("n", "m", "delta", "bound"))
+        if bound != "exact":
+            raise SettingError(f"certifier.match: paper needs certifier.bound=exact, got {bound}")
+        settings = CenterSettings(bound, delta, arguments["alpha1"], arguments["alpha2"])
+        found = matched_settings(n, m, input_radii(eps), noise, settings)
+        told = (
+            f"certifier.match=paper: n={found[0]}, m={found[1]}, delta={found[2]:g} prove as much as n={n}, m={m}, "
+            f"delta={delta:g} with bound=paper"
+        )
+        return arguments | {"n": found[0], "m": found[1], "delta": found[2], "match": None}, told
+
+    @classmethod
+    def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
+        return int(2 * row["n"] + row["m"])
 
     def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
         """A center of n outputs, see `center`, and its median distance to them."""

@@ -1,18 +1,19 @@
 """Smooth-HD: center smoothing for outputs too large to keep (Kumar and Goldstein 2021, appendix E, algorithm 3)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil, log
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from smoothing import center_guarantee
 from smoothing.arguments import whole_number
-from smoothing.base_function import Precision
 from smoothing.center_guarantee import BOUNDS, CenterDraws, OutputCertificate
 from smoothing.center_smoothing import CenterSmoothing
 from smoothing.errors import SettingError
+from smoothing.evaluation import EvaluationOptions
 from smoothing.medoid import lower_median
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
@@ -35,8 +36,8 @@ class CenterSmoothingHD(CenterSmoothing):
     out). It concerns x' alone: at x, R_hat is right with probability 1 - alpha2 whatever the center is.
 
     Args:
-        f, noise, metric, n, m, delta, alpha1, alpha2, bound, center, seed, batch_size, precision, compiled, on_samples:
-            see `CenterSmoothing`; batch_size is also how many outputs are held at once.
+        f, noise, metric, n, m, delta, alpha1, alpha2, bound, center: see `CenterSmoothing`.
+        evaluation: see `Evaluation`; batch_size is also the number of outputs held at once.
         candidates: outputs among which the center is chosen.
 
     Raises:
@@ -58,11 +59,7 @@ class CenterSmoothingHD(CenterSmoothing):
         alpha2: float = 0.005,
         bound: str = "exact",
         center: str = "best",
-        seed: int = 0,
-        batch_size: int | None = 128,
-        precision: Precision = "float32",
-        compiled: bool = False,
-        on_samples: Callable[[int], None] = lambda count: None,
+        **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         self.candidates = whole_number("certifier.candidates", candidates, 1)
         super().__init__(
@@ -76,11 +73,7 @@ class CenterSmoothingHD(CenterSmoothing):
             alpha2=alpha2,
             bound=bound,
             center=center,
-            seed=seed,
-            batch_size=batch_size,
-            precision=precision,
-            compiled=compiled,
-            on_samples=on_samples,
+            **evaluation,
         )
 
     @property
@@ -106,6 +99,10 @@ class CenterSmoothingHD(CenterSmoothing):
         if c.status != "certified":
             return c
         return replace(c, failure_probability=c.failure_probability + self.all_miss(draws.n))
+
+    @classmethod
+    def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
+        return int(settings["candidates"] + 2 * row["n"] + row["m"])
 
     def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
         """The candidate with the smallest median distance to n outputs, and that distance."""

@@ -20,37 +20,35 @@ Proof. One grid step changes at most one of the L noisy inputs, the same number 
 It says something while floor(L/2) + 1 + k <= L, that is for eps <= (ceil(L/2) - 1) / q, about lambda.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import floor
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from smoothing.arguments import input_radii, instance, several
-from smoothing.base_function import Precision
+from smoothing.center_certifier import CenterCertifier
 from smoothing.center_guarantee import CenterDraws, OutputCertificate, output_radius
 from smoothing.center_smoothing import best_center
 from smoothing.errors import SettingError
+from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import require_finite
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.rounding import up
 from smoothing.sampling import Levels, Procedure, whole
-from smoothing.smoothed import Smoothed
 
 
-class ExactCenterSmoothing(Smoothed):
+class ExactCenterSmoothing(CenterCertifier):
     """The smoothed function f_hat of a base function f under a finite noise; see the module.
 
     Args:
         f: base function, (b, *input shape) -> (b, *output shape), float; a frozen copy is certified (`FrozenFunction`).
         noise: a finite noise in the input space, such as `DeterministicSplitting`.
         metric: distance in the output space.
-        batch_size: noisy inputs shown to f at once; None for the fastest.
-        precision: see `FrozenFunction`, as for compiled.
-        on_samples: called with the number of noisy inputs just evaluated.
+        evaluation: see `Evaluation`; the seed plays no part.
 
     Raises:
         SettingError: the noise is not finite.
@@ -63,14 +61,14 @@ class ExactCenterSmoothing(Smoothed):
         f: Callable[[Tensor], Tensor],
         noise: Noise,
         metric: Metric,
-        *,
-        batch_size: int | None = 128,
-        precision: Precision = "float32",
-        compiled: bool = False,
-        on_samples: Callable[[int], None] = lambda count: None,
+        **evaluation: Unpack[EvaluationOptions],
     ) -> None:
-        super().__init__(f, require_finite(noise), 0, batch_size, precision, compiled, on_samples)
+        super().__init__(f, require_finite(noise), **evaluation)
         self.metric = instance("metric", metric, Metric, "L2()")
+
+    @property
+    def samples(self) -> int:
+        return self.noise.steps
 
     def draw(self, x: Any, example: int = 0) -> CenterDraws:
         """The center of all outputs at x, (*input shape), and their distances from it. `example` plays no part.
@@ -112,6 +110,10 @@ class ExactCenterSmoothing(Smoothed):
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from draws made earlier."""
         return exact_center_certificate(draws, eps, self.noise, self.metric)
+
+    @classmethod
+    def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
+        return int(row["n"])  # every noisy input once
 
 
 def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise, metric: Metric) -> OutputCertificate:

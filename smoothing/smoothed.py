@@ -1,15 +1,16 @@
-"""What smoothed functions share: what x may be, which samples a call gets, and many examples one after another."""
+"""What smoothed functions share: which inputs they take, which samples a call gets, and many examples in a row."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from smoothing.arguments import function, instance, whole_number
-from smoothing.base_function import FrozenFunction, Precision
+from smoothing.base_function import FrozenFunction
 from smoothing.engine import Engine
 from smoothing.errors import SettingError
+from smoothing.evaluation import Evaluation, EvaluationOptions
 from smoothing.inputs import Inputs, inputs_of
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure
@@ -18,33 +19,35 @@ R = TypeVar("R")
 
 
 class Smoothed:
-    """A base function under noise. Arguments: `SmoothedClassifier`.
+    """A base function under noise.
 
     Args:
-        outputs: axes of f's outputs, batch included, where they are known.
+        f: base function, (b, *input shape) -> (b, *output shape). A frozen copy is certified (`FrozenFunction`).
+        noise: smoothing distribution in the input space.
+        axes: number of axes of f's outputs, the batch's included; None where any will do.
+        evaluation: see `Evaluation`.
 
     Attributes:
-        next_example: the number of samples' streams that the next call without `example` takes. It starts at 0, and is
-            always above every number that this object has used: no two such calls share samples.
+        next_example: number of the streams of samples that the next call without `example` uses. It starts at 0 and
+            stays above every number that this object has used, so no two such calls share samples.
+
+    Raises:
+        SettingError: an argument is out of its range, or a class where an instance is expected.
     """
 
     def __init__(
         self,
         f: Callable[[Tensor], Tensor],
         noise: Noise,
-        seed: int,
-        batch_size: int | None,
-        precision: Precision,
-        compiled: bool,
-        on_samples: Callable[[int], None],
-        outputs: int | None = None,
+        axes: int | None = None,
+        **evaluation: Unpack[EvaluationOptions],
     ) -> None:
+        chosen = Evaluation.of(**evaluation)
         self.noise = instance("noise", noise, Noise, "Gaussian(sigma=0.25)")
-        self.seed = whole_number("seed", seed)
-        self.f = FrozenFunction(function(f), precision, compiled)
-        size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
-        self.engine = Engine(self.f, size, on_samples)
-        self.input = Inputs(self.f, noise, outputs)
+        self.seed = chosen.seed
+        self.f = FrozenFunction(function(f), chosen.precision, chosen.compiled)
+        self.engine = Engine(self.f, chosen.batch_size, chosen.on_samples)
+        self.input = Inputs(self.f, noise, axes)
         self.next_example = 0
 
     def number_of(self, example: int | None) -> int:

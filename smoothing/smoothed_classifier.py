@@ -1,21 +1,21 @@
-"""The smoothed classifier: sampling the votes of a base classifier under noise.
+"""The smoothed classifier of Cohen, Rosenfeld and Kolter (2019): Predict and Certify, as their section 3.2 has them.
 
-Cohen, Rosenfeld and Kolter (2019), Predict and Certify; what is concluded from the votes is in `classifier_guarantee`.
+This file samples votes of the base classifier. `classifier_guarantee` states what they prove.
 """
 
 import warnings
 from collections.abc import Callable, Iterator
 from math import inf
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from smoothing import classifier_guarantee, exact_guarantee
 from smoothing.arguments import whole_number
-from smoothing.base_function import Precision
 from smoothing.classifier_guarantee import ClassificationCertificate, Prediction
 from smoothing.errors import BaseFunctionError, SmoothingWarning
+from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.noise import Noise
 from smoothing.sampling import Levels, Procedure, Samples
@@ -24,24 +24,29 @@ from smoothing.streams import Stage, Stream
 
 
 class SmoothedClassifier(Smoothed):
-    """g(x) = the class that the base classifier gives most probably to x under noise.
+    """g(x) = argmax_c P[f(x + noise) = c]: the class that the base classifier most probably gives to x under noise.
 
     Args:
         f: base classifier, (b, *input shape) -> (b, number of classes) scores, at least two. A frozen copy is certified
-            (`FrozenFunction`). Row i's class is that of its largest score, of several the lowest; a row with a NaN or
-            +inf, or of -inf alone, is of no class.
+            (`FrozenFunction`). The class of a row is that of its largest score, the lowest of several. A row that holds
+            NaN or +inf, or nothing but -inf, is of no class.
         noise: smoothing distribution in the input space.
-        num_classes: how many classes there are, to refuse an f with fewer scores and warn of one with more.
-        seed: every sample is a function of (seed, example, stage, sample number).
-        batch_size: samples shown to f at once, None for the fastest; changes no sample.
-        precision: see `FrozenFunction`, as for compiled.
-        on_samples: called with the number of samples just evaluated.
+        num_classes: number of classes. An f with fewer scores is refused, one with more gives a warning.
+        evaluation: see `Evaluation`.
 
-    Every method takes as x what `inputs.as_tensor` takes. Each call without `example` takes fresh samples, those of
+    Every method takes as x what `inputs.as_tensor` takes. A call without `example` draws fresh samples, those of
     `next_example`: the same calls in the same order give the same results.
 
     Raises:
-        SettingError: an argument out of its range, or a class where an instance is expected.
+        SettingError: an argument is out of its range, or a class where an instance is expected.
+
+    Example:
+        >>> import torch
+        >>> from smoothing import Gaussian, SmoothedClassifier
+        >>> g = SmoothedClassifier(lambda x: torch.cat([-x, x], dim=1), Gaussian(sigma=0.5))
+        >>> certificate = g.certify(torch.tensor([1.0]), n=10_000)
+        >>> certificate.prediction, round(certificate.radius, 2)  # the true radius is 1
+        (1, 0.95)
     """
 
     def __init__(
@@ -50,13 +55,9 @@ class SmoothedClassifier(Smoothed):
         noise: Noise,
         *,
         num_classes: int | None = None,
-        seed: int = 0,
-        batch_size: int | None = 128,
-        precision: Precision = "float32",
-        compiled: bool = False,
-        on_samples: Callable[[int], None] = lambda count: None,
+        **evaluation: Unpack[EvaluationOptions],
     ) -> None:
-        super().__init__(f, noise, seed, batch_size, precision, compiled, on_samples, outputs=2)
+        super().__init__(f, noise, axes=2, **evaluation)
         self.num_classes = None if num_classes is None else whole_number("num_classes", num_classes, 2)
         self._warned = False
 
@@ -118,23 +119,26 @@ class SmoothedClassifier(Smoothed):
     ) -> Procedure[ClassificationCertificate]:
         """`certify`, as a procedure for `Engine.run_all`; x is a floating-point tensor on f's device."""
         n0, n, alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
-        selection = self.samples(x, n0, example, Stage.SELECTION)
-        estimation = self.samples(x, n, example, Stage.ESTIMATION)
+        select = self.request(x, n0, example, Stage.SELECTION)
+        estimate = self.request(x, n, example, Stage.ESTIMATION)
+        # counts0 <- SampleUnderNoise(f, x, n0, sigma); c_A <- top index in counts0
         if stop_unless is None:
-            (selected, estimated) = yield [selection, estimation]
-            guess = int(votes(selected).argmax())
+            (selected, estimated) = yield [select, estimate]  # both at once: they are independent
+            guess = int(total(selected).argmax())
         else:
-            (selected,) = yield [selection]
-            counts = votes(selected)
+            (selected,) = yield [select]
+            counts = total(selected)
             guess = int(counts.argmax())
             if guess != stop_unless or not counts.any():
                 return classifier_guarantee.left_out(guess, int(counts.sum()), n0)
-            (estimated,) = yield [estimation]
-        counts = votes(estimated)
+            (estimated,) = yield [estimate]
+        # counts <- SampleUnderNoise(f, x, n, sigma)
+        counts = total(estimated)
         of_no_class = n - int(counts.sum())
         n_a = int(counts[guess])
         counts[guess] = -1
         n_b = int(counts.max())
+        # p_A <- LowerConfBound(counts[c_A], n, 1 - alpha); if p_A > 1/2: c_A and sigma Phi^-1(p_A), else ABSTAIN
         return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, alpha, of_no_class)
 
     def predict(self, x: Any, n: int = 1000, alpha: float = 0.001, *, example: int | None = None) -> Prediction:
@@ -145,9 +149,11 @@ class SmoothedClassifier(Smoothed):
     def predicting(self, x: Tensor, n: int, alpha: float, *, example: int) -> Procedure[Prediction]:
         """`predict`, as a procedure for `Engine.run_all`."""
         n, alpha = classifier_guarantee.require_predictable(n, alpha)
-        (answers,) = yield [self.samples(x, n, example, Stage.PREDICTION)]
-        counts, classes = votes(answers).sort(descending=True, stable=True)
+        # counts <- SampleUnderNoise(f, x, n, sigma); c_A, c_B <- top two indices in counts
+        (answers,) = yield [self.request(x, n, example, Stage.PREDICTION)]
+        counts, classes = total(answers).sort(descending=True, stable=True)
         n_a, n_b = int(counts[0]), int(counts[1])
+        # if BinomPValue(n_A, n_A + n_B, 0.5) <= alpha: c_A, else ABSTAIN
         return classifier_guarantee.prediction(int(classes[0]), n_a, n_b, n, alpha, n - int(counts.sum()))
 
     def certify_exactly(self, x: Any) -> ExactCertificate:
@@ -167,19 +173,19 @@ class SmoothedClassifier(Smoothed):
         """`certify_exactly`, as a procedure for `Engine.run_all`."""
         noise = exact_guarantee.require_finite(self.noise)
         (answers,) = yield [Levels(x, noise, self.counted, shared=True)]
-        return exact_guarantee.exact_certificate(votes(answers).tolist(), noise)
+        return exact_guarantee.exact_certificate(total(answers).tolist(), noise)
 
     def votes(self, x: Tensor, n: int, example: int, stage: Stage) -> Tensor:
         """How many of n noisy copies of x f gives to each class: (number of classes,), int64, on the CPU."""
 
         def counting() -> Procedure[Tensor]:
-            (answers,) = yield [self.samples(x, n, example, stage)]
-            return votes(answers)
+            (answers,) = yield [self.request(x, n, example, stage)]
+            return total(answers)
 
         return self.engine.run(counting())
 
-    def samples(self, x: Tensor, n: int, example: int, stage: Stage, first: int = 0) -> Samples:
-        """The request for the votes at n samples of a stage, from number `first` on."""
+    def request(self, x: Tensor, n: int, example: int, stage: Stage, first: int = 0) -> Samples:
+        """What to ask an `Engine` for: the votes of n samples of a stage, from number `first` on."""
         return Samples(x, self.noise, self.counted, Stream(self.seed, example, stage), n, first, shared=True)
 
     def counted(self, scores: Tensor) -> Tensor:
@@ -226,6 +232,6 @@ def count_votes(scores: Tensor) -> Tensor:
     )
 
 
-def votes(answers: list[Tensor]) -> Tensor:
-    """All votes of a request: (classes,), int64, on the CPU; the device is waited for here alone."""
+def total(answers: list[Tensor]) -> Tensor:
+    """The sum of a request's votes over its batches: (classes,), int64, on the CPU. It waits for the device."""
     return torch.stack(answers).sum(dim=0)[:-1].cpu()

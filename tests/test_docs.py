@@ -20,6 +20,7 @@ BLOCK = re.compile(r"(?:^(?P<lead>[^\n]*)\n\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^
 FILE = re.compile(r"`([\w/]+\.\w+)`")
 EXPERIMENTS = sorted(file.stem for file in (ROOT / "conf" / "experiment").glob("*.yaml"))
 TUTORIALS = {  # the runs that each leaves behind
+    "add_a_certifier.md": {"digits_gaussian"},
     "add_a_data_set.md": {"circle", "demo"},
     "add_a_metric.md": {"thumbnail"},
     "add_a_noise.md": {"thumbnail"},

@@ -40,7 +40,7 @@ def attack_l2(certifier: Certify | Adaptive, x: Tensor, example: int) -> list[At
         x: (*input shape).
         example: whose streams are used.
     """
-    at_x, g = certifier(x, example, ABSTAIN), certifier.g
+    at_x, g = certifier(x, example, ABSTAIN), certifier
     if not at_x.radius > 0:
         return []
     attempts = []
@@ -72,7 +72,7 @@ def attack_l1(certifier: Certify, x: Tensor, example: int, reach: float, grid: i
         reach: how far to go, over the certified radius.
         grid: x' has values k / grid in [0, 1], where the noise certifies no others; None: any.
     """
-    at_x, g = certifier(x, example, ABSTAIN), certifier.g
+    at_x, g = certifier(x, example, ABSTAIN), certifier
     if not at_x.radius > 0:
         return []
     step = 1 / grid if grid else reach * at_x.radius / L1_STEPS
@@ -102,7 +102,7 @@ def attack_exactly(certifier: ExactCertify, x: Tensor, example: int) -> list[Att
 
     The class at each point is known, so a single violation is a bug. `example` plays no part.
     """
-    g, noise = certifier.g, certifier.g.noise
+    g, noise = certifier, certifier.noise
     assert isinstance(noise, FiniteNoise)
     at_x = g.certify_exactly(x)
     attempts: list[Attempt] = []

@@ -1,59 +1,49 @@
 """From checked settings to what runs: the certifier at work on its data set, and the folder of its results."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from experiments.certifying.contents import contents_of
-from experiments.certifying.outputs import CenterTask, input_radii
-from experiments.certifying.task import Task
-from experiments.certifying.tasks import task_for
+from experiments.certifying.rows import Certification
 from experiments.config.composition import build, identity
-from experiments.config.targets import parameters
+from experiments.config.targets import located, parameters
 from experiments.data import Dataset, LabelledDataset
 from experiments.runs.contents import Contents
 from experiments.runs.run_folder import RunFolder, flattened
 from experiments.training.base_function import build_model, build_noise, training_of
-from smoothing import CenterSettings, Noise, SettingError
-from smoothing.matching import matched_settings
+from smoothing import Certifier, Noise, SettingError
+from smoothing.evaluation import EvaluationOptions
 
 
-@dataclass(frozen=True)
-class Run:
-    """A certifier at work, and where its results go."""
-
-    task: Task
-    folder: RunFolder
-
-
-def assembled(plains: Sequence[dict[str, Any]], dataset: Dataset, device: torch.device) -> list[Run]:
-    """The runs of such settings: one, or several that are read off the same outputs and so share the base function.
+def assembled(plains: Sequence[dict[str, Any]], dataset: Dataset, device: torch.device) -> list[Certification]:
+    """The certifications of such settings: one, or several that differ in their metric and read the same outputs.
 
     Raises:
-        SettingError: what cannot be used; or several that differ in more than their metric, or are not of center
-            smoothing.
+        SettingError: settings that cannot be used; or several that differ in more than their metric.
     """
     _require_alike(plains)
     plains = [_without_unused_metric(plain) for plain in plains]
     first = plains[0]
+    if len(plains) > 1 and not first["metric"]:
+        raise SettingError("also: only certificates of center smoothing can be read off the same outputs")
     _require_its_noise(first)
     noise = build_noise(first, dataset) if first["noise"] else None
     if noise:
-        certifier = matched(first, noise)["certifier"]
+        certifier = settled(first, noise)["certifier"]
         plains = [plain | {"certifier": certifier} for plain in plains]
     model = build_model(first, dataset)
-    tasks = [task_for(_certifier(plain, model, noise, dataset), dataset, plain["eps"]) for plain in plains]
-    if len(tasks) > 1 and not all(isinstance(task, CenterTask) for task in tasks):
-        raise SettingError("also: only certificates of center smoothing can be read off the same outputs")
-    if tasks[0].announce():
-        print(tasks[0].announce())
-    if isinstance(tasks[0].f.f, torch.nn.Module):
-        tasks[0].f.f.to(device)
+    certifiers = [_certifier(plain, model, noise, dataset) for plain in plains]
+    cases = [one.cases(plain["eps"]) for one, plain in zip(certifiers, plains, strict=True)]
+    if certifiers[0].announcement:
+        print(certifiers[0].announcement)
+    if isinstance(certifiers[0].f.f, torch.nn.Module):
+        certifiers[0].f.f.to(device)
     own = contents_of(first, dataset, model)
-    return [Run(task, _folder(plain, dataset, noise, own)) for task, plain in zip(tasks, plains, strict=True)]
+    folders = [_folder(plain, dataset, noise, own) for plain in plains]
+    return [Certification(*each) for each in zip(certifiers, cases, folders, strict=True)]
 
 
 def _require_alike(plains: Sequence[dict[str, Any]]) -> None:
@@ -93,24 +83,25 @@ def _require_its_noise(plain: dict[str, Any]) -> None:
         raise SettingError(f"noise: {name} needs one, such as noise=gaussian")
 
 
-def matched(plain: dict[str, Any], noise: Noise) -> dict[str, Any]:
-    """The configuration with n, m and delta as certifier.match=paper asks for: a run of these is the same run."""
-    c = plain["certifier"]
-    if c.get("match") != "paper":
+def settled(plain: dict[str, Any], noise: Noise) -> dict[str, Any]:
+    """The configuration with the certifier's arguments that follow from eps computed; see `Certifier.settled`."""
+    target = plain["certifier"]["_target_"]
+    cls = located(target, "certifier")
+    if not isinstance(cls, type) or not issubclass(cls, Certifier):
         return plain
-    if c["bound"] != "exact":
-        raise SettingError(f"certifier.match: paper needs certifier.bound=exact, got {c['bound']}")
-    settings = CenterSettings(c["bound"], c["delta"], c["alpha1"], c["alpha2"])
-    n, m, delta = matched_settings(c["n"], c["m"], input_radii(plain["eps"]), noise, settings)
-    print(
-        f"certifier.match=paper: n={n}, m={m}, delta={delta:g} prove as much as n={c['n']}, m={c['m']}, "
-        f"delta={c['delta']:g} with bound=paper"
-    )
-    return plain | {"certifier": c | {"n": n, "m": m, "delta": delta, "match": None}}
+    arguments = {key: value for key, value in plain["certifier"].items() if key != "_target_"}
+    found, told = cls.settled(arguments, plain["eps"], noise)
+    if told:
+        print(told)
+    return plain if found == arguments else plain | {"certifier": {"_target_": target} | found}
 
 
-def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None, dataset: Dataset) -> Any:
-    """The certifier, given those of the run's settings that it takes."""
+def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None, dataset: Dataset) -> Certifier:
+    """The certifier, given those of the run's settings that it takes.
+
+    Raises:
+        SettingError: it is no `Certifier`, or it needs labels that the data set does not have.
+    """
     given = {
         "f": f,
         "noise": noise,
@@ -122,8 +113,17 @@ def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None, d
         "compiled": plain["compiled"],
     }
     wanted = _parameters(plain["certifier"])
-    return build(plain["certifier"], **{name: value for name, value in given.items() if name in wanted})
+    certifier = build(plain["certifier"], **{name: value for name, value in given.items() if name in wanted})
+    name = type(certifier).__name__
+    if not isinstance(certifier, Certifier):
+        raise SettingError(f"certifier: expected a class derived from smoothing.Certifier, got {name}")
+    if certifier.needs_labels and not isinstance(dataset, LabelledDataset):
+        raise SettingError(f"dataset: {type(dataset).__name__} has no labels, which {name} needs")
+    return certifier
 
 
 def _parameters(node: dict[str, Any]) -> set[str]:
-    return set(parameters(node["_target_"], "certifier"))
+    """The names of the certifier's arguments; of one that takes any others, those of an `Evaluation` as well."""
+    found = parameters(node["_target_"], "certifier")
+    others = any(parameter.kind is parameter.VAR_KEYWORD for parameter in found.values())
+    return {*found, *(EvaluationOptions.__annotations__ if others else ())}

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.certifying.build import Run, assembled
-from experiments.certifying.outputs import CenterTask, rows_together
+from experiments.certifying.build import assembled
 from experiments.certifying.progress import Progress, announcement
-from experiments.certifying.task import Row, Task
+from experiments.certifying.rows import Certification, rows_of_each
 from experiments.config.composition import build
 from experiments.config.targets import located
 from experiments.data import Dataset, MissingDataError
@@ -24,7 +23,7 @@ from experiments.runs.examples import described
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.table import TableWriter, read_table
 from experiments.training.base_function import example_of, input_of
-from smoothing import Predict, SettingError, SmoothingWarning
+from smoothing import Certifier, Predict, SettingError, SmoothingWarning
 from smoothing.inputs import pixels_warning
 
 
@@ -57,17 +56,21 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
     logger = build(first["logger"], config=first) if first["logger"] else None
     with ExitStack() as stack:
         stack.enter_context(one_line_warnings())
-        tables = [stack.enter_context(run.folder.table(run.task.schema)) for run in runs]
+        tables = [stack.enter_context(run.folder.table(run.schema)) for run in runs]
         for run in runs if examples else ():
             run.folder.describe(examples)
-        missing = [i for i in indices if any(not t.holds(r.task.keys(i)) for t, r in zip(tables, runs, strict=True))]
+        missing = [i for i in indices if any(not t.holds(r.keys(i)) for t, r in zip(tables, runs, strict=True))]
         if missing:
-            image = example_of(dataset, missing[0], runs[0].task.f.f, device)
+            image = example_of(dataset, missing[0], runs[0].certifier.f.f, device)
             for run in runs:
-                arithmetic = _prepare(run.task, image, len(missing), first["batch_size"], runs[0].folder)
+                arithmetic = _prepare(run.certifier, image, len(missing), first["batch_size"], runs[0].folder)
                 run.folder.begin(device_name(device), arithmetic)
-            x, where = input_of(runs[0].task.f.f, image[None])[0], runs[0].folder.path
-            print(announcement(runs[0].task, x, device_name(device), where, len(missing)), file=sys.stderr, flush=True)
+            x, where = input_of(runs[0].certifier.f.f, image[None])[0], runs[0].folder.path
+            print(
+                announcement(runs[0].certifier, x, device_name(device), where, len(missing)),
+                file=sys.stderr,
+                flush=True,
+            )
             if logger and tables[0].done:
                 logger.log(read_table(runs[0].folder.path).to_dict("records"))
             _certify(runs, tables, dataset, missing, device, logger)
@@ -80,7 +83,7 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
 
 
 def _certify(
-    runs: Sequence[Run],
+    runs: Sequence[Certification],
     tables: Sequence[TableWriter],
     dataset: Dataset,
     indices: list[int],
@@ -88,42 +91,35 @@ def _certify(
     logger: Any,
 ) -> None:
     """Certify examples into the tables, one after another."""
-    task = runs[0].task
-    with Progress(len(indices), task.samples_each) as progress:
-        if task.engine:
-            task.engine.on_samples = progress.samples
-        for rows_of_each in _rows(runs, dataset, indices, device):
-            for table, rows in zip(tables, rows_of_each, strict=True):
+    certifier = runs[0].certifier
+    with Progress(len(indices), certifier.samples) as progress:
+        certifier.engine.on_samples = progress.samples
+        for each in rows_of_each(runs, dataset, indices, device):
+            for table, rows in zip(tables, each, strict=True):
                 table.write(rows)
-            progress.example(rows_of_each[0])
+            progress.example(each[0])
             if logger:
-                logger.log(rows_of_each[0])
+                logger.log(each[0])
             stop_if_asked()
 
 
-def _rows(runs: Sequence[Run], dataset: Dataset, indices: list[int], device: torch.device) -> Iterator[list[list[Row]]]:
-    """The rows of each example in each run, in order."""
-    if len(runs) == 1:
-        return ([rows] for rows in runs[0].task.all_rows(dataset, indices, device, runs[0].folder))
-    centers = [run.task for run in runs if isinstance(run.task, CenterTask)]
-    return rows_together(centers, dataset, indices, device, [run.folder for run in runs])
-
-
-def _prepare(task: Task, image: Tensor, examples: int, batch_size: int | None, folder: RunFolder) -> dict[str, Any]:
+def _prepare(
+    certifier: Certifier, image: Tensor, examples: int, batch_size: int | None, folder: RunFolder
+) -> dict[str, Any]:
     """How the base function is to be computed, as run.json keeps it.
 
     A batch size that was left open is measured once: a run that continues on the same device takes that of its
     beginning, so that its rows are those of an uninterrupted one to the last digit.
     """
-    if task.engine is None:
-        return task.f.arithmetic()
-    x = input_of(task.f.f, image[None])[0]
-    if warning := pixels_warning(x, task.noise):
+    if not certifier.samples:
+        return certifier.f.arithmetic()
+    x = input_of(certifier.f.f, image[None])[0]
+    if warning := pixels_warning(x, certifier.noise):
         warnings.warn(warning, SmoothingWarning, stacklevel=2)
-    task.f(x[None])
+    certifier.f(x[None])
     if batch_size is None:
-        task.engine.batch_size = folder.batch_size_on(device_name(x.device))
-    return task.f.arithmetic() | {"batch_size": task.engine.tune(x, examples * task.samples_each)}
+        certifier.engine.batch_size = folder.batch_size_on(device_name(x.device))
+    return certifier.f.arithmetic() | {"batch_size": certifier.engine.tune(x, examples * certifier.samples)}
 
 
 def _warn_of_another_precision(plain: dict[str, Any], folder: RunFolder) -> None:

@@ -6,8 +6,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from smoothing import ABSTAIN, SettingError
+from smoothing import ABSTAIN, Certifier, Noise, SettingError
 from smoothing.base_function import FrozenFunction, Precision
+from smoothing.engine import Engine
+from smoothing.sampling import Procedure
 from smoothing.smoothed_classifier import count_votes
 
 
@@ -27,7 +29,7 @@ class Escape:
     status: Literal["fooled", "resisted", "misclassified"]
 
 
-class DeepFool:
+class DeepFool(Certifier):
     """DeepFool in l2 (Moosavi-Dezfooli et al. 2016, algorithm 2), as foolbox has it, on the base classifier itself.
 
     Each step goes to the nearest boundary of the classifier linearised where it stands. What is found is judged by the
@@ -44,6 +46,11 @@ class DeepFool:
         SettingError: a number out of its range.
     """
 
+    columns = ("index", "label", "predict", "distance", "correct", "status", "seconds")
+    shown = ("index", "label", "predict", "distance", "status", "seconds")
+    noise: Noise = None  # type: ignore[assignment]
+    samples = 0  # of noise
+
     def __init__(
         self,
         f: nn.Module,
@@ -57,7 +64,13 @@ class DeepFool:
             if not least <= value < float("inf"):
                 raise SettingError(f"certifier.{name}: expected a number of at least {least}, got {value}")
         self.f = FrozenFunction(f, precision)
+        self.engine = Engine(self.f, batch_size=1)
         self.steps, self.candidates, self.overshoot = steps, candidates, overshoot
+
+    def procedure(self, x: Tensor, example: int, label: int) -> Procedure[Escape]:
+        with torch.enable_grad():
+            return self(x, label)
+        yield  # it asks the engine for nothing
 
     def __call__(self, x: Tensor, label: int) -> Escape:
         """Attack x, (*input shape), float32 in [0, 1], away from its label."""

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.certifying.task import Task
+from smoothing import Certifier
 
 EVERY = 60.0  # seconds between two lines
 TENTH_AFTER = 5.0  # seconds after a line, a tenth of the work that is done since is worth another
@@ -25,10 +25,10 @@ class Progress:
     """
 
     def __init__(self, examples: int, samples_each: int, lines: bool | None = None) -> None:
-        self._examples, self._each = examples, samples_each
+        self._examples, self._each = examples, max(1, samples_each)  # an example counts as one where none are taken
         self._done = self._samples = self._certified = 0
         self._lines = not sys.stderr.isatty() if lines is None else lines
-        self._bar = tqdm(total=examples * samples_each, unit=" samples", unit_scale=True, disable=self._lines)
+        self._bar = tqdm(total=examples * self._each, unit=" samples", unit_scale=True, disable=self._lines)
         self._started = self._said = time.perf_counter()
         self._tenths = 0
 
@@ -70,26 +70,26 @@ class Progress:
             self._print(f"{duration(time.perf_counter() - self._started)} in all")
 
 
-def announcement(task: Task, x: Tensor, device: str, folder: Path, examples: int) -> str:
+def announcement(certifier: Certifier, x: Tensor, device: str, folder: Path, examples: int) -> str:
     """What a run is about to do, and how long it will take at the speed of one batch.
 
     Args:
-        task: at work, its batch size chosen.
+        certifier: at work, its batch size chosen.
         x: an input of its base function, (*shape).
         device: its name.
         folder: of the results.
         examples: without a row yet.
     """
     text = f"{device}; {folder}; {examples} example{'s' if examples > 1 else ''}"
-    if task.engine is None:
+    if not certifier.samples:
         return text
-    samples = examples * task.samples_each
-    size = min(task.engine.tune(x), samples)
+    samples = examples * certifier.samples
+    size = min(certifier.engine.tune(x), samples)
     batch = x.expand(size, *x.shape).contiguous()
     started = time.perf_counter()
-    task.f(batch).flatten()[:1].cpu()  # waits for the device
+    certifier.f(batch).flatten()[:1].cpu()  # waits for the device
     seconds = (time.perf_counter() - started) * samples / size
-    return f"{text} of at most {task.samples_each:,} samples; about {duration(seconds)} for the base function"
+    return f"{text} of at most {certifier.samples:,} samples; about {duration(seconds)} for the base function"
 
 
 def duration(seconds: float) -> str:

@@ -72,15 +72,32 @@ def located(target: str, group: str = "") -> Callable[..., Any]:
 
 
 def parameters(target: str, group: str = "") -> Mapping[str, inspect.Parameter]:
-    """The arguments by name. Raises SettingError where there is no such class or function, or it does not tell them."""
+    """The arguments by name; those of `**options: Unpack[SomeTypedDict]` each by its own.
+
+    Raises:
+        SettingError: there is no such class or function, or it does not tell its arguments.
+    """
     thing = located(target, group)
     try:
-        return inspect.signature(thing).parameters
+        return _unpacked(inspect.signature(thing).parameters, _hints(thing))
     except (TypeError, ValueError) as error:
         raise SettingError(
             f"{group}._target_: {target} does not tell its arguments (it may be compiled); name a function of your own "
             "that calls it"
         ) from error
+
+
+def _unpacked(found: Mapping[str, inspect.Parameter], hints: dict[str, Any]) -> dict[str, inspect.Parameter]:
+    """The arguments, with those that a TypedDict declares in place of the `**options` that holds them."""
+    every: dict[str, inspect.Parameter] = {}
+    for name, parameter in found.items():
+        hint = hints.get(name)
+        if parameter.kind is parameter.VAR_KEYWORD and typing.get_origin(hint) is typing.Unpack:
+            (options,) = typing.get_args(hint)
+            every |= {key: inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY) for key in options.__annotations__}
+        else:
+            every[name] = parameter
+    return every
 
 
 def arguments(target: str, given: tuple[str, ...], group: str) -> Arguments:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.config.composition import NOT_SETTINGS
+from experiments.runs.certifier_class import certifier_class
 from experiments.runs.reader import Run
 
 COMMIT_LETTERS = 10
@@ -47,14 +48,13 @@ def cost_of(runs: list[Run]) -> Cost:
 
 def samples_of(run: Run) -> int | None:
     """Evaluations of the base function, by the counts of the table; None where it has none."""
-    table, certifier = run.table.groupby("index").first(), run.identity["certifier"]
-    if "n" not in table:
+    certifier = certifier_class(run.record)
+    if certifier is None:
         return None
-    if "eps_in" not in table:
-        return int((table["n"] + table.get("n0", 0)).sum())
-    if certifier["type"] == "ExactCenterSmoothing":  # every noisy input once, whatever it is read for
-        return int(table["n"].sum())
-    return int((certifier.get("candidates", 0) + 2 * table["n"] + table["m"]).sum())
+    first_rows = run.table.groupby("index").first().to_dict("records")
+    found = [certifier.evaluations(row, run.identity["certifier"]) for row in first_rows]
+    known = [count for count in found if count is not None]
+    return sum(known) if len(known) == len(found) else None
 
 
 def duration(seconds: float) -> str:

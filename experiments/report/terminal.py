@@ -6,16 +6,13 @@ import numpy as np
 import pandas as pd
 
 from experiments.report.costs import cost_of, provenance_of
+from experiments.runs.certifier_class import certifier_in
 from experiments.runs.examples import read_examples
 from experiments.runs.reader import Run, find_runs, median_with_abstentions, read_record
 from experiments.runs.table import empty_examples, is_empty, read_table
 from smoothing import SmoothingError
 
 ROWS_SHOWN = 24
-SHOWN = (
-    *("index", "eps_in", "eps_out", "smoothing_error", "label", "predict", "radius", "distance"),
-    *("factor", "adversarial", "p_lower", "p_value", "status", "failure_probability", "seconds"),
-)
 RADII = 8  # columns of certified accuracy, from 0 up to the largest radius
 NUMBER = r"(?<![A-Za-z])[-+]?\d+(\.\d+)?(e[-+]?\d+)?"  # not that of Delta1
 STEPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -43,7 +40,8 @@ def terminal_table(folder: Path) -> str:
     table = read_table(folder)
     if len(table) > ROWS_SHOWN:
         return "\n".join(table_summary(table))
-    shown = table[[name for name in SHOWN if name in table]].copy()
+    certifier = certifier_in(folder)
+    shown = table[[name for name in certifier.shown if name in table] if certifier else list(table)].copy()
     classes = read_record(min(folder.glob("run*.json"))).get("classes", [])
     for column in ("label", "predict"):
         if column in shown and classes != [str(k) for k in range(len(classes))]:
@@ -58,14 +56,18 @@ def terminal_table(folder: Path) -> str:
 
 def table_summary(table: pd.DataFrame) -> list[str]:
     """What a table says, by its columns: output certificates, classification with or without radii, attacks."""
-    if "eps_in" in table:
+    if "eps_out" in table:
         count, examples = empty_examples(table), table["index"].nunique()
         empty = [f"{count} of {examples} examples: the smoothed output is empty"] if count else []
         return [*_aligned(_medians(table)), *empty, *_reasons(table)]
     if "factor" in table:
         return _aligned(_successes(table))
     counts = ", ".join(f"{count} {status}" for status, count in table["status"].value_counts().items())
-    lines = [f"{len(table)} examples: {counts}; correct {table['correct'].mean():.1%}"]
+    examples = table["index"].nunique()
+    many = f"{examples} examples" + (f", {len(table)} rows" if len(table) > examples else "")
+    if "correct" not in table:
+        return [f"{many}: {counts}", *_reasons(table)]
+    lines = [f"{many}: {counts}; correct {table['correct'].mean():.1%}"]
     distance = {"radius": "certified accuracy", "distance": "not fooled within r"}
     for column, heading in distance.items():
         if column in table:

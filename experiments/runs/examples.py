@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.data import Dataset, LabelledDataset
-from experiments.runs.table import read_rows
+from experiments.runs.table import EXAMPLES, read_rows
 from smoothing import SettingError
 
 
@@ -40,4 +40,4 @@ def _written(file: str | None) -> str | None:
 
 def read_examples(folder: Path) -> pd.DataFrame:
     """All rows of examples.csv of a run folder, shards together, by index; empty where there is none."""
-    return read_rows(folder, "examples")
+    return read_rows(folder, "examples", EXAMPLES.key)

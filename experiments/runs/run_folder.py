@@ -16,12 +16,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
+from torch import Tensor
 
 from experiments.config.command_line import command
 from experiments.config.composition import NOT_SETTINGS, identity_hash
@@ -34,6 +35,7 @@ PACKAGES = (
     *("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image", "scikit-learn"),
     *("lightning-fabric", "safetensors", "foolbox"),
 )
+READ_AS: dict[Any, Any] = {Tensor: torch.from_numpy, float: float, int: int, bool: bool, str: str}  # else an array
 
 
 class RunFolder:
@@ -136,16 +138,16 @@ class RunFolder:
         sizes = [start["arithmetic"].get("batch_size") for start in starts if "arithmetic" in start]
         return sizes[-1] if sizes else None
 
-    def save(self, index: int, draws: CenterDraws, seconds: float) -> None:
-        """Keep an example's draws, all or nothing."""
+    def save(self, index: int, draws: Any, seconds: float) -> None:
+        """Keep an example's draws, a dataclass of tensors, arrays and numbers, all or nothing."""
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in asdict(draws).items()}
         content = io.BytesIO()
         np.savez_compressed(content, seconds=seconds, **arrays)
         write_atomically(self._draws_path(index), content.getvalue(), writer=self._suffix)
 
-    def load(self, index: int) -> tuple[CenterDraws, float] | None:
-        """An example's draws and the seconds that they took; None where there are none yet."""
-        return load_draws(self._draws_path(index))
+    def load(self, index: int, kind: type = CenterDraws) -> tuple[Any, float] | None:
+        """An example's draws, of class `kind`, and the seconds that they took; None where there are none yet."""
+        return load_draws(self._draws_path(index), kind)
 
     def _draws_path(self, index: int) -> Path:
         return self.path / "draws" / f"{index}.npz"
@@ -170,8 +172,8 @@ class RunFolder:
             self._contents.require_those_of(record, path)
 
 
-def load_draws(path: Path) -> tuple[CenterDraws, float] | None:
-    """Draws and their seconds from a file of `RunFolder.save`; None where there is none.
+def load_draws(path: Path, kind: type = CenterDraws) -> tuple[Any, float] | None:
+    """Draws, of class `kind`, and their seconds from a file of `RunFolder.save`; None where there is none.
 
     Raises:
         SmoothingError: the file is damaged, or none of those.
@@ -180,16 +182,9 @@ def load_draws(path: Path) -> tuple[CenterDraws, float] | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as stored:
-            draws = CenterDraws(
-                base_output=torch.from_numpy(stored["base_output"]),
-                center=torch.from_numpy(stored["center"]),
-                center_radius=float(stored["center_radius"]),
-                n=int(stored["n"]),
-                inside=int(stored["inside"]),
-                distances=stored["distances"],
-                smoothing_error=float(stored["smoothing_error"]),
-            )
-            return draws, float(stored["seconds"])
+            hints = get_type_hints(kind)
+            fields = {name: READ_AS.get(hint, np.asarray)(stored[name]) for name, hint in hints.items()}
+            return kind(**fields), float(stored["seconds"])
     except (EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
         raise SmoothingError(f"{path}: damaged draws; move the file away to draw them again") from error
 

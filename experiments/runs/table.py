@@ -1,7 +1,7 @@
-"""The results table: one writer, one reader, and the columns of each kind of certificate.
+"""The results table: one writer and one reader.
 
 Comma-separated, with a header, full precision (repr of the float64), one row a statement, written and flushed as it is
-done. The columns of the contract come first; others follow.
+done. Which columns there are, the certifier says (`smoothing.Certifier`).
 """
 
 import csv
@@ -18,10 +18,10 @@ import pandas as pd
 
 from experiments.machine.files import sync_folder
 from experiments.machine.lock import Lock
-from smoothing import SmoothingError
+from experiments.runs.certifier_class import certifier_in
+from smoothing import Certifier, SmoothingError
 
 Key = tuple[float, ...]
-KEYS = ("index", "eps_in", "factor")  # columns that name a row, where a table has them
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ class Schema:
     key: tuple[str, ...]
     younger: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, certifier: type[Certifier]) -> Self:
+        """That of a certifier's rows."""
+        key = ("index", certifier.case) if certifier.case else ("index",)
+        return cls(certifier.columns, key, certifier.younger)
+
     def continues(self, columns: tuple[str, ...]) -> bool:
         """Whether a table of these columns can be continued."""
         least = len(self.columns) - len(self.younger)
@@ -47,44 +53,6 @@ class Schema:
         return tuple(float(row[name]) for name in self.key)
 
 
-OUTPUT = Schema(
-    columns=(
-        *("index", "eps_in", "eps_out", "smoothing_error", "center_radius", "distance_quantile", "n", "m", "status"),
-        *("seconds", "reason", "order_statistic", "failure_probability", "vacuous", "not_finite", "empty"),
-    ),
-    key=("index", "eps_in"),
-    younger=("empty",),
-)
-CLASSIFICATION = Schema(
-    columns=(
-        *("index", "label", "predict", "radius", "correct", "n_a", "n_b", "n", "p_lower", "status", "seconds"),
-        *("reason", "n0", "failure_probability", "guess"),
-    ),
-    key=("index",),
-)
-ADAPTIVE = Schema(columns=(*CLASSIFICATION.columns, "decision"), key=CLASSIFICATION.key)
-EXACT = Schema(
-    columns=(
-        *("index", "label", "predict", "radius", "correct", "n_a", "n_b", "n", "p_lower", "status", "seconds"),
-        *("reason", "failure_probability", "runner_up", "radius_steps", "levels", "not_finite"),
-    ),
-    key=("index",),
-)
-PREDICTION = Schema(
-    columns=(
-        *("index", "label", "predict", "correct", "n_a", "n_b", "n", "p_value", "status", "seconds"),
-        *("reason", "failure_probability"),
-    ),
-    key=("index",),
-)
-ATTACK = Schema(
-    columns=("index", "label", "predict", "radius", "factor", "adversarial", "success", "status", "seconds"),
-    key=("index", "factor"),
-)
-UNDEFENDED = Schema(
-    columns=("index", "label", "predict", "distance", "correct", "status", "seconds"),
-    key=("index",),
-)
 EXAMPLES = Schema(columns=("index", "file", "label", "class"), key=("index",))  # examples.csv: what a row is about
 
 
@@ -110,7 +78,7 @@ class TableWriter:
         self.done: set[Key] = set()
         columns = schema.columns
         if whole:
-            columns, lines = _parsed(path, whole)
+            columns, lines = _parsed(path, whole, schema.key)
             if not schema.continues(columns):
                 raise SmoothingError(f"{path}: its columns are not {','.join(schema.columns)}; move the file away")
             self.done = {schema.key_of(line) for line in lines}
@@ -155,20 +123,30 @@ def read_table(folder: Path) -> pd.DataFrame:
     Raises:
         SmoothingError: a file is no such table, or a row of it is damaged.
     """
-    return read_rows(folder, "certificates")
+    certifier = certifier_in(folder)
+    return read_rows(folder, "certificates", Schema.of(certifier).key if certifier else None)
 
 
-def read_rows(folder: Path, name: str) -> pd.DataFrame:
-    """`read_table`, of the files <name>.csv and <name>.<k>-of-<K>.csv of a run folder."""
+def read_rows(folder: Path, name: str, key: tuple[str, ...] | None) -> pd.DataFrame:
+    """`read_table`, of the files <name>.csv and <name>.<k>-of-<K>.csv of a run folder.
+
+    Args:
+        folder: of the run.
+        name: of the files.
+        key: the columns that name a row; None: all but the seconds.
+    """
     parts = []
     for path in sorted([*folder.glob(f"{name}.csv"), *folder.glob(f"{name}.*-of-*.csv")]):
         if content := _whole_lines(path.read_bytes()):
-            _parsed(path, content)
+            _parsed(path, content, key or ("index",))
             parts.append(pd.read_csv(io.BytesIO(content), keep_default_na=False))
     if not parts:
         return pd.DataFrame()
-    key = [name for name in KEYS if name in parts[0]]
-    return pd.concat(parts, ignore_index=True).drop_duplicates(key).sort_values(key, ignore_index=True)
+    rows = pd.concat(parts, ignore_index=True)
+    if key is None:
+        once = rows.drop_duplicates([column for column in rows if column != "seconds"])
+        return once.sort_values("index", ignore_index=True, kind="stable")
+    return rows.drop_duplicates(list(key)).sort_values(list(key), ignore_index=True)
 
 
 def is_empty(table: pd.DataFrame) -> pd.Series:
@@ -181,14 +159,14 @@ def empty_examples(table: pd.DataFrame) -> int:
     return int(table.loc[is_empty(table), "index"].nunique())
 
 
-def _parsed(path: Path, content: bytes) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+def _parsed(path: Path, content: bytes, key: Sequence[str]) -> tuple[tuple[str, ...], list[dict[str, str]]]:
     """Columns and rows of a table. Raises SmoothingError where it is none, or a row is damaged: never half a row."""
     try:
         columns, *lines = [line for line in csv.reader(io.StringIO(content.decode(), newline=""), strict=True) if line]
         if "index" not in columns:
             raise ValueError("no column index")
         rows = [dict(zip(columns, line, strict=True)) for line in lines]
-        if not all(isfinite(float(row[name])) for row in rows for name in KEYS if name in columns):
+        if not all(isfinite(float(row[name])) for row in rows for name in key if name in columns):
             raise ValueError("an index that is not finite")
     except (ValueError, csv.Error) as error:
         raise SmoothingError(f"{path}: not a table of results, or damaged ({error}); move the file away") from error

@@ -10,9 +10,8 @@ from omegaconf import OmegaConf
 
 from experiments.config import composition
 from experiments.report.figure import CONF, drawings
-from experiments.runs.table import OUTPUT
 from experiments.training import loop
-from smoothing import DeterministicSplitting, Splitting, Uniform
+from smoothing import CenterSmoothing, DeterministicSplitting, Splitting, Uniform
 from smoothing.classifier_guarantee import certificate
 from smoothing.exact_guarantee import exact_certificate
 
@@ -123,7 +122,7 @@ def write_center_run(tmp_path):
                 claimed = quantile | {
                     "failure_probability": given.get("failure_probability", 0.01 * (status == "certified"))
                 }
-                rows.append(dict.fromkeys(OUTPUT.columns, 0) | row | claimed | {"smoothing_error": wrong})
+                rows.append(dict.fromkeys(CenterSmoothing.columns, 0) | row | claimed | {"smoothing_error": wrong})
         config = {"name": name, "dataset": {"_target_": f"experiments.data.{dataset}"}}
         config["metric"] = {"_target_": f"smoothing.metrics.{metric}"} | (
             {"span": 1.0} if metric == "TotalVariation" else {}
@@ -131,7 +130,7 @@ def write_center_run(tmp_path):
         started = given.get("started", "2026-01-01")
         folder = tmp_path / name / f"sigma={sigma}-{model}-{given.get('noisy', True)}-{started}"
         folder.mkdir(parents=True)
-        pd.DataFrame(rows)[list(OUTPUT.columns)].to_csv(folder / "certificates.csv", index=False)
+        pd.DataFrame(rows)[list(CenterSmoothing.columns)].to_csv(folder / "certificates.csv", index=False)
         record = {"identity": identity, "config": config, "started": started}
         (folder / "run.json").write_text(json.dumps(record))
         return folder

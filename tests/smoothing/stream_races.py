@@ -171,7 +171,7 @@ def main():
         with Everywhere():
             x = [OnDevice(torch.randint(0, 17, (16,)) / 16) for _ in range(4)]
             c = Certify(lambda batch: batch @ weights, noise, n0=20, n=300, alpha=0.01, batch_size=64)
-            results = list(c.g.engine.run_all(c.procedure(x[i], i, 0) for i in range(4)))
+            results = list(c.engine.run_all(c.procedure(x[i], i, 0) for i in range(4)))
         print(type(noise).__name__, len(results), "races", len(races), sorted(set(races)))
 
 

@@ -92,7 +92,7 @@ def test_the_batch_size_changes_nothing(mode, batch_size):
 def test_examples_in_one_batch_change_nothing():
     certifier = Adaptive(three_classes, NOISE, n=3000, radius=0.4, batch_size=500)
     xs = [torch.tensor([value]) for value in np.linspace(-0.5, 1.5, 11)]
-    together = certifier.g.engine.run_all(certifier.procedure(x, i, 1) for i, x in enumerate(xs))
+    together = certifier.engine.run_all(certifier.procedure(x, i, 1) for i, x in enumerate(xs))
     assert [c for c, _ in together] == [certifier(x, i, 1) for i, x in enumerate(xs)]
 
 

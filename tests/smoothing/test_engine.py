@@ -40,7 +40,7 @@ def images(count):
 def certificates(procedure, batch_size, together):
     p = procedure(batch_size)
     if together:
-        return [c for c, _ in p.g.engine.run_all(p.procedure(x, i, 0) for i, x in enumerate(images(9)))]
+        return [c for c, _ in p.engine.run_all(p.procedure(x, i, 0) for i, x in enumerate(images(9)))]
     return [p(x, i, 0) for i, x in enumerate(images(9))]
 
 
@@ -63,7 +63,7 @@ def test_levels_of_several_images_share_batches():
     sizes = []
     p = ExactCertify(lambda batch: sizes.append(len(batch)) or f(batch), noise, batch_size=32)
     f.eval()
-    together = [c for c, _ in p.g.engine.run_all(p.procedure(x, i, 0) for i, x in enumerate(grid))]
+    together = [c for c, _ in p.engine.run_all(p.procedure(x, i, 0) for i, x in enumerate(grid))]
     assert sizes.count(32) == -(-9 * noise.steps // 32)
     assert together == [p(x, i, 0) for i, x in enumerate(grid)]
     assert together == [ExactCertify(f, noise, batch_size=5)(x, i, 0) for i, x in enumerate(grid)]
@@ -105,7 +105,7 @@ def test_no_more_examples_are_begun_than_a_batch_needs():
             begun.append(i)
             yield Certify(Network(), NOISE, n0=20, n=500).procedure(images(1)[0], i, 0)
 
-    results = Certify(Network(), NOISE, n=500, batch_size=64).g.engine.run_all(procedures())
+    results = Certify(Network(), NOISE, n=500, batch_size=64).engine.run_all(procedures())
     next(results)
     assert len(begun) <= 4  # whose 20 selection samples each fill one batch
 
@@ -114,7 +114,7 @@ def test_what_an_example_raises_is_raised_in_its_turn():
     f, noise = Network(), DeterministicSplitting(0.5, 5, (1, 6, 6))
     p = ExactCertify(f, noise, batch_size=1000)
     on, off = torch.zeros(1, 6, 6), torch.full((1, 6, 6), 0.123)
-    results = p.g.engine.run_all(p.procedure(x, i, 0) for i, x in enumerate([on, on, off, on]))
+    results = p.engine.run_all(p.procedure(x, i, 0) for i, x in enumerate([on, on, off, on]))
     assert next(results)[0] == next(results)[0]
     with pytest.raises(SettingError, match="not a multiple of 1/5"):
         next(results)
@@ -123,7 +123,7 @@ def test_what_an_example_raises_is_raised_in_its_turn():
 def test_inputs_of_several_shapes_do_not_share_batches():
     p = Predict(lambda batch: torch.stack([batch.flatten(1).sum(1), -batch.flatten(1).sum(1)], 1), NOISE, n=50)
     shapes = [(2,), (3,), (2,), (2, 2)]
-    together = list(p.g.engine.run_all(p.procedure(torch.ones(s), i, 0) for i, s in enumerate(shapes)))
+    together = list(p.engine.run_all(p.procedure(torch.ones(s), i, 0) for i, s in enumerate(shapes)))
     assert [c for c, _ in together] == [p(torch.ones(s), i, 0) for i, s in enumerate(shapes)]
 
 
@@ -205,7 +205,7 @@ def test_a_compiled_network_gives_the_same_certificates():
         a, b = plain(x, i, 0), compiled(x, i, 0)
         assert abs(a.n_a - b.n_a) <= 1
         assert a.prediction == b.prediction
-    assert compiled.g.f.arithmetic()["compiled"]
+    assert compiled.f.arithmetic()["compiled"]
 
 
 @pytest.mark.gpu

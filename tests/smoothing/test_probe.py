@@ -95,7 +95,7 @@ def test_a_change_late_in_a_long_run_is_found_before_a_result_is_given_out():
     f = Counting(300)
     c = Certify(lambda b: torch.stack([f(b).sum(1), -b.sum(1)], dim=1), Gaussian(0.5), n=1000, batch_size=64)
     given = 0
-    results = c.g.engine.run_all(c.procedure(X, i, 0) for i in range(100))
+    results = c.engine.run_all(c.procedure(X, i, 0) for i in range(100))
 
     def one_after_another():
         nonlocal given

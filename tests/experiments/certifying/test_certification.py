@@ -18,8 +18,16 @@ from experiments.certifying import certification
 from experiments.data import Faces
 from experiments.runs.reader import find_runs
 from experiments.runs.run_folder import load_draws
-from experiments.runs.table import OUTPUT
-from smoothing import BaseFunctionError, CenterSettings, Gaussian, Jaccard, SettingError, SmoothingError, certificate
+from smoothing import (
+    BaseFunctionError,
+    CenterSettings,
+    CenterSmoothing,
+    Gaussian,
+    Jaccard,
+    SettingError,
+    SmoothingError,
+    certificate,
+)
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("certifier.n=80", "certifier.m=60", "certifier.delta=0.3", "eps=[0.02,0.05]")
@@ -56,7 +64,7 @@ def test_rows_by_contract(run):
     path = run()
     lines = path.read_text().splitlines()
     assert lines[0].startswith(CONTRACT + ",")
-    assert lines[0] == ",".join(OUTPUT.columns)
+    assert lines[0] == ",".join(CenterSmoothing.columns)
     table = pd.read_csv(path)
     assert table["index"].tolist() == [0, 0, 1, 1, 2, 2]
     assert table["eps_in"].tolist() == [0.02, 0.05] * 3

@@ -4,9 +4,8 @@ import pandas as pd
 import pytest
 
 from experiments.certifying import certification
-from experiments.runs.table import ATTACK, CLASSIFICATION, PREDICTION
 from experiments.training import loop
-from smoothing import SettingError
+from smoothing import Attack, Certify, Predict, SettingError
 
 COMMON = ("experiment=digits_gaussian", "trainer.epochs=3", "device=cpu", "limit=6")
 
@@ -31,7 +30,7 @@ def test_certify(run, capsys):
     path = run("certifier.n=1000")
     assert "the largest radius that n=1000 at alpha=0.001 can certify: 0.615" in capsys.readouterr().out
     table = pd.read_csv(path)
-    assert tuple(table.columns) == CLASSIFICATION.columns
+    assert tuple(table.columns) == Certify.columns
     assert table["index"].tolist() == [0, 1, 2, 3, 4, 5]
     assert (table["correct"] == (table["predict"] == table["label"])).all()
     certified = table[table["status"] == "certified"]
@@ -52,7 +51,7 @@ def test_a_run_continues(run):
 
 def test_predict(run):
     table = pd.read_csv(run("certifier=predict", "certifier.n=200"))
-    assert tuple(table.columns) == PREDICTION.columns
+    assert tuple(table.columns) == Predict.columns
     assert set(table["status"]) <= {"predicted", "abstained"}
     assert (table["n_a"] >= table["n_b"]).all()
 
@@ -60,7 +59,7 @@ def test_predict(run):
 def test_attack(run):
     path = run("certifier=attack", "certifier.n=300", "certifier.samples=32", "certifier.steps=3", "limit=3")
     table = pd.read_csv(path)
-    assert tuple(table.columns) == ATTACK.columns
+    assert tuple(table.columns) == Attack.columns
     assert table["factor"].tolist() == [1.0, 1.5, 2.0] * 3
     assert not table.query("factor == 1")["success"].any()
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from experiments.certifying.certification import certify, one_line_warnings
-from experiments.certifying.tasks import is_correct
+from experiments.certifying.rows import is_correct
 from experiments.data import Digits
 from experiments.papers.kumar2021.faces import _without_face
 from experiments.report.terminal import terminal_table
 from experiments.runs.examples import read_examples
-from experiments.runs.table import OUTPUT, TableWriter, read_table
-from smoothing import SettingError, SmoothingError
+from experiments.runs.table import Schema, TableWriter, read_table
+from smoothing import CenterSmoothing, SettingError, SmoothingError
 
 MINE = """
 import torch
@@ -216,14 +216,14 @@ def test_photographs_without_a_face_are_counted_in_the_figure():
 
 def test_a_table_without_the_younger_column_is_continued_in_its_own(tmp_path):
     path = tmp_path / "certificates.csv"
-    old = OUTPUT.columns[:-1]
-    row = dict.fromkeys(OUTPUT.columns, 0) | {"index": 1, "eps_in": 0.1, "empty": True}
+    old = CenterSmoothing.columns[:-1]
+    row = dict.fromkeys(CenterSmoothing.columns, 0) | {"index": 1, "eps_in": 0.1, "empty": True}
     pd.DataFrame([row])[list(old)].to_csv(path, index=False)
-    with TableWriter(path, OUTPUT) as table:
+    with TableWriter(path, Schema.of(CenterSmoothing)) as table:
         assert table.done == {(1.0, 0.1)}
         table.write([row | {"index": 2}])
     assert tuple(pd.read_csv(path).columns) == old
     assert len(pd.read_csv(path)) == 2
     pd.DataFrame([row])[list(old[:-1])].to_csv(path, index=False)
-    with pytest.raises(SmoothingError, match="its columns are not"), TableWriter(path, OUTPUT):
+    with pytest.raises(SmoothingError, match="its columns are not"), TableWriter(path, Schema.of(CenterSmoothing)):
         pass

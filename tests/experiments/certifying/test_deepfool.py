@@ -11,7 +11,6 @@ from torch import nn
 from experiments.certifying import certification
 from experiments.certifying.deepfool import DeepFool
 from experiments.config.composition import build
-from experiments.runs.table import UNDEFENDED
 from experiments.training import checkpoints, loop
 from smoothing import BaseFunctionError, SettingError
 
@@ -91,7 +90,7 @@ def test_a_run_without_noise(plain):
     loop.train(plain())
     path = certification.certify(plain())
     table = pd.read_csv(path)
-    assert tuple(table.columns) == UNDEFENDED.columns
+    assert tuple(table.columns) == DeepFool.columns
     assert table["index"].tolist() == [0, 1, 2, 3, 4, 5]
     assert (table["correct"] == (table["predict"] == table["label"])).all()
     assert ((table["distance"] > 0) == table["correct"]).all()

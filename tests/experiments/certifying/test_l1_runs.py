@@ -9,9 +9,8 @@ import torch
 from experiments.certifying import certification
 from experiments.config.composition import build
 from experiments.data import Digits
-from experiments.runs.table import CLASSIFICATION, EXACT
 from experiments.training import checkpoints, loop
-from smoothing import DeterministicSplitting, SettingError
+from smoothing import Certify, DeterministicSplitting, ExactCertify, SettingError
 
 SHORT = ("trainer.epochs=3", "device=cpu", "limit=12", "noise.sigma=0.5")
 
@@ -43,7 +42,7 @@ def test_dssn_certifies_exactly_and_keeps_its_offsets(run, root, capsys):
     out = capsys.readouterr().out
     assert "L=27, seed=0): lambda = 0.84375, rounded down from 0.8660254" in out
     table = pd.read_csv(path)
-    assert tuple(table.columns) == EXACT.columns
+    assert tuple(table.columns) == ExactCertify.columns
     assert set(table["status"]) == {"certified"}
     assert set(table["failure_probability"]) == {0.0}
     assert (table["n"] == 27).all()
@@ -74,7 +73,7 @@ def test_the_randomised_noises_go_through_certify(run, experiment, capsys):
     path = run(f"experiment={experiment}", *SHORT, "certifier.n=500")
     assert "lambda = 0.86602" in capsys.readouterr().out
     table = pd.read_csv(path)
-    assert tuple(table.columns) == CLASSIFICATION.columns
+    assert tuple(table.columns) == Certify.columns
     assert (table["n0"] == 64).all()
     certified = table[table["status"] == "certified"]
     assert len(certified) > 0

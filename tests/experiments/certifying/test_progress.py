@@ -5,8 +5,6 @@ from torch import nn, zeros
 
 from experiments.certifying import progress
 from experiments.certifying.progress import Progress, announcement, duration
-from experiments.certifying.tasks import VoteTask
-from experiments.runs.table import PREDICTION
 from smoothing import Gaussian, Predict
 
 CERTIFIED, ABSTAINED = {"status": "certified"}, {"status": "abstained"}
@@ -63,8 +61,8 @@ def test_no_lines_beside_the_bar_of_a_terminal(clock, capsys):
 
 
 def test_the_start_says_device_folder_examples_samples_and_time(tmp_path):
-    task = VoteTask(Predict(nn.Linear(4, 2), Gaussian(0.5), n=300, batch_size=10), PREDICTION, 300)
-    said = announcement(task, zeros(4), "cpu, 1 threads", tmp_path, 2)
+    certifier = Predict(nn.Linear(4, 2), Gaussian(0.5), n=300, batch_size=10)
+    said = announcement(certifier, zeros(4), "cpu, 1 threads", tmp_path, 2)
     assert said.startswith(f"cpu, 1 threads; {tmp_path}; 2 examples of at most 300 samples; about ")
 
 

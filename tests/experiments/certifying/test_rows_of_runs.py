@@ -2,9 +2,7 @@
 
 import torch
 
-from experiments.certifying.outputs import CenterTask, rows_together
-from experiments.certifying.tasks import VoteTask
-from experiments.runs.table import CLASSIFICATION
+from experiments.certifying.rows import Certification, rows_of_each
 from smoothing import L2, CenterSmoothing, Certify, Gaussian
 
 
@@ -23,31 +21,31 @@ class Images(dict):
 class Kept(dict):
     """As a RunFolder keeps draws."""
 
-    def load(self, index):
+    def load(self, index, kind):
         return self.get(index)
 
     def save(self, index, draws, seconds):
         self[index] = draws, seconds
 
 
-def center_tasks(eps):
+def center_runs(eps, folders):
     made = [
         CenterSmoothing(torch.tanh, Gaussian(0.2), m, n=200, m=100, delta=0.2, batch_size=50) for m in (L2(), Squared())
     ]
     first = made[0]
     for other in made[1:]:
         other.noise = first.noise
-    return [CenterTask(one, eps) for one in made]
+    return [Certification(one, eps, folder) for one, folder in zip(made, folders, strict=True)]
 
 
 def test_rows_of_each_metric_and_example_are_those_of_its_own_certifier():
     images, folders = Images({i: torch.full((3,), 0.1 * i) for i in range(8)}), [Kept(), Kept()]
     for eps in ([0.05], [0.1]):  # the second from the draws that the first kept
-        tasks = center_tasks(eps)
-        found = list(rows_together(tasks, images, [2, 5], torch.device("cpu"), folders))
+        runs = center_runs(eps, folders)
+        found = list(rows_of_each(runs, images, [2, 5], torch.device("cpu")))
         for index, each in zip([2, 5], found, strict=True):
-            for task, rows in zip(tasks, each, strict=True):
-                (own,) = task.certifier.certify(images[index], eps, example=index)
+            for run, rows in zip(runs, each, strict=True):
+                (own,) = run.certifier.certify(images[index], eps, example=index)
                 assert own.status == "certified"
                 assert (rows[0]["index"], rows[0]["eps_out"], rows[0]["smoothing_error"]) == (
                     index,
@@ -57,11 +55,10 @@ def test_rows_of_each_metric_and_example_are_those_of_its_own_certifier():
 
 
 def test_votes_of_examples_that_share_batches_are_of_their_own_streams(monkeypatch):
-    monkeypatch.setattr("experiments.certifying.tasks.LabelledDataset", Images)
+    monkeypatch.setattr("experiments.certifying.rows.LabelledDataset", Images)
     images = Images({i: torch.tensor([0.05 * i, 0.0]) for i in range(6)})
     certify = Certify(lambda b: torch.cat([b, -b], dim=1), Gaussian(0.5), n0=10, n=50, batch_size=500)
-    task = VoteTask(certify, CLASSIFICATION, 60)
-    rows = [row for (row,) in task.all_rows(images, range(6), torch.device("cpu"), None)]
-    for i, row in enumerate(rows):
+    found = rows_of_each([Certification(certify, [], None)], images, range(6), torch.device("cpu"))
+    for i, ((row,),) in enumerate(found):
         alone = certify(images[i], i, i % 2)
         assert (row["index"], row["label"], row["n_a"], row["guess"]) == (i, i % 2, alone.n_a, alone.guess)

@@ -8,16 +8,17 @@ import pytest
 
 from experiments.report.terminal import terminal_table
 from experiments.runs.reader import find_runs
-from experiments.runs.table import OUTPUT, PREDICTION, TableWriter, read_table
+from experiments.runs.table import Schema, TableWriter, read_table
+from smoothing import CenterSmoothing, Predict
 
 
 def row(index, predict=1):
-    return dict.fromkeys(PREDICTION.columns, 0) | {"index": index, "predict": predict, "status": "certified"}
+    return dict.fromkeys(Predict.columns, 0) | {"index": index, "predict": predict, "status": "certified"}
 
 
 def write(folder, name, indices, **others):
     folder.mkdir(exist_ok=True)
-    with TableWriter(folder / f"certificates{name}.csv", PREDICTION) as table:
+    with TableWriter(folder / f"certificates{name}.csv", Schema.of(Predict)) as table:
         table.write([row(index, **others) for index in indices])
     return folder
 
@@ -56,7 +57,7 @@ def test_a_line_being_written_is_not_read(tmp_path, cut):
     path.write_bytes(whole[:-cut])
     assert read_table(tmp_path / "a")["index"].tolist() == [0, 1]
     assert path.read_bytes() == whole[:-cut], "a reader changes nothing"
-    with TableWriter(path, PREDICTION) as table:
+    with TableWriter(path, Schema.of(Predict)) as table:
         table.write([row(2)])
     assert path.read_bytes() == whole
 
@@ -72,7 +73,7 @@ def test_a_job_that_has_no_row_yet(tmp_path, content):
 
 def test_only_a_header(tmp_path):
     write(tmp_path / "a", "", [])
-    assert read_table(tmp_path / "a").columns.tolist() == list(PREDICTION.columns)
+    assert read_table(tmp_path / "a").columns.tolist() == list(Predict.columns)
 
 
 def test_runs_and_the_terminal_table_are_of_all_shards(tmp_path):
@@ -90,16 +91,16 @@ def test_runs_and_the_terminal_table_are_of_all_shards(tmp_path):
 def test_every_row_is_on_the_disk_when_it_is_written(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr("os.fsync", lambda descriptor: synced.append((tmp_path / "a.csv").read_text()))
-    with TableWriter(tmp_path / "a.csv", PREDICTION) as table:
+    with TableWriter(tmp_path / "a.csv", Schema.of(Predict)) as table:
         for index in range(3):
             table.write([row(index)])
             assert [int(line["index"]) for line in csv.DictReader(synced[-1].splitlines())] == list(range(index + 1))
 
 
 def test_a_row_that_is_there_is_not_written_again(tmp_path):
-    row = dict.fromkeys(OUTPUT.columns, 0)
+    row = dict.fromkeys(CenterSmoothing.columns, 0)
     for _ in range(2):
-        with TableWriter(tmp_path / "certificates.csv", OUTPUT) as table:
+        with TableWriter(tmp_path / "certificates.csv", Schema.of(CenterSmoothing)) as table:
             table.write([row])
             table.write([row])
     assert len((tmp_path / "certificates.csv").read_text().splitlines()) == 2
@@ -109,9 +110,9 @@ def test_numbers_and_every_radius_are_read_as_they_were_written(tmp_path):
     """A radius that reads back one unit in the last place larger than it was written is no longer certified."""
     numbers = np.random.default_rng(0).random(1000) * 10.0 ** np.arange(-10, 0).repeat(100)
     rows = [
-        dict.fromkeys(OUTPUT.columns, 0) | {"index": i // 2, "eps_in": 0.1 * (i % 2), "eps_out": float(v)}
+        dict.fromkeys(CenterSmoothing.columns, 0) | {"index": i // 2, "eps_in": 0.1 * (i % 2), "eps_out": float(v)}
         for i, v in enumerate(numbers)
     ]
-    with TableWriter(tmp_path / "certificates.csv", OUTPUT) as table:
+    with TableWriter(tmp_path / "certificates.csv", Schema.of(CenterSmoothing)) as table:
         table.write(rows)
     assert read_table(tmp_path)["eps_out"].tolist() == numbers.tolist()

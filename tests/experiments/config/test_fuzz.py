@@ -21,11 +21,11 @@ from experiments.data import Classes, Digits, ImageFolder
 from experiments.report.figure import CONF
 from experiments.runs import run_folder
 from experiments.runs.run_folder import load_draws
-from experiments.runs.table import CLASSIFICATION, TableWriter, read_table
+from experiments.runs.table import Schema, TableWriter, read_table
 from experiments.training import checkpoints, loop
 from models.autoencoder import Autoencoder
 from models.classifiers import SmallCNN
-from smoothing import SmoothingError
+from smoothing import Certify, SmoothingError
 
 # Never a number, nor a name of anything here: always refused where a number is expected.
 NO_NUMBER = ("abc", "", [1, 2], {"a": 1}, "${nowhere}", "two\nlines")
@@ -133,7 +133,7 @@ def test_a_setting(command, tmp_path, name):
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-HEADER = ",".join(CLASSIFICATION.columns).encode() + b"\n"
+HEADER = ",".join(Certify.columns).encode() + b"\n"
 
 
 def line(index):
@@ -181,7 +181,7 @@ def test_a_table(tmp_path, name):
     done = []
 
     def write():
-        with TableWriter(path, CLASSIFICATION) as table:
+        with TableWriter(path, Schema.of(Certify)) as table:
             done.extend(sorted(int(index) for (index,) in table.done))
 
     if name in REPAIRED:
@@ -196,13 +196,13 @@ def test_a_table(tmp_path, name):
     assert path.read_bytes() == TABLES[name]
 
 
-@pytest.mark.parametrize("column", range(len(CLASSIFICATION.columns)))
+@pytest.mark.parametrize("column", range(len(Certify.columns)))
 def test_a_column_of_another_name(tmp_path, column):
-    columns = list(CLASSIFICATION.columns)
+    columns = list(Certify.columns)
     columns[column] = "other"
     path = tmp_path / "certificates.csv"
     path.write_bytes(content := ",".join(columns).encode() + b"\n" + line(0))
-    assert outcome(TableWriter, path, CLASSIFICATION) == "refused"
+    assert outcome(TableWriter, path, Schema.of(Certify)) == "refused"
     assert path.read_bytes() == content
 
 

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from experiments.machine.lock import Lock
-from experiments.runs.table import EXACT, PREDICTION, TableWriter
-from smoothing import SmoothingError
+from experiments.runs.table import Schema, TableWriter
+from smoothing import ExactCertify, Predict, SmoothingError
 
 fork = multiprocessing.get_context("fork")
 
@@ -81,20 +81,20 @@ def test_one_at_a_time_though_the_file_comes_and_goes(tmp_path):
 
 def test_a_table_has_one_writer(tmp_path):
     path = tmp_path / "certificates.csv"
-    row = dict.fromkeys(PREDICTION.columns, 1)
-    with TableWriter(path, PREDICTION) as table:
+    row = dict.fromkeys(Predict.columns, 1)
+    with TableWriter(path, Schema.of(Predict)) as table:
         with pytest.raises(SmoothingError, match=r"certificates\.lock: another job is at work here \(host .*, pid "):
-            TableWriter(path, PREDICTION)
+            TableWriter(path, Schema.of(Predict))
         table.write([row])
     assert [path.name for path in tmp_path.iterdir()] == ["certificates.csv"]
-    with TableWriter(path, PREDICTION) as table:
+    with TableWriter(path, Schema.of(Predict)) as table:
         assert table.done == {(1.0,)}
 
 
 def test_a_refused_table_leaves_no_lock(tmp_path):
     path = tmp_path / "certificates.csv"
-    with TableWriter(path, PREDICTION) as table:
-        table.write([dict.fromkeys(PREDICTION.columns, 1)])
+    with TableWriter(path, Schema.of(Predict)) as table:
+        table.write([dict.fromkeys(Predict.columns, 1)])
     with pytest.raises(SmoothingError, match="its columns are not"):
-        TableWriter(path, EXACT)
+        TableWriter(path, Schema.of(ExactCertify))
     assert [path.name for path in tmp_path.iterdir()] == ["certificates.csv"]

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.certifying.task import row
+from experiments.certifying.rows import row
 from experiments.config import composition
 from experiments.report.figure import drawings
 from experiments.report.terminal import terminal_table
 from experiments.runs.reader import find_runs, median_with_abstentions
 from experiments.runs.run_folder import RunFolder
-from experiments.runs.table import OUTPUT, TableWriter
-from smoothing import CenterDraws, CenterSettings, Gaussian, Jaccard, certificate
+from experiments.runs.table import Schema, TableWriter
+from smoothing import CenterDraws, CenterSettings, CenterSmoothing, Gaussian, Jaccard, certificate
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def runs(settings, tmp_path):
         plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")
         folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
         folder.begin("cpu", {})
-        with TableWriter(folder.table_path, OUTPUT) as table:
+        with TableWriter(folder.table_path, Schema.of(CenterSmoothing)) as table:
             for index in range(5):
                 draws = CenterDraws(
                     base_output=torch.tensor([30.0, 40.0, 120.0, 150.0]),
@@ -58,7 +58,7 @@ def runs(settings, tmp_path):
                 given = CenterSettings("exact", 0.07, 0.005, 0.005)
                 radii = [sigma, 2 * sigma]
                 found = [certificate(draws, e, Gaussian(sigma), Jaccard(), given) for e in radii]
-                table.write([row(OUTPUT, c, index=index, seconds=1.0) for c in found])
+                table.write([row(Schema.of(CenterSmoothing), c, index=index, seconds=1.0) for c in found])
         folder.end()
     return tmp_path
 
@@ -138,9 +138,9 @@ def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path, figure):
     folder.begin("cpu", {})
     draws = next(iter(find_runs(runs)[0].draws.values()))
     folder.save(0, draws, 1.0)
-    with TableWriter(folder.table_path, OUTPUT) as table:
+    with TableWriter(folder.table_path, Schema.of(CenterSmoothing)) as table:
         found = certificate(draws, 0.1, Gaussian(0.1), Jaccard(), CenterSettings())
-        table.write([row(OUTPUT, found, index=0, seconds=1.0)])
+        table.write([row(Schema.of(CenterSmoothing), found, index=0, seconds=1.0)])
     written = [
         drawn.path for drawn in drawings("center_faces", figure("center_faces"), runs, None, tmp_path / "figures")
     ]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import binom, norm
 
-from experiments.certifying.task import row
+from experiments.certifying.rows import row
 from experiments.config import composition
 from experiments.papers.ours.exact_bounds import (
     COMPARED,
@@ -21,8 +21,8 @@ from experiments.papers.ours.exact_bounds import (
 )
 from experiments.runs.reader import find_runs
 from experiments.runs.run_folder import RunFolder
-from experiments.runs.table import OUTPUT, TableWriter
-from smoothing import CenterDraws, CenterSettings, Gaussian, Jaccard, certificate
+from experiments.runs.table import Schema, TableWriter
+from smoothing import CenterDraws, CenterSettings, CenterSmoothing, Gaussian, Jaccard, certificate
 from smoothing.statistics import exact_order_statistic
 
 ALPHA = 0.005
@@ -91,13 +91,13 @@ def face_runs(settings, tmp_path):
         plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")
         folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
         folder.begin("cpu", {})
-        with TableWriter(folder.table_path, OUTPUT) as table:
+        with TableWriter(folder.table_path, Schema.of(CenterSmoothing)) as table:
             for index in range(4):
                 distances = np.sort(rng.uniform(0, 0.1 * (index + 1) * sigma, 2000))
                 draws = CenterDraws(box, box, 0.02, n=10_000, inside=5100, distances=distances, smoothing_error=0.01)
                 folder.save(index, draws, 1.0)
                 found = certificate(draws, sigma, Gaussian(sigma), Jaccard(), CenterSettings("exact", 0.07))
-                table.write([row(OUTPUT, found, index=index, seconds=1.0)])
+                table.write([row(Schema.of(CenterSmoothing), found, index=index, seconds=1.0)])
     return tmp_path
 
 

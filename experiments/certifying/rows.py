@@ -1,0 +1,104 @@
+"""The rows of each example: draw, conclude, and fill the columns of the table."""
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from experiments.data import Dataset, LabelledDataset
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.table import Key, Schema
+from experiments.training.base_function import example_of, input_of
+from smoothing import ABSTAIN, Certifier
+from smoothing.sampling import Procedure
+from smoothing.together import together
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Certification:
+    """A certifier at work on a data set.
+
+    Attributes:
+        certifier: makes the statements.
+        cases: values of its column `case`, a row for each; empty where an example has one row.
+        folder: of the results.
+    """
+
+    certifier: Certifier
+    cases: list[float]
+    folder: RunFolder
+
+    @property
+    def schema(self) -> Schema:
+        return Schema.of(type(self.certifier))
+
+    def keys(self, index: int) -> list[Key]:
+        """The rows that an example has when it is done."""
+        return [(float(index), case) for case in self.cases] or [(float(index),)]
+
+
+def rows_of_each(
+    certifications: Sequence[Certification], dataset: Dataset, indices: Iterable[int], device: torch.device
+) -> Iterator[list[list[Row]]]:
+    """The rows of each example in each certification, in order; draws that a certifier keeps go into its folder.
+
+    Certifications of one base function under one noise draw the same samples: f is evaluated once for all of them, and
+    an example's seconds are split among them.
+    """
+    f, engine = certifications[0].certifier.f.f, certifications[0].certifier.engine
+    under_way = deque[tuple[int, int, list[float | None]]]()  # with the seconds that kept draws took
+
+    def procedures() -> Iterator[Procedure[list[Any]]]:
+        for index in indices:
+            label = dataset.label(index) if isinstance(dataset, LabelledDataset) else ABSTAIN
+            kept = [_kept(one, index) for one in certifications]
+            under_way.append((index, label, [found and found[1] for found in kept]))
+            x = input_of(f, example_of(dataset, index, f, device)[None])[0] if None in kept else None
+            yield together(
+                [
+                    one.certifier.procedure(x, index, label) if x is not None and found is None else _loaded(found)
+                    for one, found in zip(certifications, kept, strict=True)
+                ]
+            )
+
+    for all_drawn, seconds in engine.run_all(procedures()):
+        index, label, earlier = under_way.popleft()
+        share = seconds / max(1, earlier.count(None))
+        each = []
+        for one, drawn, before in zip(certifications, all_drawn, earlier, strict=True):
+            if before is None and one.certifier.draws:
+                one.folder.save(index, drawn, share)
+            took = share if before is None else before
+            found = one.certifier.statements(drawn, one.cases)
+            each.append([row(one.schema, statement, index=index, label=label, seconds=took) for statement in found])
+        yield each
+
+
+def row(schema: Schema, statement: Any, *, index: int, label: int = ABSTAIN, seconds: float) -> Row:
+    """A statement in the columns of a table; see `Certifier`."""
+    values = {field.name: getattr(statement, field.name) for field in dataclasses.fields(statement)}
+    answer = {"predict": values.get("prediction"), "correct": is_correct(statement, label)}
+    values |= answer | {"index": index, "label": label, "seconds": seconds}
+    return {name: values[name] for name in schema.columns}
+
+
+def is_correct(statement: Any, label: int) -> bool:
+    """Whether a statement's prediction is the label; never where it abstained or failed, whatever its prediction."""
+    prediction = getattr(statement, "prediction", ABSTAIN)
+    return bool(getattr(statement, "status", "") not in ("abstained", "failed") and 0 <= prediction == label)
+
+
+def _kept(one: Certification, index: int) -> tuple[Any, float] | None:
+    """An example's draws and their seconds, where an earlier run kept them."""
+    return one.folder.load(index, one.certifier.draws) if one.certifier.draws else None
+
+
+def _loaded(found: tuple[Any, float] | None) -> Procedure[Any]:
+    assert found
+    return found[0]
+    yield  # which makes this a procedure
