@@ -112,7 +112,5 @@ def require_finite(noise: Noise) -> FiniteNoise:
         smoothing.errors.SettingError: noise: Gaussian(sigma=0.5) cannot be enumerated; ...
     """
     if not isinstance(noise, FiniteNoise):
-        raise SettingError(
-            f"noise: {noise} cannot be enumerated; use DeterministicSplitting (noise=dssn), or certifier=certify"
-        )
+        raise SettingError(f"noise: {noise} cannot be enumerated; use noise=dssn or certifier=certify")
     return noise

@@ -254,7 +254,7 @@ def test_a_type_that_tells_all_levels_apart_is_read_right_and_others_are_refused
     x = (k.double() / levels).to(dtype)
     if levels > {torch.bfloat16: 256, torch.float16: 2048}.get(dtype, 2**22):
         assert not torch.equal(steps_of(x, levels).long(), k)
-        with pytest.raises(SettingError, match=rf"float16 cannot tell {levels + 1} levels apart; use x\.float\(\)"):
+        with pytest.raises(SettingError, match=rf"float16 cannot distinguish {levels + 1} levels; use x\.float\(\)"):
             require_grid(x, levels)
     else:
         require_grid(x, levels)
