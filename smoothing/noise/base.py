@@ -43,7 +43,7 @@ class Noise(ABC):
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
         """The next `count` noisy copies of x: (*shape) -> (count, *shape), of x's dtype and on its device.
 
-        For a large input, it is called several times with the same source, for a few copies each (`engine.piece_size`).
+        For a large input, it is called several times with the same source, for a few copies each (`cursor.piece_size`).
         """
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:

@@ -6,9 +6,10 @@ from torch import nn
 
 from smoothing import L2, Certify, DeterministicSplitting, ExactCertify, Gaussian, Predict, SettingError
 from smoothing.base_function import FrozenFunction
+from smoothing.cursor import noisy_inputs
 from smoothing.engine import Engine
 from smoothing.folding import folded
-from smoothing.sampling import Samples, noisy_inputs, whole
+from smoothing.sampling import Samples, whole
 from smoothing.streams import Stage, Stream
 
 NOISE = Gaussian(0.5)

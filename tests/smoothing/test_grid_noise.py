@@ -10,9 +10,9 @@ import torch
 from scipy.stats import norm
 
 from smoothing import Gaussian, SettingError, SmoothedClassifier, Uniform
+from smoothing.cursor import noisy_inputs
 from smoothing.noise.from_bits import fine_normal, fine_uniform, rounded_normal
 from smoothing.noise.grid import MISROUNDED, MOST_COORDINATES, _steps, rounded_sum, total_variation
-from smoothing.sampling import noisy_inputs
 from smoothing.streams import BlockSource, Stage, Stream
 
 CPU = torch.device("cpu")

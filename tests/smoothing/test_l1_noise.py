@@ -9,8 +9,8 @@ import torch
 from scipy.stats import ks_2samp, kstest, uniform
 
 from smoothing import DeterministicSplitting, SettingError, Splitting, Uniform
+from smoothing.cursor import noisy_inputs
 from smoothing.noise.l1 import require_grid, steps_of
-from smoothing.sampling import noisy_inputs
 from smoothing.streams import BlockSource, Stage, Stream
 
 CPU = torch.device("cpu")
@@ -230,7 +230,7 @@ def test_the_offsets_come_back_and_damaged_ones_do_not():
     other.restore(state)
     assert torch.equal(noise.offsets, other.offsets)
     for change, message in [
-        ({"levels": 255}, "levels is 16 here and 255 in the checkpoint"),
+        ({"levels": 255}, "levels is 16, but 255 in the checkpoint"),
         ({"shape": [1, 4, 4]}, "shape is"),
         ({"offsets": "AAAA"}, "damaged"),
         ({"offsets": "////f////3////9/////fw=="}, "damaged"),

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import kstest, norm
 
 from smoothing import Gaussian, SettingError
-from smoothing.sampling import noisy_inputs
+from smoothing.cursor import noisy_inputs
 from smoothing.streams import BLOCK, Stage, Stream
 
 STREAM = Stream(seed=0, example=3, stage=Stage.CENTER)

@@ -120,7 +120,7 @@ def test_a_certificate_of_classes_in_a_hierarchy_is_twice_a_distance():
         ([[0, -1], [-1, 0]], "at least 0"),
         ([[1, 1], [1, 0]], "zeros on the diagonal"),
         ([[0, 1, 2]], "k rows of k numbers"),
-        ([[0, 0, 0], [0, 0, 1], [0, 1, 0]], "no gamma serves"),
+        ([[0, 0, 0], [0, 0, 1], [0, 1, 0]], "no gamma exists"),
         ([[0, float("nan")], [float("nan"), 0]], "symmetric"),
     ],
 )
