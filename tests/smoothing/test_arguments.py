@@ -1,4 +1,4 @@
-"""A caller's mistakes: what is meant without doubt is taken, all else is one clear line."""
+"""Mistakes of a caller: unambiguous arguments are accepted, and all others are refused in one clear line."""
 
 from decimal import Decimal
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""The engine changes how fast results come, and nothing about them."""
+"""The engine changes the speed of results and nothing else."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ NOISE = Gaussian(0.5)
 
 
 class Network(nn.Module):
-    """Convolutions, each with its batch normalisation, one of them shared, and a linear layer."""
+    """Convolutions with batch normalisation, one of them shared, and a linear layer."""
 
     def __init__(self):
         super().__init__()
@@ -175,7 +175,7 @@ def test_a_network_that_cannot_be_traced_is_copied():
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d(3), nn.Identity()], ids=["to fold", "nothing to fold"])
 def test_a_trace_that_is_another_function_is_not_used(norm, precision):
     class Branching(nn.Module):
-        """A trace sees a symbol where there will be a tensor, and keeps the wrong branch."""
+        """A trace sees a symbol instead of a tensor, and keeps the wrong branch."""
 
         def __init__(self):
             super().__init__()

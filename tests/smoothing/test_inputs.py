@@ -1,4 +1,4 @@
-"""What x may be: what is one input without doubt gives the tensor's own certificate, all else one line."""
+"""Inputs: anything that is unambiguously one input gives the tensor's certificate, and all else a clear line."""
 
 import copy
 import warnings

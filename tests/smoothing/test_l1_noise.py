@@ -1,4 +1,4 @@
-"""The noises against l1: exact on the grid, their laws, their algebra."""
+"""The noises against l1: exactness on the grid, distributions, and shift, mass and radius."""
 
 from fractions import Fraction
 from math import ceil, sqrt
@@ -63,7 +63,7 @@ def test_ssn_samples_what_rational_arithmetic_gives(sigma, levels):
 
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_every_offset_takes_every_level_once(sigma):
-    """Each s_i alone is uniform on its L values: all that theorem 2 asks of the joint law."""
+    """Each s_i alone is uniform on its L values. Theorem 2 needs nothing else about the joint distribution."""
     noise = DeterministicSplitting(sigma, 16, (40,), seed=3)
     t = torch.arange(noise.steps)[:, None]
     assert torch.equal(((noise.offsets + t) % noise.steps).sort(dim=0).values, t.expand(-1, 40))
@@ -122,7 +122,7 @@ def test_shift_mass_and_radius(noise):
 
 @pytest.mark.parametrize("noise", [Uniform(0.3), Splitting(0.7, 16)])
 def test_shift_mass_and_radius_are_rounded_outward(noise):
-    """Beside rational arithmetic, of the lambda that the noise has."""
+    """Compared with rational arithmetic, for the lambda that the noise has."""
     lam = Fraction(noise.lam)
     for p in (1e-6, 0.1, 0.3, 0.55, 0.9, 0.98323):
         for eps in (0.05, 0.1, 0.3, 0.7):

@@ -1,4 +1,4 @@
-"""What a metric of one's own returns is checked: no distance of a wrong shape or kind, no similarity, is certified."""
+"""Results of a user's metric are checked: wrong shapes, other types and similarities are refused."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ W = torch.randn(16, 3, generator=torch.Generator().manual_seed(1))
 
 
 def own(distance, **more):
-    """A metric whose `_distance` is the function given."""
+    """A metric with this function as its `_distance`."""
     return type("Own", (Metric,), {"_distance": lambda self, a, b: distance(a, b), **more})()
 
 

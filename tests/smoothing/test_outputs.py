@@ -1,4 +1,4 @@
-"""What a base function answers with is checked: taken where it is unambiguous, otherwise refused in one line."""
+"""A base function's outputs are checked: accepted if they are unambiguous, otherwise refused in one line."""
 
 from types import SimpleNamespace
 

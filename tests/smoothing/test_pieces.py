@@ -1,4 +1,4 @@
-"""Noise is drawn in pieces where a block would be large; its numbers are those of the whole block."""
+"""Large blocks of noise are drawn in pieces, with the numbers of the whole block."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ CASES = [
 
 
 class Twice(Noise):
-    """Draws a number a coordinate, and then one a copy: the order of its numbers depends on how many are drawn."""
+    """Draws one number per coordinate and then one per copy, so their order depends on the number of copies."""
 
     threat_norm = "l2"
 
@@ -45,7 +45,7 @@ class Twice(Noise):
 
 
 def written(x, noise, sizes, first=0):
-    """Copies from number `first` on, written as batches of these sizes."""
+    """Copies from number `first` on, written in batches of these sizes."""
     at = Cursor(Samples(x, noise, whole, STREAM, sum(sizes), first))
     rows = x.new_empty(sum(sizes), *x.shape)
     for part in rows.split(sizes):

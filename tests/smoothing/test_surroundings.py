@@ -1,4 +1,4 @@
-"""What the caller has set for the rest of their program does not reach a certificate, and is set again afterwards."""
+"""A caller's global settings do not affect a certificate, and are restored afterwards."""
 
 from contextlib import contextmanager, nullcontext
 
@@ -69,7 +69,7 @@ SURROUNDINGS = {
 
 
 def state():
-    """All that the surroundings set; None for what torch does not tell after both its interfaces were used."""
+    """All settings; None for those that torch does not report after both of its interfaces were used."""
 
     def told(read):
         try:
@@ -95,7 +95,7 @@ def state():
 
 
 class Network(nn.Module):
-    """Makes a tensor of the default dtype and device, as layers of users do."""
+    """Makes a tensor of the default dtype on the default device, as users' layers do."""
 
     def __init__(self):
         super().__init__()
