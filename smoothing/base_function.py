@@ -66,7 +66,7 @@ class FrozenFunction:
             raise SettingError(f"precision: expected float32, tf32 or bfloat16, got {precision}")
         self.precision, self.compiled = precision, compiled
         self.f: Callable[[Tensor], Any] = f
-        self.not_copied = ""  # why f is used itself
+        self.not_copied = ""  # why f is used directly
         if isinstance(f, nn.Module):
             self.f, self.not_copied = snapshot(f)
         self._defaults = torch.get_default_dtype(), torch.get_default_device()  # when f was made

@@ -6,8 +6,8 @@ Pure functions.
 
 **Inputs without a class.** A noisy input has no class if its scores have no largest one. One grid step changes one
 noisy input. So it takes at most one vote from class A and gives at most one to B, whether or not that input has a class
-before or after. After k steps n_A - n_B has fallen by at most 2k, just as if all inputs had a class. Also, n_A >= 2k at
-x, so A keeps at least k votes. Hence g does not abstain at x' either, if k >= 1.
+before or after. After k steps n_A - n_B has fallen by at most 2k, just as if all inputs had a class. If k steps are
+within the radius, n_A >= 2k at x, so A keeps at least k votes. Hence g does not abstain at x' either, for k >= 1.
 """
 
 from collections.abc import Sequence

@@ -31,8 +31,8 @@ class Noise(ABC):
         torch.Size([4, 3])
         >>> round(noise.shift(0.9, eps=0.25), 4)  # an event of probability 0.9 at x
         0.7828
-        >>> round(noise.mass(0.7826, eps=0.25), 4)  # and back
-        0.8999
+        >>> round(noise.mass(noise.shift(0.9, eps=0.25), eps=0.25), 4)
+        0.9
     """
 
     threat_norm: ClassVar[str]
