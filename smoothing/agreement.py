@@ -1,19 +1,29 @@
-"""Whether outputs found in two ways are the same but for rounding."""
+"""Whether outputs computed in two ways are equal up to rounding."""
 
 import torch
 from torch import Tensor
 
 
 def alike(a: Tensor, b: Tensor, outputs: Tensor, largest: float, spread: float, rounding: float) -> bool:
-    """Whether at least half of the rows of a and b agree: (b, *output shape), both.
+    """Whether at least half of the rows of a and b agree, both (b, *output shape).
+
+    Numbers agree if they differ by at most min(spread * range + rounding * size, largest * size). Here, range is the
+    difference of an output's largest and smallest value over `outputs`, and size is the row's largest absolute number.
 
     Args:
         a: outputs at some inputs.
         b: outputs at the same inputs.
-        outputs: at many inputs, to see how far they lie apart.
-        largest: of a row's largest number, how far they may differ in any case.
-        spread: of the distance between the least and the largest value of each output, how far they may differ.
-        rounding: of a row's largest number, what may come on top of that.
+        outputs: outputs at many inputs, (n, *output shape), to see how far apart they are.
+        largest: see above.
+        spread: see above.
+        rounding: see above.
+
+    Examples:
+        >>> outputs = torch.tensor([[1.0], [2.0], [3.0]])
+        >>> alike(outputs + 1e-6, outputs, outputs, largest=0.01, spread=0.01, rounding=1e-6)
+        True
+        >>> alike(outputs + 0.5, outputs, outputs, largest=0.01, spread=0.01, rounding=1e-6)
+        False
     """
     a, b, outputs = (found.reshape(len(found), -1).double() for found in (a, b, outputs))
     if a.shape != b.shape:

@@ -1,4 +1,4 @@
-"""What a caller passes: numbers and instances, checked and made plain; or one line that says what was expected."""
+"""Checks of arguments. Each function returns a plain value, or raises SettingError with what was expected."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -15,10 +15,20 @@ T = TypeVar("T")
 
 
 def number(name: str, value: object) -> float:
-    """A real number as a float: a number of Python's or NumPy's, or an array or tensor that holds just one.
+    """A real number as a float: a Python or NumPy number, or an array or tensor of shape ().
+
+    NaN and infinities are accepted; the caller checks the range.
 
     Raises:
-        SettingError: it is something else. NaN and infinities are numbers here; the caller knows their range.
+        SettingError: the value is not a real number.
+
+    Examples:
+        >>> number("alpha", np.array(0.5))
+        0.5
+        >>> number("alpha", "0.5")
+        Traceback (most recent call last):
+            ...
+        smoothing.errors.SettingError: alpha: expected a number, got '0.5'
     """
     if isinstance(value, np.ndarray | Tensor):
         if value.ndim or "complex" in str(value.dtype) or "bool" in str(value.dtype):
@@ -30,7 +40,16 @@ def number(name: str, value: object) -> float:
 
 
 def whole_number(name: str, value: object, least: int = 0) -> int:
-    """An integer; a float such as 1e5 is one, too. Raises SettingError: it is none, or below `least`."""
+    """A whole number as an int; a float such as 1e5 is accepted. Raises SettingError otherwise, or if below `least`.
+
+    Examples:
+        >>> whole_number("n", 1e5)
+        100000
+        >>> whole_number("n", 0, least=1)
+        Traceback (most recent call last):
+            ...
+        smoothing.errors.SettingError: n: expected at least 1, got 0
+    """
     found: Any = value.item() if isinstance(value, np.ndarray | Tensor) and not value.ndim else value
     if isinstance(found, bool) or not isinstance(found, Integral):  # an integer may be too large for a float
         found = number(name, value)
@@ -42,7 +61,14 @@ def whole_number(name: str, value: object, least: int = 0) -> int:
 
 
 def probability(name: str, value: object) -> float:
-    """A number strictly between 0 and 1. Raises SettingError."""
+    """A number strictly between 0 and 1 as a float. Raises SettingError otherwise.
+
+    Examples:
+        >>> probability("alpha", 5)
+        Traceback (most recent call last):
+            ...
+        smoothing.errors.SettingError: alpha: expected a probability strictly between 0 and 1, got 5; 5 % is 0.05
+    """
     found = number(name, value)
     if not 0 < found < 1:
         percent = f"; {found:g} % is {found / 100:g}" if 1 <= found < 100 else ""
@@ -51,13 +77,17 @@ def probability(name: str, value: object) -> float:
 
 
 def input_radii(eps: object) -> list[float]:
-    """One or more input radii as floats of at least 0.
+    """One or more input radii as a list of floats of at least 0.
 
     Args:
-        eps: a number, or numbers in order: a list, tuple, range, generator, array or tensor.
+        eps: a number, or several in a list, tuple, range, generator, array or tensor.
 
     Raises:
-        SettingError: it is something else, has no numbers, or one that is negative or not finite.
+        SettingError: eps is something else, is empty, or contains a number that is negative or not finite.
+
+    Examples:
+        >>> input_radii(0.5), input_radii([0.1, 0.2])
+        ([0.5], [0.1, 0.2])
     """
     if not several(eps):
         return [_radius(eps)]
@@ -69,23 +99,23 @@ def input_radii(eps: object) -> list[float]:
 
 
 def several(eps: object) -> bool:
-    """Whether eps are numbers in order, and not one number."""
+    """Whether eps is a sequence of numbers and not one number."""
     if isinstance(eps, np.ndarray | Tensor):
         return eps.ndim > 0
     return isinstance(eps, Iterable) and not isinstance(eps, str | bytes | Mapping | Set)
 
 
 def instance(name: str, value: T, of: type, example: str) -> T:
-    """The value, if it is an instance of the class `of`.
+    """The value itself, if it is an instance of the class `of`.
 
     Args:
         name: of the argument.
-        value: what was passed for it.
-        of: the class.
-        example: how to write such an instance.
+        value: of the argument.
+        of: the expected class.
+        example: code for such an instance, for the message.
 
     Raises:
-        SettingError: it is none, or is a class itself.
+        SettingError: it is not an instance, or it is a class.
     """
     if not isinstance(value, of):
         found = f"the class {value.__name__}" if inspect.isclass(value) else _described(value)
@@ -94,7 +124,7 @@ def instance(name: str, value: T, of: type, example: str) -> T:
 
 
 def function(f: Any) -> Callable[[Tensor], Tensor]:
-    """F, if it can be called on a batch. Raises SettingError, with what to pass, where it is a class, or None."""
+    """The base function f itself, if it can be called on a batch. Raises SettingError with what to pass otherwise."""
     if inspect.isclass(f):
         raise SettingError(f"f: expected a network or a function, got the class {f.__name__}; pass {f.__name__}(...)")
     if isinstance(f, Mapping):
@@ -104,7 +134,7 @@ def function(f: Any) -> Callable[[Tensor], Tensor]:
             f"f: expected a network or a function, from inputs (b, ...) to outputs (b, ...), got {_described(f)}"
         )
     if isinstance(f, nn.Module) and any(t.is_meta for t in (*f.parameters(), *f.buffers())):
-        raise SettingError("f: some of its weights are on the meta device, so they have no values; load them first")
+        raise SettingError("f: expected loaded weights, got some on the meta device, without values; load them first")
     called: Callable[[Tensor], Tensor] = f
     return called
 
@@ -117,7 +147,7 @@ def _radius(value: object) -> float:
 
 
 def _described(value: object) -> str:
-    """A value in a few words: its shape where it has one, its type where it is long."""
+    """A value in a few words: its shape if it has one, its type if it is long."""
     if isinstance(value, np.ndarray | Tensor):
         return f"{type(value).__name__} of shape {tuple(value.shape)}, {value.dtype}"
     if callable(value) and hasattr(value, "__name__"):

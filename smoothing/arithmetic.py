@@ -1,4 +1,4 @@
-"""The arithmetic of a certificate: torch's global settings are set aside, whatever the caller has made of them."""
+"""The arithmetic of a certificate, which does not depend on torch's global settings."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 
 Precision = Literal["float32", "tf32", "bfloat16"]
-ON_CPU = (  # what may compute float32 with fewer digits
+ON_CPU = (  # may compute float32 with fewer digits
     torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
     torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
     torch.backends.mkldnn.rnn,  # type: ignore[attr-defined]
@@ -16,23 +16,28 @@ CUDNN: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  
 
 
 @contextmanager
-def arithmetic(
+def fixed_arithmetic(
     device: torch.device,
     precision: Precision = "float32",
     dtype: torch.dtype = torch.float32,
     default_device: torch.device | None = None,
 ) -> Iterator[None]:
-    """Compute at a stated precision, without gradients; the caller's settings come back afterwards.
+    """Context manager: compute at this precision, without gradients. The caller's settings are restored at the end.
 
-    Set aside: autocast, the precision of float32 matrix products, convolutions and recurrent layers, gradients and
-    inference mode, deterministic algorithms, default dtype and default device. On CUDA cuDNN picks its algorithms
-    deterministically.
+    It overrides autocast; the precision of float32 matrix products, convolutions and recurrent layers; gradients and
+    inference mode; deterministic algorithms; the default dtype; and the default device. On CUDA, cuDNN selects its
+    algorithms deterministically.
 
     Args:
-        device: that is computed on.
+        device: to compute on.
         precision: "float32", "tf32" (CUDA only) or "bfloat16" (autocast).
         dtype: the default dtype inside.
-        default_device: the default device inside; the CPU where not given.
+        default_device: the default device inside; the CPU if not given.
+
+    Examples:
+        >>> with fixed_arithmetic(torch.device("cpu"), "bfloat16"):
+        ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype, torch.is_grad_enabled()
+        (torch.bfloat16, False)
     """
     with ExitStack() as stack:
         for kind in {device.type, "cpu"}:
@@ -54,10 +59,10 @@ def arithmetic(
 
 
 def _float32(stack: ExitStack, device: torch.device, wanted: str) -> None:
-    """Set how float32 is computed: "ieee", or on CUDA "tf32".
+    """Set how float32 is computed: "ieee", or "tf32" on CUDA.
 
-    torch has an old and a new interface, and the old one raises where the caller has used the new one. So the old one
-    is set first, where it answers, and the new one has the last word. What is as wanted is not touched.
+    torch has an old and a new interface. The old one raises if the caller has used the new one. So this sets the old
+    one first, if it does not raise, and then the new one. Settings that are already right are not touched.
     """
     matmul = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
     with suppress(RuntimeError):

@@ -1,4 +1,4 @@
-"""Certificates as plain Python values, which strict JSON can hold."""
+"""Certificates as plain Python values for strict JSON."""
 
 import dataclasses
 from math import isfinite
@@ -9,22 +9,31 @@ from torch import Tensor
 
 
 class AsDict:
-    """A dataclass whose fields can be written as JSON: `json.dumps(c.as_dict(), allow_nan=False)`."""
+    """A dataclass whose fields can be written as JSON: `json.dumps(c.as_dict(), allow_nan=False)`.
+
+    Examples:
+        >>> @dataclasses.dataclass
+        ... class Result(AsDict):
+        ...     radius: float
+        ...     center: Tensor
+        >>> Result(float("inf"), Tensor([0.5, 1.0])).as_dict()
+        {'radius': 'inf', 'center': [0.5, 1.0]}
+    """
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name: numbers, strings and, for tensors and arrays, nested lists.
 
-        What JSON has no number for is the string "inf", "-inf" or "nan", which `float` reads. Null would be left out of
-        a median, and what is not certified must not be.
+        Infinities and NaN, which JSON does not have, become "inf", "-inf" and "nan", which `float` reads. They do not
+        become null, because a median would skip null, and it must not skip an example that is not certified.
         """
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {f.name: _as_python(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
 
-def _plain(value: Any) -> Any:
+def _as_python(value: Any) -> Any:
     if isinstance(value, Tensor | np.ndarray):
-        return _plain(value.tolist())
+        return _as_python(value.tolist())
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return _as_python(value.item())
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_as_python(each) for each in value]
     return str(value) if isinstance(value, float) and not isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The base function f, frozen: certificates are about one fixed function of one input."""
+"""The base function f, frozen: a certificate is about one fixed function of one input."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,43 +10,55 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from smoothing.arithmetic import Precision as Precision
-from smoothing.arithmetic import arithmetic
+from smoothing.arithmetic import fixed_arithmetic
 from smoothing.errors import BaseFunctionError, SettingError
 from smoothing.fast_copy import Fast, fast_copy, snapshot
 from smoothing.outputs import SMALLER, as_numbers
 from smoothing.user_code import is_out_of_memory, shown
 
 CHECKED = 64  # rows on which the fast copy is compared with the network
-ROUGH_UNIT = 2**-10  # of the last digit, relative, where numbers of 8 to 11 bits are computed with
+ROUGH_UNIT = 2**-10  # relative unit in the last digit if f computes with numbers of 8 to 11 bits
 
 
 class FrozenFunction:
-    """A base function in eval mode, without gradients, at a stated precision: a frozen copy of what it is given.
+    """A frozen copy of a base function: in eval mode, without gradients, at a given precision.
 
-    A network is copied on construction. What happens to the original afterwards (training, other weights or
-    attributes) does not reach the copy: make a new object to certify the changed network. The original keeps its mode
-    and its gradients. A network that cannot be copied, and any other callable, is used itself and is followed where
-    it changes between two certificates.
+    A network is copied on construction. Later changes of the original (training, other weights or attributes) do not
+    affect the copy. To certify the changed network, make a new object. The original keeps its mode and its gradients. A
+    network that cannot be copied, and any other callable, is used directly, so its changes between certificates take
+    effect.
 
-    A network is evaluated as a second copy that is made for speed: batch normalisation folded into the layers before
-    it, channels last in memory, at bfloat16 the layers' weights in bfloat16. Each of these is left out where it would
-    change the function. The second copy is what is certified (`arithmetic`).
+    A network is evaluated as a second, faster copy. Batch normalisation is folded into the preceding layers, memory is
+    channels-last, and at bfloat16 the layers' weights are bfloat16. Each of these is omitted if it would change the
+    function. The certificate is about the second copy (`arithmetic`).
 
     Args:
-        f: an `nn.Module` or any callable, (b, *input shape) -> (b, *output shape), row i a function of input i alone.
-            Outputs of shape (b,) count as (b, 1), booleans as 0 and 1, integers as float64.
+        f: an `nn.Module` or any callable, (b, *input shape) -> (b, *output shape). Row i must be a function of input i
+            only. Outputs of shape (b,) are read as (b, 1), booleans as 0 and 1, integers as float64.
         precision: arithmetic of f: "float32", "tf32" (CUDA matrix products and convolutions) or "bfloat16" (autocast,
-            about twice as fast where the processor has it). It is part of what is certified.
-        compiled: let `torch.compile` make kernels of it; on CUDA with CUDA graphs. Worth its minute of compilation in
-            long runs of networks of many small layers. Part of what is certified, too.
+            about twice as fast if the processor supports it). It is part of what is certified.
+        compiled: compile f with `torch.compile`, on CUDA with CUDA graphs. Compilation takes a minute. It pays in long
+            runs of networks with many small layers. It is part of what is certified.
 
     Attributes:
-        f: the frozen copy as it was given, for gradients. It moves to the device of the inputs.
+        f: the first copy, for gradients. It moves to the device of the inputs.
 
     Raises:
-        BaseFunctionError: f has layers without weights yet; or when called: it raises, it returns something else than
-            a tensor of one output a row, or it holds a batch normalisation without running statistics; or it is a
-            network that cannot be copied and is in training mode.
+        SettingError: precision is unknown.
+        BaseFunctionError: f has lazy layers without weights. When called: f raises, it does not return a tensor with
+            one output per row, it contains a batch normalisation without running statistics, or it cannot be copied
+            and is in training mode.
+
+    Examples:
+        >>> network = nn.Linear(3, 2)
+        >>> f = FrozenFunction(network)
+        >>> outputs = f(torch.zeros(4, 3))
+        >>> outputs.shape, outputs.requires_grad, network.training
+        (torch.Size([4, 2]), False, True)
+        >>> FrozenFunction(nn.BatchNorm1d(3, track_running_stats=False))(torch.zeros(4, 3))
+        Traceback (most recent call last):
+            ...
+        smoothing.errors.BaseFunctionError: base function: BatchNorm1d normalises by its batch; ...
     """
 
     def __init__(self, f: Callable[[Tensor], Tensor], precision: Precision = "float32", compiled: bool = False) -> None:
@@ -54,10 +66,10 @@ class FrozenFunction:
             raise SettingError(f"precision: expected float32, tf32 or bfloat16, got {precision}")
         self.precision, self.compiled = precision, compiled
         self.f: Callable[[Tensor], Any] = f
-        self.not_copied = ""  # why f is used itself
+        self.not_copied = ""  # why f is used directly
         if isinstance(f, nn.Module):
             self.f, self.not_copied = snapshot(f)
-        self._defaults = torch.get_default_dtype(), torch.get_default_device()  # that f was made under
+        self._defaults = torch.get_default_dtype(), torch.get_default_device()  # when f was made
         self._fast = Fast(self.f)
         self._made_from: tuple[Any, ...] | None = None
         self._settled = False
@@ -65,9 +77,9 @@ class FrozenFunction:
         self._output_shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def __call__(self, batch: Tensor) -> Tensor:
-        """Outputs of a batch: (b, *input shape) -> (b, *output shape), float32 or float64, in memory of their own.
+        """Outputs of a batch: (b, *input shape) -> (b, *output shape), float32 or float64, in new memory.
 
-        f is shown a copy of the batch, so that it may work in place.
+        f is given a copy of the batch, so it may work in place.
         """
         self._require_frozen()
         self._made(batch)
@@ -79,7 +91,7 @@ class FrozenFunction:
         return numbers
 
     def arithmetic(self) -> dict[str, Any]:
-        """How f was computed, once it was: beside the weights, this is what certificates are about."""
+        """How f is computed, known after the first call. Certificates are about the weights and this arithmetic."""
         return {
             "precision": self.precision,
             "folded_batch_norms": self._fast.folded_batch_norms,
@@ -88,22 +100,22 @@ class FrozenFunction:
         }
 
     def begin(self) -> None:
-        """A run begins: what f answered before does not count, since a callable is followed where it was changed."""
+        """A run begins. Forget earlier output shapes, because a callable may have changed since."""
         self._output_shapes.clear()
 
     def settle(self, batch: Tensor) -> None:
-        """Choose the fast copy by a batch such as all will be: of differing rows. Done once for a network."""
+        """Choose the fast copy once, with a typical batch: of the size of all batches, with different rows."""
         if not self._settled:
             self._made_from = None
             self._made(batch)
             self._settled = True
 
     def unit(self, dtype: torch.dtype) -> float:
-        """Of the last digit of outputs of a type, relative to them: what rounding amounts to."""
+        """The relative unit in the last digit of outputs of this dtype: the size of rounding errors."""
         return ROUGH_UNIT if self._rough else torch.finfo(dtype).eps
 
     def _at(self, device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-        return arithmetic(device, precision, *self._defaults)
+        return fixed_arithmetic(device, precision, *self._defaults)
 
     def _answer(self, batch: Tensor) -> Any:
         rows = batch.clone(memory_format=torch.contiguous_format)
@@ -112,7 +124,7 @@ class FrozenFunction:
         except Exception as error:
             if self._fast.call is self.f or is_out_of_memory(error):
                 raise
-        outputs = self.f(batch.clone(memory_format=torch.contiguous_format))  # which says best what is wrong with it
+        outputs = self.f(batch.clone(memory_format=torch.contiguous_format))  # its own error is the clearest
         self._fast = Fast(self.f)
         return outputs
 
@@ -124,8 +136,10 @@ class FrozenFunction:
         for name, module in self.f.named_modules():
             where = f"base function: {name or type(module).__name__}"
             if _in_training(module):
-                why = f" (it is used itself, since it cannot be copied: {self.not_copied})" if self.not_copied else ""
-                raise BaseFunctionError(f"{where} is in training mode; call .eval() after whatever changed it{why}")
+                why = (
+                    f" (it is used directly, because it cannot be copied: {self.not_copied})" if self.not_copied else ""
+                )
+                raise BaseFunctionError(f"{where} is in training mode; call .eval() before certifying{why}")
             if _without_statistics(module):
                 raise BaseFunctionError(f"{where} normalises by its batch; use track_running_stats=True")
 
@@ -134,11 +148,11 @@ class FrozenFunction:
         if shape != outputs.shape[1:]:
             raise BaseFunctionError(
                 f"base function: expected outputs of one shape for inputs {tuple(batch.shape[1:])}, got {shape} "
-                f"and then {tuple(outputs.shape[1:])}; its shape may depend on its own input's alone"
+                f"and then {tuple(outputs.shape[1:])}; an output's shape may depend only on its own input's shape"
             )
 
     def _made(self, batch: Tensor) -> None:
-        """Make what a network is computed by, anew where its weights, or the device, are others than the last time."""
+        """Make the fast copy, and make it again if the weights or the device have changed since."""
         if not isinstance(self.f, nn.Module) or self.not_copied:
             return
         tensors = (*self.f.parameters(), *self.f.buffers())

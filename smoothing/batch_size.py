@@ -1,4 +1,4 @@
-"""The batch size at which a base function is fastest, measured."""
+"""Measure the batch size at which a base function is fastest."""
 
 import time
 from math import inf
@@ -12,23 +12,30 @@ from smoothing.errors import BaseFunctionError
 from smoothing.user_code import is_out_of_memory
 
 CANDIDATES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-UNTRIED = 64  # for so few rows that a search is not worth its time
+UNTRIED = 64  # the batch size for fewer than FEW_ROWS rows, which are not worth a search
 FEW_ROWS = 10_000
-WORTH = 1.02  # a larger batch must be this much faster, since it takes more memory
-ROUNDS, SECONDS = 9, 6.0
+WORTH = 1.02  # a larger batch must be faster by this factor, because it needs more memory
+ROUNDS, SECONDS = 9, 6.0  # of measuring, at most
 
 
 def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
-    """Rows of a batch at which f is fastest on x's device.
+    """The number of rows in a batch at which f is fastest on x's device.
+
+    Sizes are tried from 16 on, doubling, until two in a row bring no gain, 3 seconds have passed or memory is full.
+    Then all of these sizes are measured in turn, nine times, or until 6 seconds have passed. The median time of each
+    size is compared, so that a disturbance of single measurements does not matter.
 
     Args:
         f: the base function.
         x: one input, (*shape).
-        rows: how many there will be to evaluate. Fewer than 10,000 are not worth a search: 64.
+        rows: number of rows that will be evaluated. For fewer than 10,000, the result is 64 without a search.
 
-    Sizes are tried from 16 on, doubling, until two in a row bring nothing, three seconds are over or the device's
-    memory is full; then all of them in turn, nine times or to the sixth second. The median of each counts, so that
-    it does not matter what else slowed some of them down.
+    Raises:
+        BaseFunctionError: f raises, or memory does not suffice for 16 rows.
+
+    Examples:
+        >>> fastest_batch_size(FrozenFunction(lambda batch: batch), torch.zeros(3), rows=1000)
+        64
     """
     if rows < FEW_ROWS:
         return UNTRIED
@@ -58,7 +65,7 @@ def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
 
 
 def _seconds(f: FrozenFunction, x: Tensor, size: int) -> float:
-    """How long f takes for so many copies of x."""
+    """Seconds that f takes for `size` copies of x."""
     batch = x.expand(size, *x.shape).contiguous()
     if batch.is_cuda:
         torch.cuda.synchronize(batch.device)

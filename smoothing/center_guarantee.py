@@ -1,35 +1,41 @@
-"""Center smoothing's guarantee: stored draws and an eps in, an output radius out. Pure, float64, no model.
+"""Center smoothing's guarantee: from stored draws and an input radius to a certified output radius.
 
 Kumar and Goldstein, "Center Smoothing: Certified Robustness for Networks with Structured Outputs" (2021), algorithms
-1 and 2 and theorem 1. One set of draws answers any number of eps, each answer valid at its own alpha.
+1 and 2 and theorems 1 to 3. Pure functions in float64, without a model.
+
+One set of draws gives certificates for any number of input radii. Each certificate holds at its own alpha.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from smoothing import statistics
-from smoothing.as_dict import AsDict
+from smoothing.center_results import CenterDraws, OutputCertificate, Status
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
 from smoothing.rounding import MARGIN, up
 
-Status = Literal["certified", "abstained", "failed"]
-
-SUM_MARGIN = 2.0**-50  # an output radius is rounded up by at least this, relative, for each number of the outputs
+SUM_MARGIN = 2.0**-50  # an output radius is rounded up by at least this, relative, for each number of an output
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The three statistical statements of center smoothing, and the samples that the last one needs."""
+    """The three statistical statements of center smoothing, and the number of samples that the last one needs.
+
+    Attributes:
+        median_margin: Delta_1. Fewer than half of n samples lie in a set of mass 1/2 + Delta_1 with probability at most
+            alpha1 / 2.
+        lower: lower confidence bound on the mass of the center's ball, from k of n samples in it.
+        order_statistic: rank k. The k-th smallest of m distances is below the p-quantile with probability at most
+            alpha2. None if there is no such rank.
+        least_samples: the least m for which `order_statistic` exists; None if there is none.
+    """
 
     median_margin: Callable[[int, float], float]  # (n, alpha1 / 2) -> Delta_1
-    lower: Callable[[int, int, float], float]  # (k, n, alpha1 / 2) -> lower bound on the mass of the center's ball
+    lower: Callable[[int, int, float], float]  # (k, n, alpha1 / 2) -> lower bound on the mass
     order_statistic: Callable[[float, int, float], int | None]  # (p, m, alpha2) -> k
     least_samples: Callable[[float, float], int | None]  # (p, alpha2) -> m
 
@@ -52,13 +58,23 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class CenterSettings:
-    """What is claimed, and how it is proved.
+    """What is claimed, and by which statistical bounds.
 
     Args:
-        bound: "paper" (Hoeffding and DKW) or "exact" (binomial tails; the same guarantee, no looseness).
-        delta: a center counts only if its ball surely holds mass 1/2 - delta; the same at x and at x'. In (0, 1/2).
-        alpha1: probability that f_hat(x') is not within (1 + beta) R of the center because of the draws at x'.
-        alpha2: probability that R_hat is too small because of the draws at x.
+        bound: "paper" (Hoeffding's and DKW's inequalities) or "exact" (binomial tails: the same guarantee, without
+            their looseness).
+        delta: a center is accepted only if the confidence bound on its ball's mass is at least 1/2 - delta, at x and
+            at x' alike. In (0, 1/2).
+        alpha1: probability that f_hat(x') is farther than gamma (1 + beta) R from f_hat(x) because of the draws at
+            x'. In (0, 1).
+        alpha2: probability that R_hat is too small because of the draws at x. In (0, 1).
+
+    Raises:
+        SettingError: an argument is out of range.
+
+    Examples:
+        >>> CenterSettings(bound="exact", delta=0.05)
+        CenterSettings(bound='exact', delta=0.05, alpha1=0.005, alpha2=0.005)
     """
 
     bound: str = "exact"
@@ -78,76 +94,24 @@ class CenterSettings:
                 )
 
 
-@dataclass(frozen=True, eq=False)
-class CenterDraws(AsDict):
-    """All that was drawn for one example: the data from which every certificate is read.
-
-    Attributes:
-        base_output: f(x), (*output shape).
-        center: the point with the smallest median distance to the n outputs of stage 1, (*output shape).
-        center_radius: that median distance.
-        n: samples of stage 1, and of the fresh check.
-        inside: how many of the n fresh outputs lie within `center_radius` of the center.
-        distances: (m,) sorted distances of the m fresh certification outputs from the center, +inf for an output that
-            is not finite; empty where the center was not accepted.
-        smoothing_error: d(f(x), center).
-    """
-
-    base_output: Tensor
-    center: Tensor
-    center_radius: float
-    n: int
-    inside: int
-    distances: NDArray[np.float64]
-    smoothing_error: float
-
-
-@dataclass(frozen=True, eq=False)
-class OutputCertificate(AsDict):
-    """For every x' within eps_in of x at which f_hat does not abstain: d(f_hat(x), f_hat(x')) <= eps_out.
-
-    It holds, for each fixed x', with probability at least 1 - failure_probability over the draws at x and the fresh
-    draws at x'; it is not one statement about all x' at once.
-
-    Attributes:
-        eps_in: input radius, in the noise's threat norm.
-        eps_out: output radius, gamma (1 + beta) R_hat; +inf where not certified.
-        smoothing_error: d(f(x), f_hat(x)).
-        center_radius: median distance of the samples from the center.
-        distance_quantile: R_hat, the `order_statistic`-th smallest of m distances; +inf where not certified.
-        n, m: samples for the center (and again for its check), and for R_hat.
-        status: certified; abstained (the center was not accepted); failed (no finite order statistic is large enough).
-        reason: why not certified; empty otherwise.
-        order_statistic: k; 0 where not certified.
-        failure_probability: alpha1 + alpha2 where certified (Smooth-HD adds to it); 0 where nothing is claimed.
-        vacuous: eps_out is at or above the metric's largest distance.
-        not_finite: share of the m outputs that were not finite.
-        center: f_hat(x), (*output shape).
-        empty: the center says that nothing was found, see `Metric.empty`.
-    """
-
-    eps_in: float
-    eps_out: float
-    smoothing_error: float
-    center_radius: float
-    distance_quantile: float
-    n: int
-    m: int
-    status: Status
-    reason: str
-    order_statistic: int
-    failure_probability: float
-    vacuous: bool
-    not_finite: float
-    center: Tensor
-    empty: bool = False
-
-
 def why_abstain(center_radius: float, inside: int, n: int, settings: CenterSettings) -> str:
-    """Why the center is not accepted (algorithm 1, its last step); empty where it is.
+    """Why the center is not accepted (algorithm 1, last step); empty if it is accepted.
 
-    Delta_1 covers the n samples that chose the center, Delta_2 the n fresh ones that check it; both must be at most
-    delta, and both statements together fail with probability at most alpha1.
+    A center is accepted if max(Delta_1, Delta_2) <= delta, with Delta_2 = 1/2 - p_lower. Delta_1 is about the n samples
+    that chose the center. p_lower is the lower confidence bound on the mass of its ball, from `inside` of n fresh
+    samples. Each statement fails with probability at most alpha1 / 2. In the paper, p_lower = p_hat - Delta_1.
+
+    Args:
+        center_radius: of the center's ball; it must be finite.
+        inside: number of the n fresh outputs in that ball.
+        n: number of samples that chose the center, and of fresh ones.
+        settings: delta, alpha1 and the bound.
+
+    Examples:
+        >>> why_abstain(center_radius=0.3, inside=5000, n=10_000, settings=CenterSettings())
+        ''
+        >>> why_abstain(center_radius=0.3, inside=4000, n=10_000, settings=CenterSettings())
+        'max(Delta1 = 0.0140, Delta2 = 0.1137) > delta = 0.05'
     """
     bound, alpha = BOUNDS[settings.bound], settings.alpha1 / 2
     if not center_radius < float("inf"):
@@ -162,23 +126,47 @@ def why_abstain(center_radius: float, inside: int, n: int, settings: CenterSetti
 def certificate(
     draws: CenterDraws, eps: float, noise: Noise, metric: Metric, settings: CenterSettings, beta: float | None = None
 ) -> OutputCertificate:
-    """Read the certificate for input radius eps off the draws (algorithm 2).
+    """The certificate for input radius eps that the draws give (algorithm 2).
 
-    Why gamma (1 + beta) R_hat (theorem 3): B(f_hat(x), R_hat) holds mass 1/2 + delta at x', so the best center for n
-    outputs at x' has a median distance of at most R_hat to them, and f_hat(x') one of at most beta R_hat. Its ball of
-    that radius is accepted for holding mass 1/2 - delta, so the two balls meet.
+    p = noise.mass(1/2 + delta, eps), which is Phi(Phi^-1(1/2 + delta) + eps / sigma) for Gaussian noise. R_hat is the
+    k-th smallest of the m distances, an upper confidence bound on their p-quantile; k = ceil(q m) with
+    q = p + sqrt(ln(1/alpha2) / (2m)) for bound="paper". Then eps_out = gamma (1 + beta) R_hat.
+
+    Proof (theorem 3). B(f_hat(x), R_hat) holds mass at least 1/2 + delta at x'. So the best center for n outputs at x'
+    has a median distance of at most R_hat to them, and that of f_hat(x') is at most beta R_hat. Its ball of that radius
+    is accepted only if it holds mass at least 1/2 - delta. So the two balls intersect.
 
     Args:
-        draws: what `CenterSmoothing.draw` drew.
-        eps: input radius in the noise's threat norm and the input's units, >= 0.
+        draws: result of `CenterSmoothing.draw`.
+        eps: input radius, in the noise's threat norm and the units of x, >= 0.
         noise: the noise of the draws.
         metric: the metric of the draws.
-        settings: what to claim, and by which bound; neither need be those of the draws.
-        beta: how much farther than the best center the one that was chosen may lie, see `Metric.beta`; 2 gamma, which
-            holds however it was chosen, where it is not given.
+        settings: what to claim, and by which bounds. They may differ from the settings of the draws.
+        beta: the median distance of the chosen center is at most beta times the best center's; see `Metric.beta`. The
+            default, 2 gamma, holds for the medoid, for every better center, and for Smooth-HD's.
 
     Raises:
         SettingError: eps is negative or not a number.
+
+    Examples:
+        >>> import numpy as np
+        >>> import torch
+        >>> from smoothing import L2, Gaussian
+        >>> draws = CenterDraws(
+        ...     base_output=torch.zeros(2),
+        ...     center=torch.tensor([0.0, 0.1]),
+        ...     center_radius=0.3,
+        ...     n=10_000,
+        ...     inside=5000,
+        ...     distances=np.linspace(0, 1, 1000),
+        ...     smoothing_error=0.1,
+        ... )
+        >>> c = certificate(draws, eps=0.5, noise=Gaussian(sigma=0.5), metric=L2(), settings=CenterSettings())
+        >>> c.status, c.order_statistic, round(c.distance_quantile, 4), round(c.eps_out, 4)  # eps_out = 3 R_hat
+        ('certified', 898, 0.8979, 2.6937)
+        >>> c = certificate(draws, eps=2, noise=Gaussian(sigma=0.5), metric=L2(), settings=CenterSettings())
+        >>> c.status, c.reason
+        ('failed', '1000 distances cannot bound their 0.999982-quantile; at least 286648 are needed')
     """
     if not 0 <= eps < float("inf"):
         raise SettingError(f"eps: expected a number of at least 0, got {eps}")
@@ -218,12 +206,12 @@ def certificate(
 
 
 def output_radius(draws: CenterDraws, r_hat: float, metric: Metric, beta: float) -> float:
-    """Gamma (1 + beta) R_hat, rounded up by what the computed distances may be off by (docs/soundness.md, 5).
+    """The output radius gamma (1 + beta) R_hat, rounded up for the errors of computed distances (docs/soundness.md, 5).
 
     Args:
-        draws: those that R_hat was read from.
+        draws: the draws that gave R_hat.
         r_hat: R_hat, a computed distance.
-        metric: whose `rounding` says how far computed distances are from exact ones.
+        metric: its `rounding` bounds the errors of computed distances.
         beta: see `certificate`.
     """
     gamma = metric.gamma
@@ -231,20 +219,40 @@ def output_radius(draws: CenterDraws, r_hat: float, metric: Metric, beta: float)
     if not r_hat < float("inf"):
         return least
     relative, absolute = metric.rounding(draws.center, draws.base_output.dtype)
-    ball = (r_hat + absolute) / (1 - relative)  # R: exact distances from the center at x
-    median = (beta + relative * max(1.0, beta)) * ball + absolute  # computed at x', of the center there
-    there = (median + absolute + relative * gamma * ball) / (1 - relative * gamma)  # exact, of a point in both balls
+    ball = (r_hat + absolute) / (1 - relative)  # R: bounds the exact distances from the center at x
+    median = (beta + relative * max(1.0, beta)) * ball + absolute  # bounds the computed median of the center at x'
+    there = (median + absolute + relative * gamma * ball) / (1 - relative * gamma)  # exact, to a point in both balls
     return max(least, up(gamma * (ball + there), SUM_MARGIN))
 
 
 def needed(p: float, settings: CenterSettings) -> str:
-    """In words: the samples m with which the p-quantile can be bounded."""
+    """In words: the least number m of distances that can bound their p-quantile.
+
+    Examples:
+        >>> needed(0.99, CenterSettings())
+        'at least 528 are needed'
+    """
     least = BOUNDS[settings.bound].least_samples(p, settings.alpha2)
     return "no number would do" if least is None else f"at least {least} are needed"
 
 
 def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: CenterSettings) -> None:
-    """Raise SettingError where n or m samples can never certify, naming how many would."""
+    """Raise SettingError if n or m samples can never certify; the message says how many can.
+
+    Args:
+        n: number of samples that choose the center.
+        m: number of distances.
+        eps: all input radii to certify.
+        noise: the smoothing distribution.
+        settings: delta, alpha1, alpha2 and the bound.
+
+    Examples:
+        >>> from smoothing import Gaussian
+        >>> require_feasible(n=100, m=1000, eps=[0.5], noise=Gaussian(sigma=0.5), settings=CenterSettings())
+        Traceback (most recent call last):
+            ...
+        smoothing.errors.SettingError: certifier.n: 100 samples always abstain ...; at least 782 are needed, ...
+    """
     bound = BOUNDS[settings.bound]
     if bound.median_margin(n, settings.alpha1 / 2) > settings.delta:
         least = n
@@ -260,7 +268,7 @@ def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: C
             f"certifier.n: {n} samples always abstain at delta={settings.delta} with bound={settings.bound}; "
             f"at least {high} are needed, about twice that to succeed often"
         )
-    for radius in sorted(eps, reverse=True):  # the largest needs most
+    for radius in sorted(eps, reverse=True):  # the largest needs the most
         p = noise.mass(0.5 + settings.delta, radius)
         if bound.order_statistic(p, m, settings.alpha2) is None:
             raise SettingError(

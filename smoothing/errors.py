@@ -1,21 +1,21 @@
-"""What can be refused, as exceptions whose message is one line a user can act on."""
+"""The library's exceptions. Each message is one line that says what is wrong, what was expected and what to do."""
 
 
 class SmoothingError(Exception):
-    """Base of every error that this project raises on purpose."""
+    """Base class of all errors that this library raises on purpose."""
 
     def __str__(self) -> str:
-        """In one line, whatever values or other libraries' messages are quoted in it."""
+        """The message in one line, even if it quotes values or other libraries' messages."""
         return " ".join(super().__str__().split("\n"))
 
 
 class SettingError(SmoothingError, ValueError):
-    """A setting out of its range, or settings with which no certificate can ever be given."""
+    """A setting is out of range, or no certificate is possible with these settings."""
 
 
 class SmoothingWarning(UserWarning):
-    """What is allowed, and is likely to be a mistake."""
+    """Something that is allowed but probably a mistake."""
 
 
 class BaseFunctionError(SmoothingError, ValueError):
-    """A base function that is not one fixed function of its input, or whose outputs have the wrong shape."""
+    """The base function is not one fixed function of its input, it raised, or its outputs have the wrong shape."""

@@ -1,12 +1,13 @@
-"""The guarantee of a classifier smoothed with a finite noise: exact counts in, prediction and exact radius out. Pure.
+"""The guarantee for a classifier smoothed with a finite noise: from exact class counts to an exact radius.
 
-Levine and Feizi, "Improved, Deterministic Smoothing for l1 Certified Robustness" (2021). Nothing is estimated, so
-nothing can be false and nothing abstains, but where no noisy input is of any class.
+Levine and Feizi, "Improved, Deterministic Smoothing for l1 Certified Robustness" (2021). All noisy inputs are
+classified, so nothing is estimated and the certificate cannot be false. g abstains only if no noisy input has a class.
+Pure functions.
 
-Inputs of no class. Those whose scores have no largest one count for no class; where all do, g abstains. One grid step
-changes one noisy input, so it takes at most one vote from class A and gives at most one to B, whether or not the input
-is of a class before or after. So after k steps n_A - n_B has fallen by at most 2k, as it has where all inputs are of a
-class. And n_A >= 2k at x, so A keeps k votes: where k >= 1, g does not abstain at x' either.
+**Inputs without a class.** A noisy input has no class if its scores have no largest one. One grid step changes one
+noisy input. So it takes at most one vote from class A and gives at most one to B, whether or not that input has a class
+before or after. After k steps n_A - n_B has fallen by at most 2k, just as if all inputs had a class. If k steps are
+within the radius, n_A >= 2k at x, so A keeps at least k votes. Hence g does not abstain at x' either, for k >= 1.
 """
 
 from collections.abc import Sequence
@@ -21,22 +22,23 @@ from smoothing.noise import FiniteNoise, Noise
 
 @dataclass(frozen=True)
 class ExactCertificate(AsDict):
-    """g(x') = `prediction` for every x' on the noise's grid within `radius` of x. It cannot be false.
+    """The statement: g(x') = `prediction` for every x' on the noise's grid within `radius` of x. It cannot be false.
 
     Attributes:
-        prediction: class A, that of the largest count; of several, the lowest. -1 where no input is of any class.
-        radius: radius_steps / levels, in the noise's threat norm.
-        n_a: how many of the n noisy inputs are of class A.
+        prediction: class A, the class with the largest count, and the lowest such class if several tie; -1 if no noisy
+            input has a class.
+        radius: radius_steps / levels, in the noise's threat norm and the units of x.
+        n_a: number of the n noisy inputs in class A.
         n_b: the largest count of another class.
-        n: noisy inputs, all that there are.
-        p_lower: n_a / n, the probability of class A itself.
-        status: certified, be it with radius 0; failed where no noisy input is of any class.
-        reason: why failed; empty otherwise.
+        n: number of noisy inputs: all that the noise has.
+        p_lower: n_a / n, the exact probability of class A.
+        status: "certified" (even with radius 0), or "failed" if no noisy input has a class.
+        reason: why it failed; empty otherwise.
         failure_probability: always 0.
-        runner_up: the class that bounds the radius; -1 where failed.
-        radius_steps: the radius as an integer number of grid steps.
-        levels: grid steps in a unit.
-        not_finite: share of the noisy inputs that are of no class: a score is NaN or +inf, or all are -inf.
+        runner_up: the class that limits the radius; -1 if failed.
+        radius_steps: the radius as a whole number of grid steps.
+        levels: grid steps per unit.
+        not_finite: share of the noisy inputs without a class: a score is NaN or +inf, or all are -inf.
     """
 
     prediction: int
@@ -55,16 +57,24 @@ class ExactCertificate(AsDict):
 
 
 def exact_certificate(votes: Sequence[int], noise: FiniteNoise) -> ExactCertificate:
-    """Read the certificate off the counts of all of the noise's inputs.
+    """The certificate that the class counts over all noisy inputs give (Levine and Feizi 2021, corollary 1).
 
-    One grid step changes the class of one noisy input at most, so it moves n_A - n_B by 2 at most. A stays the answer
-    while n_A > n_B, or n_A = n_B and A is the lower class: for floor((n_A - n_B - [B < A]) / 2) steps, the least over
-    all B.
+    radius = min over B != A of floor((n_A - n_B - [B < A]) / 2) / levels.
+
+    One grid step changes the class of at most one noisy input, so it changes n_A - n_B by at most 2. The prediction
+    stays A while n_A > n_B, or while n_A = n_B and A is the lower class.
 
     Args:
-        votes: of the noise's inputs, how many are of each class, at least two classes; they sum to noise.steps unless
-            some inputs are of no class.
+        votes: number of noisy inputs in each class, for at least two classes. The sum is noise.steps, or less if some
+            inputs have no class.
         noise: the smoothing distribution.
+
+    Examples:
+        >>> from smoothing import DeterministicSplitting
+        >>> noise = DeterministicSplitting(sigma=0.5, levels=16, shape=(3,))  # 27 noisy inputs
+        >>> c = exact_certificate([20, 5, 2], noise)
+        >>> c.prediction, c.radius_steps, c.radius  # floor((20 - 5) / 2) = 7 steps of 1/16
+        (0, 7, 0.4375)
     """
     if not any(votes):
         reason = "no noisy input is of any class: all have scores that are NaN or infinite"
@@ -92,7 +102,15 @@ def exact_certificate(votes: Sequence[int], noise: FiniteNoise) -> ExactCertific
 
 
 def require_finite(noise: Noise) -> FiniteNoise:
-    """The noise, if all its inputs can be enumerated. Raises SettingError."""
+    """The noise itself, if all its noisy inputs can be enumerated. Raises SettingError otherwise.
+
+    Examples:
+        >>> from smoothing import Gaussian
+        >>> require_finite(Gaussian(sigma=0.5))
+        Traceback (most recent call last):
+            ...
+        smoothing.errors.SettingError: noise: Gaussian(sigma=0.5) cannot be enumerated; ...
+    """
     if not isinstance(noise, FiniteNoise):
-        raise SettingError(f"noise: {noise} has no finite number of noisy inputs; take noise=dssn or certifier=certify")
+        raise SettingError(f"noise: {noise} cannot be enumerated; use noise=dssn or certifier=certify")
     return noise

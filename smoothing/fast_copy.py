@@ -1,4 +1,4 @@
-"""A network's frozen copy, and a faster one of that: each is used only where it is the same function."""
+"""A frozen copy of a network, and a faster copy of that. The fast copy is used only if it is the same function."""
 
 import copy
 import functools
@@ -18,15 +18,16 @@ from smoothing.arithmetic import Precision
 from smoothing.errors import BaseFunctionError
 from smoothing.folding import folded
 
-LARGEST = 1e-3  # of an output's largest number: how far a copy may move it in any case
-SPREAD = 0.01  # of how far outputs lie apart: how far it may move them
-ROUNDED = 1024  # units in the last digit, on top of that
-ROUGHLY = 0.25  # the first, at a lower precision, where as many digits are lost on both sides
+# How far outputs of the copy may differ from the network's; see `agreement.alike`.
+LARGEST = 1e-3  # at most, relative to a row's largest number
+SPREAD = 0.01  # as a share of the range of outputs
+ROUNDED = 1024  # units in the last digit, in addition
+ROUGHLY = 0.25  # LARGEST at a lower precision, where both sides lose digits
 
 
 @dataclass(frozen=True)
 class Fast:
-    """What a network is computed by, and how it was made."""
+    """The callable that evaluates a network, and how it was made."""
 
     call: Callable[[Tensor], Any]
     folded_batch_norms: int = 0
@@ -35,16 +36,22 @@ class Fast:
 
 
 def snapshot(f: nn.Module) -> tuple[nn.Module, str]:
-    """A copy of a network, in eval mode and without gradients, and why there is none (then it is the network itself).
+    """A copy of a network, in eval mode and without gradients, and an empty reason.
 
-    Not copied are: what `copy.deepcopy` refuses, such as locks and open files; and a network with functions, such as
-    forward hooks, that hold on to parts of the network itself, since those of a copy would work on the original.
+    If the network cannot be copied, it returns the network itself and the reason. That is the case for what
+    `copy.deepcopy` refuses, such as locks and open files. It is also the case for a network with functions, such as
+    forward hooks, that refer to parts of the network: those of a copy would act on the original.
 
     Raises:
-        BaseFunctionError: the network has no weights yet (lazy layers).
+        BaseFunctionError: the network has lazy layers without weights.
+
+    Examples:
+        >>> copied, reason = snapshot(nn.Linear(3, 2))
+        >>> copied.training, copied.weight.requires_grad, reason
+        (False, False, '')
     """
     if any(is_lazy(tensor) for tensor in (*f.parameters(), *f.buffers())):
-        raise BaseFunctionError("base function: it has lazy layers without weights; call it once before")
+        raise BaseFunctionError("base function: it has lazy layers without weights; call it once on a batch first")
     memo: dict[int, Any] = {}
     for module in f.modules():
         for value in vars(module).values():
@@ -53,13 +60,13 @@ def snapshot(f: nn.Module) -> tuple[nn.Module, str]:
     try:
         with torch.inference_mode(False), torch.no_grad():
             copied = copy.deepcopy(f, memo)
-    except Exception as error:  # whatever a member's own code raises
+    except Exception as error:  # any error that a member's own code raises
         return f, f"{type(error).__name__}: {error}"
     if _tied(memo):
-        return f, "a function that it holds, such as a hook, refers to the network itself"
+        return f, "one of its functions, such as a hook, refers to the network itself"
     try:
         copied.eval()
-    except Exception:  # exported programs have no such thing
+    except Exception:  # exported programs refuse it
         for module in copied.modules():
             module.training = False
     for parameter in copied.parameters():
@@ -68,17 +75,17 @@ def snapshot(f: nn.Module) -> tuple[nn.Module, str]:
 
 
 def _tied(memo: dict[int, Any]) -> bool:
-    """Whether functions among what was copied hold on to something that was copied: deepcopy leaves functions alone."""
+    """Whether copied objects contain functions that refer to an original: deepcopy does not copy functions."""
     seen: set[int] = set()
-    open_ends = [held for made in list(memo.values()) for held in _functions_in(made)]
-    while open_ends:
-        thing = open_ends.pop()
+    pending = [held for made in list(memo.values()) for held in _functions_in(made)]
+    while pending:
+        thing = pending.pop()
         if id(thing) in seen:
             continue
         seen.add(id(thing))
         if id(thing) in memo and memo[id(thing)] is not thing:
             return True
-        open_ends += _held_by(thing)
+        pending += _held_by(thing)
     return False
 
 
@@ -88,7 +95,7 @@ def _functions_in(made: Any) -> Iterator[Any]:
 
 
 def _held_by(thing: Any) -> list[Any]:
-    """What a function holds on to, or a collection that it does."""
+    """The objects that a function, or a collection, refers to."""
     if isinstance(thing, types.FunctionType):
         cells = [cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell)]
         return [*cells, *(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
@@ -115,16 +122,16 @@ def fast_copy(
     compiled: bool,
     at: Callable[[Precision], AbstractContextManager[None]],
 ) -> Fast:
-    """The fastest of some copies of a network that answers as the network does; the network itself where none does.
+    """The first of several fast copies whose outputs agree with the network's; the network itself if none does.
 
-    Each is compared twice: as laid out, in float32, where rounding hides little; and finished, at its own precision.
+    Each copy is compared twice: first in float32, where rounding hides little, then finished, at its own precision.
 
     Args:
-        f: in eval mode.
-        batch: to compare on, as will come, (b, *input shape).
+        f: the network, in eval mode.
+        batch: a typical batch to compare on, (b, *input shape).
         precision: of f.
-        compiled: let `torch.compile` make kernels of it.
-        at: sets the arithmetic of a precision.
+        compiled: whether to compile the copy with `torch.compile`.
+        at: context manager that sets the arithmetic of a precision.
     """
 
     def evaluated(call: Callable[[Tensor], Any], precision: Precision) -> Any:
@@ -142,7 +149,7 @@ def fast_copy(
                 return fast
         except torch.OutOfMemoryError:
             raise
-        except Exception:  # whatever a network's own code raises where it is not as its author knows it
+        except Exception:  # any error that a network's own code raises in this layout
             continue
     return Fast(f)
 
@@ -162,12 +169,12 @@ def _folded_as_given(f: nn.Module) -> Fast:
 
 
 def _finished(fast: Fast, batch: Tensor, precision: Precision, compiled: bool) -> Fast:
-    """The last steps: weights in bfloat16, and kernels made by torch.compile."""
+    """The copy after its last steps: weights in bfloat16 and `torch.compile`."""
     network = cast(nn.Module, fast.call)
     if precision == "bfloat16":
         for module in network.modules():
             if isinstance(module, _ConvNd | nn.Linear):
-                module.to(torch.bfloat16)  # autocast would do so again in every batch
+                module.to(torch.bfloat16)  # once; autocast would do so in every batch
     if not compiled:
         return fast
     made = torch.compile(network, mode="reduce-overhead" if batch.is_cuda else "default", dynamic=False)
@@ -175,7 +182,7 @@ def _finished(fast: Fast, batch: Tensor, precision: Precision, compiled: bool) -
 
 
 def _same(expected: Any, found: Any, largest: float) -> bool:
-    """Whether a copy answers as the network does, to rounding: outputs at the same inputs, (b, *output shape)."""
+    """Whether a copy's outputs equal the network's up to rounding: both (b, *output shape), at the same inputs."""
     if not isinstance(expected, Tensor) or not isinstance(found, Tensor) or expected.shape != found.shape:
         return False
     if not expected.is_floating_point() or not found.is_floating_point():

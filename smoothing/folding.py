@@ -1,4 +1,4 @@
-"""A network in fewer passes over memory: batch normalisation folded into the layers before it, ReLU in place."""
+"""A network with fewer passes over memory: batch normalisation folded into the preceding layers, ReLU in place."""
 
 import copy
 import operator
@@ -14,20 +14,28 @@ LAYERS = (_BatchNorm, _ConvNd, nn.Linear)
 
 
 def folded(f: nn.Module) -> tuple[nn.Module, int]:
-    """A copy of a network in eval mode that computes the same in fewer passes, and how many normalisations it lacks.
+    """A copy of a network in eval mode with fewer passes, and the number of batch normalisations that were folded.
 
-    Each batch normalisation that directly follows a convolution or a linear layer, and alone does, is merged into its
-    weights. ReLUs whose input nobody else sees are written over it. Equal to f in exact arithmetic, and to a
-    few units in the last digit otherwise. A network that cannot be traced (`torch.fx`: its course depends on its
-    input's values), or that has hooks or a `forward` of its own, which a trace does not see, is copied as it is.
-    Layers that are not plainly torch's own (`_plain`) are left alone.
+    A batch normalisation is folded into the weights of a convolution or linear layer if it is the only user of that
+    layer's output. A ReLU overwrites its input if nothing else uses that input. The copy equals f in exact arithmetic,
+    and up to a few units in the last digit otherwise.
+
+    A network is copied unchanged if `torch.fx` cannot trace it, because its control flow depends on its input's values.
+    The same holds if it has hooks or an instance's own `forward`, which a trace does not see. Layers other than torch's
+    own, and changed ones, are left alone (`_is_unchanged`).
+
+    Examples:
+        >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()).eval()
+        >>> copied, count = folded(network)
+        >>> count, torch.allclose(copied(torch.ones(1, 1, 4, 4)), network(torch.ones(1, 1, 4, 4)), atol=1e-6)
+        (1, True)
     """
     copied = copy.deepcopy(f)
     if _changed(copied):
         return copied, 0
     try:
         graph = _Tracer().trace(copied)
-    except Exception:  # whatever a network's own code raises at a symbol
+    except Exception:  # any error that a network's own code raises when traced
         return copied, 0
     modules = dict(copied.named_modules())
     count = _fold(graph, modules)
@@ -38,14 +46,14 @@ def folded(f: nn.Module) -> tuple[nn.Module, int]:
 
 
 class _Tracer(fx.Tracer):
-    """Looks into modules that hold layers with weights, and takes others, such as a normalisation, for one step."""
+    """Traces into modules that contain layers with weights, and treats others, such as a normalisation, as one step."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return super().is_leaf_module(m, module_qualified_name) or not any(isinstance(p, LAYERS) for p in m.modules())
 
 
-def _plain(module: nn.Module) -> bool:
-    """Whether a layer is one of torch's own, and nothing was added to it: no hook, parametrisation or own forward."""
+def _is_unchanged(module: nn.Module) -> bool:
+    """Whether a layer is one of torch's own without additions: no hook, parametrisation or own `forward`."""
     return type(module).__module__.startswith("torch.nn.modules.") and not _changed(module)
 
 
@@ -65,7 +73,7 @@ def _fold(graph: fx.Graph, modules: dict[str, nn.Module]) -> int:
         if calls.count(before.target) > 1 or calls.count(node.target) > 1:
             continue  # a layer that is used twice has one set of weights
         layer = modules[before.target]
-        if not _plain(layer) or not _plain(norm):
+        if not _is_unchanged(layer) or not _is_unchanged(norm):
             continue
         if isinstance(layer, _ConvNd):
             fused: nn.Module = fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, _ConvTransposeNd))
@@ -83,14 +91,19 @@ def _fold(graph: fx.Graph, modules: dict[str, nn.Module]) -> int:
 
 
 def _work_in_place(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
-    """Let each ReLU write over its input, where that is a layer's output or a sum, and nobody else's."""
+    """Let each ReLU overwrite its input if that is a layer's output or a sum, and nothing else uses it."""
     for node in graph.nodes:
-        is_relu = node.op == "call_function" and node.target in (torch.relu, functional.relu)
-        is_relu |= node.op == "call_module" and type(modules[node.target]) is nn.ReLU and _plain(modules[node.target])
-        if not is_relu or len(node.args[0].users) > 1:
+        if not _is_relu(node, modules) or len(node.args[0].users) > 1:
             continue
         before = node.args[0]
         layer = modules[before.target] if before.op == "call_module" else None
-        is_layer = isinstance(layer, LAYERS) and _plain(layer)
+        is_layer = isinstance(layer, LAYERS) and _is_unchanged(layer)
         if is_layer or (before.op == "call_function" and before.target is operator.add):
             node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, (before,), {}
+
+
+def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    if node.op == "call_module":
+        module = modules[str(node.target)]
+        return type(module) is nn.ReLU and _is_unchanged(module)
+    return node.op == "call_function" and node.target in (torch.relu, functional.relu)

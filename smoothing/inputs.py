@@ -1,4 +1,4 @@
-"""What x may be: one input, as a tensor or as what is one without doubt; one line for all else."""
+"""The inputs that a user may pass: one input as a tensor, or anything that is unambiguously one."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -13,34 +13,44 @@ from smoothing.base_function import FrozenFunction
 from smoothing.errors import SettingError, SmoothingWarning
 from smoothing.noise import Noise
 
-NOISE_OF_PIXELS = 2.0  # pixels in [0, 1] are smoothed with less; pixels in 0..255 with more
-LEVELS = (15, 255)  # the largest value of an image of 4 to 8 bits that nobody divided
-FEWEST = 16  # numbers among which such a value means something
+PIXEL_SIGMA = 2.0  # sigma is smaller for pixels in [0, 1], and larger for pixels in 0..255
+UNSCALED = (15, 255)  # range of the largest value of an image of 4 to 8 bits that was not divided
+FEWEST = 16  # numbers that an input needs for this warning
 
 
 def as_tensor(x: Any) -> Tensor:
-    """One input as a plain tensor without gradients, (*input shape), floating-point, all finite.
+    """One input as a plain tensor without gradients: (*input shape), floating-point, all numbers finite.
 
     Args:
-        x: a tensor, a NumPy array, a list of floats; or a pair (input, label) as data sets give it, whose label is
-            left out.
+        x: a tensor, a NumPy array or a list of floats; or a pair (input, label) as data sets return it. The label is
+            ignored.
 
     Raises:
-        SettingError: it is something else: an image of bytes, a PIL image, a data set; or has a number that is not
-            finite.
+        SettingError: x is something else, such as an image of bytes, a PIL image or a data set, or not all its numbers
+            are finite.
+
+    Examples:
+        >>> as_tensor([0.25, 0.5])
+        tensor([0.2500, 0.5000], dtype=torch.float64)
+        >>> as_tensor((torch.zeros(1, 2, 2), 7)).shape  # (input, label)
+        torch.Size([1, 2, 2])
+        >>> as_tensor(torch.zeros(2, dtype=torch.uint8))
+        Traceback (most recent call last):
+            ...
+        smoothing.errors.SettingError: x: expected a floating-point tensor, got torch.uint8; divide bytes by 255, ...
     """
     if _is_pair(x):
         x = x[0]
     if _is_image(x):
         raise SettingError(
-            "x: expected a tensor, got a PIL image; torchvision.transforms.functional.to_tensor(x) makes one of "
-            "numbers in [0, 1], then normalise it as your model expects"
+            "x: expected a tensor, got a PIL image; use torchvision.transforms.functional.to_tensor(x), with numbers "
+            "in [0, 1], and then normalise it as your model expects"
         )
     if isinstance(x, list) and not any(hasattr(each, "shape") for each in x):
         try:
             x = np.array(x)
         except ValueError as error:
-            raise SettingError(f"x: expected numbers, got a list that is no array ({error})") from error
+            raise SettingError(f"x: expected numbers, got a list that is not an array ({error})") from error
     if isinstance(x, np.ndarray) and x.dtype.kind in "biufc" and x.dtype.itemsize <= 8:
         x = torch.from_numpy(np.array(x, dtype=x.dtype.newbyteorder("="), order="C"))
     if not isinstance(x, Tensor):
@@ -55,43 +65,50 @@ def as_tensor(x: Any) -> Tensor:
     if not x.numel():
         raise SettingError(f"x: expected at least one number, got shape {tuple(x.shape)}")
     if not bool(x.isfinite().all()):
-        raise SettingError("x: some of its numbers are NaN or infinite; nothing can be certified there")
+        raise SettingError("x: some of its numbers are NaN or infinite, so nothing can be certified")
     return x
 
 
 def require_floating(x: Tensor) -> None:
-    """Raise SettingError where x holds no floating-point numbers."""
+    """Raise SettingError unless x is a floating-point tensor."""
     if not x.is_floating_point():
         bytes_ = "; divide bytes by 255, as x.float() / 255" if x.dtype == torch.uint8 else "; use x.float()"
         raise SettingError(f"x: expected a floating-point tensor, got {x.dtype}{bytes_}")
 
 
 def pixels_warning(x: Tensor, noise: Noise | None) -> str:
-    """A line where x looks like pixels of 0..255 and the noise like one of pixels in [0, 1]; empty elsewhere.
+    """A warning if x looks like pixels in 0..255 but the noise like one for pixels in [0, 1]; empty otherwise.
 
-    Latents and standardised data have negative numbers. Measurements are seldom whole numbers, and images of them
-    seldom above 100 under so little noise.
+    It does not warn for latents and standardised data, which have negative numbers. Measurements are rarely whole
+    numbers, and images of measurements are rarely above 100 with such small noise.
+
+    Examples:
+        >>> from smoothing import Gaussian
+        >>> pixels_warning(torch.rand(3, 8, 8), Gaussian(sigma=0.25))
+        ''
+        >>> print(pixels_warning(torch.full((3, 8, 8), 200.0), Gaussian(sigma=0.25)))
+        x: its numbers go up to 200 and the noise has sigma=0.25. If your model takes pixels in [0, 1], ...
     """
     sigma = getattr(noise, "sigma", None)
-    if sigma is None or not sigma < NOISE_OF_PIXELS or x.numel() < FEWEST or float(x.min()) < 0:
+    if sigma is None or not sigma < PIXEL_SIGMA or x.numel() < FEWEST or float(x.min()) < 0:
         return ""
     largest = float(x.max())
-    levels = LEVELS[0] <= largest <= LEVELS[1] and bool((x == x.round()).all())
+    levels = UNSCALED[0] <= largest <= UNSCALED[1] and bool((x == x.round()).all())
     if not levels and not (x.dim() > 1 and largest > 100):
         return ""
     return (
         f"x: its numbers go up to {largest:g} and the noise has sigma={sigma:g}. If your model takes pixels in [0, 1], "
-        f"divide x by {255 if largest > LEVELS[0] + 1 else 'its largest level'}: the certificate is about x as given"
+        f"divide x by {255 if largest > UNSCALED[0] + 1 else 'its largest level'}: the certificate is about x as given"
     )
 
 
 class Inputs:
-    """Makes what is passed to one smoothed function the tensor that its base function takes.
+    """Converts the inputs of one smoothed function to tensors for its base function.
 
     Args:
         f: the base function.
-        noise: of the smoothed function, to warn of pixels that nobody divided by 255.
-        outputs: axes of f's outputs where that is known, batch included; 2 for a classifier.
+        noise: of the smoothed function; used to warn about pixels that were not divided by 255.
+        outputs: number of dimensions of f's outputs with the batch, if known; 2 for a classifier.
     """
 
     def __init__(self, f: FrozenFunction, noise: Noise, outputs: int | None = None) -> None:
@@ -100,10 +117,10 @@ class Inputs:
         self._batches_of_one: dict[torch.Size, bool] = {}
 
     def __call__(self, x: Any) -> Tensor:
-        """One input, (*input shape), on the network's device and of its precision.
+        """One input, (*input shape), on the network's device and in its precision.
 
-        It is rounded to float32 where the network's weights are float32: then that is what the certificate is about.
-        An axis of length 1 in front is taken for a batch of one only where f fails with it and runs without.
+        If the network's weights are float32, x is rounded to float32, and the certificate is about the rounded x. A
+        first dimension of length 1 is dropped as a batch of one only if f fails with it and runs without it.
 
         Raises:
             SettingError: see `as_tensor`.
@@ -123,20 +140,24 @@ class Inputs:
     def _runs(self, batch: Tensor) -> bool:
         try:
             outputs = self._f(batch)
-        except Exception:  # whatever it is, it is raised again at the first samples
+        except Exception:  # any error; it is raised again at the first samples
             return False
         return self._outputs is None or outputs.dim() == self._outputs
 
 
 def inputs_of(examples: Any) -> Iterator[Any]:
-    """The inputs among examples, one by one, each such as `as_tensor` takes.
+    """The inputs in `examples`, one by one, each of a type that `as_tensor` accepts.
 
     Args:
-        examples: a tensor or array, (b, *input shape); a `DataLoader`, whose batches are taken apart; or anything with
-            inputs or (input, label) pairs in it: a list, a generator, a data set.
+        examples: a tensor or array, (b, *input shape); a `DataLoader`, whose batches are split; or a list, a generator
+            or a data set of inputs or of pairs (input, label).
 
     Raises:
-        SettingError: there is nothing to iterate over.
+        SettingError: examples is something else.
+
+    Examples:
+        >>> [x.shape for x in inputs_of(torch.zeros(2, 3))]
+        [torch.Size([3]), torch.Size([3])]
     """
     if isinstance(examples, DataLoader) and examples.batch_sampler is not None:
         return (row for batch in examples for row in _rows(batch))
@@ -152,18 +173,17 @@ def inputs_of(examples: Any) -> Iterator[Any]:
 
 
 def _rows(batch: Any) -> Any:
-    """The inputs of a batch, labels left out. Raises SettingError."""
+    """The inputs of a batch, without labels. Raises SettingError if it is not a batch."""
     inputs = batch[0] if isinstance(batch, tuple | list) and batch else batch
     if not isinstance(inputs, Tensor | np.ndarray) or inputs.ndim < 1:
         raise SettingError(
-            f"examples: expected batches (b, *input shape), or pairs of such inputs and labels, got "
-            f"{type(inputs).__name__}"
+            f"examples: expected batches (b, *input shape), or pairs (inputs, labels), got {type(inputs).__name__}"
         )
     return inputs
 
 
 def _is_pair(x: Any) -> bool:
-    """Whether x is (input,) or (input, label), whose label is one number or name, or None."""
+    """Whether x is (input,) or (input, label) with a label that is one number, one name or None."""
     if not isinstance(x, tuple | list) or not 1 <= len(x) <= 2 or not (hasattr(x[0], "shape") or _is_image(x[0])):
         return False
     label = x[1] if len(x) == 2 else None
@@ -177,9 +197,10 @@ def _is_image(x: Any) -> bool:
 
 
 def placed(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
-    """X where f's weights are, and of their precision: of its own where f has none, or several; float32 at least.
+    """The input x on the device of f's weights and in their dtype.
 
-    A network in half precision gets x in half precision where x is so already.
+    If f has no weights, or weights of several dtypes, x keeps its dtype, but at least float32. If f has weights in half
+    precision, x keeps half precision only if it already has it.
     """
     weights = [t for t in (*f.parameters(), *f.buffers()) if t.is_floating_point()] if isinstance(f, nn.Module) else []
     devices, dtypes = {t.device for t in weights}, {t.dtype for t in weights}

@@ -1,4 +1,4 @@
-"""The center of a sample: of its outputs and a few other points, the one with the smallest median distance to it."""
+"""The center of a sample of outputs: the output, or other candidate, with the smallest median distance to them."""
 
 import torch
 from torch import Tensor
@@ -8,30 +8,39 @@ from smoothing.metrics.checks import require_outputs
 from smoothing.metrics.screens import Screen
 
 PAIRS_AT_ONCE = 2**21  # bounds the memory of a block of pairwise distances
-LEAST_SCREENED = 256  # outputs: for fewer all exact distances are as fast
-FIRST = 8  # outputs whose exact median is the first to be beaten
+LEAST_SCREENED = 256  # outputs; for fewer, computing all exact distances is as fast
+FIRST = 8  # outputs whose exact medians are computed first
 SIDE = 512  # points in a block of the screen
 
 
 def best_center(outputs: Tensor, metric: Metric, candidates: Tensor | None = None) -> tuple[Tensor, float]:
-    """The medoid, or a candidate that is better, and its median distance to the outputs.
+    """The medoid, or a better candidate, and its median distance to the outputs.
 
-    Where the metric has a screen, outputs are left out whose median distance is surely larger than one already known:
-    half of all outputs are surely farther from them. The answer is the same, to the last bit.
+    argmin over z in outputs and candidates of the ceil(n/2)-th smallest of d(z, output_1), ..., d(z, output_n) (Kumar
+    and Goldstein 2021, algorithm 1). This median is at most 2 gamma times the radius of the smallest ball that contains
+    half of the outputs. `Metric.beta` may state a smaller factor.
+
+    If the metric has a screen, an output is skipped once half of all outputs are provably farther away than the best
+    median so far. The result is the same, to the last bit.
 
     Args:
         outputs: (n, *output shape).
-        metric: a distance between them.
-        candidates: other points to consider, (k, *output shape), the metric's where not given.
+        metric: distance between outputs.
+        candidates: further points, (k, *output shape); those of the metric if not given.
 
     Returns:
-        The center (*output shape) and the ceil(n/2)-th smallest of its distances to the n outputs, +inf where half of
-        the outputs or more are not finite; of equally good ones the first output. The medoid's is at most 2 gamma times
-        the radius of the smallest ball that holds half of the outputs, so this one's is too; `Metric.beta` may know
-        better.
+        The center (*output shape), and its median distance, +inf if half of the outputs or more are not finite. If
+        several are equally good, the first one.
 
     Raises:
-        SettingError: the outputs are none that the metric compares, or what it returns is no distance.
+        SettingError: the metric cannot compare the outputs, or it does not return distances.
+
+    Examples:
+        >>> from smoothing import L2
+        >>> outputs = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.2, 0.0], [50.0, 0.0]])
+        >>> center, radius = best_center(outputs, L2(), candidates=outputs[:0])  # the medoid
+        >>> center, round(radius, 4)
+        (tensor([1., 0.]), 0.2)
     """
     require_outputs(metric, outputs)
     points = torch.cat([outputs, metric.candidates(outputs) if candidates is None else candidates])
@@ -57,7 +66,12 @@ def best_center(outputs: Tensor, metric: Metric, candidates: Tensor | None = Non
 
 
 def lower_median(distances: Tensor) -> Tensor:
-    """The ceil(n/2)-th smallest number of each row: (k, n) -> (k,). A ball of that radius holds half of the n."""
+    """The ceil(n/2)-th smallest number of each row: (k, n) -> (k,). A ball of that radius contains half of the n.
+
+    Examples:
+        >>> lower_median(torch.tensor([[4.0, 1.0, 3.0, 2.0]]))
+        tensor([2.])
+    """
     return distances.kthvalue((distances.shape[1] + 1) // 2, dim=1).values
 
 
@@ -68,17 +82,18 @@ def _medians(points: Tensor, outputs: Tensor, metric: Metric) -> Tensor:
 
 
 def _may_be_within(screen: Screen, rows: Tensor, radius: float, half: int) -> Tensor:
-    """Those of the points `rows` that `half` of all points may lie within the radius of, the likeliest first.
+    """The points among `rows` that may have `half` of all points within the radius, the most promising first.
 
-    Of few points each is compared with all. Of many, each pair of blocks is compared once, for the points of both:
-    blocks that are 0, 1, 2, ... blocks apart (cyclically) in turn, until all points of both are known to have too few.
+    A few points are compared with all points. For many, each pair of blocks is compared once, for the points of both.
+    Pairs are taken by their cyclic distance in blocks, the largest distance first. A pair is skipped if no point of
+    either block can have enough points within the radius.
     """
     possible = torch.full((len(screen),), float(len(screen)), dtype=torch.float64, device=rows.device)
     blocks = torch.arange(len(screen), device=rows.device).split(SIDE)
     if len(rows) <= SIDE:
         for block in blocks:
             possible[rows] -= screen.far(rows, block, radius).sum(dim=1)
-        return _likeliest(rows, possible, half)
+        return _most_promising(rows, possible, half)
     for distance in reversed(range(len(blocks) // 2 + 1)):
         alive = [bool((possible[block] >= half).any()) for block in blocks]
         for i, one in enumerate(blocks):
@@ -89,9 +104,9 @@ def _may_be_within(screen: Screen, rows: Tensor, radius: float, half: int) -> Te
             possible[one] -= far.sum(dim=1)
             if i != j:
                 possible[blocks[j]] -= far.sum(dim=0)
-    return _likeliest(rows, possible, half)
+    return _most_promising(rows, possible, half)
 
 
-def _likeliest(rows: Tensor, possible: Tensor, half: int) -> Tensor:
+def _most_promising(rows: Tensor, possible: Tensor, half: int) -> Tensor:
     kept = rows[possible[rows] >= half]
     return kept[possible[kept].argsort(descending=True, stable=True)]

@@ -1,4 +1,4 @@
-"""What a base function may answer with: one tensor of numbers, row i for input i."""
+"""The outputs that a base function may return: one tensor of numbers, with row i for input i."""
 
 from typing import Any
 
@@ -8,24 +8,33 @@ from torch import Tensor
 from smoothing.errors import BaseFunctionError
 
 EXACT = (torch.float32, torch.float64)
-SMALLER = (torch.bfloat16, torch.float16)  # whose numbers float32 has, too
+SMALLER = (torch.bfloat16, torch.float16)  # float32 represents all their numbers
 
 
 def as_numbers(outputs: Any, batch: Tensor) -> Tensor:
-    """A base function's outputs at a batch, (b, *output shape), floating-point, in memory of their own.
+    """A base function's outputs at a batch, (b, *output shape), in float32 or float64, in new memory.
 
-    Taken are tensors of floats, integers (as float64) and booleans (as 0 and 1); (b,) counts as (b, 1), and a single
-    number as the output of a single input.
+    Accepted are tensors of floats, integers (converted to float64) and booleans (converted to 0 and 1). Shape (b,) is
+    read as (b, 1), and a single number as the output of a single input.
 
     Args:
-        outputs: what the base function returned.
-        batch: what it was shown, (b, *input shape).
+        outputs: the base function's return value.
+        batch: its argument, (b, *input shape).
 
     Raises:
-        BaseFunctionError: anything else; the message says what was expected and what came.
+        BaseFunctionError: outputs is something else. The message says what was expected and what was returned.
+
+    Examples:
+        >>> as_numbers(torch.tensor([True, False]), batch=torch.zeros(2, 3))
+        tensor([[1.],
+                [0.]])
+        >>> as_numbers(torch.zeros(3, 2), batch=torch.zeros(2, 3))
+        Traceback (most recent call last):
+            ...
+        smoothing.errors.BaseFunctionError: base function: expected a tensor of 2 outputs, got shape (3, 2) ...
     """
     if not isinstance(outputs, Tensor):
-        raise BaseFunctionError(f"base function: expected a tensor of {len(batch)} outputs, got {_described(outputs)}")
+        raise BaseFunctionError(f"base function: expected a tensor of {len(batch)} outputs, got {_not_tensor(outputs)}")
     fault = _fault(outputs, batch)
     if fault:
         raise BaseFunctionError(f"base function: expected a tensor of {len(batch)} outputs, got {fault}")
@@ -41,7 +50,7 @@ def as_numbers(outputs: Any, batch: Tensor) -> Tensor:
 
 
 def _fault(outputs: Tensor, batch: Tensor) -> str:
-    """What is wrong with a tensor of outputs; empty for nothing."""
+    """What is wrong with a tensor of outputs, and how to fix it; empty if nothing is."""
     if outputs.is_nested:
         return "a nested tensor; give all outputs one shape"
     if outputs.is_quantized:
@@ -50,28 +59,28 @@ def _fault(outputs: Tensor, batch: Tensor) -> str:
         return f"a tensor of layout {outputs.layout}; return its .to_dense()"
     shape = tuple(outputs.shape)
     if shape[:1] != (len(batch),) and not (shape == () and len(batch) == 1):
-        return f"shape {shape} for inputs {tuple(batch.shape)}; the first dimension is the batch's"
+        return f"shape {shape} for inputs {tuple(batch.shape)}; the first dimension must be the batch's"
     if outputs.numel() == 0 and len(batch):
-        return f"shape {shape}, without a number in it"
+        return f"shape {shape}, which has no numbers"
     if outputs.is_complex():
-        return f"complex numbers ({outputs.dtype}); return them as real ones, such as torch.view_as_real gives"
+        return f"complex numbers ({outputs.dtype}); return real ones, such as torch.view_as_real(outputs)"
     if outputs.device != batch.device:
         return f"one on {outputs.device} for inputs on {batch.device}; keep model, inputs and outputs on one device"
     return ""
 
 
-def _described(outputs: Any) -> str:
-    """A thing that is no tensor, and how to make one of it."""
+def _not_tensor(outputs: Any) -> str:
+    """A return value that is not a tensor, in words, and how to return a tensor instead."""
     name = type(outputs).__name__
     if outputs is None:
-        return "None; let it return its outputs"
+        return "None; return the outputs"
     fields = [key for key in ("logits", "last_hidden_state", "sample", "out") if _has_tensor(outputs, key)]
     if fields:
         return f"{name}; wrap it so that it returns a tensor, such as its .{fields[0]}"
     if isinstance(outputs, dict):
-        return f"{name} with {', '.join(map(str, outputs))}; wrap it so that it returns the tensor of one of them"
+        return f"{name} with {', '.join(map(str, outputs))}; wrap it so that it returns one of these tensors"
     if isinstance(outputs, tuple | list):
-        return f"{name} of {len(outputs)}; wrap it so that it returns one tensor, such as its first"
+        return f"{name} of {len(outputs)}; wrap it so that it returns one tensor, such as the first"
     return f"{name}; wrap it so that it returns a tensor"
 
 

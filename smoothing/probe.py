@@ -1,4 +1,4 @@
-"""Is a base function one fixed function of its input? A few rows are evaluated again, beside others, now and then."""
+"""A check that a base function is one fixed function of its input: a few rows are evaluated again in other batches."""
 
 import torch
 from torch import Tensor
@@ -7,46 +7,47 @@ from smoothing.agreement import alike
 from smoothing.base_function import FrozenFunction
 from smoothing.errors import BaseFunctionError
 
-ROWS = 8
-KEPT = (0, 1, 3)  # no two pairs of them are equally far apart: whichever neighbour counts, for most it is another
-EVERY = 32  # batches between two looks
-LARGEST = 0.01  # of a row's largest number: never may an output move by more
-# How far outputs may move as a share of how far they lie apart, so that an offset hides nothing, and in units of their
-# last digit: in a batch of the same shape, and in one of another size, where layers round otherwise.
+ROWS = 8  # rows kept for later checks
+KEPT = (0, 1, 3)  # of these, the rows that are evaluated again. All distances between them differ, so most rows get a
+# new neighbour, at whatever distance a neighbour has an effect.
+EVERY = 32  # batches between two checks
+LARGEST = 0.01  # an output may never change by more than this, relative to its row's largest number
+# How far outputs may change: as a share of the spread of outputs, so that a common offset hides nothing, plus units in
+# the last digit. For a batch of the same shape, and for one of another size, where layers round differently.
 SAME_SHAPE = 0.01, 4
 ANOTHER_SIZE = 0.05, 256
 
 
 class Probe:
-    """Looks for what eval mode does not stop: statistics over the batch, functional dropout, chance, state that drifts.
+    """Detects what eval mode does not prevent: statistics over the batch, functional dropout, randomness, hidden state.
 
-    Rows may differ by rounding, and a discontinuous f may then jump, so one row proves nothing. Most rows do.
+    Rows may differ by rounding, and a discontinuous f may then jump. So one row proves nothing, but most rows do.
     """
 
     def __init__(self, f: FrozenFunction) -> None:
         self.f = f
-        self.batches = 0  # since the last look
-        self._known: tuple[Tensor, Tensor] | None = None  # rows, and their outputs as this run began
-        self._thorough: set[tuple[object, ...]] = set()  # kinds of input that were looked at from all sides
+        self.batches = 0  # since the last check
+        self._known: tuple[Tensor, Tensor] | None = None  # rows, and their outputs at the beginning of this run
+        self._thorough: set[tuple[object, ...]] = set()  # kinds of input that were checked in every way
 
     def begin(self) -> None:
-        """A run begins. What f answered in earlier ones does not count: its owner may have changed it in between."""
+        """A run begins. Forget the outputs of earlier runs: the owner of f may have changed it since."""
         self._known, self.batches = None, 0
 
-    def batch(self, batch: Tensor, outputs: Tensor) -> None:
-        """A batch was evaluated: (b, *input shape) and (b, *output shape). Look at the first, and at some later ones.
+    def check(self, batch: Tensor, outputs: Tensor) -> None:
+        """Check the first batch that was evaluated, and every 32nd later one: (b, *input shape), (b, *output shape).
 
         Raises:
-            BaseFunctionError: outputs depend on the batch, or on chance.
+            BaseFunctionError: outputs depend on the batch or on chance.
         """
         self.batches += 1
         if self._known is None or self._known[0].shape[1:] != batch.shape[1:]:
-            self._first(batch, outputs)
+            self._check_first(batch, outputs)
         elif self.batches >= EVERY:
-            self.again()
+            self.check_again()
 
-    def _first(self, batch: Tensor, outputs: Tensor) -> None:
-        """Look from all sides, and remember a few rows."""
+    def _check_first(self, batch: Tensor, outputs: Tensor) -> None:
+        """Check in every way, and keep a few rows."""
         rows = (batch if self.f.compiled else batch[:ROWS]).clone()  # compiled for one shape
         found = self.f(rows)
         self._require(found, outputs[: len(rows)], outputs, ANOTHER_SIZE)
@@ -54,20 +55,20 @@ class Probe:
         kind = (tuple(rows.shape[1:]), rows.dtype, rows.device)
         if kind not in self._thorough:
             self._require(self.f(rows), found, found, SAME_SHAPE)
-            self._beside_others(first=False)
+            self._check_among_copies(first=False)
             if not self.f.compiled:
                 self._require(self.f(rows[:2]), found[:2], found, ANOTHER_SIZE)
-            self._beside_others(first=True)
+            self._check_among_copies(first=True)
             self._thorough = {kind}
 
-    def again(self) -> None:
-        """Look once more. Raises BaseFunctionError."""
+    def check_again(self) -> None:
+        """Check once more, unless nothing was evaluated since the last check. Raises BaseFunctionError."""
         if self._known is not None and self.batches:
-            self._beside_others(first=True)
+            self._check_among_copies(first=True)
         self.batches = 0
 
-    def _beside_others(self, first: bool) -> None:
-        """Evaluate a few rows, from the first or from the last on, once more: the others are copies of one of them."""
+    def _check_among_copies(self, first: bool) -> None:
+        """Evaluate `KEPT` rows again, counted from the first or from the last row, among copies of one of them."""
         assert self._known
         rows, outputs = self._known
         places = KEPT if len(rows) > max(KEPT) else KEPT[:1]

@@ -1,6 +1,9 @@
 """Confidence bounds from counts: pure functions in float64, each rounded outward.
 
-Every `alpha` is the probability that the one-sided statement made by the function is false.
+Every `alpha` is an error probability: the function's one-sided statement is false with probability at most alpha.
+
+All functions raise `SettingError` if n or m is below 1, alpha is outside (0, 1), a count is outside 0, ..., n, or p is
+outside [0, 1].
 """
 
 from math import ceil, log, sqrt
@@ -12,64 +15,118 @@ from smoothing.rounding import BETA_MARGIN, down, up
 
 
 def hoeffding_margin(n: int, alpha: float) -> float:
-    """D such that the mean of n samples in [0, 1] exceeds its expectation by more than D with probability <= alpha.
+    """Hoeffding's margin D = sqrt(ln(1/alpha) / (2n)) (Hoeffding 1963, theorem 1).
 
-    sqrt(ln(1/alpha) / (2n)) (Hoeffding 1963); the same for the other side.
+    The mean of n independent samples in [0, 1] exceeds its expectation by more than D with probability at most alpha.
+    The same holds for falling below it.
+
+    Examples:
+        >>> round(hoeffding_margin(10_000, 0.0025), 4)
+        0.0173
     """
-    _check(n, alpha)
+    require_counts(n, alpha)
     return up(sqrt(log(1 / alpha) / (2 * n)))
 
 
 def hoeffding_lower(k: int, n: int, alpha: float) -> float:
-    """Lower bound on p from k successes in n trials, false with probability <= alpha. May be negative."""
-    _check(n, alpha, k)
+    """Hoeffding's lower confidence bound k/n - sqrt(ln(1/alpha) / (2n)) on p, from k successes in n trials.
+
+    It exceeds p with probability at most alpha. It may be negative.
+
+    Examples:
+        >>> round(hoeffding_lower(600, 1000, 0.005), 4)
+        0.5485
+    """
+    require_counts(n, alpha, k)
     return down(k / n - hoeffding_margin(n, alpha))
 
 
 def clopper_pearson_lower(k: int, n: int, alpha: float) -> float:
-    """Lower bound on p from k successes in n trials, false with probability <= alpha (Clopper and Pearson 1934).
+    """Clopper and Pearson's lower confidence bound on p, from k successes in n trials (Clopper and Pearson 1934).
 
-    The p with P[Bin(n, p) >= k] = alpha; 0 for k = 0, alpha^(1/n) for k = n. In [0, 1].
+    The p at which P[Bin(n, p) >= k] = alpha, the alpha-quantile of Beta(k, n - k + 1); 0 if k = 0 and alpha^(1/n) if
+    k = n. It exceeds the true p with probability at most alpha. In [0, 1).
+
+    Examples:
+        >>> round(clopper_pearson_lower(990, 1000, 0.001), 4)
+        0.976
+        >>> round(clopper_pearson_lower(1000, 1000, 0.001), 4)  # 0.001 ** (1 / 1000)
+        0.9931
     """
-    _check(n, alpha, k)
+    require_counts(n, alpha, k)
     if k == n:
         return down(alpha ** (1 / n))
     return down(float(beta.ppf(alpha, k, n - k + 1)), BETA_MARGIN) if k > 0 else 0.0
 
 
 def clopper_pearson_upper(k: int, n: int, alpha: float) -> float:
-    """Upper bound on p from k successes in n trials, false with probability <= alpha. In [0, 1]; 1 for k = n."""
-    _check(n, alpha, k)
+    """Clopper and Pearson's upper confidence bound on p, from k successes in n trials (Clopper and Pearson 1934).
+
+    The p at which P[Bin(n, p) <= k] = alpha; 1 if k = n. It is below the true p with probability at most alpha. In
+    (0, 1].
+
+    Examples:
+        >>> round(clopper_pearson_upper(10, 1000, 0.001), 4)
+        0.024
+    """
+    require_counts(n, alpha, k)
     return min(1.0, up(float(beta.isf(alpha, k + 1, n - k)), BETA_MARGIN)) if k < n else 1.0
 
 
 def hoeffding_median_margin(n: int, alpha: float) -> float:
-    """D such that a set of probability 1/2 + D holds fewer than n/2 of n samples with probability <= alpha.
+    """Center smoothing's Delta_1 with Hoeffding's inequality (Kumar and Goldstein 2021, algorithm 1).
 
-    Center smoothing's Delta_1 with alpha = alpha_1 / 2: sqrt(ln(2/alpha_1) / (2n)).
+    A set of probability 1/2 + Delta_1 holds fewer than n/2 of n samples with probability at most alpha. With
+    alpha = alpha_1 / 2 it is Delta_1 = sqrt(ln(2/alpha_1) / (2n)).
+
+    Examples:
+        >>> round(hoeffding_median_margin(10_000, 0.005 / 2), 4)
+        0.0173
     """
     return hoeffding_margin(n, alpha)
 
 
 def exact_median_margin(n: int, alpha: float) -> float:
-    """The least D with P[Bin(n, 1/2 + D) < n/2] <= alpha: what `hoeffding_median_margin` bounds."""
+    """Center smoothing's Delta_1 with the exact binomial tail: the least D with P[Bin(n, 1/2 + D) < n/2] <= alpha.
+
+    At most `hoeffding_median_margin`.
+
+    Examples:
+        >>> round(exact_median_margin(10_000, 0.005 / 2), 4)
+        0.014
+    """
     return clopper_pearson_upper(ceil(n / 2) - 1, n, alpha) - 0.5
 
 
 def dkw_order_statistic(p: float, m: int, alpha: float) -> int | None:
-    """K such that the k-th smallest of m samples lies below the p-quantile with probability <= alpha.
+    """The rank k = ceil(q m), q = p + sqrt(ln(1/alpha) / (2m)), of an order statistic that bounds a quantile.
 
-    k = ceil(q m) with q = p + sqrt(ln(1/alpha) / (2m)) (Dvoretzky, Kiefer and Wolfowitz; Massart 1990, one side);
-    1-based. None where q > 1: no order statistic is large enough. Rounded up: an interpolated quantile is too low.
+    The k-th smallest of m samples (counted from 1) is below the p-quantile with probability at most alpha (Dvoretzky,
+    Kiefer and Wolfowitz 1956, one side with the constant of Massart 1990; Kumar and Goldstein 2021, algorithm 2).
+    The rank is rounded up: an interpolated quantile would be too low.
+
+    Returns:
+        k, or None if q > 1, because no order statistic is large enough.
+
+    Examples:
+        >>> dkw_order_statistic(0.87, 10_000, 0.005)
+        8863
+        >>> print(dkw_order_statistic(0.99, 10_000, 0.005))  # q > 1
+        None
     """
-    _check(m, alpha, p=p)
+    require_counts(m, alpha, p=p)
     q = p + hoeffding_margin(m, alpha)
     return ceil(up(q * m)) if up(q * m) <= m else None
 
 
 def dkw_least_samples(p: float, alpha: float) -> int | None:
-    """The least m for which `dkw_order_statistic` exists; None where none does (p = 1)."""
-    _check(1, alpha, p=p)
+    """The least m for which `dkw_order_statistic` exists; None if p = 1, where none does.
+
+    Examples:
+        >>> dkw_least_samples(0.99, 0.005)
+        26492
+    """
+    require_counts(1, alpha, p=p)
     if p >= 1:
         return None
     m = ceil(log(1 / alpha) / (2 * (1 - p) ** 2))
@@ -79,14 +136,21 @@ def dkw_least_samples(p: float, alpha: float) -> int | None:
 
 
 def exact_order_statistic(p: float, m: int, alpha: float) -> int | None:
-    """As `dkw_order_statistic`, with the least such k: min{k : P[Bin(m, p) >= k] <= alpha}.
+    """The rank k = min{k : P[Bin(m, p) >= k] <= alpha}: the exact counterpart of `dkw_order_statistic`.
 
-    The k-th smallest lies below the p-quantile only if k samples do, and each does with probability at most p: true
-    of discrete laws too. None where p^m > alpha.
+    The k-th smallest sample is below the p-quantile only if k samples are. Each sample is below it with probability at
+    most p, for discrete laws too.
+
+    Returns:
+        k, counted from 1, or None if p^m > alpha.
+
+    Examples:
+        >>> exact_order_statistic(0.87, 10_000, 0.005)  # `dkw_order_statistic` needs rank 8863
+        8787
     """
-    _check(m, alpha, p=p)
+    require_counts(m, alpha, p=p)
     alpha = down(alpha, BETA_MARGIN)
-    k = max(1, int(binom.isf(alpha, m, p)))  # within a step of the answer; the two loops make it the answer
+    k = max(1, int(binom.isf(alpha, m, p)))  # within one of the answer; the loops correct it
     while k > 1 and binom.sf(k - 2, m, p) <= alpha:
         k -= 1
     while k <= m and not binom.sf(k - 1, m, p) <= alpha:
@@ -95,8 +159,13 @@ def exact_order_statistic(p: float, m: int, alpha: float) -> int | None:
 
 
 def exact_least_samples(p: float, alpha: float) -> int | None:
-    """The least m for which `exact_order_statistic` exists, that is p^m <= alpha; None where none does (p = 1)."""
-    _check(1, alpha, p=p)
+    """The least m for which `exact_order_statistic` exists, that is p^m <= alpha; None if p = 1, where none does.
+
+    Examples:
+        >>> exact_least_samples(0.99, 0.005)
+        528
+    """
+    require_counts(1, alpha, p=p)
     if p >= 1:
         return None
     m = max(1, ceil(log(alpha) / log(p))) if p > 0 else 1
@@ -105,7 +174,8 @@ def exact_least_samples(p: float, alpha: float) -> int | None:
     return m
 
 
-def _check(n: int, alpha: float, k: int = 0, p: float = 0.0) -> None:
+def require_counts(n: int, alpha: float, k: int = 0, p: float = 0.0) -> None:
+    """Raise SettingError unless n >= 1, 0 < alpha < 1, 0 <= k <= n and 0 <= p <= 1."""
     if n < 1:
         raise SettingError(f"number of samples: expected at least 1, got {n}")
     if not 0 < alpha < 1:

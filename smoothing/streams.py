@@ -1,7 +1,7 @@
 """Random numbers keyed by (seed, example, stage, sample block).
 
-A stream is independent of batch size, of the order of the examples and of what ran before, and the first k samples of
-a stream are the same however many are asked for. Stages have independent streams, so no sample is ever used twice.
+A stream does not depend on the batch size, on the order of the examples or on earlier calls. Its first k samples are
+the same for every number of samples requested. Stages have independent streams, so no sample is used twice.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BLOCK = 64  # samples drawn together; part of what a seed means, so never tuned
+BLOCK = 64  # samples in a block; part of the meaning of a seed, so never tuned
 
 
 @unique
 class Stage(IntEnum):
-    """What a sample is drawn for. The numbers are part of what a seed means."""
+    """The purpose of a sample. The numbers are part of the meaning of a seed."""
 
     CENTER = 0
     FRESH_CHECK = 1
@@ -30,13 +30,14 @@ class Stage(IntEnum):
 class BlockSource:
     """The random numbers of one block, on one device.
 
-    Args:
-        key: which block.
-        device: where the numbers are wanted.
+    On a CPU: NumPy's counter-based Philox with a key of 128 bits. (A CPU `torch.Generator` uses only 32 bits of its
+    seed, so two of 10^5 blocks would probably be equal.) On CUDA: torch's Philox with a key of 64 bits. The two draw
+    different numbers from the same distribution. CUDA's numbers may also differ between GPU models (pytorch issue
+    196613).
 
-    CPU: NumPy's counter-based Philox, keyed with 128 bits (a CPU `torch.Generator` keeps 32 bits of its seed, and two
-    blocks in 10^5 would be likely to coincide). CUDA: torch's Philox, keyed with 64 bits. The two draw different
-    numbers of the same law; CUDA's numbers may also differ between GPU models (pytorch issue 196613).
+    Args:
+        key: identifies the block.
+        device: of the numbers.
     """
 
     def __init__(self, key: np.random.SeedSequence, device: torch.device) -> None:
@@ -49,12 +50,12 @@ class BlockSource:
             self._torch.manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
 
     def into(self, out: Tensor | None) -> "BlockSource":
-        """Writes the next float32 numbers of out's shape into `out`, (n, *shape) on the device."""
+        """Write the next float32 numbers of out's shape into `out`, (n, *shape) on the device, not into new memory."""
         self._out = out
         return self
 
     def normal(self, shape: tuple[int, ...]) -> Tensor:
-        """Independent N(0, 1) numbers, float32, of the given shape."""
+        """Independent N(0, 1) numbers, float32, of this shape."""
         if self.device.type == "cpu":
             out = self._memory(shape)
             self._numpy.standard_normal(out=out.numpy(), dtype=np.float32)
@@ -62,7 +63,7 @@ class BlockSource:
         return self._memory(shape).normal_(generator=self._torch)
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
-        """Independent numbers uniform on [0, 1), float32 (multiples of 2^-24), of the given shape."""
+        """Independent uniform numbers on [0, 1), float32 (multiples of 2^-24), of this shape."""
         if self.device.type == "cpu":
             out = self._memory(shape)
             self._numpy.random(out=out.numpy(), dtype=np.float32)
@@ -70,17 +71,17 @@ class BlockSource:
         return self._memory(shape).uniform_(generator=self._torch)
 
     def bits(self, shape: tuple[int, ...]) -> Tensor:
-        """Independent integers uniform on all of int64, of the given shape."""
+        """Independent uniform integers on all of int64, of this shape."""
         if self.device.type == "cpu":
             return torch.from_numpy(self._numpy.bit_generator.random_raw(shape).view(np.int64))
         bits = torch.empty(shape, dtype=torch.int64, device=self.device)
         return bits.random_(-(2**63), None, generator=self._torch)
 
     def integers(self, high: int, shape: tuple[int, ...]) -> Tensor:
-        """Independent integers uniform on {0, ..., high - 1}, int32, of the given shape; 1 <= high <= 2^31.
+        """Independent uniform integers on {0, ..., high - 1}, int32, of this shape; 1 <= high <= 2^31.
 
-        CUDA: the remainder of 62 random bits, drawn again where it would be biased (`unbiased`). torch's own `randint`
-        takes the remainder of 32 bits, which is biased where high is large.
+        On CUDA: the remainder of 62 random bits, drawn again if it would be biased (`unbiased`). torch's own `randint`
+        uses the remainder of 32 bits, which is biased for large `high`.
         """
         if self.device.type == "cpu":
             return torch.from_numpy(self._numpy.integers(high, size=shape, dtype=np.int32))
@@ -96,21 +97,42 @@ class BlockSource:
 
 @dataclass(frozen=True)
 class Stream:
-    """All samples of one stage of one example: blocks 0, 1, 2, ... of `BLOCK` samples each."""
+    """All samples of one stage of one example: blocks 0, 1, 2, ... of `BLOCK` samples each.
+
+    Attributes:
+        seed: of the smoothed function, at least 0.
+        example: number of the example, at least 0.
+        stage: the purpose of the samples.
+
+    Examples:
+        >>> stream = Stream(seed=0, example=3, stage=Stage.CERTIFICATION)
+        >>> source = stream.block(0, torch.device("cpu"))
+        >>> source.normal((2, 3)).shape
+        torch.Size([2, 3])
+        >>> one, again = (stream.block(7, torch.device("cpu")).bits((4,)) for _ in range(2))
+        >>> torch.equal(one, again)
+        True
+    """
 
     seed: int
     example: int
     stage: Stage
 
     def block(self, index: int, device: torch.device) -> BlockSource:
+        """The random numbers of block `index`, from its beginning."""
         key = np.random.SeedSequence(self.seed, spawn_key=(self.example, self.stage, index))
         return BlockSource(key, device)
 
 
 def unbiased(bits: Tensor, spare: Tensor, high: int) -> Tensor:
-    """Integers on {0, ..., high - 1}, int32, from two numbers of 62 random bits each, int64.
+    """Uniform integers on {0, ..., high - 1}, int32, from two tensors of 62 random bits per number, int64.
 
-    2^62 is no multiple of most numbers, so the remainder of the last few of `bits` would be biased: there `spare` is
-    taken. What is left is the chance that both are among the last few, (high / 2^62)^2 < 2^-62.
+    2^62 is usually not a multiple of `high`, so the remainders of the largest values of `bits` would be biased. `spare`
+    replaces those values. A bias remains only if both are among the largest values, with probability at most
+    (high / 2^62)^2 < 2^-62.
+
+    Examples:
+        >>> unbiased(torch.tensor([7, 2**62 - 1]), torch.tensor([0, 5]), high=3)
+        tensor([1, 2], dtype=torch.int32)
     """
     return torch.where(bits < 2**62 // high * high, bits, spare).remainder_(high).to(torch.int32)

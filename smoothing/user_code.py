@@ -1,4 +1,4 @@
-"""What goes wrong in a user's model, metric or noise is shown as itself, in one line that says where."""
+"""Errors in a user's model, metric or noise, reported in one line with file and line number."""
 
 import os
 import site
@@ -21,11 +21,12 @@ LIBRARIES = tuple(
 
 @contextmanager
 def shown(who: str, always: bool = True) -> Iterator[None]:
-    """Raise what is raised inside as a BaseFunctionError, chained: its type, its message, and file and line.
+    """Context manager: turn an error raised inside into a BaseFunctionError with its type, message, file and line.
 
     Args:
-        who: whose code runs inside, such as "base function".
-        always: as such even if no line of a user's code is to be found, which means that the fault may be ours.
+        who: name of the user's code that runs inside, such as "base function".
+        always: do so even if no line of user code is found. Otherwise such an error, which may be a fault of this
+            library, is raised unchanged.
     """
     try:
         yield
@@ -40,14 +41,14 @@ def shown(who: str, always: bool = True) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or what it was raised from, is a lack of memory on the device or off it."""
+    """Whether an error, or its cause, says that memory ran out, on the device or on the host."""
     cause = error.__cause__ or error
     text = str(cause)
     return isinstance(cause, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text
 
 
 def _place(error: Exception) -> str | None:
-    """Where the innermost line of code that is neither ours nor a library's raised, or led to it."""
+    """File and line of the innermost frame of user code, which is neither this library's nor another library's."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         ours_or_library = frame.filename.startswith((OURS, *LIBRARIES))
         if not ours_or_library and not frame.filename.startswith("<"):

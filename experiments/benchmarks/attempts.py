@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from smoothing import FiniteNoise, Noise
-from smoothing.sampling import noisy_inputs
+from smoothing.cursor import noisy_inputs
 from smoothing.streams import BLOCK, Stage, Stream
 
 Objective = Callable[[Tensor], Tensor]  # noisy inputs (b, *input shape) -> (b,), large where the attack does well

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 from smoothing.statistics import clopper_pearson_lower, clopper_pearson_upper
 
 Values = NDArray[np.float64]
 OUTSIDE = 0.025  # on each side of the binomial confidence band over test examples: 95% in all
 
 
-def rows_of(run: Run) -> tuple[NDArray[np.bool_], Values]:
+def rows_of(run: StoredRun) -> tuple[NDArray[np.bool_], Values]:
     """Whether each example is correct, and its radius: (examples,) each."""
     return run.table["correct"].to_numpy(dtype=bool), run.table["radius"].to_numpy(dtype=np.float64)
 

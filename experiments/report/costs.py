@@ -5,7 +5,7 @@ from typing import Any
 
 from experiments.config.composition import NOT_SETTINGS
 from experiments.runs.certifier_class import certifier_class
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 
 COMMIT_LETTERS = 10
 VERSIONS = ("python", "torch")  # of run.json, those to name in a line
@@ -34,7 +34,7 @@ class Cost:
         return f"{many}, {self.examples:,} examples in all, {samples}, {took}"
 
 
-def cost_of(runs: list[Run]) -> Cost:
+def cost_of(runs: list[StoredRun]) -> Cost:
     """The cost of finished runs, from their tables."""
     samples = [samples_of(run) for run in runs]
     known = [count for count in samples if count is not None]
@@ -46,7 +46,7 @@ def cost_of(runs: list[Run]) -> Cost:
     )
 
 
-def samples_of(run: Run) -> int | None:
+def samples_of(run: StoredRun) -> int | None:
     """Evaluations of the base function, by the counts of the table; None where it has none."""
     certifier = certifier_class(run.record)
     if certifier is None:
@@ -65,7 +65,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.2g} s"
 
 
-def provenance_of(runs: list[Run]) -> dict[str, str]:
+def provenance_of(runs: list[StoredRun]) -> dict[str, str]:
     """By heading, what the runs of a drawing were made of, on and when; differences among them side by side."""
     records = [run.record for run in runs]
     starts = [start for record in records for start in (record, *record.get("resumed", []))]
@@ -81,12 +81,12 @@ def provenance_of(runs: list[Run]) -> dict[str, str]:
     return {heading: text for heading, text in found.items() if text}
 
 
-def _groups(runs: list[Run]) -> list[str]:
+def _groups(runs: list[StoredRun]) -> list[str]:
     names = ("dataset", "model", "noise", "certifier", "metric", "training")
     return [name for name in names if any(isinstance(run.identity.get(name), dict) for run in runs)]
 
 
-def _settings(runs: list[Run], group: str) -> str:
+def _settings(runs: list[StoredRun], group: str) -> str:
     """A group of the runs' identities, as "certifier Certify, n = 1000 or 2000"; settings that are lists left out."""
     values: dict[str, list[Any]] = {}
     for run in runs:

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.config.composition import identity_hash
-from experiments.runs.reader import Run, find_runs
+from experiments.runs.reader import StoredRun, find_runs
 
 CONF = Path(__file__).parents[2] / "conf"
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))  # told apart without color
@@ -56,7 +56,7 @@ class Drawn:
 
     stem: Path
     drawing: Drawing
-    runs: list[Run]
+    runs: list[StoredRun]
     remarks: Path | None = None
 
     @property
@@ -84,32 +84,32 @@ class Figure(ABC):
         """Where its runs are, below the folder of all results."""
         return [results / experiment for experiment in self.experiments]
 
-    def find(self, folder: Path) -> list[Run]:
+    def find(self, folder: Path) -> list[StoredRun]:
         """The runs below a folder."""
         return find_runs(folder)
 
     @abstractmethod
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         """Whether this run's results belong in the figure."""
 
-    def drawn_as(self, run: Run) -> str:
+    def drawn_as(self, run: StoredRun) -> str:
         """The name that runs drawn together share and that their drawing bears: that of their experiment."""
         return named_by_center(run.record["config"]["name"], run)
 
-    def setting(self, run: Run) -> dict[str, Any]:
+    def setting(self, run: StoredRun) -> dict[str, Any]:
         """What runs must have in common to be drawn together: all but the noise."""
         return {key: value for key, value in run.identity.items() if key != "noise"}
 
-    def enough(self, runs: list[Run]) -> bool:
+    def enough(self, runs: list[StoredRun]) -> bool:
         """Whether runs that share a name and a setting are enough to draw: any are, unless a figure compares some."""
         return bool(runs)
 
     @abstractmethod
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         """Draw runs of one `setting`; all of them `usable`, at least one unless the figure needs none."""
 
 
-def named_by_center(name: str, run: Run) -> str:
+def named_by_center(name: str, run: StoredRun) -> str:
     """The name of a drawing, with the center where a run of center smoothing takes the paper's, the medoid."""
     return f"{name}_medoid" if run.identity["certifier"].get("center") == "medoid" else name
 
@@ -122,7 +122,7 @@ class TheoryFigure(Figure):
     def __init__(self) -> None:
         super().__init__(experiments=[])
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         return False
 
 
@@ -144,7 +144,7 @@ def drawings(name: str, figure: Figure, results: Path, source: Path | None, out:
     if not figure.needs_runs:
         return [_write(figure, [], out / name)]
     folders = [source] if source else figure.folders(results)
-    settings: dict[str, list[Run]] = {}
+    settings: dict[str, list[StoredRun]] = {}
     for run in (run for folder in folders for run in figure.find(folder)):
         if len(run.table) and figure.usable(run):
             key = f"{figure.drawn_as(run)}-{identity_hash(figure.setting(run))}"
@@ -159,7 +159,7 @@ def drawings(name: str, figure: Figure, results: Path, source: Path | None, out:
     return written
 
 
-def _write(figure: Figure, runs: list[Run], stem: Path) -> Drawn:
+def _write(figure: Figure, runs: list[StoredRun], stem: Path) -> Drawn:
     """PDF and PNG or the texts, and the CSV of what is shown, byte for byte the same for the same data; the claims."""
     drawing = figure.draw(runs)
     stem.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from experiments.report.costs import cost_of, provenance_of
 from experiments.runs.certifier_class import certifier_in
 from experiments.runs.examples import read_examples
-from experiments.runs.reader import Run, find_runs, median_with_abstentions, read_record
+from experiments.runs.reader import StoredRun, find_runs, median_with_abstentions, read_record
 from experiments.runs.table import empty_examples, is_empty, read_table
 from smoothing import SmoothingError
 
@@ -26,7 +26,7 @@ def summaries(folder: Path) -> str:
     return "\n\n".join(summary(run) for run in runs)
 
 
-def summary(run: Run) -> str:
+def summary(run: StoredRun) -> str:
     """A run's folder, settings, cost and, whatever its length, the summary of its table."""
     made = provenance_of([run])
     lines = [str(run.folder), *(f"  {heading}: {text}" for heading, text in made.items())]

@@ -18,7 +18,7 @@ PUBLISHED = "_published"  # added to an experiment's name for what is drawn from
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRun:
     """One run folder."""
 
     folder: Path
@@ -39,10 +39,10 @@ class Run:
         return {int(index): kept[0] for index, kept in found.items() if kept is not None}
 
 
-def find_runs(source: Path) -> list[Run]:
+def find_runs(source: Path) -> list[StoredRun]:
     """All run folders below `source` that hold a table, in order of their paths."""
     folders = sorted({path.parent for path in source.rglob("run*.json")})
-    return [Run(folder, read_record(min(folder.glob("run*.json")))) for folder in folders]
+    return [StoredRun(folder, read_record(min(folder.glob("run*.json")))) for folder in folders]
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -55,17 +55,17 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def experiment_of(run: Run) -> str:
+def experiment_of(run: StoredRun) -> str:
     """The experiment that a run belongs to, whether ours or published."""
     name: str = run.record["config"]["name"]
     return name.removesuffix(PUBLISHED)
 
 
-def sigma_of(run: Run) -> float:
+def sigma_of(run: StoredRun) -> float:
     return float(run.identity["noise"]["sigma"])
 
 
-def training_sigma(run: Run) -> float | None:
+def training_sigma(run: StoredRun) -> float | None:
     """Of the noise that the base classifier was trained with: 0 if without, None if the run does not say."""
     if "noise" not in run.identity.get("training", {}):
         return None
@@ -73,13 +73,13 @@ def training_sigma(run: Run) -> float | None:
     return float(noise["sigma"]) if noise else 0.0
 
 
-def matched(run: Run) -> bool:
+def noise_matches(run: StoredRun) -> bool:
     """Whether the base classifier was trained with the noise of certification, as far as the run says."""
     trained = training_sigma(run)
     return trained is None or trained == sigma_of(run)
 
 
-def apart_from_noise(run: Run, *also: str) -> dict[str, Any]:
+def apart_from_noise(run: StoredRun, *also: str) -> dict[str, Any]:
     """A run's identity without its noise, of certification and of training, and without the weights, which follow it.
 
     Args:

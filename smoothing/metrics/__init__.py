@@ -1,4 +1,4 @@
-"""Distances between outputs, one a file."""
+"""Distances between outputs, one per file."""
 
 from smoothing.metrics.angular import Angular
 from smoothing.metrics.base import Metric

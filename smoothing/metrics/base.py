@@ -1,4 +1,4 @@
-"""What depends on the output space alone: a distance and the constant of its triangle inequality."""
+"""The interface of a metric: everything that a certificate needs to know about the output space."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from smoothing.errors import SettingError
 from smoothing.metrics.checks import public, require_distances
 from smoothing.metrics.screens import Screen
 
-NUMBERS_AT_ONCE = 2**23  # bounds the memory of a tile of pairwise distances, in numbers of the outputs
-UNIT = 2.0**-53  # unit roundoff of float64: the relative error of one operation
+NUMBERS_AT_ONCE = 2**23  # bounds the memory of a tile of pairwise distances, in output numbers
+UNIT = 2.0**-53  # unit roundoff of float64: the largest relative error of one operation
 
 DISTANCE = ("_distance", "_all_distances", "__call__", "pairwise")
-SHORTCUTS = {  # what each follows from; proved for those methods alone
+SHORTCUTS = {  # each is proved only for these methods of the same class
     "_all_distances": ("_distance",),
     "_tile_side": ("_distance",),
     "largest_distance": DISTANCE,
@@ -27,18 +27,34 @@ SHORTCUTS = {  # what each follows from; proved for those methods alone
 
 
 class Metric(ABC):
-    """A symmetric distance with d(a, c) <= gamma (d(a, b) + d(b, c)).
+    """A symmetric distance d with the relaxed triangle inequality d(a, c) <= gamma (d(a, b) + d(b, c)).
 
-    Subclasses write `_distance`; the rest is done here. An output that is not finite lies outside every ball: its
-    distance to anything, itself included, is infinite. So is a distance that is no number. What a subclass returns is
-    checked, and on the first outputs whether it is a distance at all (`smoothing.metrics.checks`).
+    A subclass implements `_distance` and sets gamma. Everything else has a default. An output that is not finite lies
+    outside every ball: its distance to every output, including itself, is infinite. A NaN distance is infinite too.
+    Returned distances are checked (`smoothing.metrics.checks`): their shape always, and on the first outputs whether
+    they satisfy the axioms of a distance.
+
+    Attributes:
+        gamma: constant of the triangle inequality; 1 for a metric or pseudometric.
+        largest: upper bound on all distances. A certified output radius of at least this is vacuous.
+
+    Examples:
+        >>> class Manhattan(Metric):
+        ...     def _distance(self, a, b):
+        ...         return (a.double() - b.double()).abs().flatten(1).sum(dim=1)
+        >>> metric = Manhattan()
+        >>> metric(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([[0.0, 0.0]]))
+        tensor([1., 5.], dtype=torch.float64)
+        >>> metric.pairwise(torch.tensor([[0.0], [5.0]]), torch.tensor([[1.0], [2.0], [float("nan")]]))
+        tensor([[1., 2., inf],
+                [4., 3., inf]], dtype=torch.float64)
     """
 
     gamma: ClassVar[float] = 1.0
-    largest: float = float("inf")  # no two outputs are farther apart: a certified radius from here up says nothing
+    largest: float = float("inf")
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Discard inherited shortcuts that rest on a method which the subclass overrides."""
+        """Discard inherited shortcuts that depend on a method which the subclass overrides."""
         super().__init_subclass__(**options)
         for name, basis in SHORTCUTS.items():
             if any(_depth(cls, method) < _depth(cls, name) for method in basis):
@@ -49,57 +65,66 @@ class Metric(ABC):
 
     @public(pairs=False)
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distances row by row: (n, *shape) and (n, *shape), or (1, *shape) for one -> (n,), float64, in [0, inf]."""
+        """Distances row by row: (n, *shape) and (n or 1, *shape), in either order -> (n,), float64, in [0, inf].
+
+        Raises:
+            SettingError: the arguments are not batches of comparable outputs, or the result is not a distance.
+        """
         return self._distance(a, b)
 
     @public(pairs=True)
     def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
-        """All distances: (n, *shape) and (k, *shape) -> (n, k), float64, in [0, inf].
+        """All pairwise distances: (n, *shape) and (k, *shape) -> (n, k), float64, in [0, inf].
 
-        Done in square tiles, so that the memory beside the answer's is bounded whatever n, k and the shape.
+        They are computed in square tiles. So the memory besides the result is bounded for all n, k and shapes.
+
+        Raises:
+            SettingError: as `__call__`.
         """
         side = self._tile_side(a.shape[1:])
         return torch.cat([torch.cat([self._tile(r, c) for c in b.split(side)], dim=1) for r in a.split(side)])
 
     def candidates(self, outputs: Tensor) -> Tensor:
-        """Centers to consider beside the outputs (n, *shape) themselves: (k, *shape), k = 0 by default.
+        """Further candidates for the center, besides the outputs (n, *shape): (k, *shape), k = 0 by default.
 
-        A point that is no output may lie closer to most of them. It serves as a center where its median distance is
-        no larger than the medoid's: nothing else of the medoid is used in the proof.
+        A point that is not an output may be closer to most of them. It may be the center if its median distance is at
+        most the medoid's: the proof uses nothing else about the medoid.
         """
         return outputs[:0]
 
     def screen(self, outputs: Tensor) -> Screen | None:
-        """What tells, faster than a distance, which of finite outputs (n, *shape) are far apart; None by default.
+        """A fast test that shows which of the finite outputs (n, *shape) are far apart; None by default.
 
-        The center is the same with it; it is only found sooner.
+        It makes the search for the center faster and does not change the center.
         """
         return None
 
     def beta(self, output: Tensor) -> float:
-        """How far the best of n outputs and their candidates may be from the best center of all, for such outputs.
+        """The approximation factor beta of the chosen center, for such outputs as `output`, (*shape).
 
-        Its median distance to the outputs is at most beta times the radius of the smallest ball that holds half of
-        them. 2 gamma for the medoid: within that ball, any two outputs are at most gamma (r + r) apart.
+        The center is the best of n outputs and their `candidates`. Its median distance to the outputs is at most beta
+        times the radius of the smallest ball that contains half of them (Kumar and Goldstein 2021, theorem 3). The
+        default is 2 gamma: two outputs in a ball of radius r are at most gamma (r + r) apart.
         """
         return 2 * self.gamma
 
     def largest_distance(self, shape: Sequence[int]) -> float:
-        """No two outputs of this shape are farther apart: `largest`, or what else is known; +inf if nothing is."""
+        """Upper bound on the distance of two outputs of this shape; +inf if none is known. The default is `largest`."""
         return self.largest
 
     def empty(self, outputs: Tensor) -> Tensor:
-        """Which outputs (n, *shape) say that nothing was found, such as a box of no area: (n,), bool."""
+        """Which outputs (n, *shape) mean that nothing was found, such as a box without area: (n,), bool."""
         return torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
 
     def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
-        """How far computed distances are from exact ones: a relative and an absolute error.
+        """Bounds on the rounding error of computed distances: (relative, absolute).
 
         For all outputs y and z, |computed d(y, z) - d(y, z)| <= relative * delta + absolute, where delta is the largest
-        of d(y, z), d(center, y) and d(center, z). Certified radii are rounded up for it (docs/soundness.md, 5).
+        of d(y, z), d(center, y) and d(center, z). Certified radii are rounded up accordingly (docs/soundness.md, 5).
 
-        This default is a guess: for each number of an output two float64 roundings of the distance, and two of the
-        center's largest number (of 1 if that is larger). Override it where more is lost, as in float32.
+        The default is a guess. For each number of an output it allows two float64 roundings of the distance, and two of
+        the center's largest absolute number, or of 1 if that is larger. Override it if `_distance` loses more accuracy,
+        for example in float32.
 
         Args:
             center: (*output shape).
@@ -110,10 +135,13 @@ class Metric(ABC):
 
     @abstractmethod
     def _distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distances (n,) of finite outputs, (n, *shape) and (n or 1, *shape); what it gives for others is unused."""
+        """Distances row by row: (n, *shape) and (n or 1, *shape) -> (n,).
+
+        Results for outputs that are not finite are ignored.
+        """
 
     def _all_distances(self, a: Tensor, b: Tensor) -> Tensor:
-        """As `pairwise`, for finite outputs and n, k of a tile; written anew where that is faster."""
+        """All pairwise distances within one tile: (n, *shape) and (k, *shape) -> (n, k). Override it to be faster."""
         rows = a.repeat_interleave(len(b), dim=0)
         columns = b.repeat(len(a), *[1] * (b.dim() - 1))
         distances = self._distance(rows, columns)
@@ -121,7 +149,7 @@ class Metric(ABC):
         return distances.view(len(a), len(b))
 
     def _tile_side(self, shape: Sequence[int]) -> int:
-        """Rows and columns of a tile: all its pairs together hold so many numbers."""
+        """Number of rows, and of columns, of a tile: its pairs hold at most `NUMBERS_AT_ONCE` numbers."""
         return max(1, isqrt(NUMBERS_AT_ONCE // max(1, prod(shape))))
 
     def _tile(self, a: Tensor, b: Tensor) -> Tensor:
@@ -134,12 +162,12 @@ class Metric(ABC):
 
 
 def require_span(span: float) -> float:
-    """The length of an interval that holds all numbers of the outputs. Raises SettingError unless it is positive."""
+    """The span: length of an interval that contains all output numbers. Raises SettingError if it is not positive."""
     if not span > 0:
         raise SettingError(f"metric.span: expected a positive number, 1 for outputs in [0, 1], got {span}")
     return span
 
 
 def _depth(cls: type, name: str) -> int:
-    """How far up a class's ancestors the method is defined that it has."""
+    """The position, in a class's method resolution order, of the class that defines its method `name`."""
     return next(depth for depth, ancestor in enumerate(cls.__mro__) if name in vars(ancestor))

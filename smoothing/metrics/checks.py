@@ -1,8 +1,8 @@
-"""What a metric is given and what it returns, checked; and on the first outputs, whether it is a distance.
+"""Checks of a metric's arguments and results, and of the axioms of a distance on the first outputs.
 
-A subclass's mistake is not seen in a certificate, which would be false: a similarity in place of a distance makes far
-outputs near, and a result of the wrong shape is broadcast into distances that were never computed. The checks on the
-first outputs are cheap and find gross mistakes; they prove nothing.
+Without these checks, a mistake in a subclass would silently give false certificates. A similarity instead of a distance
+makes distant outputs look close. A result of the wrong shape is broadcast into distances that were never computed. The
+checks on the first outputs are cheap and find gross mistakes; they prove nothing.
 """
 
 from collections.abc import Callable
@@ -17,22 +17,21 @@ from smoothing.errors import SettingError
 if TYPE_CHECKING:
     from smoothing.metrics.base import Metric
 
-POINTS = 5  # of the first outputs: 60 triples
-TOLERANCE = 1e-5  # of the largest distance between them
-NOISE = 1e-10  # what else two ways to compute one distance may differ by
-NEAR = 1e-3  # of their largest number: outputs that differ by less may have distances of rounding errors alone,
-NOISE_OF_NEAR = 1e-6  # which are this large where a metric computes in float32
-NEGATIVE = 1e-6  # a distance below zero by no more than this is a rounding error
+POINTS = 5  # first outputs that are checked: 60 triples
+TOLERANCE = 1e-5  # allowed error, relative to the largest distance between them
+NOISE = 1e-10  # allowed absolute error on top of that
+NEAR = 1e-3  # relative to the largest number: outputs that differ by less may have distances of rounding errors only,
+NOISE_OF_NEAR = 1e-6  # which are this large if a metric computes in float32
+NEGATIVE = 1e-6  # a distance in [-NEGATIVE, 0) is a rounding error
 
 Distances = Callable[[Any, Tensor, Tensor], Tensor]
 
 
 def public(pairs: bool) -> Callable[[Distances], Distances]:
-    """Decorates a metric's `pairwise` (pairs) or `__call__`: refuses what is no batch of outputs or no distances.
+    """Decorator for a metric's `pairwise` (pairs) or `__call__`: checks the arguments and the result.
 
-    Whatever the method returns for outputs that are not finite, and NaN, becomes infinite.
-
-    Raises SettingError.
+    Distances of outputs that are not finite, and NaN, become infinite. The decorated method raises SettingError if it
+    is not given batches of comparable outputs, or does not return one distance for each pair.
     """
 
     def decorate(method: Distances) -> Distances:
@@ -46,7 +45,7 @@ def public(pairs: bool) -> Callable[[Distances], Distances]:
             require_distances(self, distances, (len(a), len(b)) if pairs else (len(a),), a.device)
             one, other = _finite(a), _finite(b)
             distances = distances.double()
-            usable = (one[:, None] & other if pairs else one & other) & (distances >= -NEGATIVE)  # false of NaN
+            usable = (one[:, None] & other if pairs else one & other) & (distances >= -NEGATIVE)  # False for NaN
             return torch.where(usable, distances.clamp(min=0), torch.inf)
 
         checked.unchecked = method  # type: ignore[attr-defined]
@@ -56,7 +55,7 @@ def public(pairs: bool) -> Callable[[Distances], Distances]:
 
 
 def require_distances(metric: "Metric", distances: Any, shape: tuple[int, ...], device: torch.device) -> None:
-    """Raise SettingError unless these are real numbers, one for each pair of outputs, on the outputs' device."""
+    """Raise SettingError unless `distances` is a tensor of real numbers of this shape on this device."""
     expected = f"expected a tensor {shape} of real numbers on {device}, a distance for each pair of outputs"
     if not isinstance(distances, Tensor):
         raise SettingError(f"metric: {metric} returned {type(distances).__name__}; {expected}")
@@ -69,14 +68,14 @@ def require_distances(metric: "Metric", distances: Any, shape: tuple[int, ...], 
 
 
 def require_outputs(metric: "Metric", outputs: Any) -> None:
-    """Raise SettingError unless this is a batch of outputs, (n, *shape), of real numbers."""
+    """Raise SettingError unless `outputs` is a batch of real outputs, (n, *shape)."""
     if not isinstance(outputs, Tensor):
         raise SettingError(f"metric: {metric}: expected tensors of outputs, got {type(outputs).__name__}")
     if outputs.is_complex():
-        raise SettingError(f"metric: {metric}: outputs are complex; have f return torch.view_as_real of them")
+        raise SettingError(f"metric: {metric}: outputs are complex; let f return torch.view_as_real(outputs)")
     if outputs.dim() < 2 or outputs.shape[1:].numel() == 0:
         raise SettingError(
-            f"metric: {metric}: expected outputs (n, *shape) of one number or more each, got {tuple(outputs.shape)}"
+            f"metric: {metric}: expected outputs (n, *shape) with at least one number each, got {tuple(outputs.shape)}"
         )
 
 
@@ -85,18 +84,21 @@ def _require_comparable(metric: "Metric", a: Any, b: Any, pairs: bool) -> None:
         require_outputs(metric, outputs)
     if a.shape[1:] != b.shape[1:]:
         raise SettingError(
-            f"metric: {metric}: outputs of different shapes {tuple(a.shape[1:])} and {tuple(b.shape[1:])}"
+            f"metric: {metric}: expected outputs of one shape, got different shapes {tuple(a.shape[1:])} and "
+            f"{tuple(b.shape[1:])}"
         )
     if not pairs and len(a) != len(b) and 1 not in (len(a), len(b)):
         raise SettingError(
-            f"metric: {metric}: {len(a)} outputs and {len(b)} to compare them with; expected as many, or one"
+            f"metric: {metric}: got {len(a)} outputs and {len(b)} to compare them with; expected the same number, or 1"
         )
     if a.device != b.device:
-        raise SettingError(f"metric: {metric}: outputs on different devices {a.device} and {b.device}")
+        raise SettingError(
+            f"metric: {metric}: expected outputs on one device, got different devices {a.device} and {b.device}"
+        )
 
 
 def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
-    """Once for each kind of outputs, as soon as there are so many: is it a distance between them?"""
+    """Check the axioms of a distance on the first `POINTS` outputs of each shape, dtype and device."""
     tried: dict[tuple[Any, ...], int] = vars(metric).setdefault("_tried", {})
     kind = (tuple(a.shape[1:]), a.dtype, a.device)
     if tried.get(kind, 0) == POINTS:
@@ -106,7 +108,7 @@ def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
     if len(points) <= tried.get(kind, 0):
         return
     before = tried.get(kind, 0)
-    tried[kind] = POINTS  # what is called below comes here again
+    tried[kind] = POINTS  # the metric's own calls below must not check again
     try:
         with torch.no_grad():
             _require_distance(metric, points.detach())
@@ -117,7 +119,7 @@ def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
 
 
 def _require_distance(metric: "Metric", points: Tensor) -> None:
-    """Raise SettingError unless d is no similarity, symmetric, the same by both methods, and obeys its inequality."""
+    """Raise SettingError unless d >= 0, d(a, a) = 0, d is symmetric, both methods agree, and gamma is large enough."""
     n, device = len(points), points.device
     by_row, by_pair = (_unchecked(type(metric), name) for name in ("__call__", "pairwise"))
     everything = by_pair(metric, points, points)
@@ -130,21 +132,21 @@ def _require_distance(metric: "Metric", points: Tensor) -> None:
     slack = _slack(points, d)
 
     def refuse(what: str) -> None:
-        raise SettingError(f"metric: {metric} is no distance: on the first outputs {what}")
+        raise SettingError(f"metric: {metric} is not a distance: on the first outputs {what}")
 
     if bool((d < -slack).any()):
-        refuse(f"d(a, b) = {float(d.min()):.6g}; expected at least 0, as of a distance and not of a similarity")
+        refuse(f"d(a, b) = {float(d.min()):.6g}; expected at least 0, a distance and not a similarity")
     itself = d.diagonal()[d.diagonal().isfinite()]
     if bool((itself > slack).any()):
-        refuse(f"d(a, a) = {float(itself.max()):.6g}; expected 0, as of a distance and not of a similarity")
+        refuse(f"d(a, a) = {float(itself.max()):.6g}; expected 0, a distance and not a similarity")
     if (gap := _gap(d, d.T)) > slack:
-        refuse(f"d(a, b) and d(b, a) differ by {gap:.3g}; expected the same number")
+        refuse(f"d(a, b) and d(b, a) differ by {gap:.3g}; expected equal numbers")
     for found, expected in ((to_first, d[:, 0]), (to_same, d.diagonal())):
         if (gap := _gap(found.double(), expected)) > slack:
-            refuse(f"row by row and pairwise they differ by {gap:.3g}; let _distance and _all_distances agree")
+            refuse(f"row by row and pairwise they differ by {gap:.3g}; make _distance and _all_distances agree")
     detour = metric.gamma * (d[:, :, None] + d[None]).amin(dim=1)
     if bool(((d > detour + slack) & d.isfinite()).any()):
-        refuse(f"d(a, c) is more than {metric.gamma:g} (d(a, b) + d(b, c)); set gamma to what the metric obeys")
+        refuse(f"d(a, c) is more than {metric.gamma:g} (d(a, b) + d(b, c)); set a larger gamma, one that always holds")
 
 
 def _unchecked(cls: type, name: str) -> Distances:
@@ -153,7 +155,7 @@ def _unchecked(cls: type, name: str) -> Distances:
 
 
 def _slack(points: Tensor, d: Tensor) -> float:
-    """How large a rounding error may be."""
+    """The largest rounding error that is accepted."""
     numbers = points.double().flatten(1)
     near = bool((numbers.amax(dim=0) - numbers.amin(dim=0)).max() <= NEAR * numbers.abs().max())
     largest = float(torch.where(d.isfinite(), d, 0.0).abs().max())
@@ -161,7 +163,7 @@ def _slack(points: Tensor, d: Tensor) -> float:
 
 
 def _gap(a: Tensor, b: Tensor) -> float:
-    """The largest difference of finite numbers; 0 where there are none."""
+    """The largest finite difference; 0 if there is none."""
     gap = (a - b).abs()
     return float(torch.where(gap.isfinite(), gap, 0.0).max())
 

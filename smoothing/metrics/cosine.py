@@ -12,14 +12,18 @@ from smoothing.metrics.screens import Euclidean, Screen
 
 
 class Cosine(Metric):
-    """1 - cosine similarity of two outputs as vectors, in [0, 2]; gamma = 2 (Kumar and Goldstein 2021, section 4).
+    """Cosine distance d(a, b) = 1 - a.b / (|a| |b|) between outputs as vectors, in [0, 2]; gamma = 2.
 
-    For unit vectors u, v it is |u - v|^2 / 2, half a squared distance, and
-    |u - w|^2 <= (|u - v| + |v - w|)^2 <= 2 (|u - v|^2 + |v - w|^2). So eps_out is 10 distances, where the angular
-    distance, of the same two vectors, takes 3: prefer `Angular` unless a task is stated in cosine distances.
+    For unit vectors u, v it is |u - v|^2 / 2, and |u - w|^2 <= (|u - v| + |v - w|)^2 <= 2 (|u - v|^2 + |v - w|^2)
+    (Kumar and Goldstein 2021, section 4). So eps_out is 10 R_hat, but only 3 R_hat for the angular distance of the same
+    vectors. Prefer `Angular` unless a task is stated in cosine distances.
 
-    A vector of zeros has no direction. It stays 0 in place of a unit vector, so it lies 1/2 from every other vector and
-    0 from itself; the inequality holds for it, too.
+    A vector of zeros has no direction and stays 0. So its distance is 1/2 from every other vector and 0 from itself.
+    The inequality holds for it too.
+
+    Examples:
+        >>> Cosine()(torch.tensor([[1.0, 0.0], [0.0, 3.0], [-2.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+        tensor([0., 1., 2.], dtype=torch.float64)
     """
 
     gamma = 2.0
@@ -33,25 +37,26 @@ class Cosine(Metric):
         return chords.square() / 2
 
     def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
-        """That of unit vectors of k numbers, absolute, and that of a sum of squares.
+        """Bounds for vectors of k numbers: an absolute one from the unit vectors, a relative one from a sum of squares.
 
-        Each unit vector is off by at most (k/2 + 4) u, so u - v by (k + 8) u, and |u - v|^2 / 2 by 2 (k + 8) u, as
-        |u - v| is at most 2. The sum and its terms are off by (k + 2) u of themselves.
+        The error of each unit vector is at most (k/2 + 4) u, so that of u - v is at most (k + 8) u. Since |u - v| <= 2,
+        the error of |u - v|^2 / 2 is at most 2 (k + 8) u. The sum and its terms have a relative error of at most
+        (k + 2) u.
         """
         k = center.numel()
         return (k + 4) * UNIT, 2 * (k + 10) * UNIT
 
     def screen(self, outputs: Tensor) -> Screen:
-        """By the chord |u - v|."""
+        """Compare chords |u - v|."""
         return SquaredChord(outputs, directions)
 
     def candidates(self, outputs: Tensor) -> Tensor:
-        """Means of nearest halves."""
+        """Means of nearest halves (`halves.nearest_half_means`)."""
         return nearest_half_means(outputs, self)
 
 
 class SquaredChord(Euclidean):
-    """|u - v|^2 / 2 > radius."""
+    """The screen |u - v|^2 / 2 > radius."""
 
     def far(self, rows: Tensor, columns: Tensor, radius: float) -> Tensor:
         return super().far(rows, columns, sqrt(2 * radius))

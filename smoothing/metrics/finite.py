@@ -10,13 +10,14 @@ from smoothing.metrics.base import Metric
 
 
 class FiniteSpace(Metric):
-    """Outputs are points number 0, ..., k - 1 of a set with given distances, such as classes in a hierarchy.
+    """A finite set of points 0, ..., k - 1 with a table of distances, such as classes in a hierarchy.
 
-    The center may be any point of the set, so all k are candidates. The smallest ball that holds half of the outputs
-    has its center among them, so the best candidate's median distance is no larger than that ball's radius: beta = 1,
-    and eps_out is 2 gamma distances in place of 3 (Kumar and Goldstein 2021, section 3.1, with beta = 1).
+    d(a, b) = distances[a][b]. The center may be any point of the set, so all k points are candidates. They include the
+    center of the smallest ball that contains half of the outputs. So the best candidate's median distance is at most
+    that ball's radius: beta = 1 and eps_out = 2 gamma R_hat, instead of 3 R_hat for gamma = 1 (Kumar and Goldstein
+    2021, section 3.1, with beta = 1).
 
-    Outputs are (1,), a whole number each, in any type that holds it.
+    Outputs have shape (1,): one whole number, in any dtype.
 
     Args:
         distances: k rows of k numbers: symmetric, at least 0, with zeros on the diagonal.
@@ -25,8 +26,15 @@ class FiniteSpace(Metric):
         gamma: the least constant with d(a, c) <= gamma (d(a, b) + d(b, c)) for all points, at least 1.
 
     Raises:
-        SettingError: the numbers are no such distances; d(a, b) = d(b, c) = 0 and d(a, c) > 0. At a distance: an
-            output that is no point of the set.
+        SettingError: the table is not such a table, or d(a, b) = d(b, c) = 0 and d(a, c) > 0 for some points. When a
+            distance is computed: an output is not a point of the set.
+
+    Examples:
+        >>> metric = FiniteSpace([[0, 1, 4], [1, 0, 1], [4, 1, 0]])
+        >>> metric(torch.tensor([[0], [1]]), torch.tensor([[2], [2]]))
+        tensor([4., 1.], dtype=torch.float64)
+        >>> round(metric.gamma, 4)  # d(0, 2) = 4 = 2 (d(0, 1) + d(1, 2))
+        2.0
     """
 
     def __init__(self, distances: Sequence[Sequence[float]]) -> None:
@@ -38,7 +46,7 @@ class FiniteSpace(Metric):
         if table.diagonal().any():
             raise SettingError("metric.distances: expected zeros on the diagonal, d(a, a) = 0")
         self.distances, self.largest = table, float(table.max())
-        self.gamma = _gamma(table)  # type: ignore[misc]
+        self.gamma = _triangle_constant(table)  # type: ignore[misc]
 
     def _distance(self, a: Tensor, b: Tensor) -> Tensor:
         return self.distances.to(a.device)[self._points(a), self._points(b)]
@@ -49,34 +57,37 @@ class FiniteSpace(Metric):
         return points.view(-1, *outputs.shape[1:])
 
     def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
-        """None: distances are read from the table."""
+        """No rounding errors: distances are read from the table."""
         return 0.0, 0.0
 
     def beta(self, output: Tensor) -> float:
-        """1: the center ranges over the whole set."""
+        """The factor beta = 1: all points of the set are candidates."""
         return 1.0
 
     def _points(self, outputs: Tensor) -> Tensor:
         k = len(self.distances)
         points = outputs.flatten(1)
         if points.shape[1] != 1:
-            raise SettingError(f"metric: FiniteSpace needs outputs (1,), a point each, got {tuple(outputs.shape[1:])}")
-        whole = points.nan_to_num(0.0, 0.0, 0.0) if points.is_floating_point() else points  # those are outside anyway
-        if bool(((whole != whole.round()) | (whole < 0) | (whole >= k)).any()):
+            raise SettingError(f"metric: FiniteSpace needs outputs (1,), one point, got {tuple(outputs.shape[1:])}")
+        # Outputs that are not finite are infinitely far from all others, whatever point stands for them here.
+        finite = points.nan_to_num(0.0, 0.0, 0.0) if points.is_floating_point() else points
+        if bool(((finite != finite.round()) | (finite < 0) | (finite >= k)).any()):
             raise SettingError(f"metric: FiniteSpace needs whole numbers from 0 to {k - 1}, got another output")
-        return whole[:, 0].long()
+        return finite[:, 0].long()
 
     def __repr__(self) -> str:
         return f"FiniteSpace({len(self.distances)} points)"
 
 
-def _gamma(table: Tensor) -> float:
+def _triangle_constant(table: Tensor) -> float:
     """The least gamma >= 1 with d(a, c) <= gamma (d(a, b) + d(b, c)), rounded up. Raises SettingError if none is."""
     worst = 1.0
     for b in range(len(table)):
         detour = table[:, b, None] + table[None, b]
         if bool(((detour == 0) & (table > 0)).any()):
-            raise SettingError(f"metric.distances: two points at distance 0 from point {b} are apart: no gamma serves")
+            raise SettingError(
+                f"metric.distances: two points at distance 0 from point {b} have a positive distance: no gamma exists"
+            )
         ratio = torch.where(detour > 0, table / detour, 0.0).max()
         worst = max(worst, float(ratio))
     return worst if worst == 1.0 else worst * (1 + 2.0**-50)

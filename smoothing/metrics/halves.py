@@ -1,4 +1,4 @@
-"""Centers that are no outputs: the mean of the half of the outputs that lies nearest."""
+"""Candidates for the center that are not outputs: means of the nearest half of the outputs."""
 
 import torch
 from torch import Tensor
@@ -9,17 +9,22 @@ ROUNDS = 5
 
 
 def nearest_half_means(outputs: Tensor, metric: Metric) -> Tensor:
-    """The mean of all outputs, then that of the half of them nearest to it, and so on; see `Metric.candidates`.
+    """The mean of all outputs, then the mean of the half nearest to it, and so on; see `Metric.candidates`.
 
-    Independent errors cancel in a mean, while an output keeps its own: where outputs scatter around one point in many
+    Independent errors cancel in a mean, but an output keeps its own. If outputs scatter around one point in many
     dimensions, the mean is closer to most of them by a factor of up to sqrt(2).
 
     Args:
-        outputs: (n, *shape); those that are not finite are left out.
-        metric: what is nearest.
+        outputs: (n, *shape). Outputs that are not finite are left out.
+        metric: the metric that defines which outputs are nearest.
 
     Returns:
-        (ROUNDS, *shape), in the outputs' type; (0, *shape) where half of the outputs or more are not finite.
+        (ROUNDS, *shape), in the outputs' dtype; (0, *shape) if half of the outputs or more are not finite.
+
+    Examples:
+        >>> from smoothing import L2
+        >>> nearest_half_means(torch.tensor([[0.0], [1.0], [2.0], [97.0]]), L2())[:2].tolist()
+        [[25.0], [1.5]]
     """
     half = (len(outputs) + 1) // 2
     part = finite = outputs[outputs.isfinite().flatten(1).all(dim=1)]

@@ -6,18 +6,23 @@ from torch import Tensor
 from smoothing.errors import SettingError
 from smoothing.metrics.base import UNIT, Metric
 
-LEAST_AREA = 2.0**-900  # smaller ones are no longer good to a few roundings of themselves
+LEAST_AREA = 2.0**-900  # smaller areas have lost relative accuracy
 
 
 class Jaccard(Metric):
-    """1 - area(A and B) / area(A or B) for boxes (x1, y1, x2, y2), in [0, 1]; a pseudometric (gamma = 1).
+    """Jaccard distance d(A, B) = 1 - area(A and B) / area(A or B) of boxes (x1, y1, x2, y2), in [0, 1]; gamma = 1.
 
-    A box with x2 <= x1 or y2 <= y1 is the empty set: d(empty, empty) = 0 and d(empty, A) = 1. Boxes
-    are (n, 4), any units, float; computed in float64. Boxes that are no points but so small that their areas underflow
-    (sides of 1e-136) are outside every ball.
+    It is a pseudometric. A box with x2 <= x1 or y2 <= y1 is the empty set: d(empty, empty) = 0 and d(empty, A) = 1.
+    Boxes are (n, 4), in any units. Areas are computed in float64. Boxes whose areas underflow (sides of 1e-136) but are
+    not empty lie outside every ball.
 
     Raises:
-        SettingError: at the first distance, where the outputs are no boxes.
+        SettingError: when a distance is computed, if the outputs are not boxes.
+
+    Examples:
+        >>> boxes = torch.tensor([[0.0, 0.0, 2.0, 1.0], [0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+        >>> Jaccard()(boxes, torch.tensor([[0.0, 0.0, 2.0, 1.0]]))
+        tensor([0.0000, 0.5000, 1.0000], dtype=torch.float64)
     """
 
     largest = 1.0
@@ -30,19 +35,21 @@ class Jaccard(Metric):
         return torch.where(either > LEAST_AREA, 1 - shared / either, nothing).clamp(0, 1)
 
     def candidates(self, outputs: Tensor) -> Tensor:
-        """The box of the median coordinates of all boxes that are not empty."""
+        """The box of the median coordinates of all boxes that are not empty: (1, 4), or (0, 4) if all are empty."""
         boxes = outputs[~self.empty(outputs) & outputs.isfinite().all(dim=1)]
         return boxes.median(dim=0, keepdim=True).values if len(boxes) else outputs[:0]
 
     def empty(self, outputs: Tensor) -> Tensor:
-        """Boxes of no area: no face was found, say."""
+        """Boxes without area: for example, no face was found."""
         boxes = _boxes(outputs)
         return (boxes[:, 2:] <= boxes[:, :2]).any(dim=1)
 
     def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
-        """An area is good to 3 u. Then either's is to 13 u of itself, the ratio to 17 u, and it is at most 1.
+        """Bounds: relative u, absolute 18 u; relative 18 u and absolute 0 if the center is empty.
 
-        From an empty center, empty boxes are exactly 0 away and others 1, and so is nothing lost where all are empty.
+        The relative error of an area is at most 3 u. So that of the union's is at most 13 u and that of the ratio at
+        most 17 u. The ratio is at most 1. From an empty center the distances are exactly 0 and 1, so there is no
+        absolute error if all boxes are empty.
         """
         return (18 * UNIT, 0.0) if bool(self.empty(center[None])) else (UNIT, 18 * UNIT)
 

@@ -12,15 +12,25 @@ from smoothing.metrics.screens import Euclidean, Screen
 
 
 class L2(Metric):
-    """Euclidean norm of the difference of two outputs of any shape; a metric (gamma = 1).
+    """Euclidean distance d(a, b) = |a - b|_2 of outputs of any shape; a metric (gamma = 1).
+
+    It is computed in float64 from differences. The matrix-product form |a|^2 + |b|^2 - 2 a.b loses all accuracy for
+    close outputs; it is only used to show which outputs are far apart.
 
     Args:
-        largest: no two outputs are farther apart. Only flags vacuous radii.
-        span: the outputs' numbers lie in an interval of this length, so that no two outputs of k numbers are farther
-            apart than span sqrt(k); 1 for outputs in [0, 1]. Only flags vacuous radii.
+        largest: upper bound on all distances. It is only used to flag vacuous radii.
+        span: length of an interval that contains all output numbers, 1 for outputs in [0, 1]. So outputs of k numbers
+            have distances of at most span sqrt(k). It is only used to flag vacuous radii.
 
-    Computed in float64 from differences: the matrix-product form |a|^2 + |b|^2 - 2 a.b is useless for close outputs.
-    It serves to tell which ones are far apart.
+    Raises:
+        SettingError: span is not positive.
+
+    Examples:
+        >>> metric = L2(span=1)
+        >>> metric(torch.tensor([[0.0, 0.0], [0.6, 0.8]]), torch.tensor([[0.0, 0.0]]))
+        tensor([0.0000, 1.0000], dtype=torch.float64)
+        >>> metric.largest_distance((1, 28, 28))  # sqrt(784)
+        28.0
     """
 
     def __init__(self, largest: float = float("inf"), span: float = float("inf")) -> None:
@@ -37,25 +47,26 @@ class L2(Metric):
         return Euclidean(outputs, lambda part: part.double().flatten(1))
 
     def candidates(self, outputs: Tensor) -> Tensor:
-        """Means of nearest halves; of outputs of one number, the midpoint of the shortest half."""
+        """Means of nearest halves; for outputs of one number, the midpoint of the shortest half."""
         if outputs[:1].numel() == 1:
             return _middle_of_shortest_half(outputs)
         return nearest_half_means(outputs, self)
 
     def beta(self, output: Tensor) -> float:
-        """1 for outputs of one number, 2 for others.
+        """The factor beta: 1 for outputs of one number, 2 for others.
 
-        The smallest ball that holds half of n numbers is the shortest interval [a, b] with ceil(n/2) of them. Its
-        ends may be taken to be outputs, and its midpoint is a candidate, whose median distance is (b - a) / 2: the
-        radius of the smallest ball itself. The midpoint of two numbers of float32 or less is exact in float64 up to
-        2^-52 of their distance (unlike that of two of float64, which therefore keep beta = 2).
+        The smallest ball that contains half of n numbers is the shortest interval [a, b] with ceil(n/2) of them. Its
+        ends can be chosen among the outputs. Its midpoint is a candidate with the median distance (b - a) / 2, the
+        radius of the smallest ball. In float64, the midpoint of two float32 numbers is exact up to 2^-52 of their
+        distance. That of two float64 numbers is not, so they keep beta = 2.
         """
         return 1.0 if output.numel() == 1 and output.dtype != torch.float64 else 2.0
 
     def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
-        """A sum of k squares and its root; of float64 outputs, squares below 2^-1074 are lost.
+        """Bounds for a sum of k squares and its root. For float64 outputs, squares below 2^-1074 are lost.
 
-        Each difference is off by u of itself, its square by 3 u, the sum by (k - 1) u more, of which the root halves.
+        The relative error of each difference is at most u, that of its square 3 u, and the sum adds (k - 1) u. The root
+        halves them.
         """
         k = center.numel()
         return (k / 2 + 3) * UNIT, sqrt(k) * 2.0**-537 if dtype == torch.float64 else 0.0

@@ -13,29 +13,38 @@ from torch import Tensor, nn
 from smoothing.errors import SettingError
 from smoothing.metrics.base import UNIT, Metric
 
-NUMBERS_AT_ONCE = 2**20  # of images shown to the network together; their features are about 41 times as many
-FEATURES = 122  # of each pixel: 64 + 128 / 4 + 256 / 16 + 512 / 64 + 512 / 256
-LEAST_SIDE = 16  # pixels: four poolings halve it
+NUMBERS_AT_ONCE = 2**20  # image numbers in one batch of the network; their features are about 41 times as many
+FEATURES = 122  # for each pixel: 64 + 128 / 4 + 256 / 16 + 512 / 64 + 512 / 256
+LEAST_SIDE = 16  # pixels, because four poolings halve it
 
 
 class LPIPS(Metric):
-    """Learned perceptual distance of VGG-16 (Zhang et al. 2018, version 0.1); gamma = 2.
+    """Learned perceptual distance with VGG-16 features (Zhang et al. 2018, version 0.1); gamma = 2.
 
-    The sum over five layers, and the mean over an image's positions, of the weighted squared difference of features
-    that are normalised at each position. So it is the squared distance of two vectors of features, and
-    |a - c|^2 <= 2 (|a - b|^2 + |b - c|^2). Each image (1 or 3 channels, height, width) is first scaled to [-1, 1] by
-    its own smallest and largest value, a constant one to 0; that keeps the inequality, being a function of one image.
+    d(a, b) = sum over five layers l of mean over positions p of sum over channels c of w_lc (y_lpc(a) - y_lpc(b))^2,
+    where y are features of unit norm at each position. So it is a squared Euclidean distance of feature vectors, and
+    |u - w|^2 <= 2 (|u - v|^2 + |v - w|^2). Each image (1 or 3 channels, height, width) is first scaled to [-1, 1] by
+    its own smallest and largest value; a constant image is scaled to 0. The inequality still holds, because the scaling
+    depends on one image only.
 
-    The features are float32 (never TF32), and what is certified is their distance, in float64. The root of the distance
-    that exact arithmetic would give lies within 1e-6 of that one's (tested, with random weights); this is not accounted
-    for.
+    Features are computed in float32 (never TF32). The certified distance is that of these features, in float64. The
+    square root of the distance in exact arithmetic differs from its root by at most 1e-6 (tested, with random weights).
+    This difference is not accounted for.
+
+    It needs the package lpips: `pip install certified-smoothing[lpips]`.
 
     Args:
-        weights: of the VGG-16: "hub" for torchvision's, downloaded once; a file that holds them (vgg16-397923af.pth);
-            or "random", for tests: no perceptual distance then. The layers' weights come with the package lpips.
+        weights: of VGG-16. "hub": torchvision's, downloaded once. A path: a file with these weights
+            (vgg16-397923af.pth). "random": for tests, not a perceptual distance. The weights w of the layers are part
+            of the package lpips.
 
     Raises:
-        SettingError: at the first distance, where the weights cannot be had or the outputs are no images.
+        SettingError: when a distance is computed, if the weights cannot be loaded or the outputs are not images.
+
+    Examples:
+        >>> metric = LPIPS()  # the weights are loaded when the first distance is computed
+        >>> metric, metric.gamma
+        (LPIPS(weights='hub'), 2.0)
     """
 
     gamma = 2.0
@@ -62,12 +71,12 @@ class LPIPS(Metric):
         return max(1, NUMBERS_AT_ONCE // prod(shape))
 
     def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
-        """A sum of squares of k differences of features; those below 2^-1074 are lost."""
+        """Bounds for a sum of k squared differences of features. Squares below 2^-1074 are lost."""
         k = FEATURES * center[0].numel()
         return (k + 6) * UNIT, k * 2.0**-1074
 
     def _features(self, images: Tensor) -> list[Tensor]:
-        """Weighted features, (n, k) for each layer, float64: the distance is their squared Euclidean distance."""
+        """Weighted features, (n, k) for each layer, float64: d is the sum over layers of their squared distances."""
         shape = tuple(images.shape[1:])
         if len(shape) != 3 or shape[0] not in (1, 3) or min(shape[1:]) < LEAST_SIDE:
             raise SettingError(
@@ -96,19 +105,19 @@ def _scaled(images: Tensor) -> Tensor:
 
 
 def _weighted(layer: Tensor, weight: Tensor) -> Tensor:
-    """Features (n, channels, h, w) normalised at each position, times the root of their share in the distance."""
+    """Features (n, channels, h, w) -> (n, k): normalised at each position, times the root of their weight in d."""
     layer = layer.double()
     normalised = layer / (torch.linalg.vector_norm(layer, dim=1, keepdim=True) + 1e-10)
     return (normalised * (weight.double() / layer[0, 0].numel()).sqrt()).flatten(1)
 
 
 def _load(weights: str) -> nn.Module:
-    """The network, frozen, on the CPU. Raises SettingError where the weights cannot be had."""
+    """The network, frozen, on the CPU. Raises SettingError if the weights cannot be loaded."""
     found = None if weights == "random" else _vgg16(weights)
-    import lpips  # type: ignore[import-untyped]  # here: it takes seconds, which only those who use it should pay
+    import lpips  # type: ignore[import-untyped]  # here, because this import takes seconds
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # lpips asks torchvision in a way that is no longer liked
+        warnings.simplefilter("ignore", UserWarning)  # lpips uses a deprecated argument of torchvision
         torch.manual_seed(0)
         network: Any = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval().requires_grad_(False)
     if found is not None:
@@ -131,4 +140,4 @@ def _vgg16(weights: str) -> Mapping[str, Tensor]:
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         what = f"cannot download {url}" if weights == "hub" else f"cannot read {weights}"
         first = str(error).strip().partition("\n")[0]
-        raise SettingError(f"metric.weights: {what} ({first}); give the path of a copy of that file") from error
+        raise SettingError(f"metric.weights: {what} ({first}); set it to the path of a copy of that file") from error

@@ -1,9 +1,11 @@
-"""Which points are surely farther apart than a radius: fast, in low precision, and never wrong.
+"""Screens: fast tests in low precision that show which points are farther apart than a radius, and are never wrong.
 
-Exact distances decide; a screen spares most of them. It may leave a pair undecided, but calls none far that is not: its
-rounding errors are bounded, and the bound is on the side of leaving more undecided. A sum of k products, or of k terms,
-added in any order, is off by at most gamma_k = k u / (1 - k u) times the sum of their absolute values, with u the unit
-roundoff (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1).
+A screen avoids computing most exact distances. It may leave a pair undecided, and then the exact distance decides. It
+never calls a pair far that is not, because its rounding errors are bounded and the bound is subtracted.
+
+A sum of k products, or of k terms, added in any order, has an error of at most gamma_k = k u / (1 - k u) times the sum
+of their absolute values, where u is the unit roundoff (Higham 2002, Accuracy and Stability of Numerical Algorithms,
+section 3.1).
 """
 
 from abc import ABC, abstractmethod
@@ -12,20 +14,20 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-NUMBERS_AT_ONCE = 2**22  # of points in float64, while a screen is made
-NUMBERS_IN_CACHE = 2**17  # of the points that one point is compared with, on a CPU
-SLACK = 1e-6  # of a radius: far more than a distance in float64, or a threshold in float32, is off by
-UNDERFLOW = 2.0**-120  # more than is lost of a number too small for float32
-SHARE = 0.98  # of the l1 distances is in the coordinates that `Manhattan` looks at: a third of an image's, often
+NUMBERS_AT_ONCE = 2**22  # numbers converted to float64 at once while a screen is built
+NUMBERS_IN_CACHE = 2**17  # numbers of the points that one point is compared with at once, on a CPU
+SLACK = 1e-6  # relative to a radius; far more than the error of a distance in float64 or of a threshold in float32
+UNDERFLOW = 2.0**-120  # more than the error of a number too small for float32
+SHARE = 0.98  # of the l1 spread is in the coordinates that `Manhattan` uses, often a third of an image's coordinates
 
 Points = Callable[[Tensor], Tensor]  # (b, *shape) -> (b, k), float64
 
 
 class Screen(ABC):
-    """n points, in the order of their distance from their mean.
+    """A screen over n points, sorted by their distance from their mean.
 
     Attributes:
-        order: point i is that of output order[i], (n,).
+        order: point i belongs to output order[i], (n,).
     """
 
     order: Tensor
@@ -35,19 +37,25 @@ class Screen(ABC):
 
     @abstractmethod
     def far(self, rows: Tensor, columns: Tensor, radius: float) -> Tensor:
-        """1.0 where two points are surely more than `radius` apart, else 0.0: indices (r,) and (c,) -> (r, c)."""
+        """Which pairs are provably farther apart than `radius`: indices (r,) and (c,) -> (r, c), 1.0 or 0.0."""
 
 
 class Euclidean(Screen):
-    """|a - b| > radius, by one matrix product of centred points.
+    """The screen |a - b|_2 > radius, with one matrix product of centred points.
 
-    With v the centred points and r = |v|^2, -|v_i - v_j|^2 / 2 is v_i . v_j - r_i / 2 - r_j / 2. Relative to
-    r_i / 2 + r_j / 2, which is at least |v_i| |v_j|, rounding v and r and adding k products is off by gamma_(k + 4),
-    the two subtractions by about 2 u each; all together by less than gamma_(k + 10). r is made that much smaller.
+    Let v be the centred points and r = |v|^2. Then -|v_i - v_j|^2 / 2 = v_i . v_j - r_i / 2 - r_j / 2. All errors are
+    relative to r_i / 2 + r_j / 2, which is at least |v_i| |v_j|. Rounding v and r and adding k products gives at most
+    gamma_(k + 4). The two subtractions give about 2 u each. Together they are less than gamma_(k + 10), so r is reduced
+    by this factor.
 
     Args:
         outputs: (n, *shape), finite.
-        points: outputs -> points.
+        points: function from outputs to points, (b, *shape) -> (b, k), float64.
+
+    Examples:
+        >>> screen = Euclidean(torch.tensor([[0.0], [1.0], [9.0]]), lambda outputs: outputs.double())
+        >>> screen.order, screen.far(torch.tensor([0]), torch.tensor([1, 2]), radius=2.0)  # points 1 and 0, 2
+        (tensor([1, 0, 2]), tensor([[0., 1.]]))
     """
 
     def __init__(self, outputs: Tensor, points: Points) -> None:
@@ -61,7 +69,7 @@ class Euclidean(Screen):
         size = torch.cat(squares)
         self.order = size.argsort(stable=True)
         self.points = torch.cat(rounded)[self.order]
-        self.half = (size[self.order] / 2 * (1 - _gamma(self.points))).to(dtype)
+        self.half = (size[self.order] / 2 * (1 - _higham_gamma(self.points))).to(dtype)
 
     def far(self, rows: Tensor, columns: Tensor, radius: float) -> Tensor:
         score = self.points[rows] @ self.points[columns].T
@@ -71,14 +79,14 @@ class Euclidean(Screen):
 
 
 class Manhattan(Screen):
-    """|a - b|_1 > radius, by the part of the sum over the coordinates that differ most.
+    """The screen |a - b|_1 > radius, with a partial sum over the coordinates that vary most.
 
-    That part is a lower bound. No term is negative, so the sum is off by less than gamma_(k + 10) of itself; rounding
-    the centred points v first, by u (|v_i|_1 + |v_j|_1).
+    The partial sum is a lower bound. No term is negative, so its relative error is less than gamma_(k + 10). Rounding
+    the centred points v adds an error of at most u (|v_i|_1 + |v_j|_1).
 
     Args:
         outputs: (n, *shape), finite.
-        points: outputs -> points.
+        points: function from outputs to points, (b, *shape) -> (b, k), float64.
     """
 
     def __init__(self, outputs: Tensor, points: Points) -> None:
@@ -100,12 +108,12 @@ class Manhattan(Screen):
     def far(self, rows: Tensor, columns: Tensor, radius: float) -> Tensor:
         sums = _l1_sums(self.points[rows], self.points[columns])
         sums.sub_(self.lost[rows, None]).sub_(self.lost[columns])
-        reach = radius / self.scale * (1 + SLACK) * (1 + _gamma(self.points))
+        reach = radius / self.scale * (1 + SLACK) * (1 + _higham_gamma(self.points))
         return sums.gt_(reach + UNDERFLOW * self.points.shape[1])
 
 
 def _l1_sums(a: Tensor, b: Tensor) -> Tensor:
-    """l1 distances (r, k), (c, k) -> (r, c). On a CPU three times as fast as cdist, which leaves the cache."""
+    """All l1 distances: (r, k) and (c, k) -> (r, c). On a CPU three times as fast as cdist, as it uses the cache."""
     if a.device.type != "cpu":
         return torch.cdist(a, b, p=1)
     sums = torch.empty(len(a), len(b), dtype=a.dtype)
@@ -123,7 +131,7 @@ def _in_parts(outputs: Tensor, points: Points) -> Iterator[Tensor]:
 
 
 def _scale_and_mean(outputs: Tensor, points: Points) -> tuple[float, Tensor]:
-    """The largest absolute value, by which centred points are divided lest a square overflows, and the mean."""
+    """The largest absolute value and the mean. Centred points are divided by the first, so that no square overflows."""
     largest, total = 0.0, torch.zeros((), dtype=torch.float64, device=outputs.device)
     for p in _in_parts(outputs, points):
         largest, total = max(largest, float(p.abs().max())), total + p.sum(dim=0)
@@ -131,14 +139,14 @@ def _scale_and_mean(outputs: Tensor, points: Points) -> tuple[float, Tensor]:
 
 
 def _exact_products(device: torch.device) -> torch.dtype:
-    """float32 where no setting has its matrix products round their factors (to TF32 or bfloat16), else float64."""
+    """The dtype for matrix products: float32 on a CPU unless its settings round the factors, else float64."""
     if device.type != "cpu":
         return torch.float64
     factors = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
     return torch.float32 if factors in ("none", "ieee") else torch.float64
 
 
-def _gamma(points: Tensor) -> float:
-    """gamma_(k + 10) in the points' type; infinite, so that nothing is far, where there are too many terms."""
+def _higham_gamma(points: Tensor) -> float:
+    """Higham's gamma_(k + 10) in the points' dtype; infinite if there are too many terms, so that no pair is far."""
     error = (points.shape[1] + 10) * torch.finfo(points.dtype).eps / 2
     return error / (1 - error) if error < 0.1 else float("inf")

@@ -1,4 +1,4 @@
-"""Distances that depend on their direction, made symmetric (Kumar and Goldstein 2021, section 4)."""
+"""Asymmetric distances made symmetric (Kumar and Goldstein 2021, section 4)."""
 
 from abc import abstractmethod
 from math import sqrt
@@ -11,18 +11,26 @@ from smoothing.metrics.base import UNIT, Metric
 
 
 class Symmetrised(Metric):
-    """The sum or the larger of the distances in both directions.
+    """The sum s(a, b) = d(a, b) + d(b, a), or the maximum s(a, b) = max(d(a, b), d(b, a)), of an asymmetric distance.
 
-    Subclasses write `_one_way`, with d(a, a) = 0, and set gamma, with d(a, c) <= gamma (d(a, b) + d(b, c)) for it. Then
-    gamma serves the symmetric distance s, too. For the sum, s(a, c) = d(a, c) + d(c, a) is at most
-    gamma (d(a, b) + d(b, c) + d(c, b) + d(b, a)) = gamma (s(a, b) + s(b, c)). For the maximum, each direction is at
-    most gamma (s(a, b) + s(b, c)).
+    A subclass implements d as `_one_way`, with d(a, a) = 0, and sets gamma so that
+    d(a, c) <= gamma (d(a, b) + d(b, c)). The same gamma holds for s. For the sum, s(a, c) = d(a, c) + d(c, a) is at
+    most gamma (d(a, b) + d(b, c) + d(c, b) + d(b, a)) = gamma (s(a, b) + s(b, c)). For the maximum, each direction is
+    at most gamma (s(a, b) + s(b, c)).
 
     Args:
         by: "sum" or "max".
 
     Raises:
-        SettingError: another word.
+        SettingError: `by` is neither.
+
+    Examples:
+        >>> class Excess(Symmetrised):
+        ...     def _one_way(self, a, b):
+        ...         return (a - b).clamp(min=0).double().sum(dim=1)
+        >>> a, b = torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 1.0]])
+        >>> Excess(by="sum")(a, b), Excess(by="max")(a, b)
+        (tensor([3.], dtype=torch.float64), tensor([2.], dtype=torch.float64))
     """
 
     def __init__(self, by: str = "max") -> None:
@@ -32,7 +40,7 @@ class Symmetrised(Metric):
 
     @abstractmethod
     def _one_way(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distances from a to b, (n,), of finite outputs (n, *shape) and (n, *shape)."""
+        """Distances from a to b, row by row, for finite outputs: (n, *shape) and (n, *shape) -> (n,)."""
 
     def _distance(self, a: Tensor, b: Tensor) -> Tensor:
         a, b = torch.broadcast_tensors(a, b)
@@ -46,13 +54,21 @@ class Symmetrised(Metric):
 class Hausdorff(Symmetrised):
     """Hausdorff distance between sets of points, outputs (points, coordinates); a pseudometric (gamma = 1).
 
-    One way it is the largest distance of a point of a from the nearest point of b. If every point of a lies within r of
-    b, and every point of b within s of c, then every point of a lies within r + s of c: gamma = 1. The order of the
-    points plays no part, so keypoints and polygons may come in any.
+    d(A, B) = max over a in A of min over b in B of |a - b|_2, made symmetric by the maximum or the sum. If every point
+    of A is within r of B, and every point of B is within s of C, then every point of A is within r + s of C. So
+    gamma = 1. The order of the points does not matter, so keypoints and polygons may be in any order.
+
+    Args:
+        by: "max", the usual definition, or "sum".
+
+    Examples:
+        >>> a, b = torch.tensor([[[0.0, 0.0], [1.0, 0.0]]]), torch.tensor([[[0.0, 0.0], [3.0, 0.0]]])
+        >>> Hausdorff()(a, b), Hausdorff(by="sum")(a, b)
+        (tensor([2.], dtype=torch.float64), tensor([3.], dtype=torch.float64))
     """
 
     def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
-        """That of one Euclidean distance in c coordinates, see `L2`, and of a sum: minima and maxima round nothing."""
+        """Bounds for a Euclidean distance in c coordinates, see `L2`, and a sum. Minima and maxima are exact."""
         c = center.shape[-1]
         return (c / 2 + 5) * UNIT, sqrt(c) * 2.0**-536 if dtype == torch.float64 else 0.0
 

@@ -1,4 +1,4 @@
-"""Smoothing distributions, one a file."""
+"""Smoothing distributions, one per file."""
 
 from smoothing.noise.base import FiniteNoise, Noise
 from smoothing.noise.deterministic_splitting import DeterministicSplitting

@@ -1,4 +1,4 @@
-"""What depends on the smoothing distribution alone: one algebra for every certificate."""
+"""The interface of a smoothing distribution: every certificate uses a noise through these methods alone."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -10,67 +10,93 @@ from smoothing.streams import BlockSource
 
 
 class Noise(ABC):
-    """A smoothing distribution and the one fact that every certificate needs of it.
+    """A smoothing distribution, with the one fact that certificates need about it.
 
-    If an event has probability at least p under the noise at x, then at every x' with ||x - x'|| <= eps, in
-    `threat_norm`, it has probability at least `shift(p, eps)`; `mass` is the inverse of that.
+    If an event has probability at least p under the noise at x, then it has probability at least `shift(p, eps)` at
+    every x' with ||x - x'|| <= eps in `threat_norm`. `mass` is the inverse of `shift` in p. For N(0, sigma^2 I), for
+    example, shift(p, eps) = Phi(Phi^-1(p) - eps / sigma).
+
+    Attributes:
+        threat_norm: norm of the perturbations that certificates are about, "l1" or "l2".
+        grid: noisy inputs are multiples of 1 / grid; None if they are not rounded.
+        tv: upper bound on the total variation distance between the noisy inputs as drawn and the exact distribution.
+
+    Examples:
+        >>> import torch
+        >>> from smoothing import Gaussian
+        >>> from smoothing.streams import Stage, Stream
+        >>> noise, x = Gaussian(sigma=0.5), torch.zeros(3)
+        >>> source = Stream(seed=0, example=0, stage=Stage.CERTIFICATION).block(0, x.device)
+        >>> noise.sample(x, 4, source).shape
+        torch.Size([4, 3])
+        >>> round(noise.shift(0.9, eps=0.25), 4)  # an event of probability 0.9 at x
+        0.7828
+        >>> round(noise.mass(noise.shift(0.9, eps=0.25), eps=0.25), 4)
+        0.9
     """
 
     threat_norm: ClassVar[str]
-    grid: int | None = None  # noisy inputs are multiples of 1 / grid, where there is one
-    tv: float = 0.0  # bound on the total variation distance of what is drawn from the law that theorems are about
+    grid: int | None = None
+    tv: float = 0.0
 
     @abstractmethod
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
-        """The next `count` noisy copies of x: (*shape) -> (count, *shape), same dtype and device.
+        """The next `count` noisy copies of x: (*shape) -> (count, *shape), of x's dtype and on its device.
 
-        Called again with the same source for the next copies of a large input (`sampling.together`).
+        For a large input, it is called several times with the same source, for a few copies each (`cursor.piece_size`).
         """
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
-        """One noisy copy of each of b inputs, as training takes them: (b, *shape) -> (b, *shape)."""
+        """One noisy copy of each of b inputs, for training: (b, *shape) -> (b, *shape)."""
         return self.sample(x, 1, source)[0]
 
     def require(self, x: Tensor) -> None:  # noqa: B027 - most noises certify any input
-        """Raise SettingError where x, (*shape), is no input that certificates under this noise are about."""
+        """Raise SettingError unless certificates under this noise cover such inputs as x, (*shape)."""
 
     @abstractmethod
     def shift(self, p: float, eps: float) -> float:
-        """Least probability, within eps, of an event of probability p at x. In [0, 1], rounded down."""
+        """The least probability, at any x' within eps, of an event with probability p at x. In [0, 1], rounded down."""
 
     @abstractmethod
     def mass(self, p0: float, eps: float) -> float:
-        """Probability an event needs at x so that at least p0 remains within eps. In [0, 1], rounded up.
+        """The probability that an event needs at x to have at least p0 at every x' within eps. In [0, 1], rounded up.
 
-        1.0 where only certain events keep p0: no number of samples can then show enough.
+        If it is 1.0, only certain events suffice. Then no number of samples can show enough.
         """
 
     @abstractmethod
     def radius(self, p_a: float, p_b: float | None = None) -> float:
-        """Radius within which class A stays the most probable one, in `threat_norm`, rounded down.
+        """The certified radius in `threat_norm`: class A is the most probable class within it. Rounded down.
 
         Args:
             p_a: lower bound on the probability of class A at x.
-            p_b: upper bound on that of every other class; 1 - p_a where not given.
+            p_b: upper bound on the probability of every other class at x; 1 - p_a if not given.
 
         Returns:
-            A number of at least 0; 0 unless p_a > p_b.
+            A number of at least 0, in the units of x; 0 unless p_a > p_b.
         """
 
     def state(self) -> dict[str, Any]:
-        """What belongs to a smoothed function beside the settings, for JSON: kept with weights and results."""
+        """What defines the noise besides its settings, for JSON. It is stored with weights and results."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most noises are their settings
-        """Put a `state` back. Raises SettingError where it is not one of this noise."""
+        """Restore a `state`. Raises SettingError if it belongs to another noise."""
 
 
 class FiniteNoise(Noise):
-    """A smoothing distribution on finitely many, equally probable noisy inputs: probabilities are known, not estimated.
+    """A smoothing distribution on finitely many, equally probable noisy inputs: probabilities are computed exactly.
 
     Attributes:
-        steps: how many they are.
-        levels: an input's values are k / levels, and so are distances and radii.
+        steps: the number of noisy inputs.
+        levels: grid steps per unit. Values of inputs, distances and radii are multiples of 1 / levels.
+
+    Examples:
+        >>> import torch
+        >>> from smoothing import DeterministicSplitting
+        >>> noise = DeterministicSplitting(sigma=0.5, levels=16, shape=(3,))
+        >>> noise.steps, [len(batch) for batch in noise.enumerate(torch.zeros(3), batch_size=20)]
+        (27, [20, 7])
     """
 
     steps: int
@@ -78,10 +104,10 @@ class FiniteNoise(Noise):
 
     @abstractmethod
     def copies(self, x: Tensor, first: int, count: int) -> Tensor:
-        """Noisy copies number first, ..., first + count - 1 <= steps - 1 of x: (*shape) -> (count, *shape)."""
+        """The noisy copies number first, ..., first + count - 1 of x, counted from 0: (*shape) -> (count, *shape)."""
 
     def enumerate(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
-        """All noisy copies of x, (*shape), in batches (b, *shape), b <= batch_size. Raises as `require`."""
+        """All noisy copies of x, (*shape), in batches (b, *shape) with b <= batch_size. Raises as `require` does."""
         self.require(x)
         for first in range(0, self.steps, batch_size):
             yield self.copies(x, first, min(batch_size, self.steps - first))

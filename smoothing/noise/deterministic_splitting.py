@@ -1,4 +1,4 @@
-"""Deterministic splitting noise (DSSN), against l1 perturbations: certificates without sampling, and without error."""
+"""Deterministic splitting noise (DSSN), against l1 perturbations: certificates without sampling and without error."""
 
 import base64
 from typing import Any
@@ -16,22 +16,33 @@ from smoothing.streams import BlockSource
 
 
 class DeterministicSplitting(L1Noise, FiniteNoise):
-    """Splitting noise whose split positions move together: L noisy inputs in all (Levine and Feizi 2021, eqs. 17, 18).
+    """Splitting noise whose split positions move together, DSSN: L noisy inputs (Levine and Feizi 2021, eqs. 17, 18).
 
-    Coordinate i of noisy input t is split at s_i = ((v_i + t) mod L + 1/2) / levels, t = 0, ..., L - 1. Each s_i alone
-    is uniform on its L values, which is all that the guarantee takes.
+    L = floor(2 lambda levels). Coordinate i of noisy input t = 0, ..., L - 1 is split at
+    s_i = ((v_i + t) mod L + 1/2) / levels. Each s_i alone is uniform on its L values. The guarantee needs nothing else
+    (corollary 1), so it is that of `Splitting`, with exact probabilities.
 
     Args:
-        sigma: lambda / sqrt(3), in the units of the input; lambda is rounded down to L / (2 levels).
+        sigma: lambda / sqrt(3), in the units of the input, > 0. lambda is rounded down to L / (2 levels).
         levels: inputs' values are k / levels, k = 0, ..., levels: a property of the data.
-        shape: of an input.
-        seed: of the offsets v, which belong to the smoothed function and are kept with it (`state`).
+        shape: shape of an input.
+        seed: of the offsets v. They belong to the smoothed function and are stored with it (`state`).
 
     Attributes:
         offsets: v, (*shape), int64, in 0, ..., L - 1.
+        steps: L.
 
     Raises:
-        SettingError: an argument out of its range; lambda below one level, L = 0.
+        SettingError: an argument is out of range, or lambda is less than half a level, so that L = 0.
+
+    Examples:
+        >>> noise = DeterministicSplitting(sigma=0.5, levels=16, shape=(3,))
+        >>> noise.steps, noise.lam  # L = floor(2 sqrt(3) 0.5 16), lambda = L / 32
+        (27, 0.84375)
+        >>> round(noise.radius(20 / 27, 5 / 27), 4)  # lambda (p_A - p_B)
+        0.4687
+        >>> noise.copies(torch.zeros(3), first=0, count=2).shape
+        torch.Size([2, 3])
     """
 
     def __init__(self, sigma: float, levels: int, shape: tuple[int, ...], seed: int = 0) -> None:
@@ -48,35 +59,35 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
         if seed < 0:
             raise SettingError(f"noise.seed: expected at least 0, got {seed}")
         self.lam = self.steps / (2 * levels)
-        key = np.random.SeedSequence(seed, spawn_key=(0,))  # of one word: none of a sample's keys
+        key = np.random.SeedSequence(seed, spawn_key=(0,))  # one word: no sample has such a key
         offsets = np.random.Generator(np.random.Philox(key)).integers(self.steps, size=self.shape, dtype=np.int32)
         self.offsets = torch.from_numpy(offsets.astype(np.int64))
         self._tables: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def copies(self, x: Tensor, first: int, count: int) -> Tensor:
         columns = self._table(x).unfold(1, count, 1)
-        of_each_pixel = columns[self._k(x).flatten(), self.offsets.to(x.device).flatten() + first]  # t = first, ...
-        return of_each_pixel.T.reshape(count, *x.shape)
+        by_coordinate = columns[self._k(x).flatten(), self.offsets.to(x.device).flatten() + first]  # t = first, ...
+        return by_coordinate.T.reshape(count, *x.shape)
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
-        """As for every noise, each with a level t drawn at random."""
+        """The next `count` noisy copies of x, each with a random t."""
         return self._at(x[None], source.integers(self.steps, (count,)))
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
         return self._at(x, source.integers(self.steps, (len(x),)))
 
     def _at(self, x: Tensor, t: Tensor) -> Tensor:
-        """Noisy input t of x: (b or 1, *shape) and (b,) -> (b, *shape)."""
+        """Noisy input number t of x: (b or 1, *shape) and (b,) -> (b, *shape)."""
         return self._table(x)[self._k(x), self.offsets.to(x.device) + t.view(-1, *[1] * (x.dim() - 1))]
 
     def _k(self, x: Tensor) -> Tensor:
-        """Levels of x's values, 0 to levels: int64."""
+        """The levels of x's values, 0 to `levels`, int64."""
         return steps_of(x, self.levels).long()
 
     def _table(self, x: Tensor) -> Tensor:
-        """What is left of each level k under each split position, (levels + 1, 2 steps), in x's dtype on its device.
+        """The noisy value of each level k for each split position, (levels + 1, 2 L), in x's dtype on its device.
 
-        Column j is for s = (j mod L + 1/2) / levels: all positions twice, so that no offset runs out of it.
+        Column j is for s = (j mod L + 1/2) / levels. All positions are there twice, so that v_i + t needs no modulus.
         """
         key = (x.device, x.dtype)
         if key not in self._tables:
@@ -87,20 +98,22 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
 
     def require(self, x: Tensor) -> None:
         if tuple(x.shape) != self.shape:
-            raise SettingError(f"input: expected shape {self.shape}, that of the noise's offsets, got {tuple(x.shape)}")
+            raise SettingError(f"input: expected shape {self.shape}, as the noise's offsets, got {tuple(x.shape)}")
         require_grid(x, self.levels)
 
     def state(self) -> dict[str, Any]:
-        """The offsets, as base64 of little-endian int32, with what they are offsets of."""
+        """The offsets, as base64 of little-endian int32, with the settings that they belong to."""
         offsets = base64.b64encode(self.offsets.numpy().astype("<i4").tobytes()).decode()
         return {"levels": self.levels, "steps": self.steps, "shape": list(self.shape), "offsets": offsets}
 
     def restore(self, state: dict[str, Any]) -> None:
         if "offsets" not in state:
-            raise SettingError("noise: no offset vector is kept with the weights, without which they certify nothing")
+            raise SettingError(
+                "noise: no offset vector is stored with the weights, and they certify nothing without it; train again"
+            )
         for name, own in (("levels", self.levels), ("steps", self.steps), ("shape", list(self.shape))):
             if state.get(name) != own:
-                raise SettingError(f"noise: {name} is {own} here and {state.get(name)} in the checkpoint's offsets")
+                raise SettingError(f"noise: {name} is {own}, but {state.get(name)} in the checkpoint's offsets")
         try:
             offsets = np.frombuffer(base64.b64decode(state["offsets"]), "<i4").reshape(self.shape)
             if offsets.min() < 0 or offsets.max() >= self.steps:

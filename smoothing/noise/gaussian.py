@@ -16,18 +16,30 @@ from smoothing.streams import BlockSource
 
 
 class Gaussian(Noise):
-    """N(0, sigma^2 I) (Cohen et al. 2019, lemma 4; Kumar and Goldstein 2021, lemma 2).
+    """Isotropic Gaussian noise N(0, sigma^2 I) (Cohen et al. 2019, lemma 4; Kumar and Goldstein 2021, lemma 2).
+
+    shift(p, eps) = Phi(Phi^-1(p) - eps / sigma), mass(p0, eps) = Phi(Phi^-1(p0) + eps / sigma), in l2. The certified
+    radius is R = sigma / 2 (Phi^-1(p_A) - Phi^-1(p_B)).
 
     Args:
         sigma: standard deviation, in the units of the input, > 0.
-        grid: noisy inputs are rounded to multiples of 1 / grid, and floating point errors are taken into account, see
-            `smoothing.noise.grid`; 0 or None: float32 noise, whose errors are not.
+        grid: round noisy inputs to multiples of 1 / grid, and account for floating-point errors; see
+            `smoothing.noise.grid`. 0 or None: float32 noise, whose rounding errors are not accounted for.
 
     Attributes:
-        tv: what shift, mass and radius take off for them.
+        tv: bound on those errors, as a total variation distance. shift, mass and radius account for it.
 
     Raises:
-        SettingError: an argument out of its range.
+        SettingError: an argument is out of range.
+
+    Examples:
+        >>> noise = Gaussian(sigma=0.5)
+        >>> round(noise.radius(0.99), 4)  # sigma Phi^-1(0.99)
+        1.1632
+        >>> round(noise.shift(0.99, eps=0.5), 4), round(noise.mass(0.55, eps=0.5), 4)
+        (0.9076, 0.8698)
+        >>> Gaussian(sigma=0.5, grid=255).radius(0.99) < noise.radius(0.99)  # accounts for rounding
+        True
     """
 
     threat_norm: ClassVar[str] = "l2"
@@ -48,7 +60,7 @@ class Gaussian(Noise):
         return rounded_sum(x, fine_normal(bits).mul_(steps), self.grid)
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
-        """As for every noise, and never rounded: training certifies nothing."""
+        """One noisy copy of each of b inputs, never rounded: training certifies nothing."""
         return source.normal(tuple(x.shape)).to(x.dtype).mul_(self.sigma).add_(x)
 
     def require(self, x: Tensor) -> None:
@@ -56,19 +68,20 @@ class Gaussian(Noise):
             require_countable(x)
 
     def shift(self, p: float, eps: float) -> float:
-        """Phi(Phi^-1(p - tv) - eps / sigma) - tv, rounded down."""
+        """The shift Phi(Phi^-1(p - tv) - eps / sigma) - tv, rounded down."""
         quantile = down(float(norm.ppf(max(0.0, p - self.tv))))
         return max(0.0, down(float(norm.cdf(quantile - up(eps / self.sigma)))) - self.tv)
 
     def mass(self, p0: float, eps: float) -> float:
-        """Phi(Phi^-1(p0 + tv) + eps / sigma) + tv, rounded up."""
+        """The mass Phi(Phi^-1(p0 + tv) + eps / sigma) + tv, rounded up."""
         quantile = up(float(norm.ppf(min(1.0, p0 + self.tv))))
         return min(1.0, up(float(norm.cdf(quantile + up(eps / self.sigma)))) + self.tv)
 
     def radius(self, p_a: float, p_b: float | None = None) -> float:
-        """Sigma / 2 (Phi^-1(p_a - 2 tv) - Phi^-1(p_b + 2 tv)) (Cohen et al., theorem 1); p_b is 1 - p_a if not given.
+        """The radius sigma / 2 (Phi^-1(p_a - 2 tv) - Phi^-1(p_b + 2 tv)) (Cohen et al. 2019, theorem 1).
 
-        What is taken off keeps A the most probable class of what is drawn at x', too (docs/soundness.md).
+        p_b is 1 - p_a if not given. Because of the terms 2 tv, A is also the most probable class of the noisy inputs as
+        drawn at x' (docs/soundness.md, lemma 3).
         """
         both = 2 * self.tv
         if 0 <= p_a < both:

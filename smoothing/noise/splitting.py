@@ -7,29 +7,43 @@ from smoothing.errors import SettingError
 from smoothing.noise.l1 import L1Noise, lambda_of, require_grid, steps_of
 from smoothing.streams import BlockSource
 
-EXACT = 2**24  # integers up to this one are float32 numbers
+EXACT = 2**24  # float32 represents all integers up to this one
 
 
 class Splitting(L1Noise):
-    """Each coordinate is split at s, s + 2 lambda, ..., s ~ U(0, 2 lambda) (Levine and Feizi 2021, theorem 2).
+    """Splitting noise with independent coordinates, SSN (Levine and Feizi 2021, theorem 2).
 
-    What is left of x is the middle of the interval that it lies in, within [0, 1]. s is drawn from the midpoints of a
-    grid that every level of the image is on, more than 10^6 a unit, and all is computed in integers: at images on the
-    grid, and at any perturbed ones on the finer grid, the guarantee is exact in floating point, too.
+    Each coordinate i draws s_i ~ U(0, 2 lambda). The points s_i, s_i + 2 lambda, ... split [0, 1] into intervals. The
+    noisy input has the middle of the interval that contains x_i: x~_i = (min(s_i, 1) + [x_i > s_i]) / 2 if
+    lambda >= 1/2.
+
+    shift(p, eps) = p - eps / (2 lambda), mass(p0, eps) = p0 + eps / (2 lambda), in l1. The certified radius is
+    R = lambda (p_A - p_B).
+
+    s_i is drawn from the midpoints of a grid of more than 10^6 steps per unit that contains every level of the image.
+    All arithmetic is in integers. So for images on the levels, and perturbed images on the finer grid, the guarantee
+    also holds in floating point.
 
     Args:
-        sigma: lambda / sqrt(3), in the units of the input, > 0; lambda is rounded down to the fine grid.
+        sigma: lambda / sqrt(3), in the units of the input, > 0. lambda is rounded down to the fine grid.
         levels: inputs' values are k / levels, k = 0, ..., levels.
 
     Raises:
-        SettingError: an argument out of its range.
+        SettingError: an argument is out of range.
+
+    Examples:
+        >>> noise = Splitting(sigma=0.5, levels=255)
+        >>> round(noise.lam, 4), round(noise.radius(0.99), 4)  # sqrt(3) sigma, 2 lambda (0.99 - 1/2)
+        (0.866, 0.8487)
+        >>> round(noise.shift(0.99, eps=0.5), 4)
+        0.7013
     """
 
     def __init__(self, sigma: float, levels: int) -> None:
         require_levels(levels)
         sigma = number("noise.sigma", sigma)
         self.sigma, self.levels = sigma, levels
-        self.units = levels * (EXACT // 4 // levels)  # of the fine grid, from 0 to 1
+        self.units = levels * (EXACT // 4 // levels)  # steps of the fine grid per unit
         self.steps = int(2 * lambda_of(sigma) * self.units)
         if not 1 <= self.steps < 2**29:
             raise SettingError(f"noise.sigma: expected {0.3 / self.units:.1g} to {2**27 / self.units:g}, got {sigma}")
@@ -48,21 +62,27 @@ class Splitting(L1Noise):
 
 
 def require_levels(levels: int) -> None:
+    """Raise SettingError unless there are 1 to 2^16 - 1 grid steps per unit."""
     if not 1 <= levels < 2**16:
         raise SettingError(f"noise.levels: expected 1 to {2**16 - 1}, got {levels}")
 
 
 def split(x: Tensor, s: Tensor, period: int, units: int) -> Tensor:
-    """The middles of the parts of [0, 1] that x falls into, split at s and every period from it (eqs. 27 and 28).
+    """The middle of the interval of [0, 1] that contains x, split at s and at every period from s (eqs. 27 and 28).
 
     Args:
         x: numerators over 2 units, even, int32, any shape.
-        s: a split position each, over 2 units, odd, int32, broadcast with x: s = x cannot be.
-        period: 2 lambda, over 2 units.
-        units: 4 units <= 2^24, so that what is returned is rounded once, in a division of integers.
+        s: one split position for each, numerators over 2 units, odd, int32; broadcasts with x. So s never equals x.
+        period: 2 lambda, as a numerator over 2 units.
+        units: steps per unit, with 4 units <= 2^24. So the result is rounded once, in a division of integers.
 
     Returns:
-        (min(upper, 1) + max(lower, 0)) / 2, float32, with upper the first split position above x, lower the last below.
+        (min(upper, 1) + max(lower, 0)) / 2, float32. upper is the first split position above x, lower the last below.
+
+    Examples:
+        >>> import torch
+        >>> split(torch.tensor([4]), torch.tensor([3]), period=20, units=8)  # 4/16, split at 3/16: middle of [3/16, 1]
+        tensor([0.5938])
     """
     upper = (s - x).remainder_(period).add_(x)
     lower = (upper - period).clamp_(min=0)

@@ -10,14 +10,24 @@ from smoothing.streams import BlockSource
 
 
 class Uniform(L1Noise):
-    """U(-lambda, lambda) on every coordinate, independent (Lee et al. 2019; Yang et al. 2020).
+    """Independent U(-lambda, lambda) noise on every coordinate (Lee et al. 2019; Yang et al. 2020).
+
+    shift(p, eps) = p - eps / (2 lambda), mass(p0, eps) = p0 + eps / (2 lambda), in l1. The certified radius is
+    R = lambda (p_A - p_B) (Levine and Feizi 2021, theorem 1).
 
     Args:
-        sigma: its standard deviation lambda / sqrt(3), in the units of the input, > 0.
-        grid: as for `Gaussian`.
+        sigma: standard deviation lambda / sqrt(3), in the units of the input, > 0.
+        grid: see `Gaussian`.
 
     Raises:
-        SettingError: an argument out of its range.
+        SettingError: an argument is out of range.
+
+    Examples:
+        >>> noise = Uniform(sigma=0.5)
+        >>> round(noise.lam, 4), round(noise.radius(0.99), 4)  # sqrt(3) sigma, 2 lambda (0.99 - 1/2)
+        (0.866, 0.8487)
+        >>> round(noise.shift(0.99, eps=0.5), 4), round(noise.mass(0.55, eps=0.5), 4)
+        (0.7013, 0.8387)
     """
 
     def __init__(self, sigma: float, grid: int | None = None) -> None:
@@ -32,7 +42,7 @@ class Uniform(L1Noise):
         return rounded_sum(x, steps, self.grid)
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
-        """As for every noise, and never rounded: training certifies nothing."""
+        """One noisy copy of each of b inputs, never rounded: training certifies nothing."""
         return source.uniform(tuple(x.shape)).to(x.dtype).mul_(2 * self.lam).sub_(self.lam).add_(x)
 
     def require(self, x: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Certify on a pretended second GPU, and print the races between its streams. Run in a process of its own.
+"""Certify on a simulated second GPU, and print the races between its streams. Run in a separate process.
 
 Tensors say that they are on cuda:1 and compute on the CPU. Each operation is noted with its stream's vector clock; an
 operation that reads or writes memory must come after the last write, and one that writes after all reads, by stream
@@ -26,7 +26,7 @@ alive = []  # so that no memory's address is used twice
 
 
 class OnDevice(torch.Tensor):
-    """A tensor on the pretended device, around one on the CPU."""
+    """A tensor on the simulated device, which wraps one on the CPU."""
 
     @staticmethod
     def __new__(cls, held):

@@ -1,4 +1,4 @@
-"""A caller's mistakes: what is meant without doubt is taken, all else is one clear line."""
+"""Mistakes of a caller: unambiguous arguments are accepted, and all others are refused in one clear line."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -88,7 +88,7 @@ def test_what_is_no_noise(name, noise):
     exact = name.startswith("Exact")
     refused(
         lambda: made(name, noise=noise),
-        "noise: .*no finite number" if exact else "noise: expected an instance of Noise",
+        "noise: .*cannot be enumerated" if exact else "noise: expected an instance of Noise",
     )
 
 

@@ -1,4 +1,4 @@
-"""The search for the fastest batch size, by made-up and by real clocks."""
+"""The search for the fastest batch size, with simulated and with real times."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Bounds that hold at all times: against their definition, and how often they really fail, exactly and simulated."""
+"""Bounds that hold at all times: compared with their definition, and their failure rates, exact and simulated."""
 
 import math
 from math import log
@@ -35,7 +35,7 @@ def crossing_probability(p, n_max, crosses):
 
 
 def least_counts(p, n_max, alpha):
-    """For n = 1, ..., n_max, the least count of which `betting.lower` is above p; n + 1 where none is."""
+    """For n = 1, ..., n_max, the least count with `betting.lower` above p; n + 1 if there is none."""
     least, k = np.empty(n_max, dtype=int), 0
     for n in range(1, n_max + 1):
         while k <= n and not betting.above(k, n, p, alpha):
@@ -46,7 +46,7 @@ def least_counts(p, n_max, alpha):
 
 @pytest.mark.parametrize(("k", "n", "q"), [(3, 5, 0.2), (1, 1, 0.9), (0, 4, 0.5), (90, 100, 0.7), (100, 100, 0.95)])
 def test_the_wealth_is_the_mixture_of_bets(k, n, q):
-    """Over the angle a with t = sin^2 a, of which the prior Beta(1/2, 1/2) is the uniform law."""
+    """Integrates over the angle a with t = sin^2 a: under the prior Beta(1/2, 1/2), a is uniform."""
 
     def likelihood_ratio(angle):
         t = math.sin(angle) ** 2
@@ -88,7 +88,7 @@ def test_bounds_at_their_ends():
 @pytest.mark.parametrize("p", PROBABILITIES)
 @pytest.mark.parametrize("alpha", [0.05, 0.001])
 def test_the_bound_is_ever_above_p_with_probability_at_most_alpha_and_little_less(p, alpha):
-    """Exactly, for the worst stopping time: the first at which the bound is above p."""
+    """Exact, for the worst stopping time: the first at which the bound is above p."""
     n_max = 2000 if p < 0.999 else 20_000
     least = least_counts(p, n_max, alpha)
     found = crossing_probability(p, n_max, lambda k, n: k >= least[n - 1])
@@ -111,7 +111,7 @@ def test_the_lenient_threshold_of_published_code_fails(p):
 
 
 def simulated_misses(p, alpha, sequences, n_max):
-    """How many of the sequences have a bound above p after any of their draws."""
+    """Number of sequences whose bound is above p after any of their draws."""
     rng, least = np.random.default_rng(1), least_counts(p, n_max, alpha)
     missed = 0
     for _ in range(sequences // 500):

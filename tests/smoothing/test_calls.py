@@ -25,7 +25,7 @@ from smoothing import (
     SettingError,
     SmoothedClassifier,
 )
-from smoothing.sampling import noisy_inputs
+from smoothing.cursor import noisy_inputs
 from smoothing.streams import Stage, Stream
 
 NOISE = Gaussian(0.5)

@@ -14,8 +14,8 @@ from scipy.stats import binomtest
 from smoothing import L2, CenterSmoothing, CenterSmoothingHD, Gaussian, SettingError, TotalVariation
 from smoothing import center_smoothing_hd as hd_module
 from smoothing.center_smoothing import best_center
+from smoothing.cursor import noisy_inputs
 from smoothing.metrics import LPIPS
-from smoothing.sampling import noisy_inputs
 from smoothing.statistics import exact_median_margin, hoeffding_median_margin
 from smoothing.streams import Stage, Stream
 

@@ -13,7 +13,7 @@ import torch
 from scipy.stats import binomtest, ncx2, norm
 
 from smoothing import L2, CenterSettings, CenterSmoothing, Gaussian, certificate
-from smoothing.sampling import noisy_inputs
+from smoothing.cursor import noisy_inputs
 from smoothing.statistics import exact_order_statistic
 from smoothing.streams import Stage, Stream
 

@@ -1,4 +1,4 @@
-"""The engine changes how fast results come, and nothing about them."""
+"""The engine changes the speed of results and nothing else."""
 
 import pytest
 import torch
@@ -6,16 +6,17 @@ from torch import nn
 
 from smoothing import L2, Certify, DeterministicSplitting, ExactCertify, Gaussian, Predict, SettingError
 from smoothing.base_function import FrozenFunction
+from smoothing.cursor import noisy_inputs
 from smoothing.engine import Engine
 from smoothing.folding import folded
-from smoothing.sampling import Samples, noisy_inputs, whole
+from smoothing.sampling import Samples, whole
 from smoothing.streams import Stage, Stream
 
 NOISE = Gaussian(0.5)
 
 
 class Network(nn.Module):
-    """Convolutions, each with its batch normalisation, one of them shared, and a linear layer."""
+    """Convolutions with batch normalisation, one of them shared, and a linear layer."""
 
     def __init__(self):
         super().__init__()
@@ -174,7 +175,7 @@ def test_a_network_that_cannot_be_traced_is_copied():
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d(3), nn.Identity()], ids=["to fold", "nothing to fold"])
 def test_a_trace_that_is_another_function_is_not_used(norm, precision):
     class Branching(nn.Module):
-        """A trace sees a symbol where there will be a tensor, and keeps the wrong branch."""
+        """A trace sees a symbol instead of a tensor, and keeps the wrong branch."""
 
         def __init__(self):
             super().__init__()

@@ -1,4 +1,4 @@
-"""The frozen copy of a network, and the fast one: the same function as the network, which is left as it was."""
+"""The frozen copy and the fast copy of a network are the same function as the network, which is unchanged."""
 
 import copy
 import threading
@@ -35,7 +35,7 @@ class Volumes(nn.Module):
 
 
 class Keeps(nn.Module):
-    """Holds something beside its layers."""
+    """Contains an object besides its layers."""
 
     def __init__(self, held):
         super().__init__()
@@ -46,7 +46,7 @@ class Keeps(nn.Module):
 
 
 class Features(nn.Module):
-    """A hook writes where `forward` reads: that of a copy would write into the original."""
+    """A hook writes what `forward` reads. A copy's hook would write into the original."""
 
     def __init__(self):
         super().__init__()
@@ -59,7 +59,7 @@ class Features(nn.Module):
 
 
 class Standardised(nn.Conv2d):
-    """A convolution that does not use its weights as they are."""
+    """A convolution that changes its weights before it uses them."""
 
     def forward(self, x):
         weight = self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)
@@ -185,7 +185,7 @@ def images(network, rows=10):
 
 
 def made(name):
-    """The network in eval mode, its running statistics not those of a new one."""
+    """The network in eval mode, with running statistics that differ from a new one's."""
     network = NETWORKS[name]()
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

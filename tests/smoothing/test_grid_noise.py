@@ -1,4 +1,4 @@
-"""Noise rounded to a grid: exact sums, the error that the proof grants, and the attack that breaks float32 noise."""
+"""Noise rounded to a grid: exact sums, the error that the proof allows, and the attack that breaks float32 noise."""
 
 from fractions import Fraction
 from math import sqrt
@@ -10,9 +10,9 @@ import torch
 from scipy.stats import norm
 
 from smoothing import Gaussian, SettingError, SmoothedClassifier, Uniform
+from smoothing.cursor import noisy_inputs
 from smoothing.noise.from_bits import fine_normal, fine_uniform, rounded_normal
 from smoothing.noise.grid import MISROUNDED, MOST_COORDINATES, _steps, rounded_sum, total_variation
-from smoothing.sampling import noisy_inputs
 from smoothing.streams import BlockSource, Stage, Stream
 
 CPU = torch.device("cpu")
@@ -38,7 +38,7 @@ def test_on_the_grid_the_same_integers_are_added_to_every_image(noise):
 
 
 def test_what_float32_rounds_of_a_level_does_not_reach_the_sum():
-    """k / 255 is no float32 number: noise a hair below half a step must be rounded down at every level all the same."""
+    """k / 255 is not a float32 number. Still, noise just below half a step must be rounded down at every level."""
     k = torch.arange(256)
     for share, added in ((0.5 - 1e-9, 0), (0.5 + 1e-9, 1), (-0.5 + 1e-9, 0)):
         found = rounded_sum(k.float() / 255, torch.full((1, 256), share, dtype=torch.float64), 255)
@@ -60,7 +60,7 @@ def test_off_the_grid_the_exact_sum_is_rounded(noise):
 
 
 def bits_and(made_of, count):
-    """64 random bits, as integers t, and the numbers made of them."""
+    """64 random bits, as integers t, and the numbers computed from them."""
     bits = BlockSource(np.random.SeedSequence(7), CPU).bits((count,))
     return bits.tolist(), made_of(bits).tolist()
 
@@ -87,7 +87,7 @@ def test_fine_normals_are_as_near_the_exact_ones_as_the_proof_takes_them_to_be()
 
 @pytest.mark.parametrize("scale", [0.5, 0.77, 1.0, 3.0, 63.75, 76.5, 255.0, 900.1, 4096.0, 4097.0, 2.0**20])
 def test_rounded_normals_are_the_normals_rounded(scale):
-    """At random bits, at the ends of every cell of the table, and where a whole number gives way to the next."""
+    """At random bits, at the ends of every cell of the table, and where the rounded number changes."""
     ends = torch.arange(-(2**15), 2**15) << 48
     z = (torch.arange(-2000, 2000) + 0.5) / scale  # where round(scale z) changes
     v = torch.special.erfc(z.abs().double() / 2**0.5) * torch.where(z < 0, -1.0, 1.0)
@@ -121,7 +121,7 @@ def test_the_normal_quantile_is_good_to_2_to_the_minus_50(at, device):
 
 @pytest.mark.parametrize("steps", [0.5, 1.0, 4.0, 127.5, 2000.0])
 def test_the_bound_covers_the_sum_over_boundaries_that_the_proof_takes(steps):
-    """P[rounded wrongly] <= sum over boundaries b of the law's mass within delta of b, here summed, there bounded."""
+    """P[rounded wrongly] <= sum over boundaries b of P[within delta of b]: summed here, bounded in the proof."""
     b = np.arange(-int(12 * steps) - 1, int(12 * steps) + 2) + 0.5
     z = np.abs(b) / steps
     delta = steps * (1.26 * 2.0**-52 + z * (2.0**-49 + 2.0**-52 + 2.0**-53)) + 2.0**-54
@@ -147,7 +147,7 @@ def test_what_is_taken_off_is_little_and_on_the_safe_side(noise):
 @pytest.mark.parametrize("make", [lambda grid: Gaussian(0.5, grid=grid), lambda grid: Uniform(0.5, grid=grid)])
 @pytest.mark.parametrize("tv", [1e-6, 1e-3, 0.02])
 def test_shift_and_mass_hold_for_laws_that_are_off_by_tv_at_both_ends(make, tv):
-    """Lemma 2 of docs/soundness.md: an event may gain or lose tv at x, and again at x'."""
+    """Lemma 2 of docs/soundness.md: the probability of an event may change by tv at x, and again at x'."""
     noise, ideal = make(16), make(None)
     noise.tv = tv
     for p in (0.1, 0.5, 0.55, 0.9):
@@ -159,7 +159,7 @@ def test_shift_and_mass_hold_for_laws_that_are_off_by_tv_at_both_ends(make, tv):
 @pytest.mark.parametrize("make", [lambda: Gaussian(0.5, grid=16), lambda: Uniform(0.5, grid=16)])
 @pytest.mark.parametrize("tv", [1e-6, 1e-3, 0.02])
 def test_within_the_radius_class_a_stays_on_top_of_what_is_drawn(make, tv):
-    """Laws off by tv at x and at x', the worst events between: still p_A >= p_B at x' (docs/soundness.md)."""
+    """Distributions changed by tv at x and at x', and the worst events: still p_A >= p_B at x' (docs/soundness.md)."""
     noise, ideal = make(), type(make())(0.5)
     noise.tv = tv
     met = 0
@@ -223,12 +223,12 @@ def scores(from_other):
 
 
 def reads_the_sum(other, noise):
-    """Does adding to `other` what is left after taking it off give the same float32 numbers again?"""
+    """Whether subtracting `other` and adding it again gives the same float32 numbers."""
     return lambda z: scores(((z - other) + other == z).flatten(1).all(dim=1))
 
 
 def reads_the_draw(other, noise):
-    """Is there one of 2^24 float32 uniform numbers that uniform noise around `other` makes z from?"""
+    """Whether uniform noise around `other` can give z, from one of 2^24 float32 uniform numbers."""
 
     def f(z):
         near = (((z - other) + noise.lam) / (2 * noise.lam) * 2**24).round()
@@ -249,7 +249,7 @@ ATTACKS = [
 
 
 def attacked(noise, reads, shape, levels):
-    """Certify a black image; the radius, the distance to one that is `levels`/255 brighter, and the classes of both."""
+    """Certify a black image: its radius, the distance to an image brighter by `levels`/255, and both classes."""
     x, other = torch.zeros(shape), torch.full(shape, levels / 255)
     g = SmoothedClassifier(reads(other, noise), noise, batch_size=1000)
     certified = g.certify(x, n0=100, n=10_000, alpha=0.001)
@@ -281,7 +281,7 @@ def test_what_the_grid_takes_off_is_of_the_scale_in_steps():
 
 
 def test_large_whole_numbers_are_added_before_they_are_rounded():
-    """255 (2^17 + 1) is no float32 number: rounded before the noise is added, and after, the sum is another."""
+    """255 (2^17 + 1) is not a float32 number, so rounding before and after adding the noise gives different sums."""
     noise, device = Gaussian(0.25, grid=255), torch.device("cpu")
     added = noise.sample(torch.zeros(100), 64, Stream(0, 0, Stage.CENTER).block(0, device)).double().mul(255).round()
     x = torch.full((100,), 2.0**17 + 1)
@@ -291,7 +291,7 @@ def test_large_whole_numbers_are_added_before_they_are_rounded():
 
 @pytest.mark.parametrize("grid", [1, 3, 16, 255, 1000, 2**16])
 def test_an_input_stands_for_itself_unless_it_is_the_float32_number_of_a_level(grid):
-    """A level's neighbours, up to six float32 numbers away, are not moved onto it: radii are distances to them, too."""
+    """A level's neighbours, up to six float32 numbers away, are not moved onto it: radii are distances to them too."""
     levels = torch.tensor([0, 1, 2, grid // 2, grid - 1, grid, grid + 1, -1, -grid, 100 * grid, 2**20 * grid + 1])
     nearest = (levels.double() / grid).float()
     x = [nearest]
@@ -320,7 +320,7 @@ def test_two_inputs_are_as_far_apart_as_their_laws_say():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_coarser_numbers_stand_for_themselves(dtype):
-    """Of 255 levels bfloat16 holds few: to take its nearest number for the level would move it by half a step."""
+    """bfloat16 represents few of 255 levels: rounding a level to its nearest number would move it by half a step."""
     x = (torch.arange(256).double() / 255).to(dtype)
     k, off = _steps(x, 255)
     for value, whole, left in zip(x.tolist(), k.tolist(), off.tolist(), strict=True):

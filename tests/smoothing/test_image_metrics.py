@@ -1,4 +1,4 @@
-"""Total variation, angular and perceptual distance against independent implementations and at the extremes."""
+"""Total variation, angular and perceptual distance: compared with independent implementations, and extreme cases."""
 
 import copy
 import math

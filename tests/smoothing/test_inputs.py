@@ -1,4 +1,4 @@
-"""What x may be: what is one input without doubt gives the tensor's own certificate, all else one line."""
+"""Inputs: anything that is unambiguously one input gives the tensor's certificate, and all else a clear line."""
 
 import copy
 import warnings
@@ -99,7 +99,7 @@ def test_a_network_in_double_precision_gets_such_inputs():
         ([[1, 2], [3, 4]], r"torch.int64"),
         (torch.zeros(1, 4, 4, dtype=torch.bool), r"torch.bool"),
         (torch.zeros(1, 4, 4, dtype=torch.complex64), r"torch.complex64"),
-        (Image.new("RGB", (4, 4)), r"a PIL image; torchvision.transforms.functional.to_tensor"),
+        (Image.new("RGB", (4, 4)), r"a PIL image; use torchvision.transforms.functional.to_tensor"),
         ((Image.new("RGB", (4, 4)), 3), r"a PIL image"),
         (torch.full((1, 4, 4), float("nan")), r"NaN or infinite"),
         (np.array([[[1.0, np.inf]]]), r"NaN or infinite"),
@@ -108,7 +108,7 @@ def test_a_network_in_double_precision_gets_such_inputs():
         (torch.zeros(1, 4, 4, device="meta"), r"on meta"),
         (np.zeros((1, 4, 4), dtype=np.longdouble), r"got ndarray"),
         (np.array(["a"]), r"got ndarray"),
-        ([[0.1, 0.2], [0.3]], r"a list that is no array"),
+        ([[0.1, 0.2], [0.3]], r"a list that is not an array"),
         ([X, X], r"got list"),
         ((X, X), r"got tuple"),
         ({"image": X}, r"got dict"),

@@ -1,4 +1,4 @@
-"""The noises against l1: exact on the grid, their laws, their algebra."""
+"""The noises against l1: exactness on the grid, distributions, and shift, mass and radius."""
 
 from fractions import Fraction
 from math import ceil, sqrt
@@ -9,8 +9,8 @@ import torch
 from scipy.stats import ks_2samp, kstest, uniform
 
 from smoothing import DeterministicSplitting, SettingError, Splitting, Uniform
+from smoothing.cursor import noisy_inputs
 from smoothing.noise.l1 import require_grid, steps_of
-from smoothing.sampling import noisy_inputs
 from smoothing.streams import BlockSource, Stage, Stream
 
 CPU = torch.device("cpu")
@@ -63,7 +63,7 @@ def test_ssn_samples_what_rational_arithmetic_gives(sigma, levels):
 
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_every_offset_takes_every_level_once(sigma):
-    """Each s_i alone is uniform on its L values: all that theorem 2 asks of the joint law."""
+    """Each s_i alone is uniform on its L values. Theorem 2 needs nothing else about the joint distribution."""
     noise = DeterministicSplitting(sigma, 16, (40,), seed=3)
     t = torch.arange(noise.steps)[:, None]
     assert torch.equal(((noise.offsets + t) % noise.steps).sort(dim=0).values, t.expand(-1, 40))
@@ -122,7 +122,7 @@ def test_shift_mass_and_radius(noise):
 
 @pytest.mark.parametrize("noise", [Uniform(0.3), Splitting(0.7, 16)])
 def test_shift_mass_and_radius_are_rounded_outward(noise):
-    """Beside rational arithmetic, of the lambda that the noise has."""
+    """Compared with rational arithmetic, for the lambda that the noise has."""
     lam = Fraction(noise.lam)
     for p in (1e-6, 0.1, 0.3, 0.55, 0.9, 0.98323):
         for eps in (0.05, 0.1, 0.3, 0.7):
@@ -230,7 +230,7 @@ def test_the_offsets_come_back_and_damaged_ones_do_not():
     other.restore(state)
     assert torch.equal(noise.offsets, other.offsets)
     for change, message in [
-        ({"levels": 255}, "levels is 16 here and 255 in the checkpoint"),
+        ({"levels": 255}, "levels is 16, but 255 in the checkpoint"),
         ({"shape": [1, 4, 4]}, "shape is"),
         ({"offsets": "AAAA"}, "damaged"),
         ({"offsets": "////f////3////9/////fw=="}, "damaged"),
@@ -254,7 +254,7 @@ def test_a_type_that_tells_all_levels_apart_is_read_right_and_others_are_refused
     x = (k.double() / levels).to(dtype)
     if levels > {torch.bfloat16: 256, torch.float16: 2048}.get(dtype, 2**22):
         assert not torch.equal(steps_of(x, levels).long(), k)
-        with pytest.raises(SettingError, match=rf"float16 cannot tell {levels + 1} levels apart; use x\.float\(\)"):
+        with pytest.raises(SettingError, match=rf"float16 cannot distinguish {levels + 1} levels; use x\.float\(\)"):
             require_grid(x, levels)
     else:
         require_grid(x, levels)

@@ -1,4 +1,4 @@
-"""How far computed distances are from exact ones, held against 60 digits: what radii are rounded up for."""
+"""Rounding errors of computed distances, compared with 60 digits: radii are rounded up for them."""
 
 import mpmath
 import numpy as np
@@ -24,7 +24,7 @@ SHAPES = {"L2": (2, 3, 4), "TotalVariation": (2, 3, 4), "Angular": (2, 3, 4), "J
 
 
 def exact(metric, a, b):
-    """The distance of two outputs, in 60 digits."""
+    """The distance of two outputs, with 60 digits."""
     mpmath.mp.dps = 60
     u, v = ([mpmath.mpf(number) for number in output.double().flatten().tolist()] for output in (a, b))
     if isinstance(metric, L2):
@@ -76,7 +76,7 @@ def test_computed_distances_are_within_what_the_metric_states(metric, dtype, sca
 
 
 def test_what_the_old_margin_did_not_cover_is_covered():
-    """Distances of close outputs were off by more of themselves than radii were rounded up by."""
+    """The relative errors of close outputs' distances exceeded the margin by which radii were rounded up."""
     beyond = []
     for metric in METRICS[1:]:
         for dtype in (torch.float32, torch.float64):
@@ -91,7 +91,7 @@ def test_what_the_old_margin_did_not_cover_is_covered():
 
 
 def test_what_a_large_pixel_hides_is_claimed_not_to_be_zero():
-    """Float64 images with a pixel of 1e16: their differences lose .8, which was certified to be 0."""
+    """Float64 images with a pixel of 1e16: their differences lose .8, so a distance was certified as 0."""
 
     def f(batch):
         images = torch.zeros(len(batch), 1, 1, 3, dtype=torch.float64)
@@ -109,7 +109,7 @@ def test_what_a_large_pixel_hides_is_claimed_not_to_be_zero():
 
 @pytest.mark.parametrize("numbers", [1, 64, 784, 3072])
 def test_radii_of_outputs_between_0_and_1_are_rounded_up_by_what_they_were(numbers):
-    """L2 and total variation of float32: no digit of a radius changes, since the old margin holds the new one."""
+    """L2 and total variation of float32 outputs: no digit of a radius changes; the old margin covers the new one."""
     side = int(numbers**0.5)
     image = torch.rand(1, side, numbers // side)
     for metric, center, r_hat in ((L2(), image, 0.3), (TotalVariation(), image, 3.0)):
@@ -127,7 +127,7 @@ def test_radii_of_outputs_between_0_and_1_are_rounded_up_by_what_they_were(numbe
 @pytest.mark.parametrize("absolute", [0.0, 1e-4, 0.1])
 @pytest.mark.parametrize("gamma", [1.0, 2.0])
 def test_a_radius_allows_for_errors_of_every_distance_that_it_rests_on(relative, absolute, gamma):
-    """R_hat too small, the center's median at x' too large and its ball's too small, each by all that is stated."""
+    """R_hat too small, the center's median at x' too large and its ball's too small, each by the full stated error."""
     metric = type("Rough", (L2,), {"gamma": gamma, "rounding": lambda self, center, dtype: (relative, absolute)})()
     draws, beta, r_hat = CenterDraws(torch.zeros(1), torch.zeros(1), 1.0, 1, 1, np.zeros(1), 0.0), 2 * gamma, 0.7
     ball = (r_hat + absolute) / (1 - relative)

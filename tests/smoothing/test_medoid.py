@@ -1,4 +1,4 @@
-"""The center with a screen is the center without one, to the last bit; and a screen calls nothing far that is near."""
+"""The center with a screen is the center without one, to the last bit. A screen never calls a near point far."""
 
 import math
 
@@ -65,7 +65,7 @@ def without_candidates(metric):
 
 
 def plainly(outputs, metric):
-    """All medians of all exact distances; the first least one."""
+    """The first of the least medians of all exact distances."""
     points = torch.cat([outputs, metric.candidates(outputs)])
     medians = lower_median(metric.pairwise(points, outputs))
     best = int(medians.argmin())
@@ -127,7 +127,7 @@ def test_a_screen_spares_most_exact_distances(metric, monkeypatch):
 
 
 def test_points_near_the_mean_that_are_no_center_are_outdone():
-    """A ring, and a knot outside of it: the medoid is in the knot, the points nearest to the mean are on the ring."""
+    """A ring and a cluster outside of it. The medoid is in the cluster; the points nearest to the mean are not."""
     angle = torch.rand(400) * 2 * math.pi
     ring = torch.stack([angle.cos(), angle.sin()], dim=1)
     knot = torch.tensor([3.0, 0.0]) + 0.1 * torch.randn(420, 2)
@@ -149,7 +149,7 @@ def test_a_metric_with_another_distance_does_not_take_over_a_screen():
 
 @pytest.mark.parametrize("metric", [L2(), Angular()])
 def test_products_in_bfloat16_are_not_relied_upon(metric):
-    """A user's own setting may round the factors of a float32 product: the screen then computes in float64."""
+    """A user's setting may round the factors of a float32 product. Then the screen computes in float64."""
     outputs = images(300)
     assert metric.screen(outputs).points.dtype == torch.float32
     before = torch.backends.mkldnn.matmul.fp32_precision

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from smoothing import L2, CenterSmoothing, CenterSmoothingHD, Gaussian, Jaccard, SettingError, TotalVariation
-from smoothing.sampling import noisy_inputs
+from smoothing.cursor import noisy_inputs
 from smoothing.streams import Stage, Stream
 
 NOISE, N = Gaussian(0.5), 400

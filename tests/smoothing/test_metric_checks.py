@@ -1,4 +1,4 @@
-"""What a metric of one's own returns is checked: no distance of a wrong shape or kind, no similarity, is certified."""
+"""Results of a user's metric are checked: wrong shapes, other types and similarities are refused."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ W = torch.randn(16, 3, generator=torch.Generator().manual_seed(1))
 
 
 def own(distance, **more):
-    """A metric whose `_distance` is the function given."""
+    """A metric with this function as its `_distance`."""
     return type("Own", (Metric,), {"_distance": lambda self, a, b: distance(a, b), **more})()
 
 
@@ -63,15 +63,15 @@ WRONG = {
     "nothing": (lambda a, b: None, "returned NoneType"),
     "another device": (lambda a, b: norm(a, b).to("meta"), "distances on meta"),
     "minus a distance": (lambda a, b: -norm(a, b), r"d\(a, b\) = -.*; expected at least 0"),
-    "cosine similarity": (cosine, "no distance"),
+    "cosine similarity": (cosine, "not a distance"),
     "a kernel": (lambda a, b: torch.exp(-norm(a, b)), r"d\(a, a\) = 1; expected 0"),
-    "a product": (lambda a, b: (a * b).sum(dim=1), "no distance"),
+    "a product": (lambda a, b: (a * b).sum(dim=1), "not a distance"),
     "a constant added": (lambda a, b: norm(a, b) + 0.5, r"d\(a, a\) = 0\.5; expected 0"),
     "signed": (lambda a, b: (a - b).sum(dim=1), r"expected at least 0"),
     "Kullback-Leibler": (kl, r"d\(a, b\) and d\(b, a\) differ"),
     "weighted by one end": (lambda a, b: norm(a, b) * (1 + a.double().abs().sum(dim=1)), "differ"),
-    "always the first": (lambda a, b: norm(a, b[:1].expand_as(a)), "no distance"),
-    "chance": (lambda a, b: norm(a, b) * torch.rand(len(a)), "no distance"),
+    "always the first": (lambda a, b: norm(a, b[:1].expand_as(a)), "not a distance"),
+    "chance": (lambda a, b: norm(a, b) * torch.rand(len(a)), "not a distance"),
 }
 
 
@@ -210,7 +210,7 @@ def test_outputs_that_are_none_are_refused_in_one_line(metric):
     cases = [
         (torch.complex(real, real), "complex"),
         (torch.rand(5), r"expected outputs \(n, \*shape\)"),
-        (torch.rand(5, 0), r"of one number or more each, got \(5, 0\)"),
+        (torch.rand(5, 0), r"with at least one number each, got \(5, 0\)"),
         (real.numpy(), "expected tensors of outputs, got ndarray"),
     ]
     for outputs, message in cases:

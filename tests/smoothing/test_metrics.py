@@ -1,4 +1,4 @@
-"""Distances against independent implementations, with the empty set and with outputs that are not finite."""
+"""Distances: compared with independent implementations, for the empty set, and for outputs that are not finite."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def random_boxes(n):
 
 
 def rasterised_jaccard(a, b, size=40):
-    """Count the unit cells of integer boxes: nothing in common with the formula under test."""
+    """Count the unit cells of integer boxes, independently of the formula under test."""
 
     def cells(box):
         grid = np.zeros((size, size), dtype=bool)

@@ -1,4 +1,4 @@
-"""Gaussian noise: its law, its algebra, its streams."""
+"""Gaussian noise: its distribution, its shift, mass and radius, and its streams."""
 
 import mpmath
 import numpy as np
@@ -7,7 +7,7 @@ import torch
 from scipy.stats import kstest, norm
 
 from smoothing import Gaussian, SettingError
-from smoothing.sampling import noisy_inputs
+from smoothing.cursor import noisy_inputs
 from smoothing.streams import BLOCK, Stage, Stream
 
 STREAM = Stream(seed=0, example=3, stage=Stage.CENTER)
@@ -39,7 +39,7 @@ def test_streams_differ_in_every_part_of_their_key():
 
 
 def test_many_blocks_never_coincide():
-    """A 32-bit key, as that of a CPU torch.Generator, would collide about 30 times here."""
+    """32-bit keys, as of a CPU torch.Generator, would collide about 30 times here."""
     sources = (Stream(0, e, Stage.CENTER).block(b, torch.device("cpu")) for e in range(5) for b in range(2000))
     firsts = {source.normal((2,)).numpy().tobytes() for source in sources}
     assert len(firsts) == 10_000
@@ -63,7 +63,7 @@ def test_the_law_of_the_samples():
 @pytest.mark.parametrize("p", [1e-6, 0.1, 0.3, 0.55, 0.9, 0.98323])
 @pytest.mark.parametrize("eps", [0.05, 0.1, 0.3, 0.7])
 def test_shift_mass_and_radius_are_rounded_outward(p, eps):
-    """Beside 40 digits: the float is on the safe side of the true number, never on it or beyond."""
+    """Compared with 40 digits: the float is strictly on the safe side of the true number."""
     noise = Gaussian(0.3)
     with mpmath.workdps(40):
         quantile, steps = mpmath.sqrt(2) * mpmath.erfinv(2 * mpmath.mpf(p) - 1), mpmath.mpf(eps) / mpmath.mpf(0.3)

@@ -1,4 +1,4 @@
-"""What a base function answers with is checked: taken where it is unambiguous, otherwise refused in one line."""
+"""A base function's outputs are checked: accepted if they are unambiguous, otherwise refused in one line."""
 
 from types import SimpleNamespace
 
@@ -19,7 +19,7 @@ def certified(f):
 
 REFUSED = {
     "complex": (lambda b: torch.complex(b[:, :1] * 0, (b @ W)[:, :1]), r"complex numbers.*torch\.view_as_real"),
-    "no outputs": (lambda b: b[:, :0], r"got shape \(\d+, 0\), without a number"),
+    "no outputs": (lambda b: b[:, :0], r"got shape \(\d+, 0\), which has no numbers"),
     "one row": (lambda b: b[:1], r"expected a tensor of \d+ outputs, got shape \(1, 16\)"),
     "a number": (lambda b: b.sum(), r"got shape \(\)"),
     "square": (lambda b: b @ b.T, r"outputs of one shape"),
@@ -34,7 +34,7 @@ REFUSED = {
     "dict": (lambda b: {"scores": b @ W, "loss": 1}, "got dict with scores, loss; wrap it"),
     "dict of logits": (lambda b: {"logits": b @ W}, r"got dict; wrap it .* its \.logits"),
     "model output": (lambda b: SimpleNamespace(logits=b @ W), r"got SimpleNamespace; wrap it .* its \.logits"),
-    "None": (lambda b: None, "got None; let it return"),
+    "None": (lambda b: None, "got None; return the outputs"),
     "numpy": (lambda b: (b @ W).numpy(), "got ndarray; wrap it so that it returns a tensor"),
     "string": (lambda b: "cat", "got str; wrap it"),
 }

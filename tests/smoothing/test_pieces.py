@@ -1,11 +1,12 @@
-"""Noise is drawn in pieces where a block would be large; its numbers are those of the whole block."""
+"""Large blocks of noise are drawn in pieces, with the numbers of the whole block."""
 
 import pytest
 import torch
 
-from smoothing import DeterministicSplitting, Gaussian, Splitting, Uniform, sampling
+from smoothing import DeterministicSplitting, Gaussian, Splitting, Uniform, cursor
+from smoothing.cursor import Cursor, noisy_inputs, piece_size
 from smoothing.noise import Noise
-from smoothing.sampling import Cursor, Levels, Samples, noisy_inputs, together, whole
+from smoothing.sampling import Levels, Samples, whole
 from smoothing.streams import BLOCK, Stage, Stream, unbiased
 
 STREAM = Stream(seed=5, example=2, stage=Stage.CENTER)
@@ -26,7 +27,7 @@ CASES = [
 
 
 class Twice(Noise):
-    """Draws a number a coordinate, and then one a copy: the order of its numbers depends on how many are drawn."""
+    """Draws one number per coordinate and then one per copy, so their order depends on the number of copies."""
 
     threat_norm = "l2"
 
@@ -44,12 +45,12 @@ class Twice(Noise):
 
 
 def written(x, noise, sizes, first=0):
-    """Copies from number `first` on, written as batches of these sizes."""
-    cursor = Cursor(Samples(x, noise, whole, STREAM, sum(sizes), first))
+    """Copies from number `first` on, written in batches of these sizes."""
+    at = Cursor(Samples(x, noise, whole, STREAM, sum(sizes), first))
     rows = x.new_empty(sum(sizes), *x.shape)
     for part in rows.split(sizes):
-        cursor.write(part)
-    assert cursor.left == 0
+        at.write(part)
+    assert at.left == 0
     return rows
 
 
@@ -58,7 +59,7 @@ def written(x, noise, sizes, first=0):
 def test_pieces_are_the_whole_block_bit_for_bit(noise, x, at_once, monkeypatch):
     blocks = [noise.sample(x, BLOCK, STREAM.block(i, x.device)) for i in range(4)]
     expected = torch.cat(blocks)
-    monkeypatch.setattr(sampling, "AT_ONCE", at_once)
+    monkeypatch.setattr(cursor, "AT_ONCE", at_once)
     for sizes in ([200], [1] * 200, [7] * 28, [64, 64, 64, 8], [3, 100, 97], [128, 72]):
         assert torch.equal(written(x, noise, sizes), expected[: sum(sizes)])
     for first in (1, 37, 63, 64, 130):
@@ -67,7 +68,7 @@ def test_pieces_are_the_whole_block_bit_for_bit(noise, x, at_once, monkeypatch):
 
 @pytest.mark.parametrize("at_once", [1, 100, 2**24])
 def test_numbers_do_not_depend_on_the_batch_size_whatever_a_noise_draws(at_once, monkeypatch):
-    monkeypatch.setattr(sampling, "AT_ONCE", at_once)
+    monkeypatch.setattr(cursor, "AT_ONCE", at_once)
     expected = torch.cat(list(noisy_inputs(OFF, Twice(), 150, STREAM, 150)))
     for batch_size in (1, 3, 16, 64, 100):
         assert torch.equal(torch.cat(list(noisy_inputs(OFF, Twice(), 150, STREAM, batch_size))), expected)
@@ -78,18 +79,18 @@ def test_levels_in_pieces_are_all_of_them_in_order(at_once, monkeypatch):
     noise = DeterministicSplitting(1.3, 15, SHAPE)
     assert noise.steps > BLOCK
     expected = noise.copies(ON, 0, noise.steps)
-    monkeypatch.setattr(sampling, "AT_ONCE", at_once)
+    monkeypatch.setattr(cursor, "AT_ONCE", at_once)
     for batch_size in (1, 10, 64, 100):
-        cursor, found = Cursor(Levels(ON, noise, whole)), []
-        while cursor.left:
-            found.append(ON.new_empty(min(batch_size, cursor.left), *SHAPE))
-            cursor.write(found[-1])
+        at, found = Cursor(Levels(ON, noise, whole)), []
+        while at.left:
+            found.append(ON.new_empty(min(batch_size, at.left), *SHAPE))
+            at.write(found[-1])
         assert torch.equal(torch.cat(found), expected)
 
 
 def test_a_piece_is_a_block_unless_that_is_large():
     def copies(*shape):
-        return together(torch.zeros(1).expand(shape))
+        return piece_size(torch.zeros(1).expand(shape))
 
     assert copies(1) == copies(3, 224, 224) == copies(2**18) == BLOCK
     assert copies(2**18 + 1) == BLOCK // 2

@@ -1,4 +1,4 @@
-"""A base function whose outputs depend on the batch, on chance or on what came before is refused, on any scale."""
+"""A base function is refused if its outputs depend on the batch, on chance or on earlier calls, at any scale."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def certify(f, n=600, times=1):
 
 
 class Drifting(nn.Module):
-    """Follows what it sees in eval mode, too."""
+    """Updates its statistics in eval mode too."""
 
     def __init__(self, momentum):
         super().__init__()
@@ -31,7 +31,7 @@ class Drifting(nn.Module):
 
 
 class Counting:
-    """Another function from some call on."""
+    """Becomes another function after some calls."""
 
     def __init__(self, calls):
         self.left = calls

@@ -1,4 +1,4 @@
-"""Radii against the formulas as printed, on dense grids; what holds between them; sample sizes; theorem 6."""
+"""Radii: compared with the printed formulas on dense grids, and with each other; sample sizes; theorem 6."""
 
 import math
 
@@ -102,7 +102,7 @@ def test_high_probability_accuracy_has_the_factor_two():
 
 
 def test_high_probability_accuracy_is_rarely_wrong():
-    """Bernstein's bound holds: half the examples are truly robust, each other one passes with probability alpha."""
+    """Bernstein's bound holds: half of the examples are robust, and each other one passes with probability alpha."""
     rng, m, alpha, rho = np.random.default_rng(0), 500, 0.05, 0.05
     passed = (m // 2 + rng.binomial(m - m // 2, alpha, 20_000)) / m
     wrong = np.mean([high_probability_accuracy(share, m, alpha, rho) > 0.5 for share in passed])

@@ -90,7 +90,7 @@ def test_a_one_sided_distance_is_made_symmetric():
 
 
 def test_the_center_of_a_finite_space_is_the_best_of_all_its_points():
-    """A star: every output is a leaf, and the hub, that is no output, is 1 from all of them."""
+    """A star: every output is a leaf. The hub is not an output and has distance 1 from all of them."""
     star = [[0, 1, 1, 1], [1, 0, 2, 2], [1, 2, 0, 2], [1, 2, 2, 0]]
     leaves = torch.tensor([[1.0], [2.0], [3.0], [1.0], [2.0], [3.0]])
     center, radius = best_center(leaves, FiniteSpace(star))
@@ -120,7 +120,7 @@ def test_a_certificate_of_classes_in_a_hierarchy_is_twice_a_distance():
         ([[0, -1], [-1, 0]], "at least 0"),
         ([[1, 1], [1, 0]], "zeros on the diagonal"),
         ([[0, 1, 2]], "k rows of k numbers"),
-        ([[0, 0, 0], [0, 0, 1], [0, 1, 0]], "no gamma serves"),
+        ([[0, 0, 0], [0, 0, 1], [0, 1, 0]], "no gamma exists"),
         ([[0, float("nan")], [float("nan"), 0]], "symmetric"),
     ],
 )
@@ -224,7 +224,7 @@ def exact_hausdorff(a, b):
 @pytest.mark.parametrize("near", [1.0, 1e-3, 1e-6])
 @pytest.mark.parametrize(("metric", "exact"), [(Cosine(), exact_cosine), (Hausdorff(), exact_hausdorff)])
 def test_rounding_errors_are_within_what_the_metric_states(metric, exact, near, shape):
-    """Against arithmetic with 60 digits."""
+    """Compared with arithmetic with 60 digits."""
     a = torch.randn(40, *shape)
     b = a + near * torch.randn(40, *shape)
     relative, absolute = metric.rounding(a[0], a.dtype)

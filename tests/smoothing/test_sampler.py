@@ -43,7 +43,7 @@ def cell_probabilities(noise):
 
 
 def moments(noise):
-    """Second and fourth moment of one number of the noise as it is drawn."""
+    """Second and fourth moment of one number of the noise as drawn."""
     if noise.grid:
         k, p = cell_probabilities(noise)
         v = k / noise.grid
@@ -92,7 +92,7 @@ def test_fine_numbers_have_their_laws_far_out_too(size, device):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("noise", GRIDDED, ids=str)
 def test_noise_on_the_grid_has_the_exact_probabilities(noise, size, device):
-    """Chi-squared against the exact law of the rounded noise, cells of few expected numbers together."""
+    """Chi-squared test of the exact distribution of the rounded noise; rare cells are merged."""
     steps = (drawn(noise, size, device).flatten() * noise.grid).round().long().numpy()
     k, p = cell_probabilities(noise)
     assert p.sum() == pytest.approx(1, abs=1e-12)
@@ -138,7 +138,7 @@ def test_examples_stages_blocks_samples_and_coordinates_are_independent(noise, s
 
 
 def test_the_self_test_finds_what_is_wrong():
-    """A variance 2 % off, a grid law of the wrong rounding and a block used twice do not pass."""
+    """A variance wrong by 2 %, wrong rounding to the grid, and a block used twice do not pass."""
     wrong = Gaussian(0.255, grid=255)
     v = drawn(wrong, 2_000, "cpu").flatten()
     second, fourth = moments(Gaussian(0.25, grid=255))

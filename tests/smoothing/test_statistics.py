@@ -1,4 +1,4 @@
-"""Confidence bounds against independent implementations, at their edges, and against a table computed elsewhere."""
+"""Confidence bounds: compared with independent implementations and a table computed elsewhere, and edge cases."""
 
 import math
 
@@ -140,7 +140,7 @@ def test_hoeffdings_margin_is_rounded_up():
 
 
 def test_dkw_at_a_whole_number_is_rounded_up():
-    """p m + margin m a hair above a whole number k: k would be too low."""
+    """p m + margin m is just above a whole number k, so k would be too low."""
     with mpmath.workdps(40):
         for m in range(10**8, 10**8 + 200):
             p = m // 2 / m + 0.1

@@ -1,4 +1,4 @@
-"""On a second GPU, pretended: noise is written into a buffer only after the network has read it."""
+"""On a simulated second GPU: noise is written into a buffer only after the network has read it."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def races(*arguments):
-    """How many are found under each noise."""
+    """The number of races under each noise."""
     script = Path(__file__).parent / "stream_races.py"
     process = subprocess.run(
         [sys.executable, str(script), *arguments],

@@ -1,4 +1,4 @@
-"""What the caller has set for the rest of their program does not reach a certificate, and is set again afterwards."""
+"""A caller's global settings do not affect a certificate, and are restored afterwards."""
 
 from contextlib import contextmanager, nullcontext
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from smoothing import L2, Angular, CenterSmoothing, Certify, ExactCenterSmoothing, Gaussian
-from smoothing.arithmetic import arithmetic
+from smoothing.arithmetic import fixed_arithmetic
 from smoothing.base_function import FrozenFunction
 from smoothing.noise import DeterministicSplitting
 
@@ -69,7 +69,7 @@ SURROUNDINGS = {
 
 
 def state():
-    """All that the surroundings set; None for what torch does not tell after both its interfaces were used."""
+    """All settings; None for those that torch does not report after both of its interfaces were used."""
 
     def told(read):
         try:
@@ -95,7 +95,7 @@ def state():
 
 
 class Network(nn.Module):
-    """Makes a tensor of the default dtype and device, as layers of users do."""
+    """Makes a tensor of the default dtype on the default device, as users' layers do."""
 
     def __init__(self):
         super().__init__()
@@ -157,7 +157,7 @@ def test_f_and_metrics_see_none_of_it(name):
 
 def test_precision_is_of_f_alone():
     f = FrozenFunction(lambda b: b @ b.T, "bfloat16")
-    with arithmetic(torch.device("cpu")):
+    with fixed_arithmetic(torch.device("cpu")):
         assert not torch.is_autocast_enabled("cpu")
         x = torch.rand(8, 8)
         assert not torch.equal(f(x), x @ x.T)
@@ -178,6 +178,6 @@ def test_a_network_made_under_another_default_dtype_is_computed_under_it(certifi
 
 def test_settings_come_back_after_an_error():
     before = state()
-    with pytest.raises(KeyError), arithmetic(torch.device("cpu"), "bfloat16", torch.float64):
+    with pytest.raises(KeyError), fixed_arithmetic(torch.device("cpu"), "bfloat16", torch.float64):
         raise KeyError
     assert state() == before

@@ -1,4 +1,4 @@
-"""What is raised in a user's model, metric or noise is shown as itself, in one line that says where."""
+"""Errors in a user's model, metric or noise are reported in one line that says where."""
 
 import re
 

@@ -20,7 +20,7 @@ from experiments.papers.cohen2019.results import (
 from experiments.report.certified_accuracy import average_radius, certified_accuracy
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing
-from experiments.runs.reader import Run, sigma_of
+from experiments.runs.reader import StoredRun, sigma_of
 from smoothing.radii import cohen_radius
 from smoothing.statistics import clopper_pearson_lower
 
@@ -39,10 +39,10 @@ class Ablations(CohenFigure):
         super().__init__(experiments)
         self.sigma, self.n, self.alpha = sigma, n, alpha
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         return super().usable(run) and "n_a" in run.table  # the published rows hold no counts
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         run = min(in_order(runs), key=lambda run: abs(sigma_of(run) - self.sigma))
         n, alpha = run.identity["certifier"]["n"], run.identity["certifier"]["alpha"]
         panels: dict[str, dict[str, tuple[int, float, Radius]]] = {
@@ -106,7 +106,7 @@ def _quantities(
     }
 
 
-def _notes(run: Run, average: dict[str, float]) -> list[str]:
+def _notes(run: StoredRun, average: dict[str, float]) -> list[str]:
     notes = [f"sigma = {sigma_of(run):g}; the run's own largest radius is {limit_of(run):.3g}"]
     notes += [f"average certified radius, {name}: {value:.4f}" for name, value in average.items()]
     return notes

@@ -7,7 +7,7 @@ from experiments.report.certified_accuracy import share_band
 from experiments.report.claims import all_rows, beside_paper, number_rows, verdicts
 from experiments.report.figure import Drawing
 from experiments.report.text_table import texts
-from experiments.runs.reader import Run, experiment_of
+from experiments.runs.reader import StoredRun, experiment_of
 
 
 class AttackTable(CohenFigure):
@@ -27,7 +27,7 @@ class AttackTable(CohenFigure):
         super().__init__(experiments)
         self.expected_for = expected_for
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         rows = tidy(runs)
         found = [_shares(sigma, factor, group) for (sigma, factor), group in rows.groupby(["sigma", "factor"])]
         table = beside_paper(EXPECTED, "cohen_attack", pd.DataFrame(found), "sigma", "factor", "share", "attacked")

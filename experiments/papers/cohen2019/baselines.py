@@ -9,7 +9,7 @@ from experiments.papers.cohen2019.results import HERE, CohenFigure, alpha_notes,
 from experiments.report.certified_accuracy import certified_accuracy, rows_of
 from experiments.report.figure import Drawing
 from experiments.report.text_table import texts
-from experiments.runs.reader import Run, experiment_of, sigma_of
+from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
 BEST = "largest over sigma"
 OTHERS = HERE / "baselines.csv"
@@ -28,14 +28,14 @@ class Baselines(CohenFigure):
         super().__init__(experiments)
         self.radii = radii
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         return super().usable(run) and experiment_of(run) in self.experiments
 
-    def setting(self, run: Run) -> dict[str, Any]:
+    def setting(self, run: StoredRun) -> dict[str, Any]:
         return {key: value for key, value in super().setting(run).items() if key != "model"}
 
-    def draw(self, runs: list[Run]) -> Drawing:
-        by_model: dict[str, list[Run]] = {}
+    def draw(self, runs: list[StoredRun]) -> Drawing:
+        by_model: dict[str, list[StoredRun]] = {}
         for run in runs:
             by_model.setdefault(_network(run), []).append(run)
         smoothing = pd.concat([self._accuracies(model, found) for model, found in sorted(by_model.items())])
@@ -53,7 +53,7 @@ class Baselines(CohenFigure):
         table = pd.concat([others.assign(radius=np.nan), smoothing.assign(method="smoothing", source=name)])
         return Drawing(None, table, pd.DataFrame(), alpha_notes(runs), texts(tables))
 
-    def _accuracies(self, model: str, runs: list[Run]) -> pd.DataFrame:
+    def _accuracies(self, model: str, runs: list[StoredRun]) -> pd.DataFrame:
         """A row for each sigma and radius, and at each radius the best sigma's again."""
         parts = [
             certified_accuracy(*rows_of(run), np.array(self.radii) * _std(run)).assign(
@@ -66,13 +66,13 @@ class Baselines(CohenFigure):
         return pd.concat([table, best], ignore_index=True).assign(network=model)
 
 
-def _std(run: Run) -> float:
+def _std(run: StoredRun) -> float:
     """The standard deviation that pixels were divided by before noise was added; 1 where they were not."""
     dataset = run.identity["dataset"]
     stds = set(dataset["std"]) if dataset["type"] == "CIFAR10Preprocessed" else {1.0}
     return float(stds.pop()) if len(stds) == 1 else 1.0
 
 
-def _network(run: Run) -> str:
+def _network(run: StoredRun) -> str:
     model = run.identity["model"]
     return f"{model['type']}-{model['depth']}" if "depth" in model else str(model["type"])

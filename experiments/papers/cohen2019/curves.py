@@ -10,7 +10,7 @@ from experiments.papers.cohen2019.undefended import NAME, average_distance, unde
 from experiments.report.certified_accuracy import average_radius, certified_accuracy, rows_of
 from experiments.report.claims import verdicts
 from experiments.report.figure import LINES, Drawing, legend_entries
-from experiments.runs.reader import Run, sigma_of, training_sigma
+from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing.radii import high_probability_accuracy
 
 POINTS = 301
@@ -25,7 +25,7 @@ class Curves(CohenFigure):
     With the undefended network's upper bound where its run is found beside.
     """
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         runs = in_order(runs)
         limits = [limit_of(run) for run in runs]
         reached = max(run.table["radius"].max() for run in runs)
@@ -59,7 +59,7 @@ class Curves(CohenFigure):
         return Drawing(figure, table, verdicts(CLAIMS, "cohen_curves", quantities), notes)
 
 
-def _tradeoff(runs: list[Run]) -> dict[str, dict[str, float]]:
+def _tradeoff(runs: list[StoredRun]) -> dict[str, dict[str, float]]:
     """What claims.csv says of the smallest sigma and the largest."""
     low, high = runs[0], runs[-1]
     if sigma_of(low) == sigma_of(high) or not all(run.table["correct"].any() for run in (low, high)):
@@ -75,7 +75,7 @@ def _tradeoff(runs: list[Run]) -> dict[str, dict[str, float]]:
     }
 
 
-def _undefended_quantity(runs: list[Run], distance: float) -> dict[str, dict[str, float]]:
+def _undefended_quantity(runs: list[StoredRun], distance: float) -> dict[str, dict[str, float]]:
     """What claims.csv says of the undefended network, whose average distance this is, beside the best sigma."""
     average, sigma = max((average_radius(*rows_of(run)), sigma_of(run)) for run in runs)
     if not average:
@@ -97,7 +97,7 @@ class HighProbability(CohenFigure):
         super().__init__(experiments)
         self.sigma, self.rho = sigma, rho
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         run = min(in_order(runs), key=lambda run: abs(sigma_of(run) - self.sigma))
         alpha, m, end = alpha_of(run), len(run.table), 1.05 * max(limit_of(run), run.table["radius"].max())
         curve = curve_of(run, end)
@@ -124,13 +124,13 @@ class TrainingNoise(CohenFigure):
 
     also = "checkpoint=<one trained with another sigma> allow_mismatch=true"
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         certified = run.identity["certifier"]["type"] == self.certifier
         return certified and run.identity["noise"]["type"] == "Gaussian" and training_sigma(run) is not None
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         runs = in_order(runs)
-        by_sigma: dict[float, list[Run]] = {}
+        by_sigma: dict[float, list[StoredRun]] = {}
         for run in runs:
             by_sigma.setdefault(sigma_of(run), []).append(run)
         compared = {sigma: group for sigma, group in by_sigma.items() if len(group) > 1} or by_sigma
@@ -163,7 +163,7 @@ class TrainingNoise(CohenFigure):
         return Drawing(figure, pd.concat(parts, ignore_index=True), claims, notes)
 
 
-def _training_quantities(compared: dict[float, list[Run]]) -> dict[str, dict[str, float]]:
+def _training_quantities(compared: dict[float, list[StoredRun]]) -> dict[str, dict[str, float]]:
     """What claims.csv says of cohen_training_noise, by average certified radius, for each sigma of certification."""
     against_others, less_against_more = {}, {}
     for sigma, group in compared.items():
@@ -185,7 +185,7 @@ def _training_quantities(compared: dict[float, list[Run]]) -> dict[str, dict[str
     return {other: against_others, less_noise: less_against_more}
 
 
-def curve_of(run: Run, end: float) -> pd.DataFrame:
+def curve_of(run: StoredRun, end: float) -> pd.DataFrame:
     """A run's certified accuracy at radii from 0 to `end`, from its rows."""
     return certified_accuracy(*rows_of(run), np.linspace(0, end, POINTS), limit_of(run))
 

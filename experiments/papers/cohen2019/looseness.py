@@ -9,7 +9,7 @@ from scipy.stats import norm
 from experiments.papers.cohen2019.results import CLAIMS
 from experiments.report.claims import verdicts
 from experiments.report.figure import LINES, Drawing, TheoryFigure
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 from smoothing import SettingError
 from smoothing.radii import Values, cohen_radius
 
@@ -31,7 +31,7 @@ class Looseness(TheoryFigure):
         super().__init__()
         self.tau = tau
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         x = np.linspace(-REACH, REACH, POINTS)
         figure, axes = plt.subplots(1, 2, figsize=(7.0, 2.8))
         parts, least, certified = [], {}, {}

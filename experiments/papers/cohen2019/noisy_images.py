@@ -15,7 +15,7 @@ from experiments.data import Dataset, LabelledDataset
 from experiments.papers.cohen2019.results import CLAIMS
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, TheoryFigure
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 from smoothing import Gaussian, SettingError
 from smoothing.radii import cohen_radius
 from smoothing.streams import Stage, Stream
@@ -46,7 +46,7 @@ class NoisyImages(TheoryFigure):
         super().__init__()
         self.dataset, self.indices, self.sigma, self.seed = checked_group("dataset", dataset), indices, sigma, seed
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         dataset: Dataset = build(self.dataset)
         shape = (len(self.indices), 1 + len(self.sigma))
         figure, axes = plt.subplots(*shape, figsize=(1.4 * shape[1], 1.4 * shape[0] + 0.4), squeeze=False)
@@ -87,7 +87,7 @@ class Resolutions(TheoryFigure):
             raise SettingError(f"figure.halvings: expected 0 to {HALVINGS}, got {halvings}")
         self.sigma, self.halvings, self.seed = sigma, halvings, seed
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         images = [portrait()]
         for _ in range(self.halvings):
             images.append(halved(images[-1]))

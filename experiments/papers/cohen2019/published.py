@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.runs.reader import PUBLISHED, Run
+from experiments.runs.reader import PUBLISHED, StoredRun
 from smoothing import SmoothingError
 
 NUMBER = r"(?P<value>\d+(?:\.\d+)?)(?P<rest>_\w+)?"
@@ -64,7 +64,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class PublishedRun(Run):
+class PublishedRun(StoredRun):
     """One file. `folder` is the file."""
 
     @cached_property
@@ -72,12 +72,12 @@ class PublishedRun(Run):
         return read_published(self.folder)
 
 
-def published_runs(source: Path) -> list[Run]:
+def published_runs(source: Path) -> list[StoredRun]:
     """All such files below `source`, in order of their paths; empty where there are none.
 
     Of several trainings of one method, model and sigma, the second ones are drawn together, and so on.
     """
-    runs: list[Run] = []
+    runs: list[StoredRun] = []
     seen: Counter[Place] = Counter()
     for path in sorted(path for kind in ("sigma", "N", "noise") for path in source.rglob(f"{kind}_*")):
         place = place_of(path.resolve()) if path.is_file() else None

@@ -14,7 +14,7 @@ from experiments.papers.cohen2019.published import EXPECTED as LAYOUT
 from experiments.papers.cohen2019.published import UNKNOWN, published_runs
 from experiments.report.certified_accuracy import Values
 from experiments.report.figure import Figure
-from experiments.runs.reader import Run, apart_from_noise, find_runs, matched, sigma_of, training_sigma
+from experiments.runs.reader import StoredRun, apart_from_noise, find_runs, noise_matches, sigma_of, training_sigma
 from smoothing import Gaussian
 from smoothing.radii import cohen_radius, largest_radius, lecuyer_radius, li_radius
 from smoothing.statistics import clopper_pearson_lower
@@ -36,36 +36,36 @@ class CohenFigure(Figure):
     certifier = "Certify"
     reads = f"{Figure.reads}, or {LAYOUT}"
 
-    def find(self, folder: Path) -> list[Run]:
+    def find(self, folder: Path) -> list[StoredRun]:
         return [*find_runs(folder), *published_runs(folder)]
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         right = run.identity["certifier"]["type"] == self.certifier
-        return right and run.identity["noise"]["type"] == "Gaussian" and matched(run)
+        return right and run.identity["noise"]["type"] == "Gaussian" and noise_matches(run)
 
-    def drawn_as(self, run: Run) -> str:
+    def drawn_as(self, run: StoredRun) -> str:
         """With other authors' method of training and network, where a run is of one."""
         name, method, network = super().drawn_as(run), run.identity.get("method"), run.identity["model"]["type"]
         return f"{name}-{method}-{network}".replace("/", "_").removesuffix(f"-{UNKNOWN}") if method else name
 
-    def setting(self, run: Run) -> dict[str, Any]:
+    def setting(self, run: StoredRun) -> dict[str, Any]:
         return apart_from_noise(run)
 
 
-def of_the_paper(run: Run) -> bool:
+def of_the_paper(run: StoredRun) -> bool:
     """Whether the paper's numbers can be held against a run: not where other authors trained by another method."""
     return "method" not in run.identity
 
 
-def in_order(runs: list[Run]) -> list[Run]:
+def in_order(runs: list[StoredRun]) -> list[StoredRun]:
     """Runs by sigma, training noise and samples; of two that differ in weights alone, the one started last."""
-    found: dict[tuple[float, float, int], Run] = {}
+    found: dict[tuple[float, float, int], StoredRun] = {}
     for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
         found[(sigma_of(run), training_sigma(run) or 0.0, run.identity["certifier"]["n"])] = run
     return [found[key] for key in sorted(found)]
 
 
-def tidy(runs: list[Run]) -> pd.DataFrame:
+def tidy(runs: list[StoredRun]) -> pd.DataFrame:
     """All rows, an example each: experiment, sigma, training_sigma and the columns of the tables."""
     parts = []
     for run in in_order(runs):
@@ -74,12 +74,12 @@ def tidy(runs: list[Run]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def limit_of(run: Run) -> float:
+def limit_of(run: StoredRun) -> float:
     """The largest radius that the run's n and alpha can certify."""
     return largest_radius(sigma_of(run), run.identity["certifier"]["n"], run.identity["certifier"]["alpha"])
 
 
-def alpha_of(run: Run) -> float:
+def alpha_of(run: StoredRun) -> float:
     """The run's alpha; where a radius is above what that can certify, the alpha that such a radius takes.
 
     The authors state 0.001, but 7 of their 12 test files (2 of CIFAR-10, 5 of ImageNet) hold radii that n = 100,000
@@ -91,7 +91,7 @@ def alpha_of(run: Run) -> float:
     return float(norm.cdf(largest / sigma_of(run)) ** run.identity["certifier"]["n"])
 
 
-def alpha_notes(runs: list[Run]) -> list[str]:
+def alpha_notes(runs: list[StoredRun]) -> list[str]:
     """Which runs' radii do not go with the alpha that they state."""
     notes = []
     for run in runs:
@@ -104,7 +104,7 @@ def alpha_notes(runs: list[Run]) -> list[str]:
     return notes
 
 
-def radii_from_counts(run: Run, n: int, alpha: float, bound: Radius | None = None) -> Values:
+def radii_from_counts(run: StoredRun, n: int, alpha: float, bound: Radius | None = None) -> Values:
     """The radius that each example would have with other n, alpha or bound: (examples,), 0 where not certified.
 
     No bound: that of the run's own noise, with what its grid takes off.
@@ -125,6 +125,6 @@ def radii_from_counts(run: Run, n: int, alpha: float, bound: Radius | None = Non
     return np.array([radius(n_a, drawn) for n_a, drawn in counts])
 
 
-def selected_correctly(run: Run) -> NDArray[np.bool_]:
+def selected_correctly(run: StoredRun) -> NDArray[np.bool_]:
     """Whether the class that selection guessed is the label, certified or not: (examples,)."""
     return (run.table["guess"] == run.table["label"]).to_numpy(dtype=bool)

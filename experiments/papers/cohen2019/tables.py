@@ -22,7 +22,7 @@ from experiments.report.certified_accuracy import certified_accuracy
 from experiments.report.claims import all_rows, beside_paper, number_rows, verdicts
 from experiments.report.figure import Drawing
 from experiments.report.text_table import texts
-from experiments.runs.reader import Run, experiment_of, sigma_of
+from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
 OUTSIDE_MARK, PAPER_N = "*", 100_000
 STAND_IN = 100  # times as many samples as were compared make a stand-in for g
@@ -47,10 +47,10 @@ class CertifiedAccuracyTable(CohenFigure):
         super().__init__(experiments)
         self.radii, self.expected = radii, expected
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         return super().usable(run) and (not self.expected or experiment_of(run) in self.experiments)
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         parts = []
         for sigma, rows in tidy(runs).groupby("sigma"):
             correct, radius = rows["correct"].to_numpy(dtype=bool), rows["radius"].to_numpy()
@@ -93,11 +93,11 @@ class PredictTable(CohenFigure):
         super().__init__(experiments)
         self.expected_for, self.expected_sigma = expected_for, expected_sigma
 
-    def setting(self, run: Run) -> dict[str, Any]:
+    def setting(self, run: StoredRun) -> dict[str, Any]:
         certifier = {key: value for key, value in run.identity["certifier"].items() if key != "n"}
         return {**run.identity, "certifier": certifier}  # one noise, one set of weights
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         ordered = in_order(runs)
         most = ordered[-1]
         sigma, most_samples = sigma_of(most), most.identity["certifier"]["n"]
@@ -140,7 +140,7 @@ class PredictTable(CohenFigure):
         return replace(drawing, claims=all_rows(drawing.claims, said))
 
 
-def _abstentions(run: Run, g: pd.Series, most_samples: int) -> dict[str, dict[str, float]]:
+def _abstentions(run: StoredRun, g: pd.Series, most_samples: int) -> dict[str, dict[str, float]]:
     """What claims.csv says of the predictions from the fewest samples; nothing where more samples are few, too."""
     n = run.identity["certifier"]["n"]
     both = run.table.set_index("index").join(g, how="inner")

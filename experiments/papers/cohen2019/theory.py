@@ -9,7 +9,7 @@ import pandas as pd
 from experiments.papers.cohen2019.results import BOUNDS, CLAIMS
 from experiments.report.claims import verdicts
 from experiments.report.figure import LINES, Drawing, TheoryFigure
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 from smoothing.radii import (
     Values,
     largest_radius,
@@ -35,7 +35,7 @@ class Bounds(TheoryFigure):
         super().__init__()
         self.largest_p_a, self.betas, self.parameters, self.p_a = largest_p_a, betas, parameters, p_a
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         probabilities = np.linspace(0.5, self.largest_p_a, 201)[1:]
         orders, betas = 1 + np.geomspace(0.01, 50, 301), np.linspace(0, 1, 301)[1:]
         panels = [
@@ -122,7 +122,7 @@ class Samples(TheoryFigure):
         super().__init__()
         self.alpha, self.largest_n = alpha, largest_n
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         least = least_samples(self.alpha)
         samples = np.unique(np.geomspace(least, self.largest_n, 301).round().astype(int))
         radius = [largest_radius(1.0, int(n), self.alpha) for n in samples]

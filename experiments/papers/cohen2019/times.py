@@ -8,7 +8,7 @@ from experiments.papers.cohen2019.results import CLAIMS, CohenFigure
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing
 from experiments.report.text_table import texts
-from experiments.runs.reader import PUBLISHED, Run, experiment_of, matched
+from experiments.runs.reader import PUBLISHED, StoredRun, experiment_of, noise_matches
 
 HARDWARE = "one NVIDIA RTX 2080 Ti, as the paper says"
 STATED = {  # by experiment, certifier and its n: seconds for an example
@@ -31,18 +31,18 @@ class Times(CohenFigure):
     one machine has both.
     """
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         certifier, table = run.identity["certifier"]["type"], run.table
         known = certifier in ("Certify", "Predict") and run.identity["noise"]["type"] == "Gaussian"
-        return known and matched(run) and "method" not in run.identity and bool(table["seconds"].notna().any())
+        return known and noise_matches(run) and "method" not in run.identity and bool(table["seconds"].notna().any())
 
-    def drawn_as(self, run: Run) -> str:
+    def drawn_as(self, run: StoredRun) -> str:
         return "published" if published(run) else "ours"
 
-    def setting(self, run: Run) -> dict[str, Any]:
+    def setting(self, run: StoredRun) -> dict[str, Any]:
         return {"published": published(run)}
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         rows = pd.DataFrame([_row(run) for run in runs])
         by = ["experiment", "certifier", "n", "device"]
         table = rows.groupby(by, as_index=False).agg(mean_seconds=("seconds", "mean"), runs=("seconds", "size"))
@@ -61,11 +61,11 @@ class Times(CohenFigure):
         return Drawing(None, table, claims, [], texts([(caption, header, lines)]))
 
 
-def published(run: Run) -> bool:
+def published(run: StoredRun) -> bool:
     return str(run.record["config"]["name"]).endswith(PUBLISHED)
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _row(run: StoredRun) -> dict[str, Any]:
     certifier = run.identity["certifier"]
     device = HARDWARE if published(run) else str(run.record.get("device", "unknown"))
     named = {"experiment": experiment_of(run), "certifier": certifier["type"], "n": certifier["n"], "device": device}

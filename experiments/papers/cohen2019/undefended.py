@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from experiments.report.certified_accuracy import Values, certified_accuracy
-from experiments.runs.reader import Run, find_runs, training_sigma
+from experiments.runs.reader import StoredRun, find_runs, training_sigma
 
 NAME = "undefended, upper bound (DeepFool)"
 
 
-def undefended_beside(run: Run) -> Run | None:
+def undefended_beside(run: StoredRun) -> StoredRun | None:
     """The run <data set>_undefended in the results beside a run of <data set>_gaussian; None where there is none.
 
     It must be of the same data set and model and trained without noise; of several, the one started last.
@@ -26,13 +26,13 @@ def undefended_beside(run: Run) -> Run | None:
     return max(found, key=lambda other: str(other.record.get("started")), default=None)
 
 
-def upper_bound(run: Run, at: Values) -> pd.DataFrame:
+def upper_bound(run: StoredRun, at: Values) -> pd.DataFrame:
     """The share of test examples that DeepFool does not change within each radius of `at`, as `certified_accuracy`."""
     distance = run.table["distance"].to_numpy(dtype=np.float64)
     survived = np.nextafter(distance, 0)  # the largest radius at which nothing was found: the share is of distance > r
     return certified_accuracy(distance > 0, survived, at)
 
 
-def average_distance(run: Run, end: float) -> float:
+def average_distance(run: StoredRun, end: float) -> float:
     """Area under `upper_bound` from 0 to `end`: the mean distance, of which none counts more than `end`."""
     return float(run.table["distance"].clip(upper=end).mean())

@@ -23,7 +23,7 @@ from experiments.papers.kumar2021.medians import (
 from experiments.papers.kumar2021.panels import STYLES, draw_medians, finish, label_left, legend, panel_axes
 from experiments.report.claims import all_rows, verdicts
 from experiments.report.figure import Drawing
-from experiments.runs.reader import Run, training_sigma
+from experiments.runs.reader import StoredRun, training_sigma
 from smoothing import SettingError
 
 BASELINE_H = 2  # of the bounds that appendix F prints
@@ -53,14 +53,14 @@ class MedianCurves(CenterFigure):
             raise SettingError(f"figure.h: expected 1 to {self.most_h} numbers, as [2], got {h}")
         self.h, self.claims = h, claims
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         return super().usable(run) and len(self._points(run)) > 0
 
-    def label(self, run: Run, h: float) -> str:
+    def label(self, run: StoredRun, h: float) -> str:
         """The curve that a run's point belongs to."""
         return f"h = {h:g}"
 
-    def levels(self, run: Run) -> dict[str, float]:
+    def levels(self, run: StoredRun) -> dict[str, float]:
         """Distances to mark in the run's panel, by name."""
         largest = largest_distance(run)
         return {} if largest is None else {"largest between two images": largest}
@@ -69,7 +69,7 @@ class MedianCurves(CenterFigure):
         """What claims.csv says something about."""
         return trend_quantities(table)
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         grouped = by_panel(runs)
         figure, axes = panel_axes(len(grouped))
         table = self._table(grouped)
@@ -94,7 +94,7 @@ class MedianCurves(CenterFigure):
     def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
         """Draw what else belongs in a panel."""
 
-    def _table(self, grouped: dict[str, list[Run]]) -> pd.DataFrame:
+    def _table(self, grouped: dict[str, list[StoredRun]]) -> pd.DataFrame:
         parts = [
             points.assign(panel=title, curve=[self.label(run, h) for h in points["h"]])
             for title, group in grouped.items()
@@ -106,7 +106,7 @@ class MedianCurves(CenterFigure):
         table = table.sort_values(["panel", "curve", "eps_in"], key=lambda c: c.map(order) if c.name == "panel" else c)
         return table[["panel", "curve", *parts[0].columns[:-2]]].reset_index(drop=True)
 
-    def _points(self, run: Run) -> pd.DataFrame:
+    def _points(self, run: StoredRun) -> pd.DataFrame:
         """The rows of `medians_of` at one of the chosen h, which stands in them as it was chosen."""
         medians = medians_of(run)
         near = np.isclose(medians["h"].to_numpy()[:, None], self.h, rtol=SAME_H)
@@ -126,7 +126,7 @@ class GeneratorCurves(MedianCurves):
                 found.setdefault(quantity, {})[f"{panel}, h = {h:g}"] = float((error[-1] - error[0]) / rise)
         return found
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         drawing = super().draw(runs)
         rows = pd.concat([run.table for run in runs])
         known = rows[(rows["status"] == "certified") & (rows["distance_quantile"] > 0)]
@@ -139,7 +139,7 @@ class GeneratorCurves(MedianCurves):
 class TotalVariationCurves(MedianCurves):
     """Fig. 5, with the largest distance that two images can have, and what the paper says that it is."""
 
-    def levels(self, run: Run) -> dict[str, float]:
+    def levels(self, run: StoredRun) -> dict[str, float]:
         found, shape = super().levels(run), image_shape(run)
         if shape and run.identity["dataset"]["type"] in PAPER_DATA:
             channels, height, width = shape
@@ -152,7 +152,7 @@ class BaselineCurves(MedianCurves):
 
     most_h = 1
 
-    def levels(self, run: Run) -> dict[str, float]:
+    def levels(self, run: StoredRun) -> dict[str, float]:
         shape = image_shape(run)
         return {} if shape is None else {"bound of expectation smoothing": expectation_bound(self.h[0], prod(shape))}
 
@@ -182,20 +182,20 @@ class TrainingNoiseCurves(MedianCurves):
     also = "trainer.noisy=true,false"
     most_h = 1
 
-    def compared(self, run: Run) -> bool:
+    def compared(self, run: StoredRun) -> bool:
         return super().compared(run) or training_sigma(run) == 0
 
-    def label(self, run: Run, h: float) -> str:
+    def label(self, run: StoredRun, h: float) -> str:
         return WITH if training_sigma(run) else WITHOUT
 
-    def enough(self, runs: list[Run]) -> bool:
+    def enough(self, runs: list[StoredRun]) -> bool:
         return bool(self._both(runs))
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         return super().draw(self._both(runs))
 
     @staticmethod
-    def _both(runs: list[Run]) -> list[Run]:
+    def _both(runs: list[StoredRun]) -> list[StoredRun]:
         """Those of panels in which there are runs of either training."""
         groups = [group for group in by_panel(runs).values() if len({bool(training_sigma(run)) for run in group}) > 1]
         return [run for group in groups for run in group]

@@ -16,7 +16,7 @@ from experiments.data import Dataset
 from experiments.papers.kumar2021.medians import CLAIMS, abstention_notes, read_again
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, Figure
-from experiments.runs.reader import Run, sigma_of
+from experiments.runs.reader import StoredRun, sigma_of
 from experiments.runs.table import empty_examples
 from smoothing import CenterSettings, Gaussian, Jaccard, SettingError
 
@@ -44,11 +44,11 @@ class FaceCurves(Figure):
             raise SettingError(f"figure.h: expected 1 to {len(COLORS)} numbers, as [1,2], got {h}")
         self.eps, self.h = eps, h
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         right = _jaccard(run) and run.identity["noise"]["type"] == "Gaussian"
         return right and bool(self._of_the_axis(run)) and bool(run.draws)
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         rows = [row for run in runs for row in self._rows(run)]
         table = pd.DataFrame(rows).sort_values(["reading", "bound", "h", "eps_in"], ignore_index=True)
         figure, axes = plt.subplots(1, 2, sharey=True)
@@ -73,11 +73,11 @@ class FaceCurves(Figure):
         notes = [*abstention_notes(named, ["reading", "h", "eps_in", "bound"]), *_without_face(runs)]
         return Drawing(figure, table, self._claims(table), notes)
 
-    def _of_the_axis(self, run: Run) -> list[float]:
+    def _of_the_axis(self, run: StoredRun) -> list[float]:
         """Those h at which eps_in = h sigma is one of `eps`."""
         return [h for h in self.h if np.isclose(h * run.identity["noise"]["sigma"], self.eps).any()]
 
-    def _rows(self, run: Run) -> list[dict[str, object]]:
+    def _rows(self, run: StoredRun) -> list[dict[str, object]]:
         sigma = run.identity["noise"]["sigma"]
         chosen, noise = run.identity["certifier"], Gaussian(sigma, run.identity.get("grid"))
         draws = list(run.draws.values())
@@ -107,13 +107,13 @@ class FaceCurves(Figure):
         return verdicts(CLAIMS, "center_faces", quantities)
 
 
-def _without_face(runs: list[Run]) -> list[str]:
+def _without_face(runs: list[StoredRun]) -> list[str]:
     """A line for each run with examples whose smoothed box is empty: their certificates are of no face."""
     counts = [(run, empty_examples(run.table), run.table["index"].nunique()) for run in runs]
     return [f"sigma = {sigma_of(run):g}: {empty} of {all_}: no face" for run, empty, all_ in counts if empty]
 
 
-def _jaccard(run: Run) -> bool:
+def _jaccard(run: StoredRun) -> bool:
     return bool(run.identity.get("metric", {}).get("type") == "Jaccard")
 
 
@@ -140,10 +140,10 @@ class Boxes(Figure):
         super().__init__(experiments)
         self.sigma, self.columns = sigma, columns
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         return _jaccard(run) and run.identity["model"]["type"] == "FaceDetector" and bool(run.draws)
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         run = min(runs, key=lambda run: abs(run.identity["noise"]["sigma"] - self.sigma))
         dataset: Dataset = build(run.record["config"]["dataset"])
         kept = run.table[run.table["index"].isin(list(run.draws))]

@@ -10,7 +10,7 @@ from torch import Tensor
 from experiments.papers.kumar2021.medians import CLAIMS
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, Figure
-from experiments.runs.reader import Run, apart_from_noise, matched, sigma_of
+from experiments.runs.reader import StoredRun, apart_from_noise, noise_matches, sigma_of
 from experiments.runs.run_folder import load_draws
 from smoothing import CenterDraws
 
@@ -28,14 +28,14 @@ class SmoothedImages(Figure):
         super().__init__(experiments)
         self.sigma, self.columns = sigma, columns
 
-    def usable(self, run: Run) -> bool:
-        kept = _draws_of(run, int(run.table["index"].iloc[0])) if "eps_in" in run.table and matched(run) else None
+    def usable(self, run: StoredRun) -> bool:
+        kept = _draws_of(run, int(run.table["index"].iloc[0])) if "eps_in" in run.table and noise_matches(run) else None
         return kept is not None and kept.center.dim() == 3 and len(kept.center) in (1, 3)
 
-    def setting(self, run: Run) -> dict[str, Any]:
+    def setting(self, run: StoredRun) -> dict[str, Any]:
         return apart_from_noise(run)
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         run = min(runs, key=lambda run: abs(sigma_of(run) - self.sigma))
         examples = run.table.groupby("index", as_index=False).first().to_dict("records")
         kept = [(example, draws) for example in examples if (draws := _draws_of(run, int(example["index"])))]
@@ -73,7 +73,7 @@ class SmoothedImages(Figure):
         return Drawing(figure, table, claims, [])
 
 
-def _draws_of(run: Run, index: int) -> CenterDraws | None:
+def _draws_of(run: StoredRun, index: int) -> CenterDraws | None:
     found = load_draws(run.folder / "draws" / f"{index}.npz")
     return found[0] if found else None
 

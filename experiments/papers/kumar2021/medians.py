@@ -11,7 +11,14 @@ import pandas as pd
 from experiments.config.composition import build, identity_hash
 from experiments.config.targets import located
 from experiments.report.figure import Figure, named_by_center
-from experiments.runs.reader import Run, apart_from_noise, matched, median_with_abstentions, sigma_of, training_sigma
+from experiments.runs.reader import (
+    StoredRun,
+    apart_from_noise,
+    median_with_abstentions,
+    noise_matches,
+    sigma_of,
+    training_sigma,
+)
 from smoothing import CenterDraws, CenterSettings, Metric, Noise, certificate
 
 CLAIMS = Path(__file__).with_name("claims.csv")
@@ -45,26 +52,26 @@ class CenterFigure(Figure):
         super().__init__(experiments)
         self.metric = metric
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         types = {group: run.identity.get(group, {}).get("type") for group in ("noise", "metric", "certifier")}
         right = types["noise"] == self.noise and types["metric"] == self.metric
         return right and types["certifier"] in self.certifiers and self.compared(run)
 
-    def compared(self, run: Run) -> bool:
+    def compared(self, run: StoredRun) -> bool:
         """Whether its base function was trained as the figure asks: under the noise of certification."""
-        return matched(run)
+        return noise_matches(run)
 
-    def drawn_as(self, run: Run) -> str:
+    def drawn_as(self, run: StoredRun) -> str:
         name: str = run.identity["dataset"]["type"]
         return named_by_center("_".join(PAPER_DATA).lower() if name in PAPER_DATA else name.lower(), run)
 
-    def setting(self, run: Run) -> dict[str, Any]:
+    def setting(self, run: StoredRun) -> dict[str, Any]:
         same = apart_from_noise(run)
         of_a_panel = ("dataset", "model", "grid")  # images have levels, measurements have none
         return {key: value for key, value in same.items() if key not in of_a_panel}
 
 
-def medians_of(run: Run) -> pd.DataFrame:
+def medians_of(run: StoredRun) -> pd.DataFrame:
     """A run's medians over examples, a row for each eps_in of its table.
 
     Columns sigma, h = eps_in / sigma, eps_in, eps_out, smoothing_error, largest_eps_out (of those certified, NaN where
@@ -80,7 +87,7 @@ def medians_of(run: Run) -> pd.DataFrame:
 
 
 def read_again(
-    run: Run, draws: Sequence[CenterDraws], eps: float, noise: Noise, metric: Metric, settings: CenterSettings
+    run: StoredRun, draws: Sequence[CenterDraws], eps: float, noise: Noise, metric: Metric, settings: CenterSettings
 ) -> dict[str, float]:
     """The medians of certificates read off a run's kept draws with settings that need not be those of the run.
 
@@ -119,16 +126,16 @@ def _written(name: str, value: float | str) -> str:
     return value if isinstance(value, str) else f"{name} = {value:g}"
 
 
-def by_panel(runs: list[Run]) -> dict[str, list[Run]]:
+def by_panel(runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
     """Runs by the title of their panel, in the paper's order, by sigma in each.
 
     Of two runs that differ in weights alone, the one started last. Two base functions of one title are told apart by
     those of their settings that differ.
     """
-    found: dict[tuple[str, float, float], Run] = {}
+    found: dict[tuple[str, float, float], StoredRun] = {}
     for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
         found[(_base_function(run), sigma_of(run), training_sigma(run) or 0.0)] = run
-    grouped: dict[str, list[Run]] = {}
+    grouped: dict[str, list[StoredRun]] = {}
     for key in sorted(found):
         grouped.setdefault(key[0], []).append(found[key])
     ordered = dict(sorted(grouped.items(), key=lambda item: _place(item[1][0])))
@@ -136,12 +143,12 @@ def by_panel(runs: list[Run]) -> dict[str, list[Run]]:
     return {_title(run, firsts): group for run, group in zip(firsts, ordered.values(), strict=True)}
 
 
-def _base_function(run: Run) -> str:
+def _base_function(run: StoredRun) -> str:
     return identity_hash({group: run.identity[group] for group in ("dataset", "model")})
 
 
-def _title(run: Run, among: list[Run]) -> str:
-    def settings(of: Run) -> dict[str, Any]:
+def _title(run: StoredRun, among: list[StoredRun]) -> str:
+    def settings(of: StoredRun) -> dict[str, Any]:
         return {f"{group}.{k}": v for group in ("dataset", "model") for k, v in of.identity[group].items()}
 
     own, types = settings(run), ("dataset.type", "model.type")
@@ -152,19 +159,19 @@ def _title(run: Run, among: list[Run]) -> str:
     return f"{title} ({', '.join(apart)})" if apart else title
 
 
-def _place(run: Run) -> tuple[int, str, int, str]:
+def _place(run: StoredRun) -> tuple[int, str, int, str]:
     dataset, model = run.identity["dataset"]["type"], run.identity["model"]["type"]
     at = PAPER_DATA.index(dataset) if dataset in PAPER_DATA else len(PAPER_DATA)
     tasks = list(TASKS)
     return at, dataset, tasks.index(model) if model in tasks else len(tasks), json.dumps(run.identity["model"])
 
 
-def space_of(run: Run) -> str:
+def space_of(run: StoredRun) -> str:
     """What eps_in is measured on, for an axis."""
     return SPACES.get(run.identity["model"]["type"], "pixels in [0, 1]")
 
 
-def image_shape(run: Run) -> tuple[int, int, int] | None:
+def image_shape(run: StoredRun) -> tuple[int, int, int] | None:
     """(C, H, W) of the run's images, which base functions from images to images also give; None where none is stated.
 
     From the class of the data set: the data need not be there.
@@ -173,7 +180,7 @@ def image_shape(run: Run) -> tuple[int, int, int] | None:
     return shape if isinstance(shape, tuple) else None
 
 
-def largest_distance(run: Run) -> float | None:
+def largest_distance(run: StoredRun) -> float | None:
     """How far apart two of the run's images can be in its metric: certificates from there up say nothing.
 
     None where that, or the images' shape, is not known.

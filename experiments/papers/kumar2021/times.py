@@ -8,7 +8,7 @@ from experiments.papers.kumar2021.medians import CLAIMS
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, Figure
 from experiments.report.text_table import texts
-from experiments.runs.reader import Run, experiment_of
+from experiments.runs.reader import StoredRun, experiment_of
 
 CERTIFIERS = ("CenterSmoothing", "CenterSmoothingHD")
 GENERATOR = "imagenet_lpips"  # of which the paper says about three minutes
@@ -21,16 +21,16 @@ class Times(Figure):
     with equal numbers of samples: 1 to 3 minutes are a ratio of 3.
     """
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         return run.identity["certifier"]["type"] in CERTIFIERS and experiment_of(run) in self.experiments
 
-    def drawn_as(self, run: Run) -> str:
+    def drawn_as(self, run: StoredRun) -> str:
         return "all"
 
-    def setting(self, run: Run) -> dict[str, Any]:
+    def setting(self, run: StoredRun) -> dict[str, Any]:
         return {}
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         rows = pd.DataFrame([_row(run) for run in runs])
         by = ["experiment", "samples", "device"]
         table = rows.groupby(by, as_index=False).agg(seconds=("seconds", "median"), runs=("seconds", "size"))
@@ -53,7 +53,7 @@ class Times(Figure):
         return Drawing(None, table, claims, [], texts([(caption, header, lines)]))
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _row(run: StoredRun) -> dict[str, Any]:
     certifier = run.identity["certifier"]
     return {
         "experiment": experiment_of(run),

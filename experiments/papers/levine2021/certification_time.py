@@ -7,7 +7,7 @@ import pandas as pd
 from experiments.papers.levine2021.curves import STYLES
 from experiments.papers.levine2021.results import Classifier, LevineFigure, classifiers, denoiser_of, levine_verdicts
 from experiments.report.figure import Drawing
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 
 MARKERS = {"uniform": "s", "SSN": "^", "DSSN": "o"}
 PAPERS_LEVELS, PAPERS_SIGMA = 255, 3.5  # of the images, and of the two times that the paper prints
@@ -21,11 +21,11 @@ class CertificationTime(LevineFigure):
     Where a noise and sigma has base classifiers with and without stability training, those without are timed.
     """
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         return super().usable(run) and not denoiser_of(run) and bool((run.table["n"] > 0).any())
 
-    def draw(self, runs: list[Run]) -> Drawing:
-        timed: dict[tuple[str, float], tuple[Classifier, Run]] = {}
+    def draw(self, runs: list[StoredRun]) -> Drawing:
+        timed: dict[tuple[str, float], tuple[Classifier, StoredRun]] = {}
         for classifier, run in classifiers(runs).items():
             timed.setdefault((classifier.method, classifier.sigma), (classifier, run))
         table = pd.DataFrame([_row(classifier, run) for classifier, run in timed.values()])
@@ -48,7 +48,7 @@ class CertificationTime(LevineFigure):
         return Drawing(figure, table, levine_verdicts("dssn_time", quantities), notes)
 
 
-def _row(classifier: Classifier, run: Run) -> dict[str, object]:
+def _row(classifier: Classifier, run: StoredRun) -> dict[str, object]:
     whole = run.table[run.table["n"] > 0]  # estimation is left out where selection guessed another class
     evaluations = whole["n"] + whole.get("n0", 0)
     return {

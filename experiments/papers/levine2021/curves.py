@@ -22,7 +22,7 @@ from experiments.papers.levine2021.results import (
     levine_verdicts,
 )
 from experiments.report.figure import Drawing, legend_entries
-from experiments.runs.reader import Run, experiment_of, sigma_of
+from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
 POINTS = 301
 STYLES = {"uniform": ("C1", "--"), "SSN": ("C2", "-."), "DSSN": ("C0", "-")}  # told apart without color
@@ -52,12 +52,12 @@ class MethodCurves(LevineFigure):
         super().__init__(experiments)
         self.sigma, self.methods, self.claims = sigma, methods, claims
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         drawn = super().usable(run) and METHODS[run.identity["noise"]["type"]] in self.methods
         named = experiment_of(run) in self.experiments
         return drawn and named and sigma_of(run) in self.sigma and self.compared(run)
 
-    def compared(self, run: Run) -> bool:
+    def compared(self, run: StoredRun) -> bool:
         """Whether the run belongs to one of the rows."""
         return not denoiser_of(run)
 
@@ -69,7 +69,7 @@ class MethodCurves(LevineFigure):
         """What the table says of a classifier's row."""
         return {"stability_training": classifier.stability}
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         found = classifiers(runs)
         rows = sorted({self.row_of(c) for c in found}, key=self.rows.index)
         columns = sorted({c.sigma for c in found})
@@ -110,7 +110,7 @@ class DenoiserCurves(MethodCurves):
 
     rows = ("without denoiser", *(f"with denoiser ({training})" for training in DENOISERS.values()))
 
-    def compared(self, run: Run) -> bool:
+    def compared(self, run: StoredRun) -> bool:
         return run.identity.get("training", {}).get("stability", 0.0) == 0
 
     def row_of(self, classifier: Classifier) -> str:
@@ -119,14 +119,14 @@ class DenoiserCurves(MethodCurves):
     def described(self, classifier: Classifier) -> dict[str, str | bool]:
         return {"denoiser": classifier.denoiser or "none"}
 
-    def enough(self, runs: list[Run]) -> bool:
+    def enough(self, runs: list[StoredRun]) -> bool:
         return any(denoiser_of(run) for run in runs)
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         with_denoiser = {sigma_of(run) for run in runs if denoiser_of(run)}
         return super().draw([run for run in runs if sigma_of(run) in with_denoiser])
 
-    def setting(self, run: Run) -> dict[str, object]:
+    def setting(self, run: StoredRun) -> dict[str, object]:
         return {key: value for key, value in super().setting(run).items() if key not in ("model", "training")}
 
 
@@ -136,10 +136,10 @@ class EverySigma(LevineFigure):
     A column for each method; a row each without and with stability training, as far as there are runs.
     """
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         return super().usable(run) and not denoiser_of(run)
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         found = classifiers(runs)
         rows, sigmas = sorted({c.stability for c in found}), sorted({c.sigma for c in found})
         methods = list(dict.fromkeys(c.method for c in found))
@@ -171,7 +171,7 @@ class EverySigma(LevineFigure):
         return Drawing(figure, pd.concat(parts, ignore_index=True), pd.DataFrame(), example_notes(found))
 
 
-def curve_of(run: Run) -> pd.DataFrame:
+def curve_of(run: StoredRun) -> pd.DataFrame:
     """A run's certified accuracy at radii from 0 to a little above lambda, which no certificate reaches beyond."""
     return accuracy_at(run, np.linspace(0, 1.03 * lambda_of(run), POINTS))
 

@@ -3,14 +3,14 @@
 import numpy as np
 
 from experiments.papers.levine2021.results import Classifier, accuracy_at, clean_accuracy, mean_accuracy
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 
-Row = dict[tuple[str, float], Run]  # of a figure's panels: runs by method and sigma
+Row = dict[tuple[str, float], StoredRun]  # of a figure's panels: runs by method and sigma
 Said = list[tuple[str, str, float]]  # quantity, at which sigma, value
 LEAST_SIGMA = 0.15  # of figure 8
 
 
-def gap_quantities(by_row: dict[str, dict[Classifier, Run]], name: str) -> dict[str, dict[str, float]]:
+def gap_quantities(by_row: dict[str, dict[Classifier, StoredRun]], name: str) -> dict[str, dict[str, float]]:
     """All that claims.csv says of a figure of `MethodCurves`, as far as the runs tell: by quantity, then by case.
 
     Args:

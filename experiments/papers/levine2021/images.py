@@ -13,7 +13,7 @@ from experiments.data import LabelledDataset
 from experiments.papers.levine2021.results import levine_verdicts
 from experiments.report.figure import Drawing, TheoryFigure
 from experiments.report.photographs import NAMES, Photographs
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 from smoothing import DeterministicSplitting, SettingError, Uniform
 from smoothing.streams import Stage, Stream
 
@@ -35,7 +35,7 @@ class NoisyImages(TheoryFigure):
         super().__init__()
         self.dataset, self.index, self.sigma, self.seed = dataset, index, sigma, seed
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         dataset = build(checked_group("dataset", self.dataset))
         if not isinstance(dataset, LabelledDataset):
             raise SettingError("figure dataset: expected one whose pixel levels are known, as dataset=digits")
@@ -79,7 +79,7 @@ class NoisyPhotographs(TheoryFigure):
         super().__init__()
         self.sigma, self.seed = sigma, seed
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         photographs = Photographs()
         figure, axes = plt.subplots(3, len(NAMES), figsize=(0.6 + 1.55 * len(NAMES), 4.9), squeeze=False)
         rows = []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from experiments.papers.levine2021.results import levine_verdicts
 from experiments.report.certified_accuracy import Values
 from experiments.report.figure import Drawing, TheoryFigure
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 from smoothing.noise.splitting import split
 
 Indices = NDArray[np.int64]
@@ -58,7 +58,7 @@ class JointNoise(TheoryFigure):
     def __init__(self) -> None:
         super().__init__()
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         bound = float(np.abs(X - MOVED).sum()) / (2 * LAM)
         figure, axes = plt.subplots(1, 3, sharey=True, figsize=(7.0, 3.4))
         parts, notes = [], []

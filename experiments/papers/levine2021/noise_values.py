@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from experiments.papers.levine2021.results import levine_verdicts
 from experiments.report.certified_accuracy import Values
 from experiments.report.figure import Drawing, TheoryFigure
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 from smoothing import Noise, Splitting, Uniform
 from smoothing.streams import Stage, Stream
 
@@ -34,7 +34,7 @@ class NoiseValues(TheoryFigure):
         super().__init__()
         self.lam, self.seed = lam, seed
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         x = np.linspace(0, 1, LEVELS + 1)
         figure, axes = plt.subplots(2, len(self.lam), sharex=True, sharey="row", figsize=(7.0, 4.4), squeeze=False)
         parts = []

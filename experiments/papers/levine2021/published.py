@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.runs.reader import PUBLISHED, Run
+from experiments.runs.reader import PUBLISHED, StoredRun
 from smoothing import SmoothingError
 from smoothing.exact_guarantee import exact_certificate
 from smoothing.noise import DeterministicSplitting
@@ -45,7 +45,7 @@ EXPECTED = (
 
 
 @dataclass(frozen=True)
-class PublishedRun(Run):
+class PublishedRun(StoredRun):
     """One folder of the authors."""
 
     @cached_property
@@ -53,9 +53,9 @@ class PublishedRun(Run):
         return read_published(self.folder, self.identity["noise"])
 
 
-def published_runs(source: Path) -> list[Run]:
+def published_runs(source: Path) -> list[StoredRun]:
     """All of the authors' folders below `source`, in order of their paths; empty where there are none."""
-    runs: list[Run] = []
+    runs: list[StoredRun] = []
     for path in sorted(source.rglob("radius_l1.npy")):
         folder = path.resolve().parent
         if place := PLACE.match(folder.name):

@@ -11,7 +11,7 @@ from experiments.papers.levine2021.published import EXPECTED, published_runs
 from experiments.report.certified_accuracy import Values, average_radius, certified_accuracy, rows_of
 from experiments.report.claims import verdicts
 from experiments.report.figure import Figure
-from experiments.runs.reader import Run, apart_from_noise, experiment_of, find_runs, sigma_of
+from experiments.runs.reader import StoredRun, apart_from_noise, experiment_of, find_runs, sigma_of
 from smoothing import Uniform
 
 HERE = Path(__file__).parent
@@ -51,40 +51,40 @@ class LevineFigure(Figure):
 
     reads = f"{Figure.reads}, or {EXPECTED}"
 
-    def find(self, folder: Path) -> list[Run]:
+    def find(self, folder: Path) -> list[StoredRun]:
         return [*find_runs(folder), *published_runs(folder)]
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         method = METHODS.get(run.identity.get("noise", {}).get("type"))
         return method is not None and run.identity["certifier"]["type"] == CERTIFIERS[method] and trained_for(run)
 
-    def drawn_as(self, run: Run) -> str:
+    def drawn_as(self, run: StoredRun) -> str:
         name = experiment_of(run)
         published = run.record["config"]["name"].removeprefix(name)  # nothing, for a run of ours
         return (name.removesuffix("_denoised").rpartition("_")[0] or name) + published
 
-    def setting(self, run: Run) -> dict[str, Any]:
+    def setting(self, run: StoredRun) -> dict[str, Any]:
         same = apart_from_noise(run, "stability")
         of_a_noise = ("certifier", "grid")  # splitting noise is exact without a grid
         return {key: value for key, value in same.items() if key not in of_a_noise}
 
 
-def trained_for(run: Run) -> bool:
+def trained_for(run: StoredRun) -> bool:
     """Whether the base classifier was trained under the noise of certification, as far as the run says."""
     noise = run.identity["noise"]
     return bool(run.identity.get("training", {}).get("noise", noise) == noise)
 
 
-def denoiser_of(run: Run) -> str:
+def denoiser_of(run: StoredRun) -> str:
     """How the denoiser in front of the base classifier was trained, as `DENOISERS` says; empty without one."""
     if run.identity["model"]["type"] != "Denoised":
         return ""
     return DENOISERS[run.identity.get("training", {}).get("loss", "mse")]
 
 
-def classifiers(runs: list[Run]) -> dict[Classifier, Run]:
+def classifiers(runs: list[StoredRun]) -> dict[Classifier, StoredRun]:
     """The run of each smoothed classifier, in order; of several the one with the most samples, then started last."""
-    found: dict[Classifier, Run] = {}
+    found: dict[Classifier, StoredRun] = {}
     for run in sorted(runs, key=lambda run: (run.identity["certifier"].get("n", 0), str(run.record.get("started")))):
         stability = run.identity.get("training", {}).get("stability", 0.0) > 0
         method = METHODS[run.identity["noise"]["type"]]
@@ -93,12 +93,12 @@ def classifiers(runs: list[Run]) -> dict[Classifier, Run]:
     return {c: found[c] for c in sorted(found, key=lambda c: (order.index(c.method), c))}
 
 
-def lambda_of(run: Run) -> float:
+def lambda_of(run: StoredRun) -> float:
     """No certified radius is above it: lambda (p_A - p_B) <= lambda = sqrt(3) sigma."""
     return Uniform(sigma_of(run)).lam
 
 
-def accuracy_at(run: Run, radii: Values) -> pd.DataFrame:
+def accuracy_at(run: StoredRun, radii: Values) -> pd.DataFrame:
     """Certified accuracy at l1 radii: the share of examples with the right class and a radius of at least that much.
 
     Columns: see `certified_accuracy`.
@@ -106,7 +106,7 @@ def accuracy_at(run: Run, radii: Values) -> pd.DataFrame:
     return certified_accuracy(*rows_of(run), radii, lambda_of(run))
 
 
-def clean_accuracy(run: Run) -> float:
+def clean_accuracy(run: StoredRun) -> float:
     """Share of examples that the smoothed classifier has right, certified or not.
 
     A randomised certificate that abstains has its answer all the same: the class that the selection samples guessed,
@@ -116,12 +116,12 @@ def clean_accuracy(run: Run) -> float:
     return float(np.mean(table["guess" if "guess" in table else "predict"] == table["label"]))
 
 
-def mean_accuracy(run: Run) -> float:
+def mean_accuracy(run: StoredRun) -> float:
     """Certified accuracy, averaged over radii from 0 to lambda: the average certified radius over lambda."""
     return average_radius(*rows_of(run)) / lambda_of(run)
 
 
-def example_notes(runs: dict[Classifier, Run]) -> list[str]:
+def example_notes(runs: dict[Classifier, StoredRun]) -> list[str]:
     """A line where not all runs are of the same examples."""
     counts = sorted({len(run.table) for run in runs.values()})
     if len({tuple(run.table["index"]) for run in runs.values()}) == 1:

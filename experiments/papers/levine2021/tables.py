@@ -17,7 +17,7 @@ from experiments.papers.levine2021.results import (
 from experiments.report.claims import all_rows, judged, number_rows, share_tolerances
 from experiments.report.figure import Drawing
 from experiments.report.text_table import texts
-from experiments.runs.reader import Run, experiment_of
+from experiments.runs.reader import StoredRun, experiment_of
 
 OUTSIDE_MARK = "*"
 CLAIMS = "dssn_table_cifar10"  # of claims.csv, whichever data set the table is of
@@ -36,11 +36,11 @@ class BestAccuracyTable(LevineFigure):
         super().__init__(experiments)
         self.radii, self.expected = radii, expected
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         wanted = not self.expected or experiment_of(run) in self.experiments
         return super().usable(run) and not denoiser_of(run) and wanted
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         found = classifiers(runs)
         every = pd.concat([_rows(c, run, np.array(self.radii)) for c, run in found.items()], ignore_index=True)
         best = every.loc[every.groupby(["method", "radius"], sort=False)["accuracy"].idxmax()].reset_index(drop=True)
@@ -68,7 +68,7 @@ class BestAccuracyTable(LevineFigure):
         return Drawing(None, table, claims, [*_sigma_notes(found), *example_notes(found)], texts(tables))
 
 
-def _rows(classifier: Classifier, run: Run, radii: np.ndarray) -> pd.DataFrame:
+def _rows(classifier: Classifier, run: StoredRun, radii: np.ndarray) -> pd.DataFrame:
     accuracy = accuracy_at(run, radii).assign(sigma=classifier.sigma, clean_accuracy=clean_accuracy(run))
     accuracy.insert(0, "method", classifier.label)
     return accuracy
@@ -147,7 +147,7 @@ def _quantities(table: pd.DataFrame, name: str) -> dict[str, dict[str, float]]:
     }
 
 
-def _sigma_notes(runs: dict[Classifier, Run]) -> list[str]:
+def _sigma_notes(runs: dict[Classifier, StoredRun]) -> list[str]:
     """The sigmas that the best is taken over, for each method."""
     by_method: dict[str, list[float]] = {}
     for classifier in runs:

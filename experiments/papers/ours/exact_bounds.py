@@ -14,7 +14,7 @@ from experiments.papers.kumar2021.panels import STYLES
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, Figure
 from experiments.report.text_table import latex, markdown
-from experiments.runs.reader import Run, apart_from_noise, matched, sigma_of
+from experiments.runs.reader import StoredRun, apart_from_noise, noise_matches, sigma_of
 from smoothing import CenterSettings, Gaussian
 from smoothing.statistics import (
     dkw_least_samples,
@@ -47,14 +47,14 @@ class ExactBounds(Figure):
         super().__init__(experiments)
         self.h = h[: len(STYLES)]
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         types = {group: run.identity.get(group, {}).get("type") for group in ("noise", "certifier")}
-        return types == {"noise": "Gaussian", "certifier": "CenterSmoothing"} and matched(run) and bool(run.draws)
+        return types == {"noise": "Gaussian", "certifier": "CenterSmoothing"} and noise_matches(run) and bool(run.draws)
 
-    def setting(self, run: Run) -> dict[str, Any]:
+    def setting(self, run: StoredRun) -> dict[str, Any]:
         return apart_from_noise(run)
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         by_sigma = {sigma_of(run): run for run in sorted(runs, key=lambda run: str(run.record.get("started")))}
         read = pd.DataFrame([row for sigma in sorted(by_sigma) for row in self._read(by_sigma[sigma])])
         read = read.sort_values(["h", "bound", "eps_in"], ignore_index=True)
@@ -85,7 +85,7 @@ class ExactBounds(Figure):
         notes = [*_ratio_note(read), *abstention_notes(named, ["h", "bound", "eps_in"])]
         return Drawing(figure, table, claims, notes, _texts(compared))
 
-    def _read(self, run: Run) -> list[dict[str, Any]]:
+    def _read(self, run: StoredRun) -> list[dict[str, Any]]:
         sigma, chosen, metric = sigma_of(run), run.identity["certifier"], build(run.record["config"]["metric"])
         draws = list(run.draws.values())
         largest = metric.largest_distance(draws[0].center.shape)

@@ -14,7 +14,7 @@ from experiments.papers.kumar2021.medians import (
 )
 from experiments.papers.kumar2021.panels import draw_medians, finish, label_left, legend, panel_axes
 from experiments.report.figure import LINES, Drawing
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 
 
 class DeterministicCurves(CenterFigure):
@@ -26,7 +26,7 @@ class DeterministicCurves(CenterFigure):
     noise = "DeterministicSplitting"
     certifiers = ("ExactCenterSmoothing",)
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         grouped = by_panel(runs)
         parts = [medians_of(run).assign(panel=title) for title, group in grouped.items() for run in group]
         table = pd.concat(parts, ignore_index=True)

@@ -13,7 +13,7 @@ from scipy.stats import binom
 
 from experiments.report.claims import ROW
 from experiments.report.figure import Drawing, Figure
-from experiments.runs.reader import Run
+from experiments.runs.reader import StoredRun
 
 FOLDER, TABLE, RECORD = "tightness", "tightness.csv", "run.json"
 CASE = ["certifier", "noise", "metric", "model"]
@@ -67,7 +67,7 @@ def allowed(certificates: int, level: float) -> int:
 
 
 @dataclass(frozen=True)
-class Bench(Run):
+class Bench(StoredRun):
     """What `experiments.benchmarks.tightness` wrote."""
 
     @cached_property
@@ -86,14 +86,14 @@ class Tightness(Figure):
     def folders(self, results: Path) -> list[Path]:
         return [results / FOLDER]
 
-    def find(self, folder: Path) -> list[Run]:
+    def find(self, folder: Path) -> list[StoredRun]:
         there = (folder / RECORD).exists() and (folder / TABLE).exists()
         return [Bench(folder, json.loads((folder / RECORD).read_text()))] if there else []
 
-    def usable(self, run: Run) -> bool:
+    def usable(self, run: StoredRun) -> bool:
         return set(COLUMNS) <= set(run.table)
 
-    def draw(self, runs: list[Run]) -> Drawing:
+    def draw(self, runs: list[StoredRun]) -> Drawing:
         (bench,) = runs
         certificates, found = per_certificate(bench.table), summary(bench.table)
         figure, axis = plt.subplots(figsize=(7.0, 0.8 + 0.22 * len(found)))

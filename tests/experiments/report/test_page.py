@@ -24,7 +24,7 @@ from experiments.report.costs import cost_of, duration, provenance_of
 from experiments.report.figure import CONF, Drawing, Drawn, drawings
 from experiments.report.html import tables_of, write_page
 from experiments.report.markdown import write_report
-from experiments.runs.reader import Run, find_runs
+from experiments.runs.reader import StoredRun, find_runs
 from smoothing import SettingError
 
 # fmt: off
@@ -159,7 +159,7 @@ def drawn_of(within, kind="trend", data="MNIST"):
     rows |= {"ours": 0.5, "difference": -0.5, "tolerance": 0.0, "reason": "an ordering"}
     claims = pd.DataFrame([rows | {"within": value} for value in within], columns=list(ROW)) if within else None
     record = {"identity": {"dataset": {"type": data}}, "config": {"name": "mine"}}
-    runs = [Run(Path("none"), record)] if data else []
+    runs = [StoredRun(Path("none"), record)] if data else []
     drawing = Drawing(None, pd.DataFrame(), pd.DataFrame() if claims is None else claims, [])
     return Drawn(Path("figures/f"), drawing, runs)
 
@@ -233,7 +233,8 @@ def test_provenance_puts_differences_side_by_side():
     start = {"device": "cpu", "commit": "0123456789abcdef", "dirty": True, "started": "2026-01-02T03:04:05+00:00"}
     identity = {"noise": {"type": "Gaussian"}, "certifier": {"type": "Certify", "n": 10, "radii": [1]}, "seed": 0}
     runs = [
-        Run(Path(), {"identity": identity | {"noise": {"type": "Gaussian", "sigma": s}}, **start}) for s in (0.5, 0.25)
+        StoredRun(Path(), {"identity": identity | {"noise": {"type": "Gaussian", "sigma": s}}, **start})
+        for s in (0.5, 0.25)
     ]
     found = provenance_of(runs)
     assert found["settings"] == "noise Gaussian, sigma = 0.25 or 0.5; certifier Certify, n = 10"

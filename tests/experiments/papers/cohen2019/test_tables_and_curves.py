@@ -13,7 +13,7 @@ from scipy.stats import beta, norm
 from experiments.papers.cohen2019.results import radii_from_counts
 from experiments.report.certified_accuracy import certified_accuracy
 from experiments.report.figure import CONF
-from experiments.runs.reader import Run, find_runs
+from experiments.runs.reader import StoredRun, find_runs
 from smoothing import Gaussian
 from smoothing.classifier_guarantee import certificate
 from smoothing.radii import high_probability_accuracy, lecuyer_radius
@@ -152,7 +152,7 @@ def test_a_run_far_from_its_largest_radius_is_drawn(drawn, tmp_path, certify_run
 
 def test_radii_from_counts_are_those_of_the_runs_own_grid(runs):
     run = find_runs(runs)[0]
-    on_a_grid = Run(run.folder, run.record | {"identity": run.identity | {"grid": 255}})
+    on_a_grid = StoredRun(run.folder, run.record | {"identity": run.identity | {"grid": 255}})
     plain, rounded = (radii_from_counts(each, N, ALPHA) for each in (run, on_a_grid))
     assert (rounded[plain > 0] < plain[plain > 0]).all()
     p_lower = run.table["p_lower"][0]

@@ -1,0 +1,79 @@
+"""The results of center smoothing: what was drawn at an input, and the certificate computed from it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from smoothing.as_dict import AsDict
+
+Status = Literal["certified", "abstained", "failed"]
+
+
+@dataclass(frozen=True, eq=False)
+class CenterDraws(AsDict):
+    """The results of sampling at one input. Every certificate at this input is computed from them.
+
+    Attributes:
+        base_output: f(x), (*output shape).
+        center: the candidate with the smallest median distance to the n outputs of the first stage, (*output shape).
+        center_radius: that median distance, at least 0.
+        n: number of samples in the first stage, and again in the fresh check.
+        inside: number of the n fresh outputs within `center_radius` of the center.
+        distances: sorted distances of the m certification outputs from the center, (m,), with +inf for an output that
+            is not finite; (0,) if the center was not accepted.
+        smoothing_error: d(f(x), center).
+    """
+
+    base_output: Tensor
+    center: Tensor
+    center_radius: float
+    n: int
+    inside: int
+    distances: NDArray[np.float64]
+    smoothing_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class OutputCertificate(AsDict):
+    """The statement: d(f_hat(x), f_hat(x')) <= eps_out for each x' within eps_in of x at which f_hat does not abstain.
+
+    For each fixed x' it holds with probability at least 1 - failure_probability, over the draws at x and the fresh
+    draws at x'. It is not one statement about all x' at once.
+
+    Attributes:
+        eps_in: input radius, in the noise's threat norm and the units of x.
+        eps_out: output radius gamma (1 + beta) R_hat, in the metric's units; +inf if not certified.
+        smoothing_error: d(f(x), f_hat(x)).
+        center_radius: median distance of the first stage's outputs from the center.
+        distance_quantile: R_hat, the `order_statistic`-th smallest of m distances; +inf if not certified.
+        n: number of samples that choose the center, and again of those that check it.
+        m: number of distances for R_hat; 0 if the center was not accepted.
+        status: "certified"; "abstained" (the center was not accepted); or "failed" (no order statistic is large enough,
+            or it is not finite).
+        reason: why not certified; empty if certified.
+        order_statistic: the rank k; 0 if not certified.
+        failure_probability: alpha1 + alpha2 if certified (Smooth-HD adds to it); 0 if nothing is claimed.
+        vacuous: whether eps_out is at least the metric's largest distance.
+        not_finite: share of the m outputs that were not finite.
+        center: f_hat(x), (*output shape).
+        empty: whether the center says that nothing was found; see `Metric.empty`.
+    """
+
+    eps_in: float
+    eps_out: float
+    smoothing_error: float
+    center_radius: float
+    distance_quantile: float
+    n: int
+    m: int
+    status: Status
+    reason: str
+    order_statistic: int
+    failure_probability: float
+    vacuous: bool
+    not_finite: float
+    center: Tensor
+    empty: bool = False
