@@ -240,7 +240,7 @@ def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
     """How the test images are judged, in float32, clean and under one draw of the training noise for each."""
     testing, trainer = job.dataset.testing(), job.trainer
     clean = noisy = 0.0
-    model.eval()
+    model = copy.deepcopy(model).float().eval()  # trainer.precision=bf16-true leaves weights in bfloat16
     with torch.inference_mode():
         positions = np.arange(len(testing))
         chunks = [positions[first : first + trainer.batch_size] for first in positions[:: trainer.batch_size]]

@@ -276,6 +276,15 @@ def test_float32_is_not_tf32(trained, monkeypatch):
     assert torch.backends.cudnn.allow_tf32
 
 
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_weights_of_another_precision_are_trained_and_tested(trained, precision):
+    folder = trained(f"trainer.precision={precision}")
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    assert metadata["test_accuracy_under_noise"] > 0.7
+    dtypes = {value.dtype for value in checkpoints.load_file(folder / "weights.safetensors").values()}
+    assert {"bf16-true": torch.bfloat16, "64-true": torch.float64}[precision] in dtypes
+
+
 @pytest.mark.gpu
 def test_on_a_gpu(trained):
     folder = trained("device=cuda", "model=resnet20", "trainer.crop_padding=1", "trainer.flip=true")

@@ -143,6 +143,16 @@ def test_a_paper_is_one_class(trained, paper, precision):
     assert len(metadata["trained_as"]["trainer"]["code"]) == 16
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["32-true", "16-mixed", "bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("paper", PAPERS)
+def test_a_paper_on_a_gpu(trained, paper, precision):
+    """Of a network with batch normalisation."""
+    target = f"trainer._target_=papers_in_one_class.{paper}"
+    folder = trained(target, f"trainer.precision={precision}", "device=cuda", "model=resnet20")
+    assert float(log(folder)[2]["loss"]) < float(log(folder)[0]["loss"])
+
+
 def test_an_attack_holds_the_noise_fixed_and_leaves_no_gradients(trained, monkeypatch):
     """Every step of the attack, and the training at its end, sees x plus the same noises; x changes, weights do not."""
     seen, original, backward = [], step_noise._noisy, []
