@@ -92,7 +92,7 @@ class BlockSource:
         out, self._out = self._out, None
         if out is not None and out.shape == shape and out.dtype == torch.float32 and out.is_contiguous():
             return out
-        return torch.empty(shape, device=self.device)
+        return torch.empty(shape, dtype=torch.float32, device=self.device)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ TUTORIALS = {  # the runs that each leaves behind
     "add_a_data_set.md": {"circle", "demo"},
     "add_a_metric.md": {"thumbnail"},
     "add_a_noise.md": {"thumbnail"},
+    "add_a_trainer.md": {"digits_gaussian"},
     "certify_your_own_model.md": {"perceptron", "sides"},
 }
 

@@ -6,7 +6,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from experiments.training.trainer import NoisyCopy, Purpose, Trainer
+from experiments.training.step_noise import StepNoise
+from experiments.training.trainer import Trainer
 from smoothing import SettingError
 
 
@@ -29,25 +30,30 @@ class AutoencoderTrainer(Trainer):
         if self.stability:
             raise SettingError(f"trainer.stability: expected 0, of an autoencoder, got {self.stability}")
 
+    def targets(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The clean images, (b, C, H, W)."""
+        return images
+
     def objective(
-        self, model: nn.Module, x: Tensor, labels: Tensor, noisy: NoisyCopy, epoch: int
+        self, model: nn.Module, x: Tensor, images: Tensor, noise: StepNoise, epoch: int
     ) -> tuple[Tensor, Tensor]:
-        """As `Trainer.objective`; the loss is the mean of (f(noisy copy) - x)^2 over the batch, channels and pixels.
+        """As `Trainer.objective`: the mean of (f(x + noise) - images)^2 over the batch, channels and pixels.
 
         Returns:
-            The loss, and the outputs (b, C, H, W).
+            The loss, (), and the outputs f(x + noise), (b, C, H, W).
 
         Raises:
             SettingError: the model's outputs are not of the images' shape.
         """
-        outputs = model(noisy(Purpose.NOISE))
-        if outputs.shape != x.shape:
+        outputs = model(noise(x))
+        if outputs.shape != images.shape:
             raise SettingError(
-                f"trainer: AutoencoderTrainer trains models that give images back, {tuple(x.shape[1:])} here; this one "
-                f"gives {tuple(outputs.shape[1:])}. Take model=autoencoder or another trainer, such as trainer=digits"
+                f"trainer: AutoencoderTrainer trains models that give images back, {tuple(images.shape[1:])} here; "
+                f"this one gives {tuple(outputs.shape[1:])}. Take model=autoencoder or another trainer, such as "
+                "trainer=digits"
             )
-        return functional.mse_loss(outputs, x), outputs
+        return functional.mse_loss(outputs, images), outputs
 
-    def judge(self, outputs: Tensor, x: Tensor, labels: Tensor) -> Tensor:
-        """Each image's mean squared error."""
-        return (outputs.double() - x).square().flatten(1).mean(dim=1)
+    def judge(self, outputs: Tensor, images: Tensor) -> Tensor:
+        """Each image's mean squared error, (b,), float64."""
+        return (outputs.double() - images).square().flatten(1).mean(dim=1)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from experiments.training.trainer import NoisyCopy, Purpose, Trainer
+from experiments.training.step_noise import StepNoise
+from experiments.training.trainer import Trainer
 from smoothing import SettingError
 
 
@@ -94,7 +95,7 @@ class DenoiserTrainer(Trainer):
             part.train(trained).requires_grad_(trained)
 
     def objective(
-        self, model: nn.Module, x: Tensor, labels: Tensor, noisy: NoisyCopy, epoch: int
+        self, model: nn.Module, x: Tensor, labels: Tensor, noise: StepNoise, epoch: int
     ) -> tuple[Tensor, Tensor]:
         """As `Trainer.objective`, with the losses of Salman et al. (2020).
 
@@ -110,10 +111,10 @@ class DenoiserTrainer(Trainer):
         classifier, denoiser = _parts(model)
         if self.phase(epoch) == 0:
             with torch.no_grad():
-                seen = denoiser(noisy(Purpose.NOISE)) if self.retrained else x
+                seen = denoiser(noise(x)) if self.retrained else x
             scores = classifier(seen)
             return functional.cross_entropy(scores, labels), scores
-        denoised = denoiser(noisy(Purpose.NOISE))
+        denoised = denoiser(noise(x))
         if self.loss != "stability":
             with torch.no_grad():
                 scores = classifier(denoised)
@@ -125,5 +126,5 @@ class DenoiserTrainer(Trainer):
 
 
 def _parts(model: Any) -> tuple[nn.Module, nn.Module]:
-    """Classifier and denoiser, as `DenoiserTrainer.phase` numbers them; also of a model that Fabric wraps."""
+    """Classifier and denoiser, as `DenoiserTrainer.phase` numbers them."""
     return model.classifier, model.denoiser

@@ -30,7 +30,9 @@ from experiments.machine.lock import Lock
 from experiments.runs.run_folder import provenance
 from experiments.training import checkpoints
 from experiments.training.base_function import input_of, new_model, new_noise
-from experiments.training.trainer import Purpose, Trainer
+from experiments.training.step import Step, evaluated
+from experiments.training.step_noise import Purpose, StepNoise
+from experiments.training.trainer import Trainer
 from smoothing import Noise, SettingError
 from smoothing.streams import BlockSource
 
@@ -59,7 +61,9 @@ def train(plain: dict[str, Any]) -> Path:
     device = choose_device(plain["device"])
     dataset = build(plain["dataset"])
     folder = checkpoints.folder(plain, dataset)
-    trainer: Trainer = build(plain["trainer"])
+    trainer = build(plain["trainer"])
+    if not isinstance(trainer, Trainer):
+        raise SettingError(f"trainer: expected a subclass of Trainer, got {plain['trainer']['_target_']}")
     if trainer.precision == "auto":
         trainer = replace(trainer, precision="32-true")
     noise = new_noise(plain, dataset) if trainer.noisy else None
@@ -142,7 +146,7 @@ def _fit(fabric: Fabric, job: Job) -> None:
     if fabric.world_size > 1:
         plain_model = nn.SyncBatchNorm.convert_sync_batchnorm(plain_model)
     plain_optimizers = trainer.make_optimizers(plain_model)
-    model, *optimizers = fabric.setup(plain_model, *plain_optimizers)
+    model, *optimizers = fabric.setup(Step(plain_model, fabric.strategy.precision), *plain_optimizers)
     rows = checkpoints.resume(job.folder, plain_model, plain_optimizers)
     logger = build(job.plain["logger"], config=job.plain) if job.plain["logger"] and fabric.is_global_zero else None
     for epoch in range(len(rows), trainer.epochs):
@@ -186,7 +190,7 @@ def _fit(fabric: Fabric, job: Job) -> None:
     fabric.barrier()
 
 
-def _epoch(fabric: Fabric, job: Job, model: nn.Module, optimizer: Any, epoch: int) -> tuple[float, float]:
+def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> tuple[float, float]:
     """One pass over the training images: mean loss and what they are judged by, of all processes."""
     trainer, b = job.trainer, job.trainer.batch_size
     order = np.random.default_rng(trainer.key(Purpose.ORDER, epoch)).permutation(len(job.images))
@@ -195,20 +199,23 @@ def _epoch(fabric: Fabric, job: Job, model: nn.Module, optimizer: Any, epoch: in
     chunks = [order[first : first + b][mine] for first in range(0, len(order) - b + 1, b)]
     batches = job.images.batches(chunks, fabric.device, trainer.key(Purpose.READING, epoch), trainer.workers)
     sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
-    trainer.set_mode(model, epoch)
+    plain_model: nn.Module = model.module.model  # of the `Step` that Fabric wraps
+    trainer.set_mode(plain_model, epoch)
     for step, (pixels, labels) in enumerate(batches):
         random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
         pixels = Augmentation.draw(b, trainer.crop_padding, trainer.flip, random)[mine](pixels)
-        x = pixels.to(torch.float32) / job.dataset.levels
-        noisy = partial(_noisy_copy, input_of(model, x), job, epoch, step, mine)
-        with fabric.autocast():  # for those parts of the model that are called by themselves
-            loss, outputs = trainer.objective(model, x, labels, noisy, epoch)
+        images = pixels.to(torch.float32) / job.dataset.levels
+        x, targets = input_of(plain_model, images), trainer.targets(images, labels)
+        noise = StepNoise(job.noise, trainer.seed, epoch, step, b, mine)
+        loss, outputs = model(partial(evaluated, trainer, x, targets, noise, epoch))
+        if epoch == step == 0:
+            _require_finite(fabric, trainer, loss)
         # Equal shares: the mean of the processes' means is the batch's mean.
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
         with torch.no_grad():
-            sums += torch.stack([loss * share, trainer.judge(outputs, x, labels).sum()])
+            sums += torch.stack([loss * share, trainer.judge(outputs, targets).sum()])
     loss, judged = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum")).div(len(chunks) * b).tolist()
     return loss, judged
 
@@ -219,38 +226,34 @@ def _any_asked_to_stop(fabric: Fabric) -> bool:
     return bool(torch.as_tensor(fabric.all_reduce(asked, reduce_op="max")) > 0)
 
 
-def _noisy_copy(x: Tensor, job: Job, epoch: int, step: int, mine: slice, purpose: Purpose) -> Tensor:
-    """The inputs of one process under noise drawn for this purpose; as they are where training is clean."""
-    if not job.noise:
-        return x
-    return _noisy(x, job.noise, job.trainer.key(purpose, epoch, step), job.trainer.batch_size, mine)
-
-
-def _noisy(x: Tensor, noise: Noise, key: np.random.SeedSequence, whole: int, mine: slice) -> Tensor:
-    """The inputs of one process, (share, *input shape), under their part of the noise of the whole batch."""
-    batch = x.new_zeros(whole, *x.shape[1:])
-    batch[mine] = x
-    return noise.sample_each(batch, BlockSource(key, x.device))[mine]
+def _require_finite(fabric: Fabric, trainer: Trainer, loss: Tensor) -> None:
+    """Raise SettingError in all processes where the first loss of one is none: the learning rate is not at fault."""
+    nowhere = fabric.all_reduce((~loss.detach().isfinite()).float(), reduce_op="max")
+    if torch.as_tensor(nowhere) > 0:
+        raise SettingError(
+            f"trainer: {type(trainer).__name__}.objective: the loss of the first batch is {loss.item()}, before the "
+            "weights have changed; look for a division by zero or a logarithm of zero in it"
+        )
 
 
 def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
     """How the test images are judged, in float32, clean and under one draw of the training noise for each."""
-    images, trainer = job.dataset.testing(), job.trainer
+    testing, trainer = job.dataset.testing(), job.trainer
     clean = noisy = 0.0
-    model.eval()
+    model = copy.deepcopy(model).float().eval()  # trainer.precision=bf16-true leaves weights in bfloat16
     with torch.inference_mode():
-        positions = np.arange(len(images))
+        positions = np.arange(len(testing))
         chunks = [positions[first : first + trainer.batch_size] for first in positions[:: trainer.batch_size]]
         key = trainer.key(Purpose.READING)
-        for step, (pixels, labels) in enumerate(images.batches(chunks, device, key, workers=0)):
-            x = pixels.to(torch.float32) / job.dataset.levels
-            taken = input_of(model, x)
-            clean += float(trainer.judge(model(taken), x, labels).sum())
+        for step, (pixels, labels) in enumerate(testing.batches(chunks, device, key, workers=0)):
+            images = pixels.to(torch.float32) / job.dataset.levels
+            x, targets = input_of(model, images), trainer.targets(images, labels)
+            clean += float(trainer.judge(model(x), targets).sum())
             if job.noise:
                 source = BlockSource(trainer.key(Purpose.TEST, 0, step), device)
-                noisy += float(trainer.judge(model(job.noise.sample_each(taken, source)), x, labels).sum())
+                noisy += float(trainer.judge(model(job.noise.sample_each(x, source)), targets).sum())
     return {
-        f"test_{trainer.judged_by}_under_noise": noisy / len(images) if job.noise else None,
-        f"test_{trainer.judged_by}_clean": clean / len(images),
-        "test_images": len(images),
+        f"test_{trainer.judged_by}_under_noise": noisy / len(testing) if job.noise else None,
+        f"test_{trainer.judged_by}_clean": clean / len(testing),
+        "test_images": len(testing),
     }

@@ -1,9 +1,7 @@
 """How a base classifier is trained: the settings of the trainer group."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum, unique
 from typing import ClassVar
 
 import numpy as np
@@ -11,23 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from experiments.training.step_noise import Purpose, StepNoise, key
 from smoothing import SettingError
 
-
-@unique
-class Purpose(IntEnum):
-    """What random numbers are drawn for. The numbers are part of what a seed means."""
-
-    ORDER = 0
-    READING = 1
-    AUGMENTATION = 2
-    NOISE = 3
-    TEST = 4
-    SECOND_NOISE = 5
-
-
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "auto")
-NoisyCopy = Callable[[Purpose], Tensor]  # draws a noisy copy of what the model takes; that itself where it is clean
 
 
 @dataclass(frozen=True)
@@ -133,8 +118,12 @@ class Trainer:
         """Put the model into the mode, training or evaluation, that an epoch wants."""
         model.train()
 
+    def targets(self, images: Tensor, labels: Tensor) -> Tensor:
+        """What outputs are compared with, (b, ...): the labels, (b,), int64. Images are clean, (b, C, H, W)."""
+        return labels
+
     def objective(
-        self, model: nn.Module, x: Tensor, labels: Tensor, noisy: NoisyCopy, epoch: int
+        self, model: nn.Module, x: Tensor, labels: Tensor, noise: StepNoise, epoch: int
     ) -> tuple[Tensor, Tensor]:
         """The loss to minimise on a batch, and the outputs that it is judged by.
 
@@ -145,21 +134,25 @@ class Trainer:
         Levine and Feizi (2021) do it. Gradients flow through both copies, and each has a forward pass of its own, as
         theirs: batch normalisation normalises each copy by its own mean and variance.
 
+        A subclass that overrides this method is another training method; docs/add_a_trainer.md shows one. It is called
+        once a step, in each process on its share of the batch, under the autocast of `precision`. It may call the
+        model any number of times, and take gradients with respect to inputs (`torch.autograd.grad`, `frozen`).
+
         Args:
-            model: the classifier, in the mode of `set_mode`.
-            x: clean images, (b, C, H, W), float32 in [0, 1].
-            labels: (b,), int64.
-            noisy: draws noisy copies of what the model takes, which is x, (b, C, H, W), or what the model's `measure`
-                makes of it; independent ones for different purposes.
+            model: the classifier, not wrapped, in the mode of `set_mode`.
+            x: clean inputs, (b, *input shape), float32: images in [0, 1], (b, C, H, W), or what the model's `measure`
+                makes of them.
+            labels: (b,), int64; what `targets` returns.
+            noise: `noise(x, purpose, k)` is x under the k-th noise of a purpose, see `StepNoise`.
             epoch: 0, 1, ...
 
         Returns:
-            The mean loss over the batch, and scores (b, num_classes).
+            The mean loss over the batch, (), and scores, (b, num_classes).
 
         Raises:
             SettingError: the model's outputs are no scores.
         """
-        scores = model(noisy(Purpose.NOISE))
+        scores = model(noise(x, Purpose.NOISE))
         if scores.dim() != 2:
             raise SettingError(
                 f"trainer: {type(self).__name__} trains classifiers; this model gives {tuple(scores.shape[1:])} for an "
@@ -167,23 +160,31 @@ class Trainer:
             )
         loss = functional.cross_entropy(scores, labels)
         if self.stability:
-            first, second = (functional.log_softmax(z, dim=1) for z in (scores, model(noisy(Purpose.SECOND_NOISE))))
+            other = model(noise(x, Purpose.SECOND_NOISE))
+            first, second = (functional.log_softmax(z, dim=1) for z in (scores, other))
             loss = loss + self.stability * functional.kl_div(second, first, reduction="batchmean", log_target=True)
         return loss, scores
 
-    def judge(self, outputs: Tensor, x: Tensor, labels: Tensor) -> Tensor:
+    def judge(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """What the mean over many images is reported of, (b,), float64: 1 where the most probable class is right.
 
         Args:
-            outputs: of the model.
-            x: clean images, (b, C, H, W).
-            labels: (b,).
+            outputs: of the model, (b, num_classes).
+            labels: (b,); what `targets` returns.
+
+        Raises:
+            SettingError: the outputs are no scores.
         """
+        if outputs.dim() != 2:
+            raise SettingError(
+                f"trainer: {type(self).__name__} expected scores of shape ({len(labels)}, num_classes) as outputs, got "
+                f"{tuple(outputs.shape)}; return one row of scores for each input, or override judge"
+            )
         return (outputs.argmax(dim=1) == labels).double()
 
     def key(self, purpose: Purpose, epoch: int = 0, step: int = 0) -> np.random.SeedSequence:
-        """Key of random numbers. Of four words, so it is none of a certificate's, which are of three."""
-        return np.random.SeedSequence(self.seed, spawn_key=(purpose, epoch, step, 0))
+        """Key of random numbers, see `step_noise.key`."""
+        return key(self.seed, purpose, epoch, step)
 
     def _optimizer(self, name: str, lr: float, model: nn.Module) -> torch.optim.Optimizer:
         if name == "adam":

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from experiments.config.composition import build
 from experiments.data import Digits, Images
-from experiments.training import checkpoints, loop
+from experiments.training import checkpoints, loop, step_noise
 from experiments.training.base_function import build_model
 from experiments.training.trainer import Purpose, Trainer
 from smoothing import Gaussian, SettingError
@@ -116,14 +116,14 @@ def test_training_on_clean_images(trained):
 def test_the_network_sees_gaussian_noise_of_sigma(trained, monkeypatch):
     """The first batch, taken from the training itself, minus its images is noise of the right law."""
     seen = []
-    original = loop._noisy
+    original = step_noise._noisy
 
     def spy(x, noise, key, whole, mine):
         out = original(x, noise, key, whole, mine)
         seen.append((x.clone(), out.clone(), key.spawn_key))
         return out
 
-    monkeypatch.setattr(loop, "_noisy", spy)
+    monkeypatch.setattr(step_noise, "_noisy", spy)
     trained("noise.sigma=0.5", "trainer.epochs=1")
     assert len({key for *_, key in seen}) == len(seen) == 12  # a key for each step
     noise = torch.cat([(out - x).flatten() for x, out, _ in seen])
@@ -136,9 +136,9 @@ def test_the_network_sees_gaussian_noise_of_sigma(trained, monkeypatch):
 def test_each_process_takes_its_slice_of_the_same_batch():
     key = Trainer(1, 8, 0.1, 1).key(Purpose.NOISE, 2, 3)
     x = torch.rand(8, 1, 4, 4)
-    whole = loop._noisy(x, Gaussian(0.3), key, 8, slice(0, 8))
+    whole = step_noise._noisy(x, Gaussian(0.3), key, 8, slice(0, 8))
     for mine in (slice(0, 2), slice(2, 4), slice(4, 8)):
-        assert torch.equal(loop._noisy(x[mine], Gaussian(0.3), key, 8, mine), whole[mine])
+        assert torch.equal(step_noise._noisy(x[mine], Gaussian(0.3), key, 8, mine), whole[mine])
     assert not torch.equal(whole[:2] - x[:2], whole[2:4] - x[2:4])
 
 
@@ -274,6 +274,15 @@ def test_float32_is_not_tf32(trained, monkeypatch):
     trained("trainer.epochs=1")
     assert set(seen) == {(False, False)}
     assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_weights_of_another_precision_are_trained_and_tested(trained, precision):
+    folder = trained(f"trainer.precision={precision}")
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    assert metadata["test_accuracy_under_noise"] > 0.7
+    dtypes = {value.dtype for value in checkpoints.load_file(folder / "weights.safetensors").values()}
+    assert {"bf16-true": torch.bfloat16, "64-true": torch.float64}[precision] in dtypes
 
 
 @pytest.mark.gpu

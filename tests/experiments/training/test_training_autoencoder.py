@@ -16,7 +16,7 @@ from experiments.certifying import certification
 from experiments.config import composition
 from experiments.data import Digits
 from experiments.runs.run_folder import load_draws
-from experiments.training import checkpoints, loop
+from experiments.training import checkpoints, loop, step_noise
 from experiments.training.autoencoder_trainer import AutoencoderTrainer
 from experiments.training.base_function import build_model
 from experiments.training.trainer import Purpose
@@ -63,11 +63,12 @@ def test_the_loss_is_the_mean_squared_error_to_the_clean_image():
     x = torch.rand(4, 1, 8, 8)
     noisy = x + 0.3 * torch.randn_like(x)
     trainer, model = AutoencoderTrainer(1, 4, 0.1), Autoencoder((1, 8, 8), 16).eval()
-    loss, outputs = trainer.objective(model, x, torch.zeros(4), {Purpose.NOISE: noisy}.__getitem__, 0)
+    targets = trainer.targets(x, torch.zeros(4))
+    loss, outputs = trainer.objective(model, x, targets, lambda x: noisy, 0)
     expected = (model(noisy) - x).detach().double().numpy() ** 2
     assert loss.item() == pytest.approx(expected.sum() / (4 * 64), rel=1e-5)
     assert torch.equal(outputs, model(noisy))
-    assert trainer.judge(outputs, x, torch.zeros(4)).tolist() == pytest.approx(expected.mean(axis=(1, 2, 3)), rel=1e-5)
+    assert trainer.judge(outputs, targets).tolist() == pytest.approx(expected.mean(axis=(1, 2, 3)), rel=1e-5)
 
 
 @pytest.mark.parametrize("model", [(), MEASURED])
@@ -92,18 +93,19 @@ def test_a_checkpoint_says_losses_and_no_accuracy(trained, model):
 def test_noise_is_added_to_the_measurements(trained, monkeypatch):
     """Of variance sigma^2 on each of the 32 numbers of A x, and none on the image that is the target."""
     given, targets = [], []
-    original, objective = loop._noisy, AutoencoderTrainer.objective
+    original, objective = step_noise._noisy, AutoencoderTrainer.objective
 
     def spy(taken, noise, key, whole, mine):
         out = original(taken, noise, key, whole, mine)
         given.append((taken.clone(), out.clone()))
         return out
 
-    def aim(self, model, x, *others):
-        targets.append((model.measure(x), x))
-        return objective(self, model, x, *others)
+    def aim(self, model, x, images, *others):
+        assert torch.equal(x, model.measure(images))
+        targets.append((model.measure(images), images))
+        return objective(self, model, x, images, *others)
 
-    monkeypatch.setattr(loop, "_noisy", spy)
+    monkeypatch.setattr(step_noise, "_noisy", spy)
     monkeypatch.setattr(AutoencoderTrainer, "objective", aim)
     trained(*MEASURED, "trainer.epochs=1", "noise.sigma=0.5")
     assert len(given) == len(targets) == 12
@@ -118,9 +120,9 @@ def test_noise_is_added_to_the_measurements(trained, monkeypatch):
 def test_each_process_takes_its_slice_of_the_same_measurements():
     key = AutoencoderTrainer(1, 8, 0.1).key(Purpose.NOISE, 2, 3)
     model, x = Reconstructor((1, 8, 8), 32), torch.rand(8, 1, 8, 8)
-    whole = loop._noisy(model.measure(x), Gaussian(0.3), key, 8, slice(0, 8))
+    whole = step_noise._noisy(model.measure(x), Gaussian(0.3), key, 8, slice(0, 8))
     for mine in (slice(0, 4), slice(4, 8)):
-        part = loop._noisy(model.measure(x[mine]), Gaussian(0.3), key, 8, mine)
+        part = step_noise._noisy(model.measure(x[mine]), Gaussian(0.3), key, 8, mine)
         assert torch.allclose(part, whole[mine], atol=1e-6)
 
 
@@ -148,7 +150,7 @@ def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("model", [(), MEASURED])
 def test_training_without_noise(trained, monkeypatch, model):
-    monkeypatch.setattr(loop, "_noisy", None)  # not called at all
+    monkeypatch.setattr(step_noise, "_noisy", None)  # not called at all
     folder = trained(*model, "trainer.noisy=false", "trainer.epochs=1")
     metadata = metadata_of(folder)
     assert "-clean-" in folder.name

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from experiments.config import composition
 from experiments.data import Digits
-from experiments.training import checkpoints, loop
+from experiments.training import checkpoints, loop, step_noise
 from experiments.training.base_function import build_model, new_model
 from experiments.training.denoiser_trainer import DenoiserTrainer
 from experiments.training.trainer import Purpose
@@ -118,7 +118,7 @@ def test_the_losses_are_the_papers(pair):
         trainer = DenoiserTrainer(4, 6, 0.1, clean_epochs=2, loss=loss)
         for epoch in (0, 2):
             trainer.set_mode(pair, epoch)
-            value, scores = trainer.objective(pair, x, labels, {Purpose.NOISE: noisy}.__getitem__, epoch)
+            value, scores = trainer.objective(pair, x, labels, lambda x: noisy, epoch)
             losses[loss, epoch] = value.item(), scores
     trainer.set_mode(pair, 2)
     clean, denoised = pair.classifier(x), pair.denoiser(noisy)
@@ -141,10 +141,10 @@ def test_the_losses_of_a_retrained_classifier(pair):
     noisy = x + 0.3 * torch.randn_like(x)
     trainer = DenoiserTrainer(4, 6, 0.1, clean_epochs=2, loss="mse_retrain")
     trainer.set_mode(pair, 0)
-    first, _ = trainer.objective(pair, x, labels, {Purpose.NOISE: noisy}.__getitem__, 0)
+    first, _ = trainer.objective(pair, x, labels, lambda x: noisy, 0)
     assert first.item() == pytest.approx(((pair.denoiser(noisy) - x) ** 2).mean().item(), rel=1e-5)
     trainer.set_mode(pair, 2)
-    second, scores = trainer.objective(pair, x, labels, {Purpose.NOISE: noisy}.__getitem__, 2)
+    second, scores = trainer.objective(pair, x, labels, lambda x: noisy, 2)
     assert torch.equal(scores, pair.classifier(pair.denoiser(noisy)))
     assert second.item() == pytest.approx(-np.mean([log_softmax(scores)[i, i] for i in range(6)]), rel=1e-5)
 
@@ -156,7 +156,7 @@ def test_each_phase_has_gradients_in_its_own_part_alone(pair, loss):
     for epoch, (mine, other) in zip((1, 2), (second, first) if loss == "mse_retrain" else (first, second), strict=True):
         pair.zero_grad()
         trainer.set_mode(pair, epoch)
-        value, _ = trainer.objective(pair, x, torch.arange(6), lambda purpose: x + 0.1, epoch)
+        value, _ = trainer.objective(pair, x, torch.arange(6), lambda x: x + 0.1, epoch)
         value.backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in list(mine.parameters())[-2:])
         assert all(p.grad is None for p in other.parameters())
@@ -229,14 +229,14 @@ def test_each_phase_begins_with_a_learning_rate_and_an_optimizer_of_its_own(pair
 
 
 def test_images_are_clean_in_the_first_phase_and_noisy_in_the_second(trained, monkeypatch):
-    epochs, original = [], loop._noisy
+    epochs, original = [], step_noise._noisy
 
     def spy(x, noise, key, whole, mine):
         epochs.append(key.spawn_key[1])
         assert key.spawn_key[0] == Purpose.NOISE
         return original(x, noise, key, whole, mine)
 
-    monkeypatch.setattr(loop, "_noisy", spy)
+    monkeypatch.setattr(step_noise, "_noisy", spy)
     trained("trainer.batch_size=1297")
     assert epochs == [2, 3, 4]
 

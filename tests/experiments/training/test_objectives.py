@@ -1,0 +1,287 @@
+"""What a trainer's objective is given: noise it can call, a model it can attack, and one line where it is wrong."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments.data import Digits
+from experiments.training import checkpoints, step_noise
+from experiments.training.frozen import frozen
+from experiments.training.step_noise import Purpose, StepNoise
+from experiments.training.trainer import Trainer
+from models.classifiers import ResNetCIFAR
+from smoothing import DeterministicSplitting, Gaussian, SettingError, Splitting, Uniform
+from smoothing.streams import BlockSource
+
+ROOT = Path(__file__).parents[3]
+PAPERS = ("Macer", "SmoothAdv", "SmoothMix")
+SPLITTING = (Splitting(0.5, 16), DeterministicSplitting(0.5, 16, (1, 8, 8)))
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+def of_step(law, mine=slice(0, 6), **given):
+    return StepNoise(law, **{"seed": 0, "epoch": 2, "step": 3, "whole": 6, "mine": mine} | given)
+
+
+def log(folder):
+    with (folder / "training.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("law", [Gaussian(0.3), Uniform(0.3)])
+def test_the_noise_is_the_same_at_any_x(law):
+    noise, x = of_step(law), torch.rand(6, 1, 8, 8)
+    delta = noise(torch.zeros_like(x))
+    for other in (x, -5 + 10 * x, x.flatten(1).view(6, 1, 8, 8) ** 2):
+        assert torch.equal(noise(other), delta.add(other))
+        assert torch.equal(noise(other, Purpose.NOISE, 0), noise(other))
+
+
+def test_another_purpose_or_k_is_independent_noise():
+    noise, x = of_step(Gaussian(1.0), whole=500, mine=slice(0, 500)), torch.zeros(500, 1, 8, 8)
+    drawn = [noise(x, purpose, k).flatten() for purpose in (Purpose.NOISE, Purpose.SECOND_NOISE) for k in (0, 1, 2)]
+    drawn += [of_step(Gaussian(1.0), whole=500, mine=slice(0, 500), **other)(x).flatten() for other in ({"step": 4},)]
+    drawn.append(noise.uniform_like(x).flatten())
+    correlations = torch.corrcoef(torch.stack(drawn)) - torch.eye(len(drawn))
+    assert correlations.abs().max() < 0.03
+
+
+def test_the_first_noise_is_the_one_that_checkpoints_were_trained_with():
+    x, trainer = torch.rand(6, 1, 8, 8), Trainer(1, 6, 0.1)
+    for purpose in (Purpose.NOISE, Purpose.SECOND_NOISE):
+        source = BlockSource(trainer.key(purpose, 2, 3), x.device)
+        assert trainer.key(purpose, 2, 3).spawn_key == (purpose, 2, 3, 0)
+        assert torch.equal(of_step(Gaussian(0.3))(x, purpose), Gaussian(0.3).sample_each(x, source))
+
+
+@pytest.mark.parametrize("law", [Gaussian(0.3), Uniform(0.3), *SPLITTING])
+def test_each_process_takes_its_slice(law):
+    x = torch.randint(17, (6, 1, 8, 8)) / 16
+    whole, uniform = of_step(law)(x, k=1), of_step(law).uniform_like(x, k=1)
+    for mine in (slice(0, 2), slice(2, 4), slice(4, 6)):
+        assert torch.equal(of_step(law, mine)(x[mine], k=1), whole[mine])
+        assert torch.equal(of_step(law, mine).uniform_like(x[mine], k=1), uniform[mine])
+
+
+@pytest.mark.parametrize("law", [Gaussian(0.3), Uniform(0.3)])
+def test_the_gradient_with_respect_to_x_is_the_identity(law):
+    x, weights = torch.rand(6, 1, 8, 8, requires_grad=True), torch.rand(6, 1, 8, 8)
+    (gradient,) = torch.autograd.grad((weights * of_step(law)(x)).sum(), x)
+    assert torch.equal(gradient, weights)
+
+
+@pytest.mark.parametrize("law", SPLITTING)
+def test_splitting_noise_has_no_gradient_and_says_so(law):
+    x = torch.full((6, 1, 8, 8), 0.5, requires_grad=True)
+    with pytest.raises(SettingError, match=r"Splitting has no gradient .*noise=gaussian or noise=uniform$"):
+        of_step(law)(x)
+    assert torch.equal(of_step(law)(x.detach()), of_step(law)(x.detach() + 0.01))  # rounded to the same level
+    with torch.no_grad():
+        of_step(law)(x)
+
+
+def test_sigma_and_the_uniform_numbers():
+    assert of_step(Uniform(0.3)).sigma == 0.3
+    with pytest.raises(SettingError, match=r"trainer\.noisy: expected true"):
+        _ = of_step(None).sigma
+    with pytest.raises(SettingError, match="Nameless has none"):
+        _ = of_step(type("Nameless", (), {})()).sigma
+    drawn = of_step(None, whole=2000, mine=slice(0, 2000)).uniform_like(torch.rand(2000, 1, 1, 1))
+    assert drawn.shape == (2000, 1, 1, 1)
+    assert 0 <= drawn.min() < 0.01 < 0.99 < drawn.max() < 1
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+def test_without_noise_a_copy_is_the_input():
+    x = torch.rand(6, 1, 8, 8)
+    assert of_step(None)(x, k=3) is x
+
+
+def test_more_inputs_than_there_are_is_one_line():
+    with pytest.raises(SettingError, match=r"expects the 6 inputs of a process, got 12; .*noise\(x, k=1\)"):
+        of_step(Gaussian(0.3))(torch.rand(12, 1, 8, 8))
+
+
+def test_a_frozen_model_is_as_it_was_afterwards():
+    model = ResNetCIFAR(10, 1, (0.3,), (0.4,), depth=8).train()
+    model.features[2].eval()
+    first = next(model.parameters()).requires_grad_(False)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    x = torch.rand(6, 1, 8, 8, requires_grad=True)
+    with suppress(KeyError), frozen(model):
+        (gradient,) = torch.autograd.grad(model(x).sum(), x)
+        assert gradient.abs().sum() > 0
+        assert not any(module.training for module in model.modules())
+        raise KeyError
+    assert [module.training for module in model.modules()] == modes
+    assert all(weight.requires_grad == (weight is not first) for weight in model.parameters())
+    assert all(weight.grad is None for weight in model.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("paper", PAPERS)
+def test_a_paper_is_one_class(trained, paper, precision):
+    folder = trained(f"trainer._target_=papers_in_one_class.{paper}", f"trainer.precision={precision}")
+    rows, metadata = log(folder), json.loads((folder / "checkpoint.json").read_text())
+    assert float(rows[2]["loss"]) < float(rows[0]["loss"])
+    assert float(rows[2]["accuracy"]) > 0.7
+    assert metadata["test_accuracy_under_noise"] > 0.7
+    assert metadata["trained_as"]["trainer"]["type"] == f"papers_in_one_class.{paper}"
+    assert len(metadata["trained_as"]["trainer"]["code"]) == 16
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["32-true", "16-mixed", "bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("paper", PAPERS)
+def test_a_paper_on_a_gpu(trained, paper, precision):
+    """Of a network with batch normalisation."""
+    target = f"trainer._target_=papers_in_one_class.{paper}"
+    folder = trained(target, f"trainer.precision={precision}", "device=cuda", "model=resnet20")
+    assert float(log(folder)[2]["loss"]) < float(log(folder)[0]["loss"])
+
+
+def test_an_attack_holds_the_noise_fixed_and_leaves_no_gradients(trained, monkeypatch):
+    """Every step of the attack, and the training at its end, sees x plus the same noises; x changes, weights do not."""
+    seen, original, backward = [], step_noise._noisy, []
+
+    def spy(x, law, key, whole, mine):
+        out = original(x, law, key, whole, mine)
+        seen.append((key.spawn_key, x.detach().clone(), (out - x).detach()))
+        return out
+
+    def first_backward(self, loss, *given, **named):
+        (model,) = models
+        backward.append(all(weight.grad is None for weight in model.parameters()))
+        return fabric_backward(self, loss, *given, **named)
+
+    import papers_in_one_class
+    from lightning_fabric import Fabric
+
+    models, fabric_backward, objective = [], Fabric.backward, papers_in_one_class.SmoothAdv.objective
+
+    def kept(self, model, *given):
+        models[:] = [model]
+        return objective(self, model, *given)
+
+    monkeypatch.setattr(papers_in_one_class.SmoothAdv, "objective", kept)
+    monkeypatch.setattr(step_noise, "_noisy", spy)
+    monkeypatch.setattr(Fabric, "backward", first_backward)
+    trained("trainer._target_=papers_in_one_class.SmoothAdv", "trainer.epochs=1", "trainer.batch_size=1297")
+    assert backward == [True]
+    assert [key for key, *_ in seen] == [(Purpose.NOISE, 0, 0, k) for _ in range(3) for k in (0, 1)]
+    for k in (0, 1):
+        assert all(torch.allclose(noise, seen[k][2], atol=1e-6) for *_, noise in seen[k::2])
+    moved = (seen[4][1] - seen[0][1]).flatten(1).norm(dim=1)
+    assert torch.equal(seen[4][1], seen[5][1])
+    assert 0.05 < moved.min() <= moved.max() < 0.2501
+
+
+@pytest.mark.parametrize("noise", ["ssn", "dssn"])
+def test_an_attack_under_splitting_noise_is_refused(trained, noise):
+    with pytest.raises(SettingError, match="has no gradient with respect to its input"):
+        trained("trainer._target_=papers_in_one_class.SmoothAdv", f"noise={noise}", "noise.sigma=0.5")
+
+
+def test_a_loss_that_needs_sigma_needs_noise(trained):
+    with pytest.raises(SettingError, match=r"trainer\.noisy: expected true"):
+        trained("trainer._target_=papers_in_one_class.Macer", "trainer.noisy=false")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paper", PAPERS)
+def test_two_processes_have_the_losses_of_one(tmp_path, paper):
+    """DDP, with an attack and many forward passes in each step."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    for devices in (1, 2):
+        command = [sys.executable, str(ROOT / "train.py"), f"trainer._target_=papers_in_one_class.{paper}"]
+        command += ["trainer.epochs=2", "device=cpu", f"trainer.devices={devices}"]
+        command += [f"checkpoints.root={tmp_path / str(devices)}"]
+        subprocess.run(command, check=True, env=environment, cwd=tmp_path)
+    (one,), (two,) = ((tmp_path / str(devices)).glob("Digits*") for devices in (1, 2))
+    assert json.loads((two / "checkpoint.json").read_text())["processes"] == 2
+    for alone, together in zip(log(one), log(two), strict=True):
+        assert float(together["loss"]) == pytest.approx(float(alone["loss"]), rel=1e-4)
+    first, second = (checkpoints.load_file(folder / checkpoints.WEIGHTS) for folder in (one, two))
+    assert all(torch.allclose(first[name], second[name], rtol=0, atol=1e-3) for name in first)
+
+
+def objective(*lines):
+    return "\n".join(
+        [
+            "import torch",
+            "from torch.nn import functional",
+            "from experiments.training.trainer import Trainer",
+            "class Wrong(Trainer):",
+            "    def objective(self, model, x, labels, noise, epoch):",
+            "        scores = model(noise(x))",
+            "        loss = functional.cross_entropy(scores, labels)",
+            *(f"        {line}" for line in lines),
+        ]
+    )
+
+
+@pytest.fixture
+def wrong(tmp_path, monkeypatch):
+    """wrong("return loss") makes a trainer whose objective ends so, and returns its `_target_`."""
+
+    def write(*lines):
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(sys.modules, "wrong_trainers", raising=False)
+        (tmp_path / "wrong_trainers.py").write_text(objective(*lines))
+        return "trainer._target_=wrong_trainers.Wrong"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("ending", "message"),
+    [
+        ("return loss", r"Wrong\.objective: expected it to return two tensors, .* got a Tensor"),
+        ("return loss, scores, labels", r"expected it to return two tensors, the loss and the outputs, got 3 values"),
+        ("pass", r"got a NoneType"),
+        ("return loss.item(), scores", r"expected it to return two tensors"),
+        ("return (scores - 1).square().mean(dim=1), scores", r"expected a loss of shape \(\), got \(100,\); take the"),
+        ("return loss.detach(), scores", r"the loss has no gradient"),
+        ("return loss * float('nan'), scores", r"Wrong\.objective: the loss of the first batch is nan, before"),
+        ("return loss, scores[:50]", r"expected an output for each of 100 inputs, got shape \(50, 10\)"),
+        ("return loss, scores.mean()", r"expected an output for each of 100 inputs, got shape \(\)"),
+        ("return loss, scores.argmax(dim=1)", r"Wrong expected scores of shape \(100, num_classes\) .* got \(100,\)"),
+    ],
+)
+def test_a_wrong_objective_is_one_line(trained, wrong, tmp_path, ending, message):
+    with pytest.raises(SettingError, match=message) as error:
+        trained(wrong(ending))
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.rglob("checkpoint.json"))
+
+
+def test_what_is_no_trainer_is_one_line(trained):
+    with pytest.raises(SettingError, match=r"^trainer: expected a subclass of Trainer, got collections\.Counter$"):
+        trained("trainer={_target_:collections.Counter}")
+
+
+def test_another_source_is_another_checkpoint(composed, wrong):
+    def folder(*lines):
+        return checkpoints.folder(composed(wrong(*lines)), Digits())
+
+    assert folder("return loss, scores") == folder("return loss, scores")
+    assert folder("return loss, scores") != folder("return 2 * loss, scores")
+
+
+def test_parts_of_a_model_can_be_called(trained, wrong):
+    """An objective has the model itself, not what Fabric makes of it."""
+    folder = trained(wrong("assert type(model).__name__ == 'SmallCNN'", "return loss, model.layers(x)"))
+    assert len(log(folder)) == 3
