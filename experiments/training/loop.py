@@ -227,12 +227,12 @@ def _any_asked_to_stop(fabric: Fabric) -> bool:
 
 
 def _require_finite(fabric: Fabric, trainer: Trainer, loss: Tensor) -> None:
-    """Raise SettingError in all processes where the first loss of one is none: the learning rate is not at fault."""
-    nowhere = fabric.all_reduce((~loss.detach().isfinite()).float(), reduce_op="max")
-    if torch.as_tensor(nowhere) > 0:
+    """Raise SettingError in all processes if the first loss of any is not finite: no learning rate would mend that."""
+    broken = fabric.all_reduce((~loss.detach().isfinite()).float(), reduce_op="max")
+    if torch.as_tensor(broken) > 0:
         raise SettingError(
-            f"trainer: {type(trainer).__name__}.objective: the loss of the first batch is {loss.item()}, before the "
-            "weights have changed; look for a division by zero or a logarithm of zero in it"
+            f"trainer: {type(trainer).__name__}.objective: expected a finite loss, got {loss.item()} on the first "
+            "batch, before any step; look for a division by zero or a logarithm of zero"
         )
 
 

@@ -255,7 +255,7 @@ def wrong(tmp_path, monkeypatch):
         ("return loss.item(), scores", r"expected it to return two tensors"),
         ("return (scores - 1).square().mean(dim=1), scores", r"expected a loss of shape \(\), got \(100,\); take the"),
         ("return loss.detach(), scores", r"the loss has no gradient"),
-        ("return loss * float('nan'), scores", r"Wrong\.objective: the loss of the first batch is nan, before"),
+        ("return loss * float('nan'), scores", r"Wrong\.objective: expected a finite loss, got nan on the first batch"),
         ("return loss, scores[:50]", r"expected an output for each of 100 inputs, got shape \(50, 10\)"),
         ("return loss, scores.mean()", r"expected an output for each of 100 inputs, got shape \(\)"),
         ("return loss, scores.argmax(dim=1)", r"Wrong expected scores of shape \(100, num_classes\) .* got \(100,\)"),
