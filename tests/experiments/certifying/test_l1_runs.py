@@ -110,7 +110,7 @@ def edited(root, change):
     [
         (lambda m: m["noise_state"].clear(), "no offset vector is stored with the weights"),
         (lambda m: m.pop("noise_state"), "no offset vector is stored with the weights"),
-        (lambda m: m["noise_state"].update(levels=255), "levels is 16 here and 255 in the checkpoint's offsets"),
+        (lambda m: m["noise_state"].update(levels=255), "levels is 16, but 255 in the checkpoint's offsets"),
         (lambda m: m["noise_state"].update(offsets="????"), "offset vector is damaged"),
     ],
 )
