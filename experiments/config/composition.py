@@ -69,10 +69,10 @@ class CertifyConfig:
     """
 
     name: str = MISSING
-    paper: str = ""  # what an experiment says of itself, for reports: no part of a run's identity
-    item: str = ""
-    shows: str = ""
-    needs: str = ""
+    paper: str | None = None  # what an experiment says of itself, for reports: no part of a run's identity
+    item: str | None = None
+    shows: str | None = None
+    needs: str | None = None
     seed: int = 0
     device: str = "auto"
     precision: str = "float32"

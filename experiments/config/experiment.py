@@ -70,5 +70,5 @@ def _composed(name: str, folders: tuple[Path, ...]) -> Experiment:
         register()
         with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = compose("certify", words, return_hydra_config=True)
-    about = {key: cfg[key] for key in ("paper", "item", "shows", "needs")}
+    about = {key: cfg[key] or "" for key in ("paper", "item", "shows", "needs")}
     return Experiment(name, **about, sweep=dict(cfg.hydra.sweeper.params or {}), config=cfg)
