@@ -20,7 +20,7 @@ from experiments.config import composition
 from experiments.config.command_line import config_folders, runnable
 from experiments.config.entry import one_line_errors, run
 from experiments.report.artefacts import Artefact, artefact
-from experiments.report.figure import drawings
+from experiments.report.figure import drawings, figure_of
 from experiments.report.html import write_page
 from experiments.report.markdown import write_report
 from experiments.report.terminal import summaries
@@ -44,7 +44,7 @@ def main(cfg: DictConfig) -> None:
     out = Path(plain["figures"]["root"])
     artefacts, failed = [], []
     for name, node in ({chosen: plain["figure"]} if plain["figure"] else _all_figures()).items():
-        figure = composition.build(composition.checked_group(f"figure {name}", node))
+        figure = figure_of(name, node)
         try:
             drawn = drawings(name, figure, Path(plain["results"]["root"]), source, out)
         except SmoothingError as error:  # such as photographs that lie on another machine
@@ -87,9 +87,8 @@ def _say_what_is_missing(artefacts: list[Artefact], root: str) -> None:
     for one in artefacts:
         if not one.drawn:
             for lacking in one.lacking:
-                certify, *train = map(runnable, lacking.commands)
-                lines = [*(line.removeprefix("after: ") for line in train), certify + root]
-                missing.setdefault("\n    ".join(lines), []).append(one.name)
+                lines = "\n    ".join(map(runnable, lacking.commands)) + root  # the last one certifies
+                missing.setdefault(lines, []).append(one.name)
     if missing:
         print("\nSkipped (no results). To create them, run:")
         for commands, names in missing.items():

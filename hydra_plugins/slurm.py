@@ -35,7 +35,7 @@ else:
             self._EXECUTOR = cluster
 
         def __call__(self, *args: Any) -> JobReturn:
-            from experiments import composition  # in a process of its own, which nobody told of the schemas
+            from experiments.config import composition  # in a process of its own, which nobody told of the schemas
 
             composition.register()
             return super().__call__(*args)

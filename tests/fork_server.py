@@ -23,7 +23,7 @@ import torch  # noqa: F401
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-import experiments.certifying.certification  # noqa: E402, F401
+import experiments.certifying.certification  # noqa: E402
 import experiments.training.loop  # noqa: E402, F401
 
 

@@ -13,6 +13,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.config import composition
+from experiments.config.experiment import experiment
+from experiments.report.experiments import page
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -116,17 +118,11 @@ def test_commands_that_need_something_compose(script, arguments):
     assert composition.settings(cfg, composition.CertifyConfig)["name"]
 
 
-def headline_commands(name):
-    """The commands that an experiment's file opens with."""
-    text = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text()
-    return re.findall(r"^# (?:after: )?(python (?:train|certify)\.py.*?)(?:   .*)?$", text, re.MULTILINE)
-
-
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_is_listed_with_its_commands_and_samples(settings, name):
     text = (ROOT / "docs" / "experiments.md").read_text()
     (row,) = re.findall(rf"^\| `{name}` \|(.*)\|$", text, re.MULTILINE)
-    for command in headline_commands(name):
+    for command in experiment(name).commands():
         assert f"\n{command}\n" in text, command
     samples, c = row.split("|")[2].strip(), settings(f"experiment={name}")["certifier"]
     if "n0" in c:
@@ -135,6 +131,11 @@ def test_an_experiment_is_listed_with_its_commands_and_samples(settings, name):
         assert samples == f"{c.get('candidates', 0) + 2 * c['n'] + c['m']:,}"
     else:
         assert "to" in samples or "DeepFool" in samples
+
+
+def test_the_list_of_experiments_is_up_to_date():
+    text = (ROOT / "docs" / "experiments.md").read_text()
+    assert page(text) == text
 
 
 def test_every_file_that_is_linked_is_there():

@@ -22,7 +22,7 @@ def command(script: str, overrides: Iterable[str]) -> str:
 
 
 def runnable(line: str) -> str:
-    """A command line from a comment, such as `python certify.py -m experiment=demo`, as it is typed from here."""
+    """A command line, such as `python certify.py -m experiment=demo`, as it is typed from here."""
     return SCRIPT.sub(lambda found: command(found[1], ()), line)
 
 

@@ -69,6 +69,10 @@ class CertifyConfig:
     """
 
     name: str = MISSING
+    paper: str | None = None  # what an experiment says of itself, for reports: no part of a run's identity
+    item: str | None = None
+    shows: str | None = None
+    needs: str | None = None
     seed: int = 0
     device: str = "auto"
     precision: str = "float32"
@@ -273,8 +277,17 @@ def _whose(key: str, experiment: str | None) -> str:
 
 
 def _sets(experiment: str, key: str) -> bool:
-    file = EXPERIMENTS / f"{experiment}.yaml"
-    return file.is_file() and OmegaConf.select(OmegaConf.load(file), key) is not None
+    """Whether an experiment's file, or a preset that it names, sets a key such as "certifier.m"."""
+    return _file_sets(EXPERIMENTS / f"{experiment}.yaml", key)
+
+
+def _file_sets(file: Path, key: str) -> bool:
+    if not file.is_file():
+        return False
+    node: Any = OmegaConf.load(file)
+    presets = [str(each) for each in node.get("defaults", ()) if str(each).startswith("/preset/")]
+    files = [EXPERIMENTS.parent / f"{preset[1:]}.yaml" for preset in presets]
+    return OmegaConf.select(node, key) is not None or any(_file_sets(each, key) for each in files)
 
 
 def _first_line(error: Exception) -> str:

@@ -169,6 +169,12 @@ def _options_first() -> list[str]:
         refused(f"--config-dir: no folder '{given.config_dir}'")
     typed = [*given.overrides, *others]
     sys.argv = [word for word in sys.argv if word not in typed] + typed
+    if given.multirun and any(word.startswith("experiment=") and "," in word for word in typed):
+        sys.argv.append("hydra.sweeper.params=null")  # else Hydra takes those of the default experiment
+        print(
+            f"{_script()}: several experiments: what their files sweep is left out; type it, or run one at a time",
+            file=sys.stderr,
+        )
     for word in typed:
         group, _, value = word.partition("=")
         if value == "null" and (CONF / group).is_dir():

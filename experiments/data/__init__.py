@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from experiments.data.imagenet import ImageNet
     from experiments.data.latents import Latents
     from experiments.data.mnist import MNIST
+    from experiments.data.photographs import Photographs
     from experiments.data.svhn import SVHN
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "LabelledImages",
     "Latents",
     "MissingDataError",
+    "Photographs",
 ]
 
 _FILES = {
@@ -49,6 +51,7 @@ _FILES = {
     "ImageFolder": "folder",
     "ImageNet": "imagenet",
     "Latents": "latents",
+    "Photographs": "photographs",
 }
 
 

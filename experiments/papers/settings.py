@@ -18,14 +18,14 @@ from experiments.config.composition import EXPERIMENTS, register
 HERE = Path(__file__).parent
 OUT = Path("docs/settings.md")
 PAPERS = {
-    "center_smoothing": "Kumar and Goldstein 2021",
+    "kumar2021": "Kumar and Goldstein 2021",
     "cohen2019": "Cohen et al. 2019",
     "levine2021": "Levine and Feizi 2021",
 }
 INTRODUCTION = """# The papers' settings
 
 Written by `python -m experiments.papers.settings` from the configurations. What the papers say is in `settings.csv` of
-each paper's folder in `experiments/`. "Authors' code" marks what a paper does not say and its published code does.
+each paper's folder in `experiments/papers/`. "Authors' code" marks what only a paper's published code says.
 """
 
 

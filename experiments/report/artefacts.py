@@ -1,24 +1,20 @@
 """Every figure and table of the papers as one thing to report on: what it is, what became of it, what it would take.
 
-conf/figure holds one file an artefact, whose first line says which item of which paper it is and what it shows. What
-became of it is computed, from the verdicts on the papers' numbers and claims; nobody types it.
+conf/figure holds one file an artefact. Its keys say which item of which paper it is and what it shows. What became of
+it is computed, from the verdicts on the papers' numbers and claims; nobody types it.
 """
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 
 import pandas as pd
 
-from experiments.config.command_line import config_folders
-from experiments.report.figure import CONF, Drawn, Figure
-from smoothing import SettingError
+from experiments.config.experiment import experiment
+from experiments.report.figure import Drawn, Figure
 
-TITLE = re.compile(r"# (?P<item>[^:]+): (?P<shows>.+?)\.(?= [A-Z]|$)")
 NUMBER = re.compile(r"(table|fig)s?\.? (\d+)(.*)")
-NEEDS = re.compile(r"Needs (.+?)\.(?= |$)")
 OWN_DATA = ("CelebA", "MNIST", "CIFAR10", "ImageNet", "Latents", "cifar10", "imagenet")  # others stand in for these
 FOLDERS = ("Classes", "ImageFolder")  # of a user's images
 VERDICT_HEADER = ["what", "paper", "ours", "difference", "tolerance", "verdict"]
@@ -41,7 +37,7 @@ class Lacking:
 
     Attributes:
         experiment: its name.
-        commands: that would make the results.
+        commands: that would make the results, in the order in which they run.
         needs: data, weights and hardware that they take; empty where nothing but the package.
     """
 
@@ -56,7 +52,8 @@ class Artefact:
 
     Attributes:
         name: its figure's id.
-        item: which of which paper.
+        paper: that it is of, as "Cohen et al."
+        item: which of the paper, as "fig. 6"; may be empty.
         shows: in a few words.
         drawn: the drawings of it.
         made_by: the commands that made the results in them.
@@ -64,6 +61,7 @@ class Artefact:
     """
 
     name: str
+    paper: str
     item: str
     shows: str
     drawn: list[Drawn]
@@ -71,8 +69,9 @@ class Artefact:
     lacking: list[Lacking]
 
     @property
-    def paper(self) -> str:
-        return self.item.partition(",")[0]
+    def title(self) -> str:
+        """As "Cohen et al., fig. 6"."""
+        return f"{self.paper}, {self.item}" if self.item else self.paper
 
     @property
     def command(self) -> str:
@@ -80,7 +79,7 @@ class Artefact:
 
     @cached_property
     def status(self) -> Status:
-        """That of the drawings: differs if one does; what is not run beside them is said apart."""
+        """That of the drawings: differs if one does. Experiments that were not run are listed separately."""
         found = {status_of(drawn) for drawn in self.drawn}
         for status in (Status.DIFFERS, Status.TREND, Status.REPRODUCED, Status.DRAWN):
             if status in found:
@@ -148,54 +147,13 @@ def remarks_on(drawn: Drawn) -> list[str]:
 
 
 def artefact(name: str, figure: Figure, drawn: list[Drawn]) -> Artefact:
-    """An artefact of conf/figure, or of a user's folder, whose files need no title in their first line.
-
-    Raises:
-        SettingError: one of conf/figure does not say in its first line what it is.
-    """
-    file = _configuration("figure", name)
-    first = file.read_text().partition("\n")[0] if file else ""
-    title = TITLE.match(first) or {"item": f"Yours, {name}", "shows": first.removeprefix("#").strip() or name}
-    if isinstance(title, dict) and file and file.is_relative_to(CONF):
-        raise SettingError(f"{name}.yaml: expected its first line as '# paper, item: what it shows.', got '{first}'")
+    """An artefact of conf/figure or of a user's folder. Raises SettingError for an experiment that is not there."""
     there = {run.record["config"]["name"] for one in drawn for run in one.runs}
-    missing = [experiment for experiment in figure.experiments if experiment not in there] if figure.needs_runs else []
-    made_by = [*figure.made_by, *(line for e in figure.experiments if e in there for line in commands(e, figure.also))]
-    lacking = [Lacking(experiment, commands(experiment, figure.also), needs(experiment)) for experiment in missing]
-    return Artefact(name, title["item"], title["shows"], drawn, made_by, lacking)
-
-
-def commands(experiment: str, also: str = "") -> list[str]:
-    """The commands that an experiment file opens with, with `also` the figure's: the first one makes results.
-
-    Those after which it runs train: they need of `also` what is said of a trainer.
-    """
-    lines = [line for line in _comment(experiment) if line.startswith(("python", "after:"))]
-    first, *others = lines or [f"python certify.py experiment={experiment}"]
-    trained = also if also.startswith("trainer.") else ""
-    return [f"{first} {also}".rstrip(), *(f"{other} {trained}".rstrip() for other in others)]
-
-
-def needs(experiment: str) -> str:
-    """What an experiment file's comment says that it needs; empty where it says nothing."""
-    found = NEEDS.search(" ".join(_comment(experiment)))
-    return found[1] if found else ""
-
-
-def _comment(experiment: str) -> list[str]:
-    path = _configuration("experiment", experiment)
-    if not path:
-        folders = ", ".join(map(str, config_folders()))
-        raise SettingError(
-            f"figure.experiments: no experiment '{experiment}'; no experiment/{experiment}.yaml in {folders}"
-        )
-    return [line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("# ")]
-
-
-def _configuration(group: str, name: str) -> Path | None:
-    """The file of a choice: of the suite's conf/ or of the user's folder."""
-    files = [folder / group / f"{name}.yaml" for folder in config_folders()]
-    return next((file for file in files if file.is_file()), None)
+    chosen = [experiment(each) for each in figure.experiments] if figure.needs_runs else []
+    made_by = [line for each in chosen if each.name in there for line in each.commands(figure.also)]
+    lacking = [Lacking(each.name, each.commands(figure.also), each.needs) for each in chosen if each.name not in there]
+    about = (figure.paper, figure.item) if figure.paper else ("Yours", name)
+    return Artefact(name, *about, figure.shows or name, drawn, [*figure.made_by, *made_by], lacking)
 
 
 def verdict_table(claims: pd.DataFrame) -> list[list[str]]:

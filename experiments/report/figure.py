@@ -14,10 +14,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from experiments.config.composition import identity_hash
+from experiments.config.composition import build, checked_group, identity_hash
 from experiments.runs.reader import StoredRun, find_runs
 
 CONF = Path(__file__).parents[2] / "conf"
+ABOUT = ("paper", "item", "shows")  # keys of a figure's file that are not its class's
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))  # told apart without color
 CLAIM_ROWS_SHOWN = 8  # of one claim on the terminal; of more, those that do not hold
 plt.style.use(Path(__file__).with_name("paper.mplstyle"))
@@ -76,6 +77,7 @@ class Figure(ABC):
     also: ClassVar[str] = ""  # what its runs need on the command line, beside what their experiment's file opens with
     reads: ClassVar[str] = "run folders as certify.py writes them"  # what a folder named by source= may hold
     made_by: ClassVar[tuple[str, ...]] = ()  # the commands that make its results, where no experiment does
+    paper = item = shows = ""  # which item of which paper it is, and what it shows; see `figure_of`
 
     def __init__(self, experiments: list[str]) -> None:
         self.experiments = experiments
@@ -107,6 +109,18 @@ class Figure(ABC):
     @abstractmethod
     def draw(self, runs: list[StoredRun]) -> Drawing:
         """Draw runs of one `setting`; all of them `usable`, at least one unless the figure needs none."""
+
+
+def figure_of(name: str, node: dict[str, Any]) -> Figure:
+    """The figure that a file of conf/figure describes. A user's own file may leave out `paper`, `item` and `shows`.
+
+    Raises:
+        SettingError: as `checked_group`.
+    """
+    own = {key: value for key, value in node.items() if key not in ABOUT}
+    figure: Figure = build(checked_group(f"figure {name}", own))
+    figure.paper, figure.item, figure.shows = (str(node.get(key) or "") for key in ABOUT)
+    return figure
 
 
 def named_by_center(name: str, run: StoredRun) -> str:

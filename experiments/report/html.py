@@ -90,7 +90,7 @@ def _contents(paper: str, artefacts: list[Artefact]) -> str:
 
 def _place(artefact: Artefact) -> str:
     """Which of its paper, as fig. 3(a); the id where it is of none."""
-    return artefact.item.partition(", ")[2] or artefact.name
+    return artefact.item or artefact.name
 
 
 def _sentence(text: str) -> str:

@@ -31,7 +31,7 @@ in `figures/index.html`.
 def write_report(artefacts: list[Artefact], path: Path) -> None:
     """Write all artefacts to a Markdown file, the same bytes for the same results."""
     counts = Counter(artefact.status for artefact in artefacts)
-    lines = [[f"[{a.item}](#{a.name})", f"`{a.name}`", a.status.value] for a in _ordered(artefacts)]
+    lines = [[f"[{a.title}](#{a.name})", f"`{a.name}`", a.status.value] for a in _ordered(artefacts)]
     parts = [
         INTRODUCTION,
         ", ".join(f"{status.value}: {counts[status]}" for status in Status if counts[status]) + ".\n",
@@ -49,7 +49,7 @@ def _ordered(artefacts: list[Artefact]) -> list[Artefact]:
 
 def _section(artefact: Artefact) -> str:
     parts = [
-        f'<a id="{artefact.name}"></a>\n\n### {artefact.item}: {artefact.shows}\n',
+        f'<a id="{artefact.name}"></a>\n\n### {artefact.title}: {artefact.shows}\n',
         f"**{artefact.status.value}**: {artefact.why}. `{artefact.command}`\n",
         *(_drawing(drawn) for drawn in artefact.drawn),
         *([_lacking(artefact.lacking)] if artefact.lacking else []),

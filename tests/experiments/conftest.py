@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from experiments.config import composition
-from experiments.report.figure import CONF, drawings
+from experiments.report.figure import CONF, drawings, figure_of
 from experiments.training import loop
 from smoothing import CenterSmoothing, DeterministicSplitting, Splitting, Uniform
 from smoothing.classifier_guarantee import certificate
@@ -47,7 +47,7 @@ def figure():
 
     def build(name, **arguments):
         node = OmegaConf.to_container(OmegaConf.load(CONF / "figure" / f"{name}.yaml")) | arguments
-        return composition.build(composition.checked_group(f"figure {name}", node))
+        return figure_of(name, node)
 
     return build
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from experiments.config.composition import build, checked_group
 from experiments.data import LabelledDataset
+from experiments.data.photographs import NAMES, Photographs
 from experiments.papers.levine2021.results import levine_verdicts
 from experiments.report.figure import Drawing, TheoryFigure
-from experiments.report.photographs import NAMES, Photographs
 from experiments.runs.reader import StoredRun
 from smoothing import DeterministicSplitting, SettingError, Uniform
 from smoothing.streams import Stage, Stream

@@ -1,1 +1,7 @@
 """Figures of what is new here."""
+
+from experiments.papers.ours.exact_bounds import ExactBounds
+from experiments.papers.ours.l1_centers import DeterministicCurves
+from experiments.papers.ours.tightness import Tightness
+
+__all__ = ["DeterministicCurves", "ExactBounds", "Tightness"]

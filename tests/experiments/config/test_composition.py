@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from experiments.config import composition
 from experiments.config.composition import CertifyConfig, identity, identity_hash
+from experiments.config.experiment import experiment as read
 from smoothing import Gaussian, SettingError
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -19,9 +20,8 @@ def test_every_experiment_composes(settings, experiment):
     plain = settings(f"experiment={experiment}")
     assert plain["name"] == experiment
     assert set(plain) == {f.name for f in dataclasses.fields(CertifyConfig)}
-    first, second = (CONF / "experiment" / f"{experiment}.yaml").read_text().splitlines()[:2]
-    assert first == "# @package _global_"
-    assert second.startswith("# python certify.py")
+    assert (CONF / "experiment" / f"{experiment}.yaml").read_text().startswith("# @package _global_\n")
+    assert read(experiment).commands()[-1].startswith("python certify.py")
 
 
 @pytest.mark.parametrize("group", composition.GROUPS)

@@ -8,20 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.config.experiment import experiment
 from experiments.papers.cohen2019.results import EXPECTED
 from experiments.report.artefacts import (
     Status,
     artefact,
     by_paper,
-    commands,
-    needs,
     reason_of,
     status_of,
     verdict_table,
 )
 from experiments.report.claims import ROW, beside_paper, number_rows, share_tolerances
 from experiments.report.costs import cost_of, duration, provenance_of
-from experiments.report.figure import CONF, Drawing, Drawn, drawings
+from experiments.report.figure import CONF, Drawing, Drawn, drawings, figure_of
 from experiments.report.html import tables_of, write_page
 from experiments.report.markdown import write_report
 from experiments.runs.reader import StoredRun, find_runs
@@ -123,18 +122,18 @@ def test_formulas_are_reproduced_or_not_by_their_verdicts(artefacts):
 
 def test_every_experiment_of_a_figure_has_a_command_and_the_large_ones_say_what_they_need(figure):
     for path in (CONF / "figure").glob("*.yaml"):
-        for experiment in getattr(figure(path.stem), "experiments", []):
-            assert commands(experiment)[0].startswith("python certify.py")
-            assert needs(experiment) or experiment.startswith(("digits", "faces"))
+        for name in getattr(figure(path.stem), "experiments", []):
+            assert experiment(name).commands()[-1].startswith("python certify.py")
+            assert experiment(name).needs or name.startswith(("digits", "faces"))
 
 
 def test_what_a_figure_asks_of_the_trainer_is_asked_in_training_too():
-    made, trained = commands("digits_tvd", "trainer.noisy=true,false")
+    trained, made = experiment("digits_tvd").commands("trainer.noisy=true,false")
     assert made.startswith("python certify.py")
-    assert trained.startswith("after: python train.py")
+    assert trained.startswith("python train.py")
     assert made.endswith("trainer.noisy=true,false")
     assert trained.endswith("trainer.noisy=true,false")
-    assert not commands("digits_gaussian", "certifier=attack limit=30")[1].endswith("limit=30")
+    assert not experiment("digits_gaussian").commands("certifier=attack limit=30")[0].endswith("limit=30")
 
 
 def test_papers_in_order(figure):
@@ -145,13 +144,24 @@ def test_papers_in_order(figure):
     }
 
 
-def test_a_figure_file_that_does_not_say_what_it_is(tmp_path, monkeypatch, figure):
-    (tmp_path / "figure").mkdir()
-    (tmp_path / "figure" / "new.yaml").write_text("_target_: x\n")
-    for module in ("artefacts", "command_line"):
-        monkeypatch.setattr(f"experiments.{module}.CONF", tmp_path)
-    with pytest.raises(SettingError, match=r"new\.yaml: expected its first line"):
-        artefact("new", figure("cohen_samples"), [])
+@pytest.mark.parametrize("path", sorted((CONF / "figure").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_figure_file_says_what_it_is_and_names_a_face(path, figure):
+    one = figure(path.stem)
+    assert one.paper in ("Center smoothing", "Cohen et al.", "Levine and Feizi", "Ours")
+    assert one.shows
+    assert one.item or one.paper == "Ours"
+    assert re.search(r"^_target_: experiments\.papers\.\w+\.\w+$", path.read_text(), re.MULTILINE)
+
+
+def test_a_users_figure_need_not_say_what_it_is():
+    own = figure_of("mine", {"_target_": "experiments.papers.cohen2019.Samples", "alpha": 0.001, "largest_n": 10})
+    assert artefact("mine", own, []).title == "Yours, mine"
+    assert artefact("mine", own, []).shows == "mine"
+
+
+def test_a_figure_of_an_experiment_that_is_not_there(figure):
+    with pytest.raises(SettingError, match=r"no experiment 'missing'; no experiment/missing\.yaml in "):
+        artefact("cohen_curves", figure("cohen_curves", experiments=["missing"]), [])
 
 
 def drawn_of(within, kind="trend", data="MNIST"):
@@ -208,7 +218,7 @@ def test_a_run_makes_a_card_with_its_cost_and_provenance(write_center_run, tmp_p
     one = reported("center_tvd", figure("center_tvd"), tmp_path, tmp_path / "figures")
     assert one.status in (Status.TREND, Status.DIFFERS)
     assert one.lacking[0].experiment == "digits_tvd"
-    assert one.made_by[0].startswith("python certify.py -m experiment=mnist_tvd")
+    assert one.made_by[-1] == "python certify.py -m experiment=mnist_tvd"
     write_page([one], tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text()
     assert "3 runs, 9 examples in all" in page

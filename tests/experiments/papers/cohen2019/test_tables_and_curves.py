@@ -235,7 +235,7 @@ def test_the_same_rows_give_the_same_bytes(drawn, runs, tmp_path):
 
 
 def test_every_claim_and_number_belongs_to_a_figure():
-    folder = ROOT / "experiments" / "cohen2019"
+    folder = ROOT / "experiments" / "papers" / "cohen2019"
     readme = (folder / "README.md").read_text()
     for file in ("expected.csv", "claims.csv"):
         table = pd.read_csv(folder / file)

@@ -14,7 +14,7 @@ from experiments.papers.kumar2021.curves import expectation_bound
 from experiments.report.figure import CONF
 from smoothing import SettingError
 
-FOLDER = Path(__file__).parents[4] / "experiments" / "center_smoothing"
+FOLDER = Path(__file__).parents[4] / "experiments" / "papers" / "kumar2021"
 SIGMAS = (0.1, 0.2, 0.4)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from experiments.data import Digits
+from experiments.data.photographs import NAMES, Photographs
 from experiments.papers.levine2021.joint import (
     CORRELATED,
     LEVELS,
@@ -20,7 +21,6 @@ from experiments.papers.levine2021.joint import (
     total_variation,
 )
 from experiments.papers.levine2021.noise_values import splitting_range, uniform_range
-from experiments.report.photographs import NAMES, Photographs
 from smoothing import DeterministicSplitting, SettingError, Splitting, Uniform
 from smoothing.streams import Stage, Stream
 

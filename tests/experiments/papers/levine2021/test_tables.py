@@ -11,7 +11,7 @@ from smoothing import DeterministicSplitting, Uniform
 from smoothing.classifier_guarantee import certificate
 
 ROOT = Path(__file__).parents[4]
-FOLDER = ROOT / "experiments" / "levine2021"
+FOLDER = ROOT / "experiments" / "papers" / "levine2021"
 LEVELS, SHAPE = 16, (1, 8, 8)
 N, ALPHA = 1000, 0.001
 SHARES = [1.0, 0.95, 0.9, 0.8, 0.7, 0.55, 1.0, 0.4]  # of the votes that class A has

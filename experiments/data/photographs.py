@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from experiments.data import Dataset
+from experiments.data.base import Dataset
 
 SIDE = 224
 NAMES = ("astronaut", "chelsea", "coffee", "rocket")

@@ -1,0 +1,113 @@
+"""The list of all experiments: `python -m experiments.report.experiments` writes it into docs/experiments.md.
+
+What an experiment is comes from its file in conf/experiment, what it cost from results/. The prose of the document,
+outside the two marked parts, is written by hand.
+"""
+
+from itertools import groupby
+from pathlib import Path
+
+from experiments.config.command_line import CONF
+from experiments.config.experiment import Experiment, experiment
+from experiments.config.targets import located
+from experiments.report.costs import cost_of, duration
+from experiments.runs.reader import StoredRun, find_runs
+from smoothing import DeterministicSplitting
+
+RESULTS = CONF.parent / "results"
+DOCUMENT = CONF.parent / "docs" / "experiments.md"
+PAPERS = ("Center smoothing", "Cohen et al.", "Levine and Feizi", "Ours")
+HEADER = (
+    "| experiment | what it reproduces | needs | samples | examples | run here |\n| --- | --- | --- | --- | --- | --- |"
+)
+TEST_IMAGES = {"Digits": 500, "MNIST": 10_000, "CIFAR10": 10_000, "CIFAR10Preprocessed": 10_000, "SVHN": 26_032}
+TEST_IMAGES |= {"ImageNet": 50_000}
+
+
+def page(document: str) -> str:
+    """The document with its table and its commands written anew."""
+    everything = sorted((experiment(file.stem) for file in (CONF / "experiment").glob("*.yaml")), key=_place)
+    rows = "\n".join([HEADER, *map(row, everything)])
+    return _replaced(_replaced(document, "table", rows), "commands", commands(everything))
+
+
+def row(one: Experiment) -> str:
+    """One experiment in the table."""
+    what = f"{one.paper}{', ' if one.item else ''}{one.item}: {one.shows}"
+    ran = run_here(one, find_runs(RESULTS / one.name))
+    return f"| `{one.name}` | {what} | {one.needs or 'nothing'} | {samples(one)} | {examples(one)} | {ran} |"
+
+
+def samples(one: Experiment) -> str:
+    """Evaluations of the base function for one example at one noise level."""
+    certifier = one.config.certifier
+    if "m" in certifier:
+        return f"{certifier.get('candidates', 0) + 2 * certifier.n + certifier.m:,}"
+    if "n0" in certifier:
+        return f"{certifier.n0 + certifier.n:,}"
+    if "DeepFool" in certifier._target_:
+        return "none: DeepFool"
+    levels = getattr(located(one.config.dataset._target_), "levels", 255)
+    steps = [
+        DeterministicSplitting(float(sigma), levels, (1, 1, 1)).steps for sigma in one.sweep["noise.sigma"].split(",")
+    ]
+    return f"{min(steps):,} to {max(steps):,}"
+
+
+def examples(one: Experiment) -> str:
+    """How many examples it certifies at one noise level."""
+    dataset = one.config.dataset
+    whole = TEST_IMAGES.get(dataset._target_.rpartition(".")[2], 0)
+    count = one.config.limit or dataset.get("count") or len(range(0, whole, dataset.get("step", 1)))
+    return f"{count:,}"
+
+
+def run_here(one: Experiment, runs: list[StoredRun]) -> str:
+    """The cost of its committed runs: first those of its own certifier, then the others by what sets them apart."""
+    kinds: dict[str, list[StoredRun]] = {}
+    for run in runs:
+        kinds.setdefault(_apart(one, run), []).append(run)
+    parts = []
+    for kind in sorted(kinds):
+        cost = cost_of(kinds[kind])
+        counted = "" if cost.samples is None else f"{cost.samples:,} samples, "
+        many = f"{cost.runs} run{'s' * (cost.runs != 1)}{kind}"
+        parts.append(f"{many}: {cost.examples:,} examples, {counted}{duration(cost.seconds)}")
+    return "; ".join(parts) or "no"
+
+
+def commands(everything: list[Experiment]) -> str:
+    """The commands of all experiments, by what they need."""
+    parts = []
+    for needs, some in groupby(sorted(everything, key=lambda one: (one.needs != "", one.needs)), lambda one: one.needs):
+        lines = "\n".join(line for one in some for line in one.commands())
+        parts.append(f"Needs: {needs or 'nothing but minutes to hours of a CPU'}.\n\n```bash\n{lines}\n```")
+    return "\n\n".join(parts)
+
+
+def _place(one: Experiment) -> tuple[int, bool, str]:
+    return PAPERS.index(one.paper), one.needs != "", one.name
+
+
+def _apart(one: Experiment, run: StoredRun) -> str:
+    """What sets a run's certifier apart from the experiment's own, as " of Predict"; empty where nothing does."""
+    certifier = run.identity["certifier"]
+    own = located(one.config.certifier._target_).__name__
+    kind = "" if certifier["type"] == own else f" of {certifier['type']}"
+    return kind + " by the medoid" * (certifier.get("center") == "medoid")
+
+
+def _replaced(document: str, part: str, text: str) -> str:
+    """The document with another text between the two comments that mark a part."""
+    first, last = f"<!-- {part}: written by python -m experiments.report.experiments -->", f"<!-- end of {part} -->"
+    before, rest = document.split(first)
+    after = rest.split(last)[1]
+    return f"{before}{first}\n\n{text}\n\n{last}{after}"
+
+
+def write(path: Path = DOCUMENT) -> None:
+    path.write_text(page(path.read_text()))
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,54 @@
+"""The list of experiments: what was run is computed from results/, and what was not is never typed."""
+
+import re
+
+import pytest
+
+from experiments.config.experiment import experiment
+from experiments.report.experiments import DOCUMENT, RESULTS, examples, page, run_here, samples
+from experiments.runs.reader import find_runs
+
+
+def row(index, **more):
+    return {"index": index, "n0": 100, "n": 1000, "seconds": 1.5, "status": "certified"} | more
+
+
+def test_runs_of_another_certifier_are_counted_apart(write_run, tmp_path):
+    folder = tmp_path / "digits_gaussian"
+    assert run_here(experiment("digits_gaussian"), find_runs(folder)) == "no"
+    write_run(folder / "a", [row(i) for i in range(4)], {"type": "Certify"}, 0.25, 0.25)
+    write_run(folder / "b", [row(i, n0=0, n=10) for i in range(2)], {"type": "Predict"}, 0.25, 0.25)
+    found = run_here(experiment("digits_gaussian"), find_runs(folder))
+    assert found == "1 run: 4 examples, 4,400 samples, 6 s; 1 run of Predict: 2 examples, 20 samples, 3 s"
+
+
+def test_what_was_not_run_is_what_results_do_not_hold():
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", page(DOCUMENT.read_text()), re.MULTILINE)
+    assert len(rows) == 45
+    for name, ran in rows:
+        assert (ran == "no") != (RESULTS / name).is_dir(), name
+
+
+@pytest.mark.parametrize(
+    ("name", "evaluations", "count"),
+    [
+        ("imagenet_lpips", "14,030", "50"),
+        ("mnist_tvd", "1,020,000", "50"),
+        ("svhn_gaussian", "100,100", "26,032"),
+        ("cifar10_gaussian", "100,100", "10,000"),
+        ("imagenet_dssn", "441 to 3,091", "500"),
+        ("digits_undefended", "none: DeepFool", "100"),
+        ("digits_l1_tvd", "13 to 110", "50"),
+    ],
+)
+def test_samples_and_examples(name, evaluations, count):
+    one = experiment(name)
+    assert (samples(one), examples(one)) == (evaluations, count)
+
+
+def test_only_the_marked_parts_are_written_anew():
+    text = DOCUMENT.read_text()
+    stale = text.replace("| `demo` | ", "| `gone` | ")
+    assert stale != text
+    assert page(stale) == text
+    assert page(text + "More prose.\n") == text + "More prose.\n"
