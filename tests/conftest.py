@@ -1,5 +1,10 @@
-"""Fixtures: composed settings, and a base function that costs nothing."""
+"""Fixtures: composed settings, and commands that start at once."""
 
+import os
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -34,3 +39,37 @@ def settings():
             return composition.settings(compose("certify", list(overrides)), composition.CertifyConfig)
 
     return composed
+
+
+@pytest.fixture(scope="session")
+def at_once():
+    """The environment in which `python` is a fork of a process that has imported torch; see tests/fork_server.py."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "forks"
+        command = [sys.executable, str(ROOT / "tests" / "fork_server.py"), str(place)]
+        server = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        while not place.exists():
+            assert server.poll() is None, "the fork server ended"
+            time.sleep(0.02)
+        paths = [str(ROOT / "tests" / "commands"), str(Path(sys.executable).parent), os.environ["PATH"]]
+        yield os.environ | {"FORK_SERVER": str(place), "PATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def python(at_once):
+    """python("certify.py", ...) runs a command in a folder, ROOT by default: exit code, stdout and stderr as text."""
+
+    def run(script, *arguments, cwd=ROOT, **environment):
+        script = str(ROOT / script) if script.endswith(".py") else script
+        return subprocess.run(
+            [str(ROOT / "tests" / "commands" / "python"), script, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env=at_once | environment,
+            check=False,
+        )
+
+    return run

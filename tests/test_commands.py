@@ -1,18 +1,11 @@
 """The commands as typed: wrong input gives a clear line and a non-zero exit, never a traceback."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-
-
-def typed(script, *arguments, cwd=ROOT):
-    command = [sys.executable, str(ROOT / script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
 
 
 @pytest.mark.parametrize(
@@ -27,8 +20,8 @@ def typed(script, *arguments, cwd=ROOT):
         (("experiment=faces_jaccard", "dataset=folder", "dataset.root=/nowhere"), ["/nowhere", "dataset=faces"]),
     ],
 )
-def test_wrong_input_gets_a_clear_line(tmp_path, arguments, says):
-    done = typed("certify.py", *arguments, f"results.root={tmp_path}")
+def test_wrong_input_gets_a_clear_line(python, tmp_path, arguments, says):
+    done = python("certify.py", *arguments, f"results.root={tmp_path}")
     output = done.stdout + done.stderr
     assert done.returncode in (1, 2)
     assert "Traceback" not in output
@@ -38,9 +31,9 @@ def test_wrong_input_gets_a_clear_line(tmp_path, arguments, says):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_sweep_runs_the_other_points_and_fails_at_the_end(tmp_path):
+def test_a_sweep_runs_the_other_points_and_fails_at_the_end(python, tmp_path):
     small = ["certifier.n=80", "certifier.m=60", "certifier.delta=0.3", "limit=1", "eps=0.02"]
-    done = typed("certify.py", "-m", *small, "noise.sigma=-1,0.1", f"results.root={tmp_path}")
+    done = python("certify.py", "-m", *small, "noise.sigma=-1,0.1", f"results.root={tmp_path}")
     assert done.returncode == 1
     assert "noise.sigma" in done.stderr
     (record,) = tmp_path.rglob("run.json")
@@ -53,22 +46,22 @@ def test_a_sweep_runs_the_other_points_and_fails_at_the_end(tmp_path):
     assert summary == "1 of 2 jobs failed"
 
 
-def test_plot_without_results_says_what_would_make_them(tmp_path):
-    done = typed("plot.py", f"results.root={tmp_path}", f"figures.root={tmp_path}")
+def test_plot_without_results_says_what_would_make_them(python, tmp_path):
+    done = python("plot.py", f"results.root={tmp_path}", f"figures.root={tmp_path}")
     assert done.returncode == 0
     assert "python certify.py -m experiment=faces_jaccard" in done.stdout
-    done = typed("plot.py", "figure=center_faces", f"results.root={tmp_path}")
+    done = python("plot.py", "figure=center_faces", f"results.root={tmp_path}")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
 
 
-def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(tmp_path):
+def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python, tmp_path):
     """Such as photographs of a data set that lies on the machine that certified them."""
     folder = tmp_path / "results" / "cifar10_gaussian" / "sigma=0.25"
     folder.mkdir(parents=True)
     (folder / "certificates.csv").write_text("index,label\n0,1\n")
     (folder / "run.json").write_text("[]")
-    done = typed("plot.py", f"results.root={tmp_path / 'results'}", f"figures.root={tmp_path / 'figures'}")
+    done = python("plot.py", f"results.root={tmp_path / 'results'}", f"figures.root={tmp_path / 'figures'}")
     assert done.returncode == 1
     assert "figure cohen_curves: " in done.stderr
     assert "not a run record" in done.stderr
@@ -77,7 +70,7 @@ def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(tmp_pa
     assert (tmp_path / "figures" / "cohen_bounds.png").exists()
 
 
-def test_train_says_that_the_detector_is_trained_already():
-    done = typed("train.py", "experiment=faces_jaccard")
+def test_train_says_that_the_detector_is_trained_already(python):
+    done = python("train.py", "experiment=faces_jaccard")
     assert done.returncode == 0
     assert "pre-trained" in done.stdout

@@ -1,10 +1,8 @@
 """The documents as a user follows them: in an empty folder outside the clone, what they say to run runs."""
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +24,11 @@ TUTORIALS = {  # the runs that each leaves behind
     "add_a_data_set.md": {"circle", "demo"},
     "add_a_metric.md": {"thumbnail"},
     "add_a_noise.md": {"thumbnail"},
+    "add_a_paper.md": {"digits_gaussian"},
     "add_a_trainer.md": {"digits_gaussian"},
     "certify_your_own_model.md": {"perceptron", "sides"},
 }
+DRAWN = {"add_a_paper.md": ["average_radius-digits_gaussian"]}
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,9 @@ def blocks(document):
     return [Block(block["kind"], block["text"], block["lead"] or "") for block in found]
 
 
-def follow(document, folder):
+def follow(document, folder, environment):
     """Do what a document says, in a folder: save its files, run its blocks, hold what they print against it."""
-    environment = os.environ | {
-        "SUITE": str(ROOT),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": ".",
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = environment | {"SUITE": str(ROOT), "PYTHONPATH": "."}
     printed = None
     for block in blocks(document):
         if named := FILE.fullmatch(block.lead):
@@ -75,18 +70,21 @@ def follow(document, folder):
 
 
 @pytest.mark.parametrize("document", TUTORIALS)
-def test_a_tutorial_ends_in_certificates(tmp_path, document):
-    follow(document, tmp_path)
+def test_a_tutorial_ends_in_certificates(tmp_path, at_once, document):
+    follow(document, tmp_path, at_once)
     tables = list((tmp_path / "results").glob("*/*/certificates.csv"))
     assert {table.parent.parent.name for table in tables} == TUTORIALS[document]
     for table in tables:
         assert (pd.read_csv(table)["status"] == "certified").all()
+    for figure in DRAWN.get(document, ()):
+        assert (tmp_path / "figures" / f"{figure}.png").is_file()
+        assert len(pd.read_csv(tmp_path / "figures" / f"{figure}.claims.csv")) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", ["run_on_a_cluster.md"])
-def test_what_runs_on_one_machine_runs(tmp_path, document):
-    follow(document, tmp_path)
+def test_what_runs_on_one_machine_runs(tmp_path, at_once, document):
+    follow(document, tmp_path, at_once)
     assert len(list((tmp_path / "results").rglob("certificates.*-of-*.csv"))) == 4
 
 
