@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from experiments.config.composition import EXPERIMENTS, register
+from experiments.config.composition import EXPERIMENTS
+from experiments.config.experiment import experiment
 
 HERE = Path(__file__).parent
 OUT = Path("docs/settings.md")
@@ -32,24 +32,20 @@ each paper's folder in `experiments/papers/`. "Authors' code" marks what only a 
 def rows() -> Iterator[dict[str, Any]]:
     """A row for each setting of each experiment: paper, experiment, setting, key, papers, ours, source, difference."""
     names = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
-    register()
-    with initialize_config_dir(str(EXPERIMENTS.parent), version_base="1.3"):
-        for folder, paper in PAPERS.items():
-            for row in pd.read_csv(HERE / folder / "settings.csv", dtype=str, keep_default_na=False).itertuples():
-                patterns = str(row.experiments).split()
-                found = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
-                for name in found:
-                    ours = OmegaConf.select(compose("train", [f"experiment={name}"]), str(row.key))
-                    yield {
-                        "paper": paper,
-                        "experiment": name,
-                        "setting": row.setting,
-                        "key": row.key,
-                        "papers": row.paper,
-                        "ours": written(ours),
-                        "source": row.source,
-                        "difference": row.difference,
-                    }
+    for folder, paper in PAPERS.items():
+        for row in pd.read_csv(HERE / folder / "settings.csv", dtype=str, keep_default_na=False).itertuples():
+            patterns = str(row.experiments).split()
+            for name in (name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)):
+                yield {
+                    "paper": paper,
+                    "experiment": name,
+                    "setting": row.setting,
+                    "key": row.key,
+                    "papers": row.paper,
+                    "ours": written(OmegaConf.select(experiment(name).config, str(row.key))),
+                    "source": row.source,
+                    "difference": row.difference,
+                }
 
 
 def written(value: Any) -> str:
