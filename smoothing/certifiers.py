@@ -182,8 +182,8 @@ class ExactCertify(ClassifierCertifier):
         num_classes: int | None = None,
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
-        super().__init__(f, noise, num_classes=num_classes, **evaluation)
         self.n = exact_guarantee.require_finite(noise).steps
+        super().__init__(f, noise, num_classes=num_classes, **evaluation)
 
     @property
     def samples(self) -> int:
