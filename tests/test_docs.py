@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments.config import composition
+from experiments.config.check import checked
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -107,11 +109,11 @@ def test_commands_that_need_something_compose(script, arguments):
     points = [
         word if "[" in word else word.split(",")[0].replace("range(8)", "0").replace("range(4)", "0") for word in words
     ]
-    composition.register()
+    register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         compose(script, points, return_hydra_config=True)  # the launcher's keys with it
         cfg = compose(script, [point for point in points if not point.startswith("hydra")])
-    assert composition.settings(cfg, composition.CertifyConfig)["name"]
+    assert checked(cfg, Settings).name
 
 
 def headline_commands(name):
@@ -126,7 +128,7 @@ def test_an_experiment_is_listed_with_its_commands_and_samples(settings, name):
     (row,) = re.findall(rf"^\| `{name}` \|(.*)\|$", text, re.MULTILINE)
     for command in headline_commands(name):
         assert f"\n{command}\n" in text, command
-    samples, c = row.split("|")[2].strip(), settings(f"experiment={name}")["certifier"]
+    samples, c = row.split("|")[2].strip(), settings(f"experiment={name}").certifier.arguments
     if "n0" in c:
         assert samples == f"{c['n0'] + c['n']:,}"
     elif "m" in c:

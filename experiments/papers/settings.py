@@ -13,12 +13,13 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from experiments.config.composition import EXPERIMENTS, register
+from experiments.config.command_line import CONF
+from experiments.config.schema import register
 
 HERE = Path(__file__).parent
 OUT = Path("docs/settings.md")
 PAPERS = {
-    "center_smoothing": "Kumar and Goldstein 2021",
+    "kumar2021": "Kumar and Goldstein 2021",
     "cohen2019": "Cohen et al. 2019",
     "levine2021": "Levine and Feizi 2021",
 }
@@ -31,9 +32,9 @@ each paper's folder in `experiments/`. "Authors' code" marks what a paper does n
 
 def rows() -> Iterator[dict[str, Any]]:
     """A row for each setting of each experiment: paper, experiment, setting, key, papers, ours, source, difference."""
-    names = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
+    names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
     register()
-    with initialize_config_dir(str(EXPERIMENTS.parent), version_base="1.3"):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         for folder, paper in PAPERS.items():
             for row in pd.read_csv(HERE / folder / "settings.csv", dtype=str, keep_default_na=False).itertuples():
                 patterns = str(row.experiments).split()

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from experiments.config.composition import identity_hash
+from experiments.config.identity import identity_hash
 from experiments.runs.reader import Run, find_runs
 
 CONF = Path(__file__).parents[2] / "conf"

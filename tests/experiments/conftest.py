@@ -8,7 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from experiments.config import composition
+from experiments.config.check import checked, checked_group
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from experiments.report.figure import CONF, drawings
 from experiments.runs.table import OUTPUT
 from experiments.training import loop
@@ -22,11 +24,11 @@ CENTER = {"type": "CenterSmoothing", "n": 2000, "m": 45000, "delta": 0.05, "boun
 @pytest.fixture
 def composed():
     """The checked settings of a train command: composed("noise.sigma=0.5")."""
-    composition.register()
+    register()
 
     def settings(*overrides):
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return composition.settings(compose("train", list(overrides)), composition.CertifyConfig)
+            return checked(compose("train", list(overrides)), Settings)
 
     return settings
 
@@ -48,7 +50,7 @@ def figure():
 
     def build(name, **arguments):
         node = OmegaConf.to_container(OmegaConf.load(CONF / "figure" / f"{name}.yaml")) | arguments
-        return composition.build(composition.checked_group(f"figure {name}", node))
+        return checked_group(f"figure {name}", node).build()
 
     return build
 
