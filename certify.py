@@ -13,19 +13,20 @@ import hydra
 from omegaconf import DictConfig
 
 from experiments.certifying import certification
-from experiments.config import composition
+from experiments.config.check import checked
 from experiments.config.entry import one_line_errors, run, with_experiment
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from experiments.report.terminal import terminal_table
 
-composition.register()
+register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="certify")
 @one_line_errors
 def main(cfg: DictConfig) -> list[Path]:
     composed = [cfg, *(with_experiment(name) for name in cfg.also)]
-    plains = [composition.settings(each, composition.CertifyConfig) for each in composed]
-    tables = certification.certify_together(plains)
+    tables = certification.certify_together([checked(each, Settings) for each in composed])
     for table in tables:
         print(terminal_table(table.parent))
         print(f"\n{table}")

@@ -16,9 +16,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.config import composition
+from experiments.config.check import checked
 from experiments.config.command_line import config_folders, runnable
 from experiments.config.entry import one_line_errors, run
+from experiments.config.schema import register
+from experiments.config.settings import PlotSettings
 from experiments.report.artefacts import Artefact, artefact
 from experiments.report.figure import drawings, figure_of
 from experiments.report.html import write_page
@@ -27,43 +29,43 @@ from experiments.report.terminal import summaries
 from experiments.runs.wandb import WandbLogger
 from smoothing import SmoothingError
 
-composition.register()
+register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="plot")
 @one_line_errors
 def main(cfg: DictConfig) -> None:
-    plain = composition.settings(cfg, composition.PlotConfig)
-    if plain["table"]:
-        print(summaries(Path(plain["table"])))
+    settings = checked(cfg, PlotSettings)
+    if settings.table:
+        print(summaries(Path(settings.table)))
         return
-    source = Path(plain["source"]) if plain["source"] else None
+    source = Path(settings.source) if settings.source else None
     if source and not source.is_dir():
         raise SmoothingError(f"source: no folder '{source}'")
     chosen = HydraConfig.get().runtime.choices["figure"]
-    out = Path(plain["figures"]["root"])
+    out = Path(settings.figures.root)
     artefacts, failed = [], []
-    for name, node in ({chosen: plain["figure"]} if plain["figure"] else _all_figures()).items():
+    for name, node in ({chosen: settings.figure} if settings.figure else _all_figures()).items():
         figure = figure_of(name, node)
         try:
-            drawn = drawings(name, figure, Path(plain["results"]["root"]), source, out)
+            drawn = drawings(name, figure, Path(settings.results.root), source, out)
         except SmoothingError as error:  # such as photographs that lie on another machine
-            if plain["figure"]:
+            if settings.figure:
                 raise
             failed.append(f"figure {name}: {error}")
             drawn = []
         artefacts.append(artefact(name, figure, drawn))
-    root = Path(plain["results"]["root"])
+    root = Path(settings.results.root)
     _say_what_is_missing(artefacts, "" if str(root) == "results" else f" {shlex.quote(f'results.root={root}')}")
-    if plain["figure"] and not artefacts[0].drawn:
-        where = f"{source or plain['results']['root']}; expected {figure.reads}"
+    if settings.figure and not artefacts[0].drawn:
+        where = f"{source or settings.results.root}; expected {figure.reads}"
         raise SmoothingError(f"figure {chosen}: no results in {where}")
-    if not plain["figure"]:
+    if not settings.figure:
         write_page(artefacts, out / "index.html")
         write_report(artefacts, out / "REPORT.md")
         print(f"\n{out / 'index.html'}, {out / 'REPORT.md'}")
-    if plain["logger"]:
-        _log(artefacts, composition.build(plain["logger"], config=plain))
+    if settings.logger:
+        _log(artefacts, settings.logger.build(config=settings.as_dict()))
     if failed:
         raise SmoothingError("; ".join(failed))
 

@@ -13,25 +13,26 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from experiments.config import composition
+from experiments.config.check import checked
 from experiments.config.command_line import command
 from experiments.config.entry import one_line_errors, run
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from experiments.training import checkpoints, loop
-from experiments.training.base_function import needs_checkpoint
+from experiments.training.weights import needs_checkpoint
 
-composition.register()
+register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @one_line_errors
 def main(cfg: DictConfig) -> list[Path]:
-    plain = composition.settings(cfg, composition.CertifyConfig)
-    if not needs_checkpoint(plain):
+    settings = checked(cfg, Settings)
+    if not needs_checkpoint(settings):
         certify = command("certify", HydraConfig.get().overrides.task)
-        name = plain["model"]["_target_"].rpartition(".")[2]
-        print(f"{name} is pre-trained, it brings its own weights: nothing to train. Next: {certify}")
+        print(f"{settings.model.name} is pre-trained, it brings its own weights: nothing to train. Next: {certify}")
         return []
-    folder = loop.train(plain)
+    folder = loop.train(settings)
     metadata = checkpoints.read(folder)
     for name, value in metadata.items():
         if name.startswith("test_") and value is not None:

@@ -11,6 +11,7 @@ may round a network's outputs otherwise.
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,21 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from experiments.certifying.certification import certify
-from experiments.config import composition
+from experiments.config.check import checked, checked_group
 from experiments.config.entry import line_of
+from experiments.config.schema import register, schema
+from experiments.config.settings import Folder, Settings, Shard
 from experiments.runs.reader import read_record
 from experiments.runs.table import read_table
-from experiments.training.base_function import needs_checkpoint
 from experiments.training.loop import train
+from experiments.training.weights import needs_checkpoint
 from smoothing import SettingError
 
 TOLERANCE = 1e-5  # of a number's size, or absolute below 1: float32 outputs rounded otherwise
 NOT_COMPARED = ["seconds"]
 
 
-def settings_of(record: dict[str, Any]) -> dict[str, Any]:
+def settings_of(record: dict[str, Any]) -> Settings:
     """The checked settings that a run was made with; keys that are younger than it have their defaults.
 
     Raises:
@@ -41,23 +44,25 @@ def settings_of(record: dict[str, Any]) -> dict[str, Any]:
     noise = config.get("noise", {})
     if "grid" not in record["identity"] and noise and _takes_grid(noise):
         config["noise"] = noise | {"grid": 0}  # before grids, noise was not rounded
-    defaults = OmegaConf.to_container(OmegaConf.structured(composition.CertifyConfig))
+    defaults = OmegaConf.to_container(schema(Settings))
     cfg = OmegaConf.merge(defaults, {"eps": None}, config)  # a run that reads no eps has none
-    plain = composition.settings(cfg, composition.CertifyConfig)  # type: ignore[arg-type]
-    return plain | {"limit": None, "shard": {"index": 0, "count": 1}, "logger": None, "also": []}
+    return replace(checked(cfg, Settings), limit=None, shard=Shard(), logger=None, also=[])  # type: ignore[arg-type]
 
 
 def _takes_grid(noise: dict[str, Any]) -> bool:
-    return "grid" in composition.checked_group("noise", noise)
+    return "grid" in checked_group("noise", noise).arguments
 
 
-def made_again(record_path: Path, indices: list[int], **roots: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def made_again(
+    record_path: Path, indices: list[int], dataset_root: str | None = None, checkpoints_root: str | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of some examples, as they stand in a run's table and as they come out now.
 
     Args:
         record_path: run.json.
         indices: of the examples; the first of the table if empty.
-        roots: where data, checkpoints and so on are, by key as `dataset.root` with _ for the dot.
+        dataset_root: where the data is; None: where the run had it.
+        checkpoints_root: the same of checkpoints.
 
     Raises:
         SmoothingError: as `certify` and `train`; or the table has no such example.
@@ -69,14 +74,15 @@ def made_again(record_path: Path, indices: list[int], **roots: str) -> tuple[pd.
     indices = indices or [int(old["index"].iloc[0])]
     if missing := sorted(set(indices) - set(old["index"])):
         raise SettingError(f"{record_path.parent}: has no example {missing[0]}")
-    plain = settings_of(record) | {"indices": indices}
-    for key, value in roots.items():
-        group, _, name = key.partition("_")
-        plain[group] = plain[group] | {name: value}
-    if needs_checkpoint(plain):
-        train(plain)
+    settings = replace(settings_of(record), indices=indices)
+    if dataset_root:
+        settings = replace(settings, dataset=settings.dataset.replaced(root=dataset_root))
+    if checkpoints_root:
+        settings = replace(settings, checkpoints=Folder(checkpoints_root))
+    if needs_checkpoint(settings):
+        train(settings)
     with tempfile.TemporaryDirectory() as folder:
-        new = read_table(certify(plain | {"results": {"root": folder}}).parent)
+        new = read_table(certify(replace(settings, results=Folder(folder))).parent)
     return old[old["index"].isin(indices)].reset_index(drop=True), new.reset_index(drop=True)
 
 
@@ -105,10 +111,9 @@ def main() -> None:
     parser.add_argument("--data", help="dataset.root, where it is not the run's own")
     parser.add_argument("--checkpoints", help="checkpoints.root")
     given = parser.parse_args()
-    roots = {"dataset_root": given.data, "checkpoints_root": given.checkpoints}
-    composition.register()
+    register()
     try:
-        old, new = made_again(given.record, given.indices, **{key: value for key, value in roots.items() if value})
+        old, new = made_again(given.record, given.indices, given.data, given.checkpoints)
     except Exception as error:
         sys.exit(f"again: {line_of(error)}")
     gaps = differences(old, new)

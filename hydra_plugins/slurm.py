@@ -35,9 +35,9 @@ else:
             self._EXECUTOR = cluster
 
         def __call__(self, *args: Any) -> JobReturn:
-            from experiments.config import composition  # in a process of its own, which nobody told of the schemas
+            from experiments.config.schema import register  # in a process of its own, which nobody told of the schemas
 
-            composition.register()
+            register()
             return super().__call__(*args)
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

@@ -1,1 +1,28 @@
 """Base functions f: each an `nn.Module` that maps a batch of inputs to a batch of outputs, row by row."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from models.autoencoder import Autoencoder
+    from models.denoised import Denoised
+    from models.face_detector import FaceDetector
+    from models.generator import BigGAN
+    from models.reconstructor import Reconstructor
+
+__all__ = ["Autoencoder", "BigGAN", "Denoised", "FaceDetector", "Reconstructor"]
+
+_FILES = {
+    "Autoencoder": "autoencoder",
+    "BigGAN": "generator",
+    "Denoised": "denoised",
+    "FaceDetector": "face_detector",
+    "Reconstructor": "reconstructor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A model's file is read when it is asked for: that of `BigGAN` needs a package that few have installed."""
+    if name in _FILES:
+        return getattr(importlib.import_module(f"models.{_FILES[name]}"), name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

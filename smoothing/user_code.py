@@ -33,11 +33,12 @@ def shown(who: str, always: bool = True) -> Iterator[None]:
     except SmoothingError:
         raise
     except Exception as error:
-        where = _place(error)
-        if where is None and not always:
+        frame = innermost(error, (OURS, *LIBRARIES))
+        if frame is None and not always:
             raise
         message = " ".join(str(error).split()) or "no message"
-        raise BaseFunctionError(f"{who}: {type(error).__name__}: {message}{where or ''}") from error
+        where = f" ({frame.filename}:{frame.lineno}, in {frame.name})" if frame else ""
+        raise BaseFunctionError(f"{who}: {type(error).__name__}: {message}{where}") from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -47,10 +48,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(cause, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text
 
 
-def _place(error: Exception) -> str | None:
-    """File and line of the innermost frame of user code, which is neither this library's nor another library's."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        ours_or_library = frame.filename.startswith((OURS, *LIBRARIES))
-        if not ours_or_library and not frame.filename.startswith("<"):
-            return f" ({frame.filename}:{frame.lineno}, in {frame.name})"
-    return None
+def innermost(error: BaseException, besides: tuple[str, ...]) -> traceback.FrameSummary | None:
+    """The innermost line that raised an error, or led to it, outside of some files; None where there is none.
+
+    Args:
+        error: raised.
+        besides: how the paths of those files begin.
+    """
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return next((frame for frame in frames if not frame.filename.startswith(("<", *besides))), None)

@@ -11,7 +11,9 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from experiments.config import composition
+from experiments.config.check import checked
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,11 +34,11 @@ def same_numbers_every_time():
 @pytest.fixture
 def settings():
     """The checked settings of a certify command: settings("experiment=demo", "noise.sigma=0.2")."""
-    composition.register()
+    register()
 
     def composed(*overrides):
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return composition.settings(compose("certify", list(overrides)), composition.CertifyConfig)
+            return checked(compose("certify", list(overrides)), Settings)
 
     return composed
 

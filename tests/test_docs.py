@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments.config import composition
+from experiments.config.check import checked
 from experiments.config.experiment import experiment
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from experiments.report.experiments import page
 
 ROOT = Path(__file__).parent.parent
@@ -109,11 +111,11 @@ def test_commands_that_need_something_compose(script, arguments):
     points = [
         word if "[" in word else word.split(",")[0].replace("range(8)", "0").replace("range(4)", "0") for word in words
     ]
-    composition.register()
+    register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         compose(script, points, return_hydra_config=True)  # the launcher's keys with it
         cfg = compose(script, [point for point in points if not point.startswith("hydra")])
-    assert composition.settings(cfg, composition.CertifyConfig)["name"]
+    assert checked(cfg, Settings).name
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -122,7 +124,7 @@ def test_an_experiment_is_listed_with_its_commands_and_samples(settings, name):
     (row,) = re.findall(rf"^\| `{name}` \|(.*)\|$", text, re.MULTILINE)
     for command in experiment(name).commands():
         assert f"\n{command}\n" in text, command
-    samples, c = row.split("|")[2].strip(), settings(f"experiment={name}")["certifier"]
+    samples, c = row.split("|")[2].strip(), settings(f"experiment={name}").certifier.arguments
     if "n0" in c:
         assert samples == f"{c['n0'] + c['n']:,}"
     elif "m" in c:

@@ -1,119 +1,115 @@
 """From checked settings to what runs: the certifier at work on its data set, and the folder of its results."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from experiments.certifying.contents import contents_of
 from experiments.certifying.rows import Certification
-from experiments.config.composition import build, identity
-from experiments.config.targets import located, parameters
+from experiments.config.identity import identity
+from experiments.config.settings import Group, Settings
+from experiments.config.targets import parameters
 from experiments.data import Dataset, LabelledDataset
 from experiments.runs.contents import Contents
 from experiments.runs.run_folder import RunFolder, flattened
-from experiments.training.base_function import build_model, build_noise, training_of
+from experiments.training.base_function import BaseFunction, build_base_function
 from smoothing import Certifier, Noise, SettingError
 from smoothing.evaluation import EvaluationOptions
 
 
-def assembled(plains: Sequence[dict[str, Any]], dataset: Dataset, device: torch.device) -> list[Certification]:
+def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.device) -> list[Certification]:
     """The certifications of such settings: one, or several that differ in their metric and read the same outputs.
 
     Raises:
         SettingError: settings that cannot be used; or several that differ in more than their metric.
     """
-    _require_alike(plains)
-    plains = [_without_unused_metric(plain) for plain in plains]
-    first = plains[0]
-    if len(plains) > 1 and not first["metric"]:
+    _require_alike(several)
+    several = [_without_unused_metric(settings) for settings in several]
+    first = several[0]
+    if len(several) > 1 and not first.metric:
         raise SettingError("also: only certificates of center smoothing can be read off the same outputs")
     _require_its_noise(first)
-    noise = build_noise(first, dataset) if first["noise"] else None
-    if noise:
-        certifier = settled(first, noise)["certifier"]
-        plains = [plain | {"certifier": certifier} for plain in plains]
-    model = build_model(first, dataset)
-    certifiers = [_certifier(plain, model, noise, dataset) for plain in plains]
-    cases = [one.cases(plain["eps"]) for one, plain in zip(certifiers, plains, strict=True)]
+    base = build_base_function(first, dataset)
+    if base.noise:
+        certifier = settled(first, base.noise).certifier
+        several = [replace(settings, certifier=certifier) for settings in several]
+    certifiers = [_certifier(settings, base, dataset) for settings in several]
+    cases = [one.cases(settings.eps) for one, settings in zip(certifiers, several, strict=True)]
     if certifiers[0].announcement:
         print(certifiers[0].announcement)
     if isinstance(certifiers[0].f.f, torch.nn.Module):
         certifiers[0].f.f.to(device)
-    own = contents_of(first, dataset, model)
-    folders = [_folder(plain, dataset, noise, own) for plain in plains]
+    own = contents_of(first, dataset, base)
+    folders = [_folder(settings, dataset, base, own) for settings in several]
     return [Certification(*each) for each in zip(certifiers, cases, folders, strict=True)]
 
 
-def _require_alike(plains: Sequence[dict[str, Any]]) -> None:
+def _require_alike(several: Sequence[Settings]) -> None:
     """Raises SettingError where runs differ in more than their names and metrics."""
-    flat = [flattened({k: v for k, v in plain.items() if k not in ("name", "metric")}) for plain in plains]
-    for plain, other in zip(plains, flat, strict=True):
+    flat = [flattened(replace(settings, name="", metric=None).as_dict()) for settings in several]
+    for settings, other in zip(several, flat, strict=True):
         if other != flat[0]:
             keys = sorted(key for key in other.keys() | flat[0].keys() if other.get(key) != flat[0].get(key))
             raise SettingError(
-                f"also: {plain['name']} and {plains[0]['name']} differ in {', '.join(keys)}; runs that are read "
+                f"also: {settings.name} and {several[0].name} differ in {', '.join(keys)}; runs that are read "
                 "off the same outputs differ in the metric alone: set it for all on the command line"
             )
-    if len(plains) > 1 and plains[0]["logger"]:
+    if len(several) > 1 and several[0].logger:
         raise SettingError("logger: follows one run, and also= makes several; leave one of them out")
 
 
-def _folder(plain: dict[str, Any], dataset: Dataset, noise: Noise | None, own: Contents) -> RunFolder:
-    grid = noise.grid if noise else None
-    run_identity = identity(plain, dataset.content, training_of(plain, dataset), grid)
-    return RunFolder(Path(plain["results"]["root"]), plain, run_identity, noise.state() if noise else {}, own)
+def _folder(settings: Settings, dataset: Dataset, base: BaseFunction, own: Contents) -> RunFolder:
+    noise, training = base.noise, base.checkpoint.training if base.checkpoint else None
+    run_identity = identity(settings, dataset.cached_fingerprint, training, noise.grid if noise else None)
+    return RunFolder(Path(settings.results.root), settings, run_identity, noise.state() if noise else {}, own)
 
 
-def _without_unused_metric(plain: dict[str, Any]) -> dict[str, Any]:
+def _without_unused_metric(settings: Settings) -> Settings:
     """The configuration, without a metric where the certifier takes none. Raises SettingError where it wants one."""
-    if "metric" not in _parameters(plain["certifier"]):
-        return plain | {"metric": None}
-    if not plain["metric"]:
-        name = plain["certifier"]["_target_"].rpartition(".")[2]
-        raise SettingError(f"metric: {name} needs one, such as metric=l2")
-    return plain
+    if "metric" not in _parameters(settings.certifier):
+        return replace(settings, metric=None)
+    if not settings.metric:
+        raise SettingError(f"metric: {settings.certifier.name} needs one, such as metric=l2")
+    return settings
 
 
-def _require_its_noise(plain: dict[str, Any]) -> None:
+def _require_its_noise(settings: Settings) -> None:
     """Raises SettingError where the certifier wants a noise and there is none."""
-    if "noise" in _parameters(plain["certifier"]) and not plain["noise"]:
-        name = plain["certifier"]["_target_"].rpartition(".")[2]
-        raise SettingError(f"noise: {name} needs one, such as noise=gaussian")
+    if "noise" in _parameters(settings.certifier) and not settings.noise:
+        raise SettingError(f"noise: {settings.certifier.name} needs one, such as noise=gaussian")
 
 
-def settled(plain: dict[str, Any], noise: Noise) -> dict[str, Any]:
-    """The configuration with the certifier's arguments that follow from eps computed; see `Certifier.settled`."""
-    target = plain["certifier"]["_target_"]
-    cls = located(target, "certifier")
+def settled(settings: Settings, noise: Noise) -> Settings:
+    """The settings with the certifier's arguments that follow from eps computed; see `Certifier.settled`."""
+    cls, arguments = settings.certifier.located, dict(settings.certifier.arguments)
     if not isinstance(cls, type) or not issubclass(cls, Certifier):
-        return plain
-    arguments = {key: value for key, value in plain["certifier"].items() if key != "_target_"}
-    found, told = cls.settled(arguments, plain["eps"], noise)
+        return settings
+    found, told = cls.settled(arguments, settings.eps, noise)
     if told:
         print(told)
-    return plain if found == arguments else plain | {"certifier": {"_target_": target} | found}
+    return settings if found == arguments else replace(settings, certifier=Group(settings.certifier.target, found))
 
 
-def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None, dataset: Dataset) -> Certifier:
+def _certifier(settings: Settings, base: BaseFunction, dataset: Dataset) -> Certifier:
     """The certifier, given those of the run's settings that it takes.
 
     Raises:
         SettingError: it is no `Certifier`, or it needs labels that the data set does not have.
     """
     given = {
-        "f": f,
-        "noise": noise,
-        "metric": build(plain["metric"]) if plain["metric"] else None,
+        "f": base.model,
+        "noise": base.noise,
+        "metric": settings.metric.build() if settings.metric else None,
         "num_classes": len(dataset.classes) if isinstance(dataset, LabelledDataset) else None,
-        "seed": plain["seed"],
-        "batch_size": plain["batch_size"],
-        "precision": plain["precision"],
-        "compiled": plain["compiled"],
+        "seed": settings.seed,
+        "batch_size": settings.batch_size,
+        "precision": settings.precision,
+        "compiled": settings.compiled,
     }
-    wanted = _parameters(plain["certifier"])
-    certifier = build(plain["certifier"], **{name: value for name, value in given.items() if name in wanted})
+    wanted = _parameters(settings.certifier)
+    certifier = settings.certifier.build(**{name: value for name, value in given.items() if name in wanted})
     name = type(certifier).__name__
     if not isinstance(certifier, Certifier):
         raise SettingError(f"certifier: expected a class derived from smoothing.Certifier, got {name}")
@@ -122,8 +118,8 @@ def _certifier(plain: dict[str, Any], f: torch.nn.Module, noise: Noise | None, d
     return certifier
 
 
-def _parameters(node: dict[str, Any]) -> set[str]:
+def _parameters(group: Group) -> set[str]:
     """The names of the certifier's arguments; of one that takes any others, those of an `Evaluation` as well."""
-    found = parameters(node["_target_"], "certifier")
+    found = parameters(group.target, "certifier")
     others = any(parameter.kind is parameter.VAR_KEYWORD for parameter in found.values())
     return {*found, *(EvaluationOptions.__annotations__ if others else ())}

@@ -14,8 +14,7 @@ from torch import Tensor
 from experiments.certifying.build import assembled
 from experiments.certifying.progress import Progress, announcement
 from experiments.certifying.rows import Certification, rows_of_each
-from experiments.config.composition import build
-from experiments.config.targets import located
+from experiments.config.settings import Settings
 from experiments.data import Dataset, MissingDataError
 from experiments.machine.device import choose_device, device_name, keep_freed_memory
 from experiments.machine.stopping import stop_if_asked
@@ -27,7 +26,7 @@ from smoothing import Certifier, Predict, SettingError, SmoothingWarning
 from smoothing.inputs import pixels_warning
 
 
-def certify(plain: dict[str, Any]) -> Path:
+def certify(settings: Settings) -> Path:
     """Certify the chosen examples and return the run's table.
 
     Examples whose rows stand in the table are left alone; an example whose draws are kept is only read off again.
@@ -36,24 +35,24 @@ def certify(plain: dict[str, Any]) -> Path:
     Raises:
         SmoothingError: settings, data or a base function that cannot be used; the message says what to do.
     """
-    return certify_together([plain])[0]
+    return certify_together([settings])[0]
 
 
-def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
+def certify_together(several: Sequence[Settings]) -> list[Path]:
     """As `certify`, several runs of center smoothing that differ in their metric alone, read off the same outputs.
 
     Raises:
         SettingError: they differ in more, or are of another certifier.
     """
     keep_freed_memory()
-    first, device = plains[0], choose_device(plains[0]["device"])
-    dataset: Dataset = build(first["dataset"])
-    runs = assembled(plains, dataset, device)
+    first, device = several[0], choose_device(several[0].device)
+    dataset: Dataset = first.dataset.build()
+    runs = assembled(several, dataset, device)
     indices = dataset.check(choose_examples(dataset, first))
     examples = described(dataset, indices)
-    for plain, run in zip(plains, runs, strict=True):
-        _warn_of_another_precision(plain, run.folder)
-    logger = build(first["logger"], config=first) if first["logger"] else None
+    for settings, run in zip(several, runs, strict=True):
+        _warn_of_another_precision(settings, run.folder)
+    logger = first.logger.build(config=first.as_dict()) if first.logger else None
     with ExitStack() as stack:
         stack.enter_context(one_line_warnings())
         tables = [stack.enter_context(run.folder.table(run.schema)) for run in runs]
@@ -63,7 +62,7 @@ def certify_together(plains: Sequence[dict[str, Any]]) -> list[Path]:
         if missing:
             image = example_of(dataset, missing[0], runs[0].certifier.f.f, device)
             for run in runs:
-                arithmetic = _prepare(run.certifier, image, len(missing), first["batch_size"], runs[0].folder)
+                arithmetic = _prepare(run.certifier, image, len(missing), first.batch_size, runs[0].folder)
                 run.folder.begin(device_name(device), arithmetic)
             x, where = input_of(runs[0].certifier.f.f, image[None])[0], runs[0].folder.path
             print(
@@ -122,9 +121,9 @@ def _prepare(
     return certifier.f.arithmetic() | {"batch_size": certifier.engine.tune(x, examples * certifier.samples)}
 
 
-def _warn_of_another_precision(plain: dict[str, Any], folder: RunFolder) -> None:
+def _warn_of_another_precision(settings: Settings, folder: RunFolder) -> None:
     """Say so where predictions are asked for at another precision than there are certificates: of another function."""
-    if located(plain["certifier"]["_target_"]) is not Predict:
+    if settings.certifier.located is not Predict:
         return
     own = {key: value for key, value in folder.identity.items() if key not in ("certifier", "seed", "precision")}
     for path in sorted(folder.path.parent.glob("*/run*.json")):
@@ -133,10 +132,10 @@ def _warn_of_another_precision(plain: dict[str, Any], folder: RunFolder) -> None
             precision = other.pop("precision")
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # no record of a run, so of no certificates
-        if precision != plain["precision"] and own.items() <= other.items():
+        if precision != settings.precision and own.items() <= other.items():
             print(
                 f"{path}: its certificates are for the function at precision={precision}; "
-                f"at {plain['precision']} predictions are another function's",
+                f"at {settings.precision} predictions are another function's",
                 file=sys.stderr,
             )
 
@@ -157,9 +156,9 @@ def one_line_warnings() -> Iterator[None]:
         yield
 
 
-def choose_examples(dataset: Dataset, plain: dict[str, Any]) -> list[int]:
+def choose_examples(dataset: Dataset, settings: Settings) -> list[int]:
     """`indices`, or the data set's own choice; the first `limit` of them; this shard's share. Raises SettingError."""
-    indices, limit, shard = plain["indices"], plain["limit"], plain["shard"]
+    indices, limit, shard = settings.indices, settings.limit, settings.shard
     if limit is not None and limit < 1:
         raise SettingError(f"limit: expected at least 1, got {limit}")
     if indices is None:
@@ -173,4 +172,4 @@ def choose_examples(dataset: Dataset, plain: dict[str, Any]) -> list[int]:
                 raise SettingError(f"indices: {error}") from error
             except MissingDataError:
                 continue  # `Dataset.check` tells of it
-    return chosen[:limit][shard["index"] :: shard["count"]]
+    return chosen[:limit][shard.index :: shard.count]

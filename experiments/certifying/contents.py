@@ -1,24 +1,24 @@
 """What a run's settings do not say of its rows: the hashes and names of `Contents`."""
 
 import hashlib
-from typing import Any
 
 import torch
 
+from experiments.config.settings import Settings
 from experiments.config.user_code import code_hash
 from experiments.data import Dataset, LabelledDataset
 from experiments.runs.contents import Contents
-from experiments.training.base_function import needs_checkpoint
+from experiments.training.base_function import BaseFunction
 from experiments.training.checkpoints import state_hash
 from smoothing.inputs import as_tensor
 
 
-def contents_of(plain: dict[str, Any], dataset: Dataset, model: Any) -> Contents:
+def contents_of(settings: Settings, dataset: Dataset, base: BaseFunction) -> Contents:
     """Those of a run. Raises SettingError where the code of the user's model is in no file."""
-    weights = "" if needs_checkpoint(plain) or not isinstance(model, torch.nn.Module) else state_hash(model)
+    weights = "" if base.checkpoint or not isinstance(base.model, torch.nn.Module) else state_hash(base.model)
     classes = list(map(str, dataset.classes)) if isinstance(dataset, LabelledDataset) else []
-    examples = "" if dataset.content else dataset.contents() or _examples_hash(dataset)
-    return Contents(weights, examples, classes, code_hash(plain["model"]))
+    examples = "" if dataset.cached_fingerprint else dataset.contents() or _examples_hash(dataset)
+    return Contents(weights, examples, classes, code_hash(settings.model.as_dict()))
 
 
 def _examples_hash(dataset: Dataset) -> str:

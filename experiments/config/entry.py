@@ -4,13 +4,14 @@ import difflib
 import errno
 import os
 import sys
-import sysconfig
 import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
 
+import hydra
+import omegaconf
 from hydra import compose
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
@@ -23,9 +24,12 @@ from experiments.config.errors import explained
 from experiments.config.sweep import Outcome, report
 from experiments.machine.stopping import sigterm_finishes_first
 from smoothing import SettingError, SmoothingError
+from smoothing.user_code import LIBRARIES, innermost
 
 NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
+FOLDERS, SCRIPTS = ("experiments", "smoothing", "models", "hydra_plugins"), ("certify.py", "train.py", "plot.py")
+OURS = (*(f"{SUITE / folder}{os.sep}" for folder in FOLDERS), *(str(SUITE / script) for script in SCRIPTS))
+HYDRA = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (hydra, omegaconf))
 LONGEST = 600  # characters of a message
 _outcomes: list[Outcome] = []  # of the jobs of a sweep that run in this process
 
@@ -100,11 +104,11 @@ def line_of(error: Exception, typed: list[str] | None = None) -> str:
 
 def with_experiment(name: str) -> DictConfig:
     """The configuration of the job under way, with another experiment in the place of its own. Raises SettingError."""
-    hydra = HydraConfig.get()
-    typed = [each for each in hydra.overrides.task if not each.startswith("experiment=")]
-    words = [*search_path(hydra), *typed, f"experiment={name}"]
+    job = HydraConfig.get()
+    typed = [each for each in job.overrides.task if not each.startswith("experiment=")]
+    words = [*search_path(job), *typed, f"experiment={name}"]
     try:
-        return compose(hydra.job.config_name, words)
+        return compose(job.job.config_name, words)
     except HydraException as error:
         raise SettingError(f"also: {name}: {explained(error, words)}") from error
 
@@ -121,23 +125,9 @@ def _message(error: Exception) -> str:
 
 
 def _where(error: Exception) -> str:
-    """The innermost frame of the user's own code; else of another package; else of the suite."""
-    frames = traceback.extract_tb(error.__traceback__)
-    files = [Path(frame.filename).resolve() for frame in frames]
-    ours = [file.is_relative_to(SUITE) and not _installed(file) and _of_the_suite(file) for file in files]
-    others = [frame for frame, own in zip(frames, ours, strict=True) if not own]
-    users = [frame for frame in others if not _installed(Path(frame.filename).resolve())]
-    frame = (users or [frame for frame in others if "hydra" not in frame.filename] or frames)[-1]
-    return f"{frame.filename}:{frame.lineno} in {frame.name}"
-
-
-def _of_the_suite(file: Path) -> bool:
-    first = file.relative_to(SUITE).parts[0]
-    return first in ("experiments", "smoothing", "models", "hydra_plugins", "certify.py", "train.py", "plot.py")
-
-
-def _installed(file: Path) -> bool:
-    return any(file.is_relative_to(folder) for folder in INSTALLED)
+    """The innermost line of the user's own code; else of another package; else of the suite."""
+    frame = innermost(error, (*OURS, *LIBRARIES)) or innermost(error, (*OURS, *HYDRA)) or innermost(error, ())
+    return f"{frame.filename}:{frame.lineno} in {frame.name}" if frame else "where is not known"
 
 
 def _script() -> str:

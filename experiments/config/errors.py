@@ -9,8 +9,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from experiments.config.check import suggestion
 from experiments.config.command_line import config_folders
-from experiments.config.composition import suggestion
 
 PRIMARY = ("certify", "train", "plot", "hydra/config")
 ADVICE = ("To append to your", "See https:", "Config search path", "Set the environment variable")
@@ -89,8 +89,9 @@ def _keys_of(parent: object, group: str) -> Iterable[object]:
 
 def _key_of_nothing(typed: Sequence[str]) -> str:
     dotted = [word for word in typed if "." in word.partition("=")[0]]
-    groups = {word.lstrip("+").partition(".")[0] for word in dotted} & {"metric", "trainer", "logger", "figure"}
-    return f"{', '.join(sorted(groups)) or ', '.join(dotted)}: none is chosen here, so it has no keys; choose one first"
+    groups = {word.lstrip("+").partition(".")[0] for word in dotted}
+    absent = groups & {"noise", "metric", "trainer", "logger", "figure"}
+    return f"{', '.join(sorted(absent)) or ', '.join(dotted)}: none is chosen here, so it has no keys; choose one first"
 
 
 def _other(error: HydraException) -> str:

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments.config.command_line import CONF, config_folders, search_path
-from experiments.config.composition import register
+from experiments.config.schema import register
 from smoothing import SettingError
 
 

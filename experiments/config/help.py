@@ -7,11 +7,11 @@ import sys
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 import smoothing
 from experiments.config.command_line import CONF, config_folders
+from experiments.config.targets import located
 
 LINE = re.compile(r"(?P<indent> *)(?P<group>- )?(?:override )?(?P<key>\w+):[^#]*(?:# (?P<comment>.*))?")
 ARGUMENT = re.compile(r"    (\w+): (.*)")
@@ -86,7 +86,7 @@ def _arguments_in(cls: type) -> dict[str, str]:
 def _arguments(group: str, node: Any) -> list[str]:
     if not node or "_target_" not in node:
         return []
-    target = get_object(node["_target_"])
+    target = located(node["_target_"])
     words = documented(target) if inspect.isclass(target) else {}
     plain: Any = OmegaConf.to_container(node)
     return [

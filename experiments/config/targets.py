@@ -1,22 +1,23 @@
 """From a dotted name, `_target_`, to the class or function of that name; its arguments; and calling it with them."""
 
 import dataclasses
+import importlib
 import inspect
 import sys
-import traceback
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from enum import Enum
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 from omegaconf import MISSING, OmegaConf
 
+from experiments.config.aliases import ALIASES
 from smoothing import SettingError
+from smoothing.user_code import LIBRARIES, innermost
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +51,7 @@ def located(target: str, group: str = "") -> Callable[..., Any]:
     """The class or function of a dotted name.
 
     Args:
-        target: as my_models.Net or torchvision.models.resnet18.
+        target: as my_models.Net or torchvision.models.resnet18, or a name that ours once had (`ALIASES`).
         group: for messages: where it stands.
 
     Raises:
@@ -58,7 +59,7 @@ def located(target: str, group: str = "") -> Callable[..., Any]:
     """
     key = f"{group}._target_" if group else "_target_"
     try:
-        thing = _followed(target)
+        thing = _followed(present_name(target))
     except _NotThereError as error:
         raise SettingError(f"{key}: no class {target} ({error}){_hidden(target)}") from error
     except (Exception, SystemExit) as error:
@@ -140,6 +141,15 @@ def called(target: str, values: dict[str, Any]) -> Any:
     return thing(*positional, **values)
 
 
+def present_name(target: str) -> str:
+    """A dotted name with what `ALIASES` says of its longest part that is there; most names are their own."""
+    parts = target.split(".")
+    for k in range(len(parts), 0, -1):
+        if (first := ".".join(parts[:k])) in ALIASES:
+            return ".".join([ALIASES[first], *parts[k:]])
+    return target
+
+
 def _followed(target: str) -> Any:
     parts = target.split(".")
     if not all(part.isidentifier() for part in parts):
@@ -157,7 +167,7 @@ def _followed(target: str) -> Any:
 
 def _imported(name: str, target: str) -> ModuleType:
     try:
-        return import_module(name)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and f"{target}.".startswith(f"{error.name}."):
             raise _NotThereError(f"no module {error.name}") from error
@@ -186,10 +196,9 @@ def _where(error: BaseException) -> str:
     """The line of code that raised an error on import: the user's innermost one, if there is one."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({error.filename}:{error.lineno})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
-    users = [frame for frame in frames if frame.filename not in (__file__, sys.modules["importlib"].__file__)]
-    own = [frame for frame in users if "site-packages" not in frame.filename] or users
-    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+    importing = (__file__, str(importlib.__file__))
+    frame = innermost(error, (*importing, *LIBRARIES)) or innermost(error, importing)
+    return f" ({frame.filename}:{frame.lineno})" if frame else ""
 
 
 def _hints(thing: Any) -> dict[str, Any]:

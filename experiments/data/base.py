@@ -45,7 +45,7 @@ class Dataset(ABC):
         return ""
 
     @cached_property
-    def content(self) -> str:
+    def cached_fingerprint(self) -> str:
         """`fingerprint()`, found once: it may read every file."""
         return self.fingerprint()
 

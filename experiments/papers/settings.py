@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
-from experiments.config.composition import EXPERIMENTS
+from experiments.config.command_line import CONF
 from experiments.config.experiment import experiment
 
 HERE = Path(__file__).parent
@@ -31,7 +31,7 @@ each paper's folder in `experiments/papers/`. "Authors' code" marks what only a 
 
 def rows() -> Iterator[dict[str, Any]]:
     """A row for each setting of each experiment: paper, experiment, setting, key, papers, ours, source, difference."""
-    names = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
+    names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
     for folder, paper in PAPERS.items():
         for row in pd.read_csv(HERE / folder / "settings.csv", dtype=str, keep_default_na=False).itertuples():
             patterns = str(row.experiments).split()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.config.composition import NOT_SETTINGS
+from experiments.config.identity import NOT_SETTINGS
 from experiments.runs.certifier_class import certifier_class
 from experiments.runs.reader import StoredRun
 

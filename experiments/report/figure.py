@@ -14,7 +14,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from experiments.config.composition import build, checked_group, identity_hash
+from experiments.config.check import checked_group
+from experiments.config.identity import identity_hash
 from experiments.runs.reader import StoredRun, find_runs
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -118,7 +119,7 @@ def figure_of(name: str, node: dict[str, Any]) -> Figure:
         SettingError: as `checked_group`.
     """
     own = {key: value for key, value in node.items() if key not in ABOUT}
-    figure: Figure = build(checked_group(f"figure {name}", own))
+    figure: Figure = checked_group(f"figure {name}", own).build()
     figure.paper, figure.item, figure.shows = (str(node.get(key) or "") for key in ABOUT)
     return figure
 

@@ -25,7 +25,8 @@ from hydra.core.hydra_config import HydraConfig
 from torch import Tensor
 
 from experiments.config.command_line import command
-from experiments.config.composition import NOT_SETTINGS, identity_hash
+from experiments.config.identity import NOT_SETTINGS, identity_hash
+from experiments.config.settings import Settings
 from experiments.machine.files import sync_folder, write_atomically
 from experiments.runs.contents import Contents
 from experiments.runs.table import EXAMPLES, Schema, TableWriter
@@ -43,7 +44,7 @@ class RunFolder:
 
     Args:
         root: results.root.
-        plain: the checked configuration.
+        settings: of the run.
         identity: what the results depend on.
         noise_state: what belongs to the noise beside its settings; {} for most.
         contents: what the settings do not say: weights of a model that brings its own, examples, classes, its source.
@@ -55,14 +56,14 @@ class RunFolder:
     def __init__(
         self,
         root: Path,
-        plain: dict[str, Any],
+        settings: Settings,
         identity: dict[str, Any],
         noise_state: dict[str, Any] | None = None,
         contents: Contents | None = None,
     ) -> None:
         noise = [f"{key}={value}" for key, value in identity.get("noise", {}).items() if key not in NOT_SETTINGS]
-        self.path = root / plain["name"] / "-".join([*(noise or ["clean"]), identity_hash(identity)])
-        index, count = plain["shard"]["index"], plain["shard"]["count"]
+        self.path = root / settings.name / "-".join([*(noise or ["clean"]), identity_hash(identity)])
+        index, count = settings.shard.index, settings.shard.count
         if count < 1:
             raise SmoothingError(f"shard.count: expected at least 1, got {count}")
         if not 0 <= index < count:
@@ -71,7 +72,7 @@ class RunFolder:
         self.table_path = self.path / f"certificates{suffix}.csv"
         self._record_path = self.path / f"run{suffix}.json"
         self._suffix = suffix
-        self._plain, self.identity, self._noise_state = plain, identity, noise_state or {}
+        self._settings, self.identity, self._noise_state = settings, identity, noise_state or {}
         self._contents = contents or Contents()
         self._refuse_another_identity()
 
@@ -109,8 +110,8 @@ class RunFolder:
             self._write(
                 {
                     "identity": self.identity,
-                    "seed": self._plain["seed"],
-                    "config": self._plain,
+                    "seed": self._settings.seed,
+                    "config": self._settings.as_dict(),
                     **({"noise_state": self._noise_state} if self._noise_state else {}),
                     **self._contents.record(),
                     **start,

@@ -1,1 +1,7 @@
 """Training base functions, and finding what was trained."""
+
+from experiments.training.autoencoder_trainer import AutoencoderTrainer
+from experiments.training.denoiser_trainer import DenoiserTrainer
+from experiments.training.trainer import Trainer
+
+__all__ = ["AutoencoderTrainer", "DenoiserTrainer", "Trainer"]

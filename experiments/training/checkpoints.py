@@ -6,8 +6,7 @@ training.csv          loss, and accuracy of a classifier, epoch by epoch
 resume.pt             where training goes on; gone when it is finished
 training.lock         who is training it; held by one process
 
-Nobody types a path: certify.py derives it from its own configuration. `checkpoint=<path>` overrides that, with another
-such folder or a file of weights (`weights_file`).
+Nobody types a path: certify.py derives it from its own configuration, see `weights`.
 """
 
 import csv
@@ -20,91 +19,45 @@ from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
 from experiments.config.command_line import command
-from experiments.config.composition import NOT_SETTINGS, description, identity_hash
+from experiments.config.identity import NOT_SETTINGS, description, identity_hash
+from experiments.config.settings import Settings
 from experiments.data import Dataset, LabelledDataset
 from experiments.machine.files import write_atomically
-from experiments.training.weights_file import load_weights
 from smoothing import SettingError
 
 WEIGHTS, METADATA, LOG, RESUME = "weights.safetensors", "checkpoint.json", "training.csv", "resume.pt"
 LOCK = "training.lock"
 NOT_TRAINING = ("step", "count", "seed")  # of a data set: these choose what to certify, not what to train on
-CHECKED = ("model", "dataset", "normalisation", "noise")
 TRAINING_KEYS = ("experiment", "dataset", "model", "noise", "trainer", "seed", "checkpoints")
 
 
-def trained_as(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+def trained_as(settings: Settings, dataset: Dataset) -> dict[str, Any]:
     """What a checkpoint is found by: data set, model, normalisation, noise (None if clean) and trainer with its seed.
 
     Raises:
         SettingError: no trainer is named.
     """
-    if not plain["trainer"]:
+    if not settings.trainer:
         raise SettingError("trainer: expected one, such as trainer=digits or trainer=sgd_step, got none")
-    return _described(plain, dataset) | {"trainer": description(plain["trainer"])}
+    return described(settings, dataset) | {"trainer": description(settings.trainer)}
 
 
-def folder(plain: dict[str, Any], dataset: Dataset) -> Path:
+def folder(settings: Settings, dataset: Dataset) -> Path:
     """Where training with these settings keeps its checkpoint."""
-    return folder_of(trained_as(plain, dataset), plain)
+    return folder_of(trained_as(settings, dataset), settings)
 
 
-def folder_of(identity: dict[str, Any], plain: dict[str, Any]) -> Path:
+def folder_of(identity: dict[str, Any], settings: Settings) -> Path:
     """Where a checkpoint of this `trained_as` lies."""
     # sigma0.25, not sigma=0.25: a path with = in it could not be typed as checkpoint=<path> without quotes
-    settings = identity["noise"] or {"clean": ""}
-    noise = [f"{key}{value}" for key, value in settings.items() if key not in NOT_SETTINGS]
-    names = [identity["dataset"]["type"], identity["model"]["type"], *noise, identity_hash(identity)]
-    return Path(plain["checkpoints"]["root"]) / "-".join(names)
-
-
-def find(plain: dict[str, Any], dataset: Dataset) -> Path:
-    """The folder of the finished checkpoint that the configuration names, or the user's own file of weights.
-
-    Raises:
-        SettingError: there is none.
-    """
-    path = Path(plain["checkpoint"]) if plain["checkpoint"] else folder(plain, dataset)
-    if plain["checkpoint"] and path.is_file():
-        return path
-    if not (path / METADATA).is_file() or not (path / WEIGHTS).is_file():
-        state = "no finished checkpoint in" if path.is_dir() else "no checkpoint"
-        raise SettingError(f"checkpoint: {state} '{path}'. Train it: {train_command(plain)}")
-    return path
-
-
-def load(plain: dict[str, Any], model: nn.Module, dataset: Dataset) -> dict[str, Any]:
-    """Put a checkpoint's weights into the model and return its metadata; a file of the user's own has none.
-
-    Raises:
-        SettingError: there is no checkpoint, it is damaged or of another network; or it was trained on another data
-            set or with another noise or normalisation, unless `allow_mismatch`.
-    """
-    path = find(plain, dataset)
-    if path.is_file():
-        load_weights(path, model)
-        return {}
-    metadata = read(path)
-    _require_match(plain, dataset, metadata, path)
-    file = path / WEIGHTS
-    if weights_hash(file) != metadata["weights"]:
-        raise SettingError(f"{file}: damaged, or not the file that was saved. Train it again: {train_command(plain)}")
-    try:
-        model.load_state_dict(load_file(file))
-    except SafetensorError as error:
-        raise SettingError(f"{file}: not in safetensors format. Train it again: {train_command(plain)}") from error
-    except RuntimeError as error:
-        raise SettingError(
-            f"{file}: weights of {_written(metadata['trained_as']['model'])} for {metadata['num_classes']} classes, "
-            f"which do not fit {type(model).__name__}. Train one that does: {train_command(plain)}"
-        ) from error
-    return metadata
+    noise = identity["noise"] or {"clean": ""}
+    said = [f"{key}{value}" for key, value in noise.items() if key not in NOT_SETTINGS]
+    names = [identity["dataset"]["type"], identity["model"]["type"], *said, identity_hash(identity)]
+    return Path(settings.checkpoints.root) / "-".join(names)
 
 
 def save(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
@@ -167,13 +120,14 @@ def _named_precision(metadata: dict[str, Any]) -> dict[str, Any]:
     return {} if precision == "32-true" else {"precision": precision}
 
 
-def train_command(plain: dict[str, Any]) -> str:
+def train_command(settings: Settings) -> str:
     """The command that would train what this configuration asks for, as it was typed where that is known."""
     if HydraConfig.initialized():
         typed = [text for text in HydraConfig.get().overrides.task if _key(text) in TRAINING_KEYS]
         return command("train", typed)
-    noise = [f"noise.{key}={value}" for key, value in (plain["noise"] or {}).items() if key != "_target_"]
-    return command("train", [f"experiment={plain['name']}", *noise])
+    arguments = settings.noise.arguments if settings.noise else {}
+    noise = [f"noise.{key}={value}" for key, value in arguments.items()]
+    return command("train", [f"experiment={settings.name}", *noise])
 
 
 def state_hash(model: nn.Module) -> str:
@@ -193,44 +147,31 @@ def weights_hash(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def _described(plain: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
-    data = {key: value for key, value in description(plain["dataset"]).items() if key not in NOT_TRAINING}
-    if dataset.content:
-        data["fingerprint"] = dataset.content
+def described(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """`trained_as` without the trainer: what a checkpoint must have been trained as to be certified."""
+    data = {key: value for key, value in description(settings.dataset).items() if key not in NOT_TRAINING}
+    if dataset.cached_fingerprint:
+        data["fingerprint"] = dataset.cached_fingerprint
     normalisation = None
     if isinstance(dataset, LabelledDataset):
         normalisation = {"mean": list(dataset.mean), "std": list(dataset.std)}
-    trained_noisy = plain["trainer"] and plain["trainer"].get("noisy", True)
-    if trained_noisy and not plain["noise"]:
+    clean = settings.trainer and not settings.trainer.get("noisy", True)
+    if settings.trainer and not clean and not settings.noise:
         raise SettingError("noise: training under noise needs one, such as noise=gaussian; or set trainer.noisy=false")
-    noisy = plain["noise"] and (trained_noisy or not plain["trainer"])
     return {
         "dataset": data,
-        "model": description(plain["model"], code=False),
+        "model": description(settings.model, code=False),
         "normalisation": normalisation,
-        "noise": description(plain["noise"]) if noisy else None,
+        "noise": description(settings.noise) if settings.noise and not clean else None,
     }
 
 
-def _require_match(plain: dict[str, Any], dataset: Dataset, metadata: dict[str, Any], path: Path) -> None:
-    if plain["allow_mismatch"]:
-        return
-    wanted, found = _described(plain, dataset), metadata["trained_as"]
-    for group in CHECKED:
-        if wanted[group] != found.get(group):
-            allow = "" if group == "model" else "; or certify it all the same: allow_mismatch=true"
-            raise SettingError(
-                f"{group}: the configuration says {_written(wanted[group])}, the checkpoint '{path}' was trained with "
-                f"{_written(found.get(group))}. Train another: {train_command(plain)}{allow}"
-            )
-
-
-def _written(described: dict[str, Any] | None) -> str:
+def written(described: dict[str, Any] | None) -> str:
     """{"type": "Gaussian", "sigma": 0.25} as Gaussian(sigma=0.25)."""
     if described is None:
         return "none"
-    settings = ", ".join(f"{key}={value}" for key, value in described.items() if key not in NOT_SETTINGS)
-    return f"{described.get('type', '')}({settings})"
+    arguments = ", ".join(f"{key}={value}" for key, value in described.items() if key not in NOT_SETTINGS)
+    return f"{described.get('type', '')}({arguments})"
 
 
 def _key(override: str) -> str:

@@ -20,48 +20,49 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
-from experiments.config import composition
-from experiments.config.composition import build
-from experiments.config.entry import CONF
+from experiments.config.check import checked
+from experiments.config.command_line import CONF
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from experiments.data import LabelledDataset
 from experiments.runs.run_folder import provenance
 from experiments.training import checkpoints
 from experiments.training.base_function import new_model, new_noise
 from models.classifiers.released import translated
-from smoothing import Noise, SettingError, SmoothingError
+from smoothing import DeterministicSplitting, Noise, SettingError, SmoothingError
 
 ALIKE = 1e-5  # relative: the authors keep the logarithm of the standard deviation, in float32
 UNUSED = "num_batches_tracked"  # of batch normalisation; older releases lack it, and evaluation never reads it
 
 
-def import_checkpoint(file: Path, plain: dict[str, Any]) -> Path:
+def import_checkpoint(file: Path, settings: Settings) -> Path:
     """Write the checkpoint that a released file makes, and return its folder.
 
     Args:
         file: what the authors saved: a state of tensors, or {"state_dict": one, "arch": ..., "epoch": ...}.
-        plain: the checked configuration: the data set, the network, and the noise and training by the user's word.
+        settings: the data set, the network, and the noise and training by the user's word.
 
     Raises:
         SettingError: the file cannot be read, or is of another network or normalisation. Code in it is never run.
         MissingDataError: the data set, whose normalisation and classes belong to the network.
     """
     arch, state = _read(file)
-    dataset = build(plain["dataset"])
-    model = new_model(plain, dataset)
+    dataset = settings.dataset.build()
+    model = new_model(settings, dataset)
     own, normalisation = translated(model, state)
     _require_normalisation(file, normalisation, dataset)
     _put(file, arch, own, model)
-    noise = new_noise(plain, dataset) if plain["noise"] and plain["trainer"]["noisy"] else None
     content = checkpoints.weights_hash(file)
-    trained_as = checkpoints.trained_as(plain, dataset)
+    trained_as = checkpoints.trained_as(settings, dataset)
+    noise = new_noise(settings, dataset) if trained_as["noise"] else None
     stated = {key: value for key, value in trained_as["trainer"].items() if key not in ("seed", "precision")}
     trained_as["trainer"] = stated | {"type": "Imported", "file": content}
-    folder = checkpoints.folder_of(trained_as, plain)
+    folder = checkpoints.folder_of(trained_as, settings)
     folder.mkdir(parents=True, exist_ok=True)
     metadata = {
         "trained_as": trained_as,
         "num_classes": len(dataset.classes),
-        "noise_state": _released_state(noise, plain["noise"]) if noise else {},
+        "noise_state": _released_state(noise) if noise else {},
         "imported_from": file.name,
         "released_arch": arch,
         "normalisation_in_file": bool(normalisation),
@@ -122,14 +123,14 @@ def _put(file: Path, arch: str | None, own: dict[str, Tensor], model: nn.Module)
     model.load_state_dict(expected | own)
 
 
-def _released_state(noise: Noise, settings: dict[str, Any]) -> dict[str, Any]:
+def _released_state(noise: Noise) -> dict[str, Any]:
     """What belongs to the noise beside its settings, as the authors have it.
 
     Levine and Feizi draw the offsets of deterministic splitting noise by numpy's RandomState(seed).
     """
-    state = noise.state()
-    if "offsets" in state:
-        drawn = np.random.RandomState(settings["seed"]).randint(state["steps"], size=int(np.prod(state["shape"])))
+    if isinstance(noise, DeterministicSplitting):
+        state = noise.state()
+        drawn = np.random.RandomState(noise.seed).randint(state["steps"], size=int(np.prod(state["shape"])))
         offsets = base64.b64encode(drawn.astype("<i4").tobytes()).decode()  # as `noise.state` has them
         noise.restore(state | {"offsets": offsets})
     return noise.state()
@@ -139,11 +140,11 @@ def main() -> None:
     if len(sys.argv) < 2 or "=" in sys.argv[1]:
         sys.exit(str(__doc__))
     file, typed = Path(sys.argv[1]), sys.argv[2:]
-    composition.register()
+    register()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            plain = composition.settings(compose("train", typed), composition.CertifyConfig)
-        folder = import_checkpoint(file, plain)
+            settings = checked(compose("train", typed), Settings)
+        folder = import_checkpoint(file, settings)
     except (SmoothingError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"import_checkpoint: {str(error).partition(chr(10))[0]}")
     metadata = checkpoints.read(folder)

@@ -21,7 +21,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import Tensor, nn
 
-from experiments.config.composition import build
+from experiments.config.settings import Settings
 from experiments.data import LabelledDataset, LabelledImages
 from experiments.data.augmentation import Augmentation
 from experiments.machine import stopping
@@ -41,7 +41,7 @@ from smoothing.streams import BlockSource
 class Job:
     """What is trained on what; handed to every process."""
 
-    plain: dict[str, Any]
+    settings: Settings
     trainer: Trainer
     dataset: LabelledDataset
     images: LabelledImages
@@ -50,7 +50,7 @@ class Job:
     folder: Path
 
 
-def train(plain: dict[str, Any]) -> Path:
+def train(settings: Settings) -> Path:
     """Train what the configuration names, from the last finished epoch on, and return the checkpoint's folder.
 
     A finished checkpoint is left alone.
@@ -58,18 +58,18 @@ def train(plain: dict[str, Any]) -> Path:
     Raises:
         SmoothingError: settings or data that cannot be used; the message says what to do.
     """
-    device = choose_device(plain["device"])
-    dataset = build(plain["dataset"])
-    folder = checkpoints.folder(plain, dataset)
-    trainer = build(plain["trainer"])
+    device = choose_device(settings.device)
+    dataset = settings.dataset.build()
+    folder = checkpoints.folder(settings, dataset)
+    trainer = settings.trainer.build()  # type: ignore[union-attr]  # without one there is no folder
     if not isinstance(trainer, Trainer):
-        raise SettingError(f"trainer: expected a subclass of Trainer, got {plain['trainer']['_target_']}")
+        raise SettingError(f"trainer: expected a subclass of Trainer, got {settings.trainer.target}")  # type: ignore[union-attr]
     if trainer.precision == "auto":
         trainer = replace(trainer, precision="32-true")
-    noise = new_noise(plain, dataset) if trainer.noisy else None
+    noise = new_noise(settings, dataset) if trainer.noisy else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trainer.seed)
-        model = new_model(plain, dataset)
+        model = new_model(settings, dataset)
     trainer.require(model)
     leftovers = [folder / name for name in (checkpoints.RESUME, checkpoints.LOCK)]  # of a run killed as it ended
     if (folder / checkpoints.METADATA).exists() and not any(path.exists() for path in leftovers):
@@ -77,7 +77,7 @@ def train(plain: dict[str, Any]) -> Path:
     fabric = _fabric(trainer, device, model)
     images = _training_images(dataset, trainer)
     folder.mkdir(parents=True, exist_ok=True)
-    launch = partial(_fit, job=Job(plain, trainer, dataset, images, noise, model, folder))
+    launch = partial(_fit, job=Job(settings, trainer, dataset, images, noise, model, folder))
     # One process locks for all of a training that srun or torchrun started.
     with Lock(folder / checkpoints.LOCK) if fabric.is_global_zero else nullcontext():
         if (folder / checkpoints.METADATA).exists():
@@ -148,7 +148,8 @@ def _fit(fabric: Fabric, job: Job) -> None:
     plain_optimizers = trainer.make_optimizers(plain_model)
     model, *optimizers = fabric.setup(Step(plain_model, fabric.strategy.precision), *plain_optimizers)
     rows = checkpoints.resume(job.folder, plain_model, plain_optimizers)
-    logger = build(job.plain["logger"], config=job.plain) if job.plain["logger"] and fabric.is_global_zero else None
+    followed = job.settings.logger if fabric.is_global_zero else None
+    logger = followed.build(config=job.settings.as_dict()) if followed else None
     for epoch in range(len(rows), trainer.epochs):
         begun = time.perf_counter()
         phase = trainer.phase(epoch)
@@ -170,7 +171,7 @@ def _fit(fabric: Fabric, job: Job) -> None:
             stopping.stop()
     if fabric.is_global_zero:
         metadata = {
-            "trained_as": checkpoints.trained_as(job.plain, job.dataset),
+            "trained_as": checkpoints.trained_as(job.settings, job.dataset),
             "num_classes": len(job.dataset.classes),
             "noise_state": job.noise.state() if job.noise else {},
             "epochs": trainer.epochs,

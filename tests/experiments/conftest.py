@@ -8,7 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from experiments.config import composition
+from experiments.config.check import checked
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from experiments.report.figure import CONF, drawings, figure_of
 from experiments.training import loop
 from smoothing import CenterSmoothing, DeterministicSplitting, Splitting, Uniform
@@ -21,11 +23,11 @@ CENTER = {"type": "CenterSmoothing", "n": 2000, "m": 45000, "delta": 0.05, "boun
 @pytest.fixture
 def composed():
     """The checked settings of a train command: composed("noise.sigma=0.5")."""
-    composition.register()
+    register()
 
     def settings(*overrides):
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return composition.settings(compose("train", list(overrides)), composition.CertifyConfig)
+            return checked(compose("train", list(overrides)), Settings)
 
     return settings
 

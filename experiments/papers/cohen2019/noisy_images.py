@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 from torch.nn import functional
 
-from experiments.config.composition import build, checked_group
+from experiments.config.check import checked_group
 from experiments.data import Dataset, LabelledDataset
 from experiments.papers.cohen2019.results import CLAIMS
 from experiments.report.claims import verdicts
@@ -47,7 +47,7 @@ class NoisyImages(TheoryFigure):
         self.dataset, self.indices, self.sigma, self.seed = checked_group("dataset", dataset), indices, sigma, seed
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        dataset: Dataset = build(self.dataset)
+        dataset: Dataset = self.dataset.build()
         shape = (len(self.indices), 1 + len(self.sigma))
         figure, axes = plt.subplots(*shape, figsize=(1.4 * shape[1], 1.4 * shape[0] + 0.4), squeeze=False)
         rows = []

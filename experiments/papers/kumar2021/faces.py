@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from experiments.config.composition import build
+from experiments.config.settings import Group
 from experiments.data import Dataset
 from experiments.papers.kumar2021.medians import CLAIMS, abstention_notes, read_again
 from experiments.report.claims import verdicts
@@ -145,7 +145,7 @@ class Boxes(Figure):
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         run = min(runs, key=lambda run: abs(run.identity["noise"]["sigma"] - self.sigma))
-        dataset: Dataset = build(run.record["config"]["dataset"])
+        dataset: Dataset = Group.from_dict(run.record["config"]["dataset"]).build()
         kept = run.table[run.table["index"].isin(list(run.draws))]
         examples = kept.groupby("index", as_index=False).first().to_dict("records")
         columns = min(self.columns, len(examples))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.config.composition import build, identity_hash
-from experiments.config.targets import located
+from experiments.config.identity import identity_hash
+from experiments.config.settings import Group
 from experiments.report.figure import Figure, named_by_center
 from experiments.runs.reader import (
     StoredRun,
@@ -176,7 +176,7 @@ def image_shape(run: StoredRun) -> tuple[int, int, int] | None:
 
     From the class of the data set: the data need not be there.
     """
-    shape = getattr(located(run.record["config"]["dataset"]["_target_"]), "shape", None)
+    shape = getattr(Group.from_dict(run.record["config"]["dataset"]).located, "shape", None)
     return shape if isinstance(shape, tuple) else None
 
 
@@ -188,7 +188,7 @@ def largest_distance(run: StoredRun) -> float | None:
     shape = image_shape(run)
     if shape is None:
         return None
-    metric: Metric = build(run.record["config"]["metric"])
+    metric: Metric = Group.from_dict(run.record["config"]["metric"]).build()
     largest = metric.largest_distance(shape)
     return largest if largest < float("inf") else None
 

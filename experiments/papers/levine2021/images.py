@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from experiments.config.composition import build, checked_group
+from experiments.config.check import checked_group
 from experiments.data import LabelledDataset
 from experiments.data.photographs import NAMES, Photographs
 from experiments.papers.levine2021.results import levine_verdicts
@@ -36,7 +36,7 @@ class NoisyImages(TheoryFigure):
         self.dataset, self.index, self.sigma, self.seed = dataset, index, sigma, seed
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        dataset = build(checked_group("dataset", self.dataset))
+        dataset = checked_group("dataset", self.dataset).build()
         if not isinstance(dataset, LabelledDataset):
             raise SettingError("figure dataset: expected one whose pixel levels are known, as dataset=digits")
         try:

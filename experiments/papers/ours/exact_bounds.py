@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.stats import binom
 
-from experiments.config.composition import build
+from experiments.config.settings import Group
 from experiments.papers.kumar2021.medians import CLAIMS, abstention_notes, read_again
 from experiments.papers.kumar2021.panels import STYLES
 from experiments.report.claims import verdicts
@@ -86,7 +86,8 @@ class ExactBounds(Figure):
         return Drawing(figure, table, claims, notes, _texts(compared))
 
     def _read(self, run: StoredRun) -> list[dict[str, Any]]:
-        sigma, chosen, metric = sigma_of(run), run.identity["certifier"], build(run.record["config"]["metric"])
+        sigma, chosen = sigma_of(run), run.identity["certifier"]
+        metric = Group.from_dict(run.record["config"]["metric"]).build()
         draws = list(run.draws.values())
         largest = metric.largest_distance(draws[0].center.shape)
         rows = []

@@ -27,7 +27,9 @@ import sklearn.datasets  # noqa: F401
 from hydra import compose, initialize_config_dir
 
 from experiments.certifying import certification
-from experiments.config import composition
+from experiments.config.check import checked
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from experiments.machine.stopping import sigterm_finishes_first
 from experiments.runs import run_folder
 from experiments.training import loop
@@ -89,7 +91,7 @@ def run(job, answer):
     script = {"certify": certification.certify, "train": loop.train}[job["job"]]
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            plain = composition.settings(compose(job["job"], job["overrides"]), composition.CertifyConfig)
+            plain = checked(compose(job["job"], job["overrides"]), Settings)
         with sigterm_finishes_first():
             script(plain)
     except SystemExit as error:
@@ -118,7 +120,7 @@ def forked(job):
 
 
 if __name__ == "__main__":
-    composition.register()
+    register()
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(forked(json.loads(line))), flush=True)

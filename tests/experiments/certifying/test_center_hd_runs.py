@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from experiments.certifying import certification
-from experiments.config.composition import checked_group
+from experiments.config.check import checked_group
 from experiments.data import Faces
 from experiments.runs.reader import find_runs
 from smoothing import CenterSmoothingHD, SettingError
@@ -50,12 +50,12 @@ def test_too_few_candidates_are_refused_before_the_first_sample(run):
 
 
 def test_the_papers_settings_are_the_defaults(settings):
-    certifier = settings("certifier=center_hd", "experiment=imagenet_lpips")["certifier"]
+    certifier = settings("certifier=center_hd", "experiment=imagenet_lpips").certifier
     expected = {"candidates": 30, "n": 2000, "m": 10_000, "delta": 0.08, "alpha1": 0.005, "alpha2": 0.005}
-    assert expected.items() <= certifier.items()
+    assert expected.items() <= certifier.arguments.items()
 
 
 def test_random_weights_show_in_the_metrics_description():
-    node = {"_target_": "smoothing.metrics.LPIPS"}
-    assert checked_group("metric", node)["weights"] == "hub"
-    assert checked_group("metric", node | {"weights": "random"})["weights"] == "random"
+    node = {"_target_": "smoothing.LPIPS"}
+    assert checked_group("metric", node).get("weights") == "hub"
+    assert checked_group("metric", node | {"weights": "random"}).get("weights") == "random"

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 from experiments.certifying import certification
 from experiments.certifying.deepfool import DeepFool
-from experiments.config.composition import build
+from experiments.config.settings import Group
 from experiments.training import checkpoints, loop
 from smoothing import BaseFunctionError, SettingError
 
@@ -78,7 +79,7 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture
-def plain(settings, root):
+def undefended(settings, root):
     def composed(*overrides):
         where = (f"checkpoints.root={root}/checkpoints", f"results.root={root}/results")
         return settings("experiment=digits_undefended", "trainer.epochs=3", "device=cpu", "limit=6", *where, *overrides)
@@ -86,9 +87,9 @@ def plain(settings, root):
     return composed
 
 
-def test_a_run_without_noise(plain):
-    loop.train(plain())
-    path = certification.certify(plain())
+def test_a_run_without_noise(undefended):
+    loop.train(undefended())
+    path = certification.certify(undefended())
     table = pd.read_csv(path)
     assert tuple(table.columns) == DeepFool.columns
     assert table["index"].tolist() == [0, 1, 2, 3, 4, 5]
@@ -99,27 +100,27 @@ def test_a_run_without_noise(plain):
     assert "noise" not in identity
     assert identity["training"]["noise"] is None
     before = path.read_text()
-    assert certification.certify(plain("limit=3")).read_text() == before
+    assert certification.certify(undefended("limit=3")).read_text() == before
 
 
-def test_the_checkpoint_is_that_of_clean_training(plain, settings):
-    clean = plain()
-    dataset = build(clean["dataset"])
+def test_the_checkpoint_is_that_of_clean_training(undefended, settings):
+    clean = undefended()
+    dataset = clean.dataset.build()
     folder = checkpoints.folder(clean, dataset)
     assert folder.name.startswith("Digits-SmallCNN-clean-")
     gaussian = settings("experiment=digits_gaussian", "trainer.noisy=false", "trainer.epochs=3")
-    gaussian["checkpoints"] = clean["checkpoints"]
+    gaussian = replace(gaussian, checkpoints=clean.checkpoints)
     assert checkpoints.folder(gaussian, dataset) == folder
     assert checkpoints.train_command(clean) == "python train.py experiment=digits_undefended"
 
 
-def test_what_needs_noise_says_so(plain):
+def test_what_needs_noise_says_so(undefended):
     with pytest.raises(SettingError, match="noise: Certify needs one, such as noise=gaussian"):
-        certification.certify(plain() | {"certifier": {"_target_": "smoothing.Certify"}})
+        certification.certify(replace(undefended(), certifier=Group("smoothing.Certify")))
     with pytest.raises(SettingError, match=r"noise: training under noise needs one.*trainer\.noisy=false"):
-        loop.train(plain("trainer.noisy=true"))
+        loop.train(undefended("trainer.noisy=true"))
 
 
-def test_photographs_have_no_labels(plain):
+def test_photographs_have_no_labels(undefended):
     with pytest.raises(SettingError, match="no labels"):
-        certification.certify(plain("dataset=faces"))
+        certification.certify(undefended("dataset=faces"))

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from experiments.certifying import certification
-from experiments.config.composition import build
 from experiments.data import Digits
 from experiments.training import checkpoints, loop
 from smoothing import Certify, DeterministicSplitting, ExactCertify, SettingError
@@ -162,7 +161,7 @@ def test_clean_weights_under_dssn_take_the_offsets_of_the_seed(run, settings, ro
     """allow_mismatch: nothing was trained with offsets, so those of noise.seed are the function's, and are recorded."""
     clean = settings("experiment=digits_gaussian", "trainer.epochs=3", f"checkpoints.root={root}", "device=cpu")
     loop.train(clean)
-    folder = checkpoints.find(clean, build(clean["dataset"]))
+    folder = checkpoints.folder(clean, clean.dataset.build())
     path = run("experiment=digits_dssn", *SHORT, f"checkpoint={folder}", "allow_mismatch=true", train=False)
     state = json.loads((path.parent / "run.json").read_text())["noise_state"]
     assert state == DeterministicSplitting(0.5, 16, (1, 8, 8), seed=0).state()

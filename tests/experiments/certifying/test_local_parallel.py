@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments.config import composition
+from experiments.config.schema import register
 from experiments.report.figure import CONF
 from experiments.runs.reader import find_runs
 from hydra_plugins.local_parallel import visible_gpus
@@ -111,7 +111,7 @@ def test_gpus_that_this_process_may_use(monkeypatch):
 
 
 def test_it_composes():
-    composition.register()
+    register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("certify", ["hydra/launcher=local_parallel", "hydra.launcher.jobs=3"], return_hydra_config=True)
     assert cfg.hydra.launcher._target_ == "hydra_plugins.local_parallel.LocalParallelLauncher"

@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from experiments.certifying.build import settled
 from experiments.certifying.certification import certify
-from experiments.config.composition import build, identity, identity_hash
+from experiments.config.identity import identity, identity_hash
 from smoothing import L2, CenterSmoothing, Gaussian, SettingError
 
 
@@ -17,7 +17,7 @@ def test_the_papers_samples_become_the_least_that_prove_as_much(settings, h):
     sigma = 0.3
     asked = ("experiment=mnist_tvd", f"noise.sigma={sigma}", f"eps={h * sigma}", "certifier.bound=exact")
     plain = settled(settings(*asked, "certifier.match=paper"), Gaussian(sigma))
-    certifier = plain["certifier"]
+    certifier = plain.certifier.arguments
     assert 2 * certifier["n"] + certifier["m"] < 35_000
     assert certifier["delta"] < 0.05
     assert certifier["match"] is None
@@ -29,7 +29,8 @@ def test_the_papers_samples_become_the_least_that_prove_as_much(settings, h):
 def test_all_radii_are_matched_wherever_they_stand(settings, radii):
     asked = ("experiment=mnist_tvd", "noise.sigma=0.3", "certifier.bound=exact", "certifier.match=paper")
     plain = settings(*asked, f"eps={radii}")
-    paper, found, noise = plain["certifier"], settled(plain, Gaussian(0.3))["certifier"], Gaussian(0.3)
+    noise = Gaussian(0.3)
+    paper, found = plain.certifier.arguments, settled(plain, noise).certifier.arguments
     for radius in radii:
         alpha = paper["alpha2"]
         papers = noise.mass(0.5 + paper["delta"], radius) + math.sqrt(math.log(1 / alpha) / (2 * paper["m"]))
@@ -40,13 +41,13 @@ def test_all_radii_are_matched_wherever_they_stand(settings, radii):
 
 def test_without_match_nothing_changes(settings):
     plain = settings("experiment=mnist_tvd")
-    assert settled(plain, build(plain["noise"])) is plain
+    assert settled(plain, plain.noise.build()) is plain
 
 
 def test_what_cannot_be_matched_is_refused(settings):
     plain = settings("experiment=mnist_tvd", "certifier.match=paper")
     with pytest.raises(SettingError, match=r"certifier\.match: paper needs certifier\.bound=exact"):
-        settled(plain, build(plain["noise"]))
+        settled(plain, plain.noise.build())
     with pytest.raises(SettingError, match=r"certifier\.match: expected paper"):
         CenterSmoothing(lambda batch: batch, Gaussian(1.0), L2(), n=400, m=400, delta=0.2, match="papers")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from hydra.core.hydra_config import HydraConfig
 
-from experiments.config import composition
-from experiments.config.composition import CertifyConfig, PlotConfig
 from experiments.config.help import explanations
+from experiments.config.schema import keys
+from experiments.config.settings import Folder, PlotSettings, Settings, Shard
 
 ROOT = Path(__file__).parents[3]
 EXPERIMENT = """
@@ -138,20 +138,18 @@ def test_yaml_that_cannot_be_read_is_named_with_its_line(typed, tmp_path):
 def test_help_explains_each_key(typed, script):
     code, out, _ = typed(script, "--help")
     assert code == 0
-    schema = keys_of(PlotConfig if script == "plot.py" else CertifyConfig)
+    schema = keys_of(PlotSettings if script == "plot.py" else Settings)
     for key in schema:
         assert key in explanations(script.removesuffix(".py"))
         assert re.search(rf"^  {re.escape(key)}=\S.*  \w", out, re.MULTILINE), key
     assert "hydra" not in out.lower().replace("--hydra-help", "")
 
 
-def keys_of(schema):
-    """The keys of a schema, those of keys below it with a dot."""
-    for field in dataclasses.fields(schema):
-        below = field.default_factory if dataclasses.is_dataclass(field.default_factory) else None
-        below = below or {"results": composition.Results, "checkpoints": composition.Results}.get(field.name)
-        below = below or {"figures": composition.Results}.get(field.name)
-        yield from [f"{field.name}.{f.name}" for f in dataclasses.fields(below)] if below else [field.name]
+def keys_of(settings):
+    """The keys of a class of settings, those of keys below it with a dot."""
+    for name, key in keys(settings).items():
+        below = dataclasses.fields(key.kind) if key.kind in (Folder, Shard) else ()
+        yield from [f"{name}.{f.name}" for f in below] or [name]
 
 
 def test_help_explains_the_keys_of_what_is_chosen(typed):

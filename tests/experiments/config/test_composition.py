@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from experiments.config import composition
-from experiments.config.composition import CertifyConfig, identity, identity_hash
+from experiments.config.check import checked_group
 from experiments.config.experiment import experiment as read
+from experiments.config.identity import GROUPS, identity, identity_hash
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from smoothing import Gaussian, SettingError
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -18,13 +20,13 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes(settings, experiment):
     plain = settings(f"experiment={experiment}")
-    assert plain["name"] == experiment
-    assert set(plain) == {f.name for f in dataclasses.fields(CertifyConfig)}
+    assert plain.name == experiment
+    assert list(plain.as_dict()) == [f.name for f in dataclasses.fields(Settings)]
     assert (CONF / "experiment" / f"{experiment}.yaml").read_text().startswith("# @package _global_\n")
     assert read(experiment).commands()[-1].startswith("python certify.py")
 
 
-@pytest.mark.parametrize("group", composition.GROUPS)
+@pytest.mark.parametrize("group", GROUPS)
 def test_every_option_of_every_group_is_a_class_with_those_arguments(group):
     files = sorted((CONF / group).glob("*.yaml"))
     assert files
@@ -32,19 +34,19 @@ def test_every_option_of_every_group_is_a_class_with_those_arguments(group):
     for file in files:
         node = OmegaConf.to_container(OmegaConf.merge(beside, {group: OmegaConf.load(file)}), resolve=True)[group]
         filled = {key: "somewhere" if value == "???" else value for key, value in node.items()}
-        assert composition.checked_group(group, filled).keys() >= filled.keys()
+        assert checked_group(group, filled).as_dict().keys() >= filled.keys()
 
 
 def test_eps_follows_sigma(settings):
-    assert settings("noise.sigma=0.15")["eps"] == [0.15, 0.3]
-    assert settings("eps=0.1")["eps"] == 0.1
+    assert settings("noise.sigma=0.15").eps == [0.15, 0.3]
+    assert settings("eps=0.1").eps == 0.1
 
 
 def test_the_papers_settings_are_the_defaults_of_its_experiment(settings):
     plain = settings("experiment=celeba_jaccard")
     expected = {"n": 5000, "m": 10_000, "delta": 0.05, "alpha1": 0.005, "alpha2": 0.005, "bound": "paper"}
-    assert expected.items() <= plain["certifier"].items()
-    assert plain["dataset"]["count"] == 50
+    assert expected.items() <= plain.certifier.arguments.items()
+    assert plain.dataset.get("count") == 50
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_the_papers_settings_are_the_defaults_of_its_experiment(settings):
         ("+noise.simga=3", "noise.simga: no such key; did you mean noise.sigma"),
         ("noise.sigma=abc", "noise.sigma: .*abc"),
         ("certifier.n=1.5", "certifier.n: "),
-        ("noise._target_=smoothing.noise.Gausian", "noise._target_: no class smoothing.noise.Gausian"),
+        ("noise._target_=smoothing.Gausian", "noise._target_: no class smoothing.Gausian"),
         ("dataset=folder", "dataset.root: "),
     ],
 )
@@ -71,9 +73,9 @@ def test_a_mistyped_key_in_an_experiment_file_is_found(settings, tmp_path):
 
 
 def test_values_take_the_type_of_the_argument():
-    assert composition.checked_group("noise", {"_target_": "smoothing.noise.Gaussian", "sigma": 1})["sigma"] == 1.0
-    built = composition.build({"_target_": "smoothing.noise.Gaussian", "sigma": 1.0})
-    assert isinstance(built, Gaussian)
+    group = checked_group("noise", {"_target_": "smoothing.Gaussian", "sigma": 1})
+    assert isinstance(group.get("sigma"), float)
+    assert isinstance(group.build(), Gaussian)
 
 
 def test_identity_is_what_results_depend_on(settings):
@@ -109,9 +111,9 @@ def test_what_is_claimed_and_how_f_is_computed_are_identity(settings, experiment
 def test_every_argument_of_a_certifier_is_identity(settings):
     for experiment in ("demo", "digits_gaussian", "digits_gaussian certifier=adaptive", "digits_dssn"):
         plain = settings(*f"experiment={experiment}".split())
-        certifier, kept = plain["certifier"], identity(plain, "")["certifier"]
+        certifier, kept = plain.certifier, identity(plain, "")["certifier"]
         assert certifier.get("center", "best") == "best"  # as before there was a choice: left out
-        assert kept.keys() == certifier.keys() - {"_target_", "match", "center"} | {"type"}
+        assert kept.keys() == certifier.arguments.keys() - {"match", "center"} | {"type"}
 
 
 def test_identity_does_not_depend_on_how_a_number_is_written(settings):
@@ -126,7 +128,7 @@ def test_the_data_root_is_not_identity(settings):
 def test_the_slurm_launcher_composes():
     from hydra import compose, initialize_config_dir
 
-    composition.register()
+    register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("certify", ["hydra/launcher=slurm"], return_hydra_config=True)
     assert cfg.hydra.launcher._target_.endswith("SlurmTableLauncher")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from experiments.config import composition
 from experiments.config.experiment import experiment
+from experiments.config.identity import identity
 from smoothing import SettingError
 
 ROOT = Path(__file__).parents[3]
@@ -48,7 +48,7 @@ def test_what_it_says_is_no_part_of_a_runs_identity(settings):
     plain = settings("experiment=digits_dssn")
     assert plain["paper"] == "Levine and Feizi"
     other = settings("experiment=digits_dssn", "paper=Mine", "item=none", "shows=nothing", "needs=time")
-    assert composition.identity(plain, "") == composition.identity(other, "")
+    assert identity(plain, "") == identity(other, "")
 
 
 def test_the_commands_of_an_experiment_are_short():

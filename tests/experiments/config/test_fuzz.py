@@ -16,13 +16,16 @@ from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
 from experiments.certifying import certification
-from experiments.config import composition
+from experiments.config.check import checked
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from experiments.data import Classes, Digits, ImageFolder
 from experiments.report.figure import CONF
 from experiments.runs import run_folder
 from experiments.runs.run_folder import load_draws
 from experiments.runs.table import Schema, TableWriter, read_table
 from experiments.training import checkpoints, loop
+from experiments.training.weights import find
 from models.autoencoder import Autoencoder
 from models.classifiers import SmallCNN
 from smoothing import Certify, SmoothingError
@@ -88,7 +91,7 @@ def command(monkeypatch, tmp_path):
     monkeypatch.setattr(loop, "_fit", ready)
     for model in (SmallCNN, Autoencoder):
         monkeypatch.setattr(model, "pretrained", True, raising=False)  # no checkpoint is wanted
-    composition.register()
+    register()
     roots = [f"{group}.root={tmp_path / group}" for group in ("results", "checkpoints")]
 
     def composed(name):
@@ -101,9 +104,9 @@ def command(monkeypatch, tmp_path):
         def with_value(key, value):
             changed = cfg.copy()
             OmegaConf.update(changed, key, value, merge=False)
-            run(composition.settings(changed, composition.CertifyConfig))
+            run(checked(changed, Settings))
 
-        return composition.settings(cfg, composition.CertifyConfig), with_value
+        return checked(cfg, Settings), with_value
 
     return composed
 
@@ -111,7 +114,7 @@ def command(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_setting(command, tmp_path, name):
     plain, with_value = command(name)
-    keys = [key for key in keys_of(plain) if not key.endswith(".root")]
+    keys = [key for key in keys_of(plain.as_dict()) if not key.endswith(".root")]
     if name != "certify":
         keys = [key for key in keys if key.partition(".")[0] in GROUPS[COMMANDS[name][0]] and "_target_" not in key]
     cases = list(product(keys, (*NEVER_RIGHT, *PERHAPS)))
@@ -122,7 +125,7 @@ def test_a_setting(command, tmp_path, name):
         must = key in MUST_BE_NUMBERS and not unused and any(value is bad for bad in NEVER_RIGHT)
         if found not in (("refused",) if must else ("refused", "ready")):
             wrong[key, str(value)] = found
-    unknown = [f"{group}.knid" for group in ("noise", "certifier", "dataset", "model") if plain[group]]
+    unknown = [f"{group}.knid" for group in ("noise", "certifier", "dataset", "model") if getattr(plain, group)]
     for key in ("knid", *unknown):
         if (found := outcome(with_value, key, 1)) != "refused":
             wrong[key, 1] = found
@@ -226,6 +229,10 @@ def damages(whole):
     return cut | {"a pickle": pickle.dumps(Bomb()), "text": b"no such thing\n", "zeros": bytes(200), "json": b"[]"}
 
 
+def load(settings, model):
+    find(settings, Digits()).load(model, settings, Digits())
+
+
 def test_weights(composed, tmp_path):
     """Also where checkpoint.json vouches for the damaged bytes: safetensors' own check is the last one."""
     plain, model = composed(f"checkpoints.root={tmp_path}"), SmallCNN(10, 1, (0.3,), (0.4,))
@@ -234,7 +241,7 @@ def test_weights(composed, tmp_path):
     metadata = {"trained_as": checkpoints.trained_as(plain, Digits()), "num_classes": 10}
     checkpoints.save(folder, model, metadata)
     file, count = folder / checkpoints.WEIGHTS, 0
-    assert outcome(checkpoints.load, plain, model, Digits()) == "ready"
+    assert outcome(load, plain, model) == "ready"
     others = {"another shape": SmallCNN(9, 1, (0.3,), (0.4,)), "other keys": torch.nn.Linear(2, 2)}
     whole = file.read_bytes()
     for name, content in damages(whole).items():
@@ -243,12 +250,12 @@ def test_weights(composed, tmp_path):
             if vouched:
                 text = json.dumps(metadata | {"weights": checkpoints.weights_hash(file)})
                 (folder / checkpoints.METADATA).write_text(text)
-            assert outcome(checkpoints.load, plain, model, Digits()) == "refused", (name, vouched)
+            assert outcome(load, plain, model) == "refused", (name, vouched)
             assert file.read_bytes() == content
             count += 1
     for name, other in others.items():
         checkpoints.save(folder, other, metadata)
-        assert outcome(checkpoints.load, plain, model, Digits()) == "refused", name
+        assert outcome(load, plain, model) == "refused", name
         count += 1
     assert not EXPLOSIONS
     print(f"{count} cases")

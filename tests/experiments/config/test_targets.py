@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config.composition import build, checked_group
+from experiments.config.check import checked_group
+from experiments.config.settings import Group
 from smoothing import SettingError
 
 ROOT = Path(__file__).parents[3]
@@ -114,7 +115,7 @@ def test_what_cannot_be_had_is_one_line(target, said):
 
 def made(name="Kinds", **written):
     node = checked_group("metric", {"_target_": f"kinds_of.{name}", **written})
-    return node, build(node)
+    return node.as_dict(), node.build()
 
 
 @pytest.mark.parametrize("name", ["Kinds", "Inherits"])
@@ -129,7 +130,7 @@ def test_arguments_of_every_kind_reach_the_class(name):
     import json
 
     json.dumps(node)
-    assert checked_group("metric", node) == node  # as run.json has it
+    assert checked_group("metric", node).as_dict() == node  # as run.json has it
 
 
 @pytest.mark.parametrize(
@@ -158,8 +159,8 @@ def test_functions():
 
 def test_a_factory_of_torchvisions_is_a_model():
     node = checked_group("model", {"_target_": "torchvision.models.resnet18", "num_classes": 7})
-    assert node == {"_target_": "torchvision.models.resnet18", "weights": None, "progress": True, "num_classes": 7}
-    assert build(node).fc.out_features == 7
+    assert node == Group("torchvision.models.resnet18", {"weights": None, "progress": True, "num_classes": 7})
+    assert node.build().fc.out_features == 7
 
 
 @pytest.mark.parametrize("name", ["models", "experiments"])

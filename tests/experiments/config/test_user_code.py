@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from experiments.config.composition import checked_group, description
+from experiments.config.check import checked_group
+from experiments.config.identity import description
 from experiments.config.user_code import code_hash, is_suites
 from smoothing import SettingError
 

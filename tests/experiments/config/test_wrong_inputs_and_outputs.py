@@ -1,10 +1,14 @@
 """Runs of a user's own network or data set that are not what they should be: one line, and no false row."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from experiments.certifying import certification
-from experiments.config import composition
+from experiments.config.check import checked_group
+from experiments.config.identity import identity
+from experiments.config.settings import Group
 from smoothing import BaseFunctionError, SettingError
 
 OWN = '''
@@ -59,9 +63,9 @@ def run(settings, tmp_path, monkeypatch):
             *("experiment=digits_gaussian", "device=cpu", "limit=3", f"results.root={tmp_path}", *overrides)
         )
         node = {"_target_": "users_own_edge.Constant"} | model
-        plain |= {"model": composition.checked_group("model", node), "trainer": None}
+        plain = replace(plain, model=checked_group("model", node), trainer=None)
         if dataset:
-            plain["dataset"] |= {"_target_": f"users_own_edge.{dataset}"}
+            plain = replace(plain, dataset=Group(f"users_own_edge.{dataset}", plain.dataset.arguments))
         return certification.certify(plain)
 
     return certified
@@ -127,7 +131,7 @@ def test_what_is_no_input_is_refused(run, dataset, message):
 
 def test_the_number_of_classes_is_no_setting_and_no_identity(settings, run, tmp_path):
     plain = settings("experiment=digits_gaussian")
-    assert "num_classes" not in plain["certifier"]
-    assert "num_classes" not in str(composition.identity(plain, ""))
+    assert "num_classes" not in plain.certifier.arguments
+    assert "num_classes" not in str(identity(plain, ""))
     with pytest.raises(SettingError, match="num_classes"):
-        composition.checked_group("certifier", {"_target_": "smoothing.Certify", "num_classes": 3})
+        checked_group("certifier", {"_target_": "smoothing.Certify", "num_classes": 3})

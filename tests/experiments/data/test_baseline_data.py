@@ -52,11 +52,11 @@ def test_svhn_in_the_official_format(svhn_root):
         data[40]
 
 
-def test_svhn_is_divided_by_255_and_nothing_more(svhn_root):
+def test_svhn_is_divided_by_255_and_nothing_more(svhn_root, composed):
     data = SVHN(str(svhn_root))
     x = data[0][None]
     assert (data.mean, data.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    model = new_model({"model": {"_target_": "models.classifiers.ProjectedResNet", "depth": 20}}, data)
+    model = new_model(composed("model=resnet20"), data)
     assert torch.equal(model.features[0](x), x)
 
 
@@ -83,7 +83,7 @@ def test_the_sums_of_svhns_files_are_checked(tmp_path):
 def test_svhn_is_trained_on_and_certified(svhn_root, composed, tmp_path):
     roots = (f"dataset.root={svhn_root}", f"checkpoints.root={tmp_path}/c", f"results.root={tmp_path}/r", "device=cpu")
     small = ("model.depth=8", "trainer.epochs=1", "trainer.batch_size=30", "certifier.n0=8", "certifier.n=16")
-    plain = composed("experiment=svhn_gaussian", *roots, *small) | {"limit": 2}
+    plain = composed("experiment=svhn_gaussian", *roots, *small, "limit=2")
     train(plain)
     record = json.loads((certify(plain).parent / "run.json").read_text())
     assert record["identity"]["dataset"] == {"type": "SVHN", "step": 1}
@@ -103,11 +103,11 @@ def cifar10(monkeypatch):
 def test_radii_divided_by_std_are_those_of_who_normalises_first(cifar10, composed):
     """A classifier of pixels under noise sigma is one of normalised pixels under sigma / std; radii go with sigma."""
     plain = composed("experiment=cifar10_wong")
-    settings = {key: value for key, value in plain["dataset"].items() if key != "_target_"}
+    settings = dict(plain.dataset.arguments)
     data = CIFAR10Preprocessed(**settings)
     mean, std = torch.tensor(data.mean).view(3, 1, 1), data.std[0]
     model = new_model(plain, data).eval()
-    sigma, noise = plain["noise"]["sigma"], torch.randn(4, 3, 32, 32)
+    sigma, noise = plain.noise.get("sigma"), torch.randn(4, 3, 32, 32)
     theirs = torch.nn.Sequential(*list(model.layers)[1:])
     with torch.inference_mode():
         ours = model(data[0] + sigma * noise)
@@ -118,7 +118,7 @@ def test_radii_divided_by_std_are_those_of_who_normalises_first(cifar10, compose
 
 def test_the_other_baseline_is_shifted_alone(cifar10, composed):
     plain = composed("experiment=cifar10_crown")
-    settings = {key: value for key, value in plain["dataset"].items() if key != "_target_"}
+    settings = dict(plain.dataset.arguments)
     data = CIFAR10Preprocessed(**settings)
     assert torch.equal(new_model(plain, data).features[0](data[0][None])[0], data[0] - 0.5)
 

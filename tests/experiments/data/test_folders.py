@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.config.composition import description
+from experiments.config.identity import description
+from experiments.config.settings import Group
 from experiments.data import CelebA, Classes, ImageFolder, ImageNet, MissingDataError
 from smoothing import SettingError
 
@@ -104,9 +105,9 @@ def test_a_fingerprint_stays_that_of_committed_runs(tmp_path):
 
 
 def test_new_settings_leave_identities_as_they_were():
-    node = {"_target_": "experiments.data.Classes", "root": "a", "count": 5, "size": None, "unreadable": "skip"}
-    assert description(node) == {"type": "Classes", "count": 5}
-    assert description(node | {"size": 32}) == {"type": "Classes", "count": 5, "size": 32}
+    group = Group("experiments.data.Classes", {"root": "a", "count": 5, "size": None, "unreadable": "skip"})
+    assert description(group) == {"type": "Classes", "count": 5}
+    assert description(group.replaced(size=32)) == {"type": "Classes", "count": 5, "size": 32}
 
 
 def test_numbers_are_sorted_as_text_and_said(tmp_path, capsys):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from experiments.config.composition import description
 from experiments.config.experiment import experiment
+from experiments.config.identity import description
+from experiments.config.settings import Group
 from experiments.papers.settings import page, rows
 from experiments.report.figure import CONF
 
@@ -40,5 +41,5 @@ def test_the_papers_center_goes_with_the_papers_bound():
 
 @pytest.mark.parametrize(("center", "said"), [("best", {}), ("medoid", {"center": "medoid"})])
 def test_the_center_of_committed_runs_leaves_their_hash_as_it_was(center, said):
-    node = {"_target_": "smoothing.CenterSmoothing", "n": 10, "center": center}
-    assert description(node) == {"type": "CenterSmoothing", "n": 10} | said
+    group = Group("smoothing.CenterSmoothing", {"n": 10, "center": center})
+    assert description(group) == {"type": "CenterSmoothing", "n": 10} | said

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from experiments.certifying.rows import row
-from experiments.config import composition
+from experiments.config.identity import identity
 from experiments.report.figure import drawings
 from experiments.report.terminal import terminal_table
 from experiments.runs.reader import find_runs, median_with_abstentions
@@ -41,7 +41,7 @@ def runs(settings, tmp_path):
     rng = np.random.default_rng(0)
     for sigma in (0.1, 0.2):
         plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")
-        folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
+        folder = RunFolder(tmp_path, plain, identity(plain, ""))
         folder.begin("cpu", {})
         with TableWriter(folder.table_path, Schema.of(CenterSmoothing)) as table:
             for index in range(5):
@@ -134,7 +134,7 @@ def test_the_same_data_gives_the_same_bytes(runs, tmp_path, figure):
 
 def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path, figure):
     plain = settings("experiment=faces_jaccard", "certifier.n=1600", f"results.root={tmp_path}")
-    folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
+    folder = RunFolder(tmp_path, plain, identity(plain, ""))
     folder.begin("cpu", {})
     draws = next(iter(find_runs(runs)[0].draws.values()))
     folder.save(0, draws, 1.0)

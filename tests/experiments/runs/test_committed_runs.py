@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from experiments.again import settings_of
-from experiments.config.composition import identity, identity_hash, register
+from experiments.config.identity import identity, identity_hash
+from experiments.config.schema import register
 
 ROOT = Path(__file__).parents[3]
 RECORDS = sorted((ROOT / "results").glob("*/*/run*.json"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.config.composition import build, description, identity, identity_hash
+from experiments.config.identity import description, identity, identity_hash
 from experiments.data import Digits
 from experiments.training import checkpoints
 from experiments.training.base_function import new_noise
@@ -24,7 +24,7 @@ from smoothing import SettingError
 )
 def test_noise_is_on_the_grid_that_the_images_are_on(settings, overrides, grid):
     plain = settings(*overrides)
-    assert new_noise(plain, build(plain["dataset"])).grid == grid
+    assert new_noise(plain, plain.dataset.build()).grid == grid
 
 
 def test_a_checkpoint_is_found_whatever_the_grid(settings):
@@ -33,7 +33,7 @@ def test_a_checkpoint_is_found_whatever_the_grid(settings):
         for grid in ("null", 0, 16, 255)
     }
     assert len(names) == 1
-    assert description(settings("experiment=digits_gaussian")["noise"]) == {"type": "Gaussian", "sigma": 0.25}
+    assert description(settings("experiment=digits_gaussian").noise) == {"type": "Gaussian", "sigma": 0.25}
 
 
 def test_a_run_on_a_grid_is_another_run_than_one_without(settings):

@@ -7,7 +7,7 @@ import threading
 import pandas as pd
 import pytest
 
-from experiments.config import composition
+from experiments.config.check import checked_group
 from experiments.report.figure import CONF
 from experiments.runs.wandb import so_far
 
@@ -51,7 +51,7 @@ def test_offline_writes_files_and_asks_no_network(asked, tmp_path):
     assert node["mode"] == "offline"
     png = tmp_path / "figure.png"
     png.write_bytes((CONF.parent / "docs" / "center_faces.png").read_bytes())
-    logger = composition.build(composition.checked_group("logger", node), config={"name": "digits_gaussian", "seed": 0})
+    logger = checked_group("logger", node).build(config={"name": "digits_gaussian", "seed": 0})
     logger.log([{"epoch": 1, "loss": 0.5, "accuracy": 0.25, "seconds": 1.0}])
     logger.log([{"index": 0, "status": "certified", "correct": True, "radius": 0.4}])
     logger.table("certificates", pd.DataFrame({"index": [0], "status": ["certified"], "radius": [0.4]}))
@@ -75,7 +75,7 @@ def test_training_logs_its_losses(asked, trained, tmp_path):
 
 
 def test_no_logger_is_the_default(composed):
-    assert not composed()["logger"]
+    assert not composed().logger
     assert composed("logger=none") == composed()
 
 

@@ -1,17 +1,22 @@
 """Checkpoints: found by what they were trained as, refused with one clear line where they are of something else."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from safetensors.torch import load_file
 
-from experiments.config import composition
-from experiments.config.composition import build, identity, identity_hash
+from experiments.config.check import checked, checked_group
+from experiments.config.identity import description, identity, identity_hash
+from experiments.config.schema import register
+from experiments.config.settings import Group, Settings
 from experiments.data import Digits
 from experiments.training import checkpoints
-from experiments.training.base_function import build_model, needs_checkpoint, new_model, training_of
+from experiments.training.base_function import build_base_function, new_model
+from experiments.training.weights import find, needs_checkpoint
 from models.face_detector import FaceDetector
 from smoothing import SettingError
 
@@ -21,12 +26,12 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def composed(tmp_path):
     """Checked settings of a command: composed("noise.sigma=0.5")."""
-    composition.register()
+    register()
 
     def settings(*overrides):
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             cfg = compose("train", [f"checkpoints.root={tmp_path}", *overrides])
-        return composition.settings(cfg, composition.CertifyConfig)
+        return checked(cfg, Settings)
 
     return settings
 
@@ -37,7 +42,7 @@ def saved(composed):
 
     def save(*overrides):
         plain = composed(*overrides)
-        dataset = build(plain["dataset"])
+        dataset = plain.dataset.build()
         folder = checkpoints.folder(plain, dataset)
         folder.mkdir(parents=True)
         metadata = {"trained_as": checkpoints.trained_as(plain, dataset), "num_classes": 10}
@@ -48,19 +53,19 @@ def saved(composed):
 
 
 def model_of(plain):
-    return build_model(plain, build(plain["dataset"]))
+    return build_base_function(plain, plain.dataset.build()).model
 
 
 def test_it_is_found_by_what_it_was_trained_as(composed, saved):
     folder = saved("noise.sigma=0.5")
     assert folder.name.startswith("Digits-SmallCNN-sigma0.5-")
     for same in ("limit=3", "device=cpu", "trainer.devices=4", "trainer.precision=auto", "certifier.n=9000"):
-        assert checkpoints.find(composed("noise.sigma=0.5", same), Digits()) == folder
+        assert find(composed("noise.sigma=0.5", same), Digits()).path == folder
     others = ("noise.sigma=0.25", "seed=1", "trainer.epochs=3", "model.width=8", "trainer.noisy=false")
     for other in (*others, "trainer.precision=bf16-mixed"):
         with pytest.raises(SettingError, match="no checkpoint"):
-            checkpoints.find(composed("noise.sigma=0.5", other), Digits())
-    assert checkpoints.find(composed("noise.sigma=0.5", "seed=1", "trainer.seed=0"), Digits()) == folder
+            find(composed("noise.sigma=0.5", other), Digits())
+    assert find(composed("noise.sigma=0.5", "seed=1", "trainer.seed=0"), Digits()).path == folder
 
 
 def test_which_images_are_certified_is_not_what_is_trained(composed):
@@ -76,7 +81,7 @@ def test_the_weights_are_those_that_were_saved(composed, saved):
     one, two = model_of(composed()), model_of(composed())
     x = torch.rand(3, 1, 8, 8)
     assert torch.equal(one.eval()(x), two.eval()(x))
-    stored = checkpoints.load_file(folder / "weights.safetensors")
+    stored = load_file(folder / "weights.safetensors")
     assert all(torch.equal(stored[name], value) for name, value in one.state_dict().items())
 
 
@@ -133,7 +138,7 @@ def test_a_mismatch_may_be_allowed_but_for_another_network(composed, saved):
     folder = saved("noise.sigma=0.5")
     plain = composed("noise.sigma=0.25", f"checkpoint={folder}", "allow_mismatch=true")
     model_of(plain)
-    assert training_of(plain, Digits())["noise"] == {"type": "Gaussian", "sigma": 0.5}
+    assert find(plain, Digits()).training["noise"] == {"type": "Gaussian", "sigma": 0.5}
     with pytest.raises(SettingError, match=r"SmallCNN\(width=16\).*do not fit ResNetCIFAR.*python train\.py"):
         model_of(composed("model=resnet20_he", f"checkpoint={folder}", "allow_mismatch=true"))
 
@@ -155,9 +160,9 @@ def test_damage_is_one_clear_line(composed, saved):
 def test_training_is_part_of_a_runs_identity(composed, saved):
     saved()
     plain = composed()
-    training = training_of(plain, Digits())
+    training = find(plain, Digits()).training
     assert training["noise"] == {"type": "Gaussian", "sigma": 0.25}
-    assert training["epochs"] == plain["trainer"]["epochs"]
+    assert training["epochs"] == plain.trainer.get("epochs")
     assert len(training["weights"]) == 16
     assert "devices" not in training
     with_training = identity(plain, "", training)
@@ -170,16 +175,16 @@ def test_precision_is_part_of_what_a_checkpoint_is(composed, saved):
     """float32 is not named, so that what was trained before keeps its name; a bfloat16 one of then says so now."""
     plain = composed()
     assert "precision" not in checkpoints.trained_as(plain, Digits())["trainer"]
-    assert plain["trainer"]["precision"] == "32-true"
+    assert plain.trainer.get("precision") == "32-true"
     other = checkpoints.trained_as(composed("trainer.precision=bf16-mixed"), Digits())
     assert other["trainer"]["precision"] == "bf16-mixed"
     folder = saved()
     metadata = json.loads((folder / "checkpoint.json").read_text())
-    before = training_of(plain, Digits())
+    before = find(plain, Digits()).training
     (folder / "checkpoint.json").write_text(json.dumps(metadata | {"trainer": {"precision": "32-true"}}))
-    assert training_of(plain, Digits()) == before
+    assert find(plain, Digits()).training == before
     (folder / "checkpoint.json").write_text(json.dumps(metadata | {"trainer": {"precision": "bf16-mixed"}}))
-    assert training_of(plain, Digits()) == before | {"precision": "bf16-mixed"}
+    assert find(plain, Digits()).training == before | {"precision": "bf16-mixed"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*/*/run.json")), ids=lambda path: path.parent.name)
@@ -189,9 +194,9 @@ def test_committed_trainings_keep_their_names(path):
     trainer, kept = record["config"].get("trainer"), record["identity"].get("training")
     if not trainer or not kept:
         pytest.skip("brings its own weights")
-    described = composition.description(composition.checked_group("trainer", trainer))
+    described = description(checked_group("trainer", trainer))
     assert described == {key: value for key, value in kept.items() if key not in ("noise", "weights")}
-    assert composition.description(record["config"]["model"]) == record["identity"]["model"]
+    assert description(Group.from_dict(record["config"]["model"])) == record["identity"]["model"]
 
 
 def test_identities_of_runs_without_a_checkpoint_stay_what_they_were(settings):
@@ -206,9 +211,9 @@ def test_identities_of_runs_without_a_checkpoint_stay_what_they_were(settings):
 
 def test_what_needs_a_checkpoint(composed):
     assert not needs_checkpoint(composed("experiment=faces_jaccard"))
-    assert isinstance(build_model(composed("experiment=faces_jaccard"), Digits()), FaceDetector)
-    assert training_of(composed("experiment=faces_jaccard"), Digits()) is None
-    plain = composed() | {"trainer": None}
+    assert isinstance(build_base_function(composed("experiment=faces_jaccard"), Digits()).model, FaceDetector)
+    assert find(composed("experiment=faces_jaccard"), Digits()) is None
+    plain = replace(composed(), trainer=None)
     with pytest.raises(SettingError, match=r"SmallCNN needs weights.*pretrained = True"):
         needs_checkpoint(plain)
 
@@ -216,7 +221,7 @@ def test_what_needs_a_checkpoint(composed):
 def test_a_classifier_needs_labels(composed):
     plain = composed("dataset=faces")
     with pytest.raises(SettingError, match="Faces has no labels"):
-        new_model(plain, build(plain["dataset"]))
+        new_model(plain, plain.dataset.build())
 
 
 def test_the_data_set_tells_the_model_what_it_needs(composed):

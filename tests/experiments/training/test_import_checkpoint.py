@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 from experiments.data import Images, LabelledDataset
 from experiments.training import checkpoints
-from experiments.training.base_function import build_model, build_noise, training_of
+from experiments.training.base_function import build_base_function
 from experiments.training.import_checkpoint import import_checkpoint
 from smoothing import SettingError
 
@@ -150,6 +151,14 @@ def settings_of(composed, tmp_path):
     return settings
 
 
+def base_function(settings, folder):
+    return build_base_function(replace(settings, checkpoint=str(folder)), Photographs())
+
+
+def model_of(settings, folder):
+    return base_function(settings, folder).model.eval()
+
+
 COHEN = ("experiment=cifar10_gaussian", "model=resnet20", "noise.sigma=0.5")
 DSSN = ("experiment=cifar10_dssn", "model.depth=16", "noise.sigma=0.5", "trainer.stability=6")
 
@@ -172,7 +181,7 @@ def test_a_network_of_cohen_et_al_is_the_same_function(settings_of, cohen_file, 
     state = bearpaw_state(3, prefix)
     plain = settings_of(*COHEN)
     folder = import_checkpoint(cohen_file(state), plain)
-    model = build_model(plain | {"checkpoint": str(folder)}, Photographs()).eval()
+    model = model_of(plain, folder)
     images = torch.rand(4, 3, 32, 32, generator=RANDOM)
     with torch.inference_mode():
         assert torch.allclose(model(images), Released(state, prefix).bearpaw(images, 3), rtol=1e-4, atol=1e-4)
@@ -183,12 +192,12 @@ def test_a_network_of_levine_and_feizi_is_the_same_function_with_its_offsets(set
     torch.save(state, tmp_path / "model_ckpt.torch")
     plain = settings_of(*DSSN)
     folder = import_checkpoint(tmp_path / "model_ckpt.torch", plain)
-    plain["checkpoint"] = str(folder)
-    model = build_model(plain, Photographs()).eval()
+    base = base_function(plain, folder)
+    model = base.model.eval()
     images = torch.rand(4, 3, 32, 32, generator=RANDOM)
     with torch.inference_mode():
         assert torch.allclose(model(images), Released(state, "model.module.").wide(images, 2), rtol=1e-4, atol=1e-4)
-    noise = build_noise(plain, Photographs())
+    noise = base.noise
     drawn = np.random.RandomState(0).randint(noise.steps, size=3072)
     assert noise.offsets.flatten().tolist() == drawn.tolist()
 
@@ -199,7 +208,7 @@ def test_resnet50_of_cohen_et_al(settings_of, cohen_file):
     theirs = resnet50(weights=None, num_classes=10).eval()
     path = cohen_file({f"1.module.{name}": value for name, value in theirs.state_dict().items()}, "resnet50")
     plain = settings_of("experiment=cifar10_gaussian", "model=resnet50")
-    model = build_model(plain | {"checkpoint": str(import_checkpoint(path, plain))}, Photographs()).eval()
+    model = model_of(plain, import_checkpoint(path, plain))
     images = torch.rand(2, 3, 64, 64, generator=RANDOM)
     with torch.inference_mode():
         assert torch.allclose(model(images), theirs(Released({}, "").start(images)), rtol=1e-4, atol=1e-4)
@@ -213,13 +222,13 @@ def test_what_is_known_of_it_is_said(settings_of, cohen_file):
     metadata = checkpoints.read(folder)
     assert metadata["trained_as"]["noise"] == {"type": "Gaussian", "sigma": 0.5}
     assert (metadata["released_arch"], metadata["imported_from"]) == ("cifar_resnet20", "checkpoint.pth.tar")
-    training = training_of(plain | {"checkpoint": str(folder)}, Photographs())
+    training = base_function(plain, folder).checkpoint.training
     assert training["type"] == "Imported"
     assert training["stability"] == 0.0
     assert "seed" not in training
     assert training["file"] == checkpoints.weights_hash(path)
     with pytest.raises(SettingError, match=r"noise:.*sigma=0\.25.*sigma=0\.5"):
-        build_model(settings_of(*COHEN, "noise.sigma=0.25") | {"checkpoint": str(folder)}, Photographs())
+        model_of(settings_of(*COHEN, "noise.sigma=0.25"), folder)
 
 
 def test_counters_of_batches_may_be_missing(settings_of, cohen_file):

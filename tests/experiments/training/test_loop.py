@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
-from experiments.config.composition import build
+from experiments.config.settings import Group
 from experiments.data import Digits, Images
-from experiments.training import checkpoints, loop, step_noise
-from experiments.training.base_function import build_model
+from experiments.training import loop, step_noise
+from experiments.training.base_function import build_base_function
 from experiments.training.trainer import Purpose, Trainer
 from smoothing import Gaussian, SettingError
 from smoothing.streams import Stage
@@ -55,7 +56,7 @@ def test_the_test_accuracy_is_that_of_the_saved_weights(trained, composed, tmp_p
     folder = trained()
     metadata = json.loads((folder / "checkpoint.json").read_text())
     plain = composed(*QUICK, f"checkpoints.root={tmp_path / 'checkpoints'}")
-    model, testing = build_model(plain, Digits()).eval(), Digits().testing()
+    model, testing = build_base_function(plain, Digits()).model.eval(), Digits().testing()
     x = testing.pixels / 16
     with torch.inference_mode():
         clean = (model(x).argmax(dim=1) == testing.labels).float().mean().item()
@@ -165,20 +166,22 @@ def test_the_learning_rate_falls_in_steps():
 def test_the_papers_settings_are_those_of_its_trainer(composed):
     plain = composed("experiment=cifar10_gaussian")
     expected = {"epochs": 90, "batch_size": 400, "lr": 0.1, "lr_step": 30, "lr_factor": 0.1, "momentum": 0.9}
-    assert (expected | {"weight_decay": 1e-4, "crop_padding": 4, "flip": True}).items() <= plain["trainer"].items()
-    assert plain["model"] == {"_target_": "models.classifiers.ProjectedResNet", "depth": 110}
+    expected |= {"weight_decay": 1e-4, "crop_padding": 4, "flip": True}
+    assert expected.items() <= plain.trainer.arguments.items()
+    assert plain.model == Group("models.classifiers.ProjectedResNet", {"depth": 110})
     for name in ("cifar10_gaussian", "cifar10_undefended", "cifar10_wong", "cifar10_crown", "svhn_gaussian"):
-        assert composed(f"experiment={name}")["dataset"]["step"] == 1  # whole test sets; every 20th is the repository's
-    assert plain["trainer"]["precision"] == "32-true"
-    assert composed("experiment=imagenet_gaussian")["model"]["_target_"].endswith("ResNet50")
+        # whole test sets; every 20th is the repository's
+        assert composed(f"experiment={name}").dataset.get("step") == 1
+    assert plain.trainer.get("precision") == "32-true"
+    assert composed("experiment=imagenet_gaussian").model.target.endswith("ResNet50")
 
 
 def test_the_logged_loss_is_the_mean_over_the_epoch(trained):
     """With a learning rate that changes nothing, the loss of epoch 1 is that of the network as it was made."""
     folder = trained("trainer.lr=1e-12", "trainer.epochs=1", "trainer.noisy=false", "trainer.batch_size=1297")
     data = Digits().training()
-    stored = checkpoints.load_file(folder / "weights.safetensors")
-    model = build({"_target_": "models.classifiers.SmallCNN"}, num_classes=10, in_channels=1, mean=[0], std=[1])
+    stored = load_file(folder / "weights.safetensors")
+    model = Group("models.classifiers.SmallCNN").build(num_classes=10, in_channels=1, mean=[0], std=[1])
     model.load_state_dict(stored)
     with torch.inference_mode():
         scores = model(data.pixels / 16)
@@ -235,7 +238,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
     for alone, together in zip(log(one), log(two), strict=True):
         assert float(together["loss"]) == pytest.approx(float(alone["loss"]), rel=5e-6)
         assert float(together["accuracy"]) == pytest.approx(float(alone["accuracy"]), abs=1e-3)
-    first, second = (checkpoints.load_file(folder / "weights.safetensors") for folder in (one, two))
+    first, second = (load_file(folder / "weights.safetensors") for folder in (one, two))
     assert all(torch.allclose(first[name], second[name], rtol=0, atol=1e-4) for name in first)
 
 
@@ -281,7 +284,7 @@ def test_weights_of_another_precision_are_trained_and_tested(trained, precision)
     folder = trained(f"trainer.precision={precision}")
     metadata = json.loads((folder / "checkpoint.json").read_text())
     assert metadata["test_accuracy_under_noise"] > 0.7
-    dtypes = {value.dtype for value in checkpoints.load_file(folder / "weights.safetensors").values()}
+    dtypes = {value.dtype for value in load_file(folder / "weights.safetensors").values()}
     assert {"bf16-true": torch.bfloat16, "64-true": torch.float64}[precision] in dtypes
 
 

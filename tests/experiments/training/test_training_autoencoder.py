@@ -13,12 +13,14 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from experiments.certifying import certification
-from experiments.config import composition
+from experiments.config.check import checked
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from experiments.data import Digits
 from experiments.runs.run_folder import load_draws
 from experiments.training import checkpoints, loop, step_noise
 from experiments.training.autoencoder_trainer import AutoencoderTrainer
-from experiments.training.base_function import build_model
+from experiments.training.base_function import build_base_function
 from experiments.training.trainer import Purpose
 from models.autoencoder import Autoencoder
 from models.reconstructor import Reconstructor
@@ -30,9 +32,9 @@ MEASURED = ("model=reconstructor", "~model.bottleneck", "++model.measurements=32
 
 
 def settings(kind, *overrides):
-    composition.register()
+    register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return composition.settings(compose(kind, list(overrides)), composition.CertifyConfig)
+        return checked(compose(kind, list(overrides)), Settings)
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def metadata_of(folder):
 
 def model_of(folder, *overrides):
     plain = settings("train", *QUICK, f"checkpoint={folder}", *overrides)
-    return build_model(plain, Digits()).eval()
+    return build_base_function(plain, Digits()).model.eval()
 
 
 def test_the_loss_is_the_mean_squared_error_to_the_clean_image():
@@ -197,7 +199,7 @@ def test_certification_adds_its_noise_to_the_measurements(trained, tmp_path):
         y = network.measure(Digits()[3][None])
         assert torch.allclose(draws.base_output, network(y)[0], atol=1e-6)
         outputs = network(y + 0.2 * torch.randn(2000, 32, generator=torch.Generator().manual_seed(0)))
-    distances = composition.build(settings("certify", *QUICK)["metric"])(outputs, draws.center[None])
+    distances = settings("certify", *QUICK).metric.build()(outputs, draws.center[None])
     assert np.median(draws.distances) == pytest.approx(float(distances.median()), rel=0.1)
 
 
@@ -212,20 +214,19 @@ def test_one_checkpoint_serves_every_metric(data, part):
         assert {"n": 10_000, "m": 1_000_000, "bound": "paper", "delta": 0.05}.items() <= p["certifier"].items()
         assert {"alpha1": 0.005, "alpha2": 0.005}.items() <= p["certifier"].items()
         assert p["eps"] == pytest.approx([0.45, 0.6])  # the same for all, so that they can be read off the same outputs
-        assert p["dataset"]["step"] == 200
+        assert p.dataset.get("step") == 200
     expected = {"epochs": 100, "batch_size": 1000, "lr": 1e-3, "optimizer": "adam", "weight_decay": 0, "lr_factor": 1}
-    assert expected.items() <= plain["tvd"]["trainer"].items()
-    assert plain["tvd"]["model"].get("measurements" if part else "bottleneck") == 256
+    assert expected.items() <= plain["tvd"].trainer.arguments.items()
+    assert plain["tvd"].model.get("measurements" if part else "bottleneck") == 256
 
 
 def test_the_papers_settings_of_the_generator():
     plain = settings("certify", "experiment=imagenet_lpips")
-    assert {"candidates": 30, "n": 2000, "m": 10_000, "delta": 0.08, "bound": "paper"}.items() <= plain[
-        "certifier"
-    ].items()
-    assert (plain["dataset"]["count"], plain["batch_size"]) == (50, 150)
-    assert plain["dataset"]["truncation"] == plain["model"]["truncation"] == 0.5
-    assert plain["eps"] == pytest.approx([0.02, 0.03])
+    expected = {"candidates": 30, "n": 2000, "m": 10_000, "delta": 0.08, "bound": "paper"}
+    assert expected.items() <= plain.certifier.arguments.items()
+    assert (plain.dataset.get("count"), plain.batch_size) == (50, 150)
+    assert plain.dataset.get("truncation") == plain.model.get("truncation") == 0.5
+    assert plain.eps == pytest.approx([0.02, 0.03])
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from safetensors.torch import load_file
 
-from experiments.config import composition
+from experiments.config.check import checked
+from experiments.config.schema import register
+from experiments.config.settings import Settings
 from experiments.data import Digits
 from experiments.training import checkpoints, loop, step_noise
-from experiments.training.base_function import build_model, new_model
+from experiments.training.base_function import build_base_function, new_model
 from experiments.training.denoiser_trainer import DenoiserTrainer
 from experiments.training.trainer import Purpose
 from models.denoised import Denoised
@@ -30,9 +33,9 @@ NORMALISED = (  # another classifier, with batch normalisation; three batches an
 
 
 def composed(*overrides):
-    composition.register()
+    register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return composition.settings(compose("train", ["device=cpu", *overrides]), composition.CertifyConfig)
+        return checked(compose("train", ["device=cpu", *overrides]), Settings)
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def log(folder):
 
 
 def stored(folder):
-    return checkpoints.load_file(folder / checkpoints.WEIGHTS)
+    return load_file(folder / checkpoints.WEIGHTS)
 
 
 def part(state, name):
@@ -248,7 +251,7 @@ def test_a_denoiser_does_what_its_loss_wants(trained, tmp_path, loss):
     overrides += ("trainer.epochs=32", "trainer.clean_epochs=8", "trainer.lr_step=8")
     metadata = json.loads((trained(*overrides) / "checkpoint.json").read_text())
     plain = composed(*SMALL, *overrides, f"checkpoints.root={tmp_path / 'checkpoints'}")
-    model, testing = build_model(plain, Digits()).eval(), Digits().testing()
+    model, testing = build_base_function(plain, Digits()).model.eval(), Digits().testing()
     x = testing.pixels / 16
     noisy = x + 0.5 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -279,16 +282,16 @@ def test_of_another_denoiser_or_classifier_it_is_another(trained):
     folder = trained()
     for other in ("model.depth=5", "model.classifier.width=8"):
         with pytest.raises(SettingError, match="model: the configuration says Denoised"):
-            build_model(composed(*SMALL, other, f"checkpoint={folder}"), Digits())
+            build_base_function(composed(*SMALL, other, f"checkpoint={folder}"), Digits())
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "uniform"])
 def test_the_papers_settings_compose(noise):
     plain = composed("dataset=cifar10", "model=denoised_wide_resnet_40_2", "trainer=denoiser", f"noise={noise}")
-    assert (plain["model"]["depth"], plain["model"]["width"]) == (17, 64)
-    assert plain["model"]["classifier"] == {"_target_": "models.classifiers.WideResNet", "depth": 40, "width": 2}
-    assert plain["trainer"]["optimizer"] == "sgd"
-    assert (plain["trainer"]["denoiser_optimizer"], plain["trainer"]["denoiser_lr"]) == ("adam", 0.001)
+    assert (plain.model.get("depth"), plain.model.get("width")) == (17, 64)
+    assert plain.model.get("classifier") == {"_target_": "models.classifiers.WideResNet", "depth": 40, "width": 2}
+    assert plain.trainer.get("optimizer") == "sgd"
+    assert (plain.trainer.get("denoiser_optimizer"), plain.trainer.get("denoiser_lr")) == ("adam", 0.001)
 
 
 @pytest.mark.parametrize(

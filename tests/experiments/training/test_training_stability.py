@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from experiments.data import Digits
@@ -32,7 +33,7 @@ def log(folder):
 
 
 def stored(folder):
-    return checkpoints.load_file(folder / checkpoints.WEIGHTS)
+    return load_file(folder / checkpoints.WEIGHTS)
 
 
 def probabilities(scores):
@@ -207,9 +208,9 @@ def test_nesterovs_momentum_looks_ahead():
 def test_the_papers_settings_are_those_of_sgd_cosine(composed):
     plain = composed("trainer=sgd_cosine", "model=wide_resnet_40_2", "dataset=cifar10")
     expected = {"epochs": 120, "batch_size": 64, "lr": 0.1, "schedule": "cosine", "optimizer": "sgd", "momentum": 0.9}
-    assert (expected | {"nesterov": True, "weight_decay": 1e-4}).items() <= plain["trainer"].items()
-    assert {"crop_padding": 4, "flip": True, "stability": 0.0}.items() <= plain["trainer"].items()
-    assert (plain["model"]["depth"], plain["model"]["width"]) == (40, 2)
+    assert (expected | {"nesterov": True, "weight_decay": 1e-4}).items() <= plain.trainer.arguments.items()
+    assert {"crop_padding": 4, "flip": True, "stability": 0.0}.items() <= plain.trainer.arguments.items()
+    assert (plain.model.get("depth"), plain.model.get("width")) == (40, 2)
 
 
 @pytest.mark.parametrize(

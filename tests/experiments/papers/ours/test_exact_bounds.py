@@ -9,7 +9,7 @@ import torch
 from scipy.stats import binom, norm
 
 from experiments.certifying.rows import row
-from experiments.config import composition
+from experiments.config.identity import identity
 from experiments.papers.ours.exact_bounds import (
     COMPARED,
     PAPER,
@@ -89,7 +89,7 @@ def face_runs(settings, tmp_path):
     box = torch.tensor([30.0, 40.0, 120.0, 150.0])
     for sigma in (0.1, 0.2):
         plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")
-        folder = RunFolder(tmp_path, plain, composition.identity(plain, ""))
+        folder = RunFolder(tmp_path, plain, identity(plain, ""))
         folder.begin("cpu", {})
         with TableWriter(folder.table_path, Schema.of(CenterSmoothing)) as table:
             for index in range(4):

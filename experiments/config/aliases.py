@@ -1,0 +1,31 @@
+"""Names that `_target_` had in earlier files, and those of now.
+
+Some are of whole modules. The earlier files are run.json, checkpoint.json and YAML.
+"""
+
+ALIASES = {
+    "experiments.autoencoder_trainer.AutoencoderTrainer": "experiments.training.AutoencoderTrainer",
+    "experiments.denoiser_trainer.DenoiserTrainer": "experiments.training.DenoiserTrainer",
+    "experiments.logger.WandbLogger": "experiments.runs.WandbLogger",
+    "experiments.trainer.Trainer": "experiments.training.Trainer",
+    "experiments.undefended.DeepFool": "experiments.certifying.DeepFool",
+    "models.autoencoder.Autoencoder": "models.Autoencoder",
+    "models.denoised.Denoised": "models.Denoised",
+    "models.face_detector.FaceDetector": "models.FaceDetector",
+    "models.generator.BigGAN": "models.BigGAN",
+    "models.reconstructor.Reconstructor": "models.Reconstructor",
+    "smoothing.metrics.Angular": "smoothing.Angular",
+    "smoothing.metrics.Jaccard": "smoothing.Jaccard",
+    "smoothing.metrics.L2": "smoothing.L2",
+    "smoothing.metrics.LPIPS": "smoothing.LPIPS",
+    "smoothing.metrics.TotalVariation": "smoothing.TotalVariation",
+    "smoothing.noise.Gaussian": "smoothing.Gaussian",
+    # Of figures; run.json names none, but a YAML file of the user's own may.
+    "experiments.center_smoothing": "experiments.papers.kumar2021",
+    "experiments.center_smoothing.exact_bounds": "experiments.papers.ours.exact_bounds",
+    "experiments.center_smoothing.l1": "experiments.papers.ours.l1_centers",
+    "experiments.cohen2019": "experiments.papers.cohen2019",
+    "experiments.levine2021": "experiments.papers.levine2021",
+    "experiments.photographs": "experiments.report.photographs",
+    "experiments.tightness": "experiments.papers.ours.tightness",
+}

@@ -1,0 +1,153 @@
+"""From a composed Hydra configuration to checked settings.
+
+A group is `_target_` and that class's own arguments; the class signature is its schema. So a new metric, noise, model
+or data set is one class and one YAML file, and a mistyped key or value is refused wherever it was written.
+"""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from experiments.config.command_line import CONF
+from experiments.config.schema import groups, keys
+from experiments.config.settings import Folder, Group, PlotSettings, Settings, Shard
+from experiments.config.targets import arguments
+from smoothing import SettingError
+
+GIVEN = {  # arguments that the run passes; a group may not
+    "certifier": ("f", "noise", "metric", "num_classes", "seed", "batch_size", "precision", "compiled", "on_samples"),
+    "model": ("num_classes", "in_channels", "mean", "std", "shape"),
+    "noise": ("levels", "shape"),
+    "logger": ("config",),
+}
+T = TypeVar("T", Settings, PlotSettings)
+
+
+class UnknownKeyError(SettingError):
+    """A key that its group's class does not know.
+
+    Args:
+        key: with its group, as certifier.m.
+        hint: what may have been meant.
+    """
+
+    def __init__(self, key: str, hint: str) -> None:
+        super().__init__(f"{key}: no such key{hint}")
+        self.key, self.hint = key, hint
+
+
+def checked(cfg: DictConfig, kind: type[T]) -> T:
+    """The settings of a configuration, every default filled in.
+
+    Raises:
+        SettingError: an unknown key, a value of the wrong type, or one that is still missing.
+    """
+    known = keys(kind)
+    for name in map(str, cfg):
+        if name not in known:
+            raise SettingError(f"{name}: no such key{suggestion(name, list(known))}")
+    try:
+        values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise SettingError(f"{error.full_key or 'configuration'}: {_first_line(error)}") from error
+    _refuse_huge_integers(values)
+    for group in groups(kind):
+        if values.get(group):
+            try:
+                values[group] = checked_group(group, values[group])
+            except UnknownKeyError as error:
+                raise UnknownKeyError(error.key, error.hint + _whose(error.key, values.get("name"))) from error
+        elif known[group].optional:
+            values[group] = None
+        else:
+            raise SettingError(f"{group}: expected one, got none; see --help for those that there are")
+    for name, key in known.items():
+        if key.kind in (Folder, Shard):
+            values[name] = key.kind(**values[name])
+    return kind(**values)
+
+
+def checked_group(group: str, node: dict[str, Any]) -> Group:
+    """A group's class and all its arguments, defaults filled in, types checked. Raises SettingError."""
+    if "_target_" not in node:
+        raise SettingError(f"{group}: has no _target_, the class to use")
+    target = node["_target_"]
+    if not isinstance(target, str):
+        raise SettingError(f"{group}._target_: expected a dotted name, as my_models.Net, got {target}")
+    taken = arguments(target, GIVEN.get(group, ()), group)
+    written = {key: value for key, value in node.items() if key != "_target_"}
+    for key in written:
+        if key not in taken.known and not taken.others:
+            raise UnknownKeyError(f"{group}.{key}", suggestion(key, taken.known, group))
+    declared = {key: value for key, value in written.items() if key in taken.known}
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(taken.schema), declared)
+        values: dict[str, Any] = OmegaConf.to_container(merged, throw_on_missing=True, enum_to_str=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise SettingError(f"{group}.{error.full_key or ''}: {_first_line(error)}") from error
+    for key, choices in taken.choices.items():
+        if key in declared and values[key] not in choices:
+            raise SettingError(f"{group}.{key}: expected one of {', '.join(map(str, choices))}, got {values[key]}")
+    values = {key: value for key, value in values.items() if key in declared or key not in taken.own}
+    others = {key: value for key, value in written.items() if key not in values}
+    return Group(target, _without_paths(values) | others)
+
+
+def suggestion(key: str, known: Sequence[str], below: str = "") -> str:
+    """The known key that was meant, as the end of a message; all of them where none is like it."""
+    close = difflib.get_close_matches(key, known, n=1)
+    prefix = f"{below}." if below else ""
+    return f"; did you mean {prefix}{close[0]}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def _without_paths(value: Any) -> Any:
+    """A value with its paths as text, as run.json holds them."""
+    if isinstance(value, dict):
+        return {key: _without_paths(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _refuse_huge_integers(node: Any, key: str = "") -> None:
+    """Raises SettingError where an integer is one that numpy and torch cannot hold."""
+    below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, value in below:
+        _refuse_huge_integers(value, f"{key}.{name}" if key else str(name))
+    if isinstance(node, int) and abs(node) >= 2**63:
+        raise SettingError(f"{key}: expected an integer of less than 2^63 in size, got {node}")
+
+
+def _whose(key: str, experiment: str | None) -> str:
+    """For a key that the experiment's file sets for another class of the group: that, and which experiments do not."""
+    if experiment is None or not _sets(experiment, key):
+        return ""
+    experiments = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+    others = [name for name in experiments if not _sets(name, key)]
+    group = key.partition(".")[0]
+    return (
+        f". It is experiment={experiment} that sets {key}, for another {group}; name an experiment that does not: "
+        f"{', '.join(others)}"
+    )
+
+
+def _sets(experiment: str, key: str) -> bool:
+    """Whether an experiment's file, or a preset that it names, sets a key such as "certifier.m"."""
+    return _file_sets(CONF / "experiment" / f"{experiment}.yaml", key)
+
+
+def _file_sets(file: Path, key: str) -> bool:
+    if not file.is_file():
+        return False
+    node: Any = OmegaConf.load(file)
+    presets = [str(each) for each in node.get("defaults", ()) if str(each).startswith("/preset/")]
+    files = [CONF / f"{preset[1:]}.yaml" for preset in presets]
+    return OmegaConf.select(node, key) is not None or any(_file_sets(each, key) for each in files)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,130 @@
+"""The settings of a command, checked and typed: what the code reads.
+
+`schema` derives what Hydra knows from these classes, so a new key is one line here, and one in conf/ that explains it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from experiments.config.targets import called, located
+
+
+@dataclass(frozen=True)
+class Group:
+    """A class or function and its arguments, as `_target_` and the keys beside it in YAML say.
+
+    Attributes:
+        target: the dotted name, such as smoothing.Gaussian.
+        arguments: by name, as plain values. A group inside is a dictionary with a `_target_` of its own.
+    """
+
+    target: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The last part of the dotted name, for messages."""
+        return self.target.rpartition(".")[2]
+
+    @property
+    def located(self) -> Callable[..., Any]:
+        """The class or function itself. Raises SettingError where there is none."""
+        return located(self.target)
+
+    def get(self, argument: str, default: Any = None) -> Any:
+        """The value of an argument; the default where the group does not set it."""
+        return self.arguments.get(argument, default)
+
+    def replaced(self, **arguments: Any) -> "Group":
+        """The same class with other values of these arguments."""
+        return Group(self.target, {**self.arguments, **arguments})
+
+    def build(self, **given: Any) -> Any:
+        """What the class or function makes of its arguments and those that the run gives. Raises SettingError."""
+        return called(self.target, {**self.arguments, **given})
+
+    @classmethod
+    def from_dict(cls, node: Mapping[str, Any]) -> "Group":
+        """The group of `as_dict`, such as one in run.json; `check` reads those that nobody has checked."""
+        return cls(node["_target_"], {key: value for key, value in node.items() if key != "_target_"})
+
+    def as_dict(self) -> dict[str, Any]:
+        """As YAML and run.json have it: `_target_`, then the arguments."""
+        return {"_target_": self.target, **self.arguments}
+
+
+@dataclass(frozen=True)
+class Folder:
+    root: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    index: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every key of certify.py and train.py, which share their experiment files. A group that is absent is None."""
+
+    name: str
+    paper: str | None = None  # what an experiment says of itself, for reports: no part of a run's identity
+    item: str | None = None
+    shows: str | None = None
+    needs: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "float32"
+    compiled: bool = False
+    batch_size: int | None = None
+    eps: Any
+    limit: int | None = None
+    indices: list[int] | None = None
+    results: Folder = Folder("results")
+    checkpoints: Folder = Folder("checkpoints")
+    checkpoint: str | None = None
+    allow_mismatch: bool = False
+    debug: bool = False
+    shard: Shard = Shard()
+    also: list[str] = field(default_factory=list)
+    dataset: Group
+    model: Group
+    noise: Group | None = None
+    certifier: Group
+    metric: Group | None = None
+    trainer: Group | None = None
+    logger: Group | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As run.json keeps them, where a run without noise has an empty group."""
+        return as_dict(self) | ({} if self.noise else {"noise": {}})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotSettings:
+    """Every key of plot.py."""
+
+    figure: dict[str, Any] | None = None  # for `report.figure.figure_of`
+    table: str | None = None
+    source: str | None = None
+    results: Folder = Folder("results")
+    figures: Folder = Folder("figures")
+    debug: bool = False
+    logger: Group | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return as_dict(self)
+
+
+def as_dict(settings: Any) -> dict[str, Any]:
+    """Settings as plain values, by key."""
+    return {f.name: _plain(getattr(settings, f.name)) for f in dataclasses.fields(settings)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Group):
+        return value.as_dict()
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
