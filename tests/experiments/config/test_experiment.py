@@ -46,7 +46,7 @@ def test_an_experiment_says_what_it_is(name):
 
 def test_what_it_says_is_no_part_of_a_runs_identity(settings):
     plain = settings("experiment=digits_dssn")
-    assert plain["paper"] == "Levine and Feizi"
+    assert plain.paper == "Levine and Feizi"
     other = settings("experiment=digits_dssn", "paper=Mine", "item=none", "shows=nothing", "needs=time")
     assert identity(plain, "") == identity(other, "")
 
