@@ -99,8 +99,9 @@ class Settings:
     logger: Group | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As run.json keeps them, where a run without noise has an empty group."""
-        return as_dict(self) | ({} if self.noise else {"noise": {}})
+        """As run.json keeps them, where a run without noise or without a logger has an empty group."""
+        found = as_dict(self)
+        return found | {name: {} for name in ("noise", "logger") if not found[name]}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
+from experiments.certifying.certification import certify
 from experiments.config.check import checked, checked_group
 from experiments.config.identity import description, identity, identity_hash
 from experiments.config.schema import register
 from experiments.config.settings import Group, Settings
 from experiments.data import Digits
-from experiments.training import checkpoints
+from experiments.training import checkpoints, weights
 from experiments.training.base_function import build_base_function, new_model
 from experiments.training.weights import find, needs_checkpoint
 from models.face_detector import FaceDetector
@@ -231,3 +232,14 @@ def test_the_data_set_tells_the_model_what_it_needs(composed):
     assert model.layers[0].mean.flatten().tolist() == pytest.approx([0.3054])
     with pytest.raises(SettingError, match=r"model\.num_classes: no such key"):
         composed("+model.num_classes=3")
+
+
+def test_a_run_finds_its_checkpoint_and_its_data_once(composed, settings, trained, tmp_path, monkeypatch):
+    """Also under a noise of which the checkpoint keeps a part."""
+    quick = ("experiment=digits_dssn", "trainer.epochs=3", "trainer.lr_step=2", "device=cpu")
+    root = trained(*quick).parent
+    calls = []
+    monkeypatch.setattr(weights, "read", lambda path: calls.append("metadata") or checkpoints.read(path))
+    monkeypatch.setattr(Digits, "fingerprint", lambda self: calls.append("fingerprint") or "")
+    certify(settings(*quick, f"checkpoints.root={root}", f"results.root={tmp_path / 'results'}", "limit=1"))
+    assert sorted(calls) == ["fingerprint", "metadata"]

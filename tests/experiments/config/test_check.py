@@ -1,4 +1,4 @@
-"""Configurations: every experiment composes, every mistake is found, and identity is what results depend on."""
+"""Configurations: every experiment composes, and every mistake is found."""
 
 import dataclasses
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from experiments.config.check import checked_group
+from experiments.config.check import checked, checked_group
 from experiments.config.experiment import experiment as read
-from experiments.config.identity import GROUPS, identity, identity_hash
-from experiments.config.schema import register
+from experiments.config.identity import GROUPS
+from experiments.config.schema import register, schema
 from experiments.config.settings import Settings
 from smoothing import Gaussian, SettingError
 
@@ -65,6 +65,15 @@ def test_mistakes_are_named(settings, override, message):
         settings(override)
 
 
+def test_what_no_command_can_do_without_is_asked_for(settings):
+    nothing = OmegaConf.merge(schema(Settings), {"name": "mine", "eps": None})
+    with pytest.raises(SettingError, match=r"^dataset: expected one, got none"):
+        checked(nothing, Settings)
+    with pytest.raises(SettingError, match=r"^certifier: has no _target_"):
+        settings("~certifier")
+    assert settings("~metric").metric is None
+
+
 def test_a_mistyped_key_in_an_experiment_file_is_found(settings, tmp_path):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nname: mine\nnoise:\n  knid: 3\n")
@@ -76,53 +85,6 @@ def test_values_take_the_type_of_the_argument():
     group = checked_group("noise", {"_target_": "smoothing.Gaussian", "sigma": 1})
     assert isinstance(group.get("sigma"), float)
     assert isinstance(group.build(), Gaussian)
-
-
-def test_identity_is_what_results_depend_on(settings):
-    base = identity_hash(identity(settings(), ""))
-    for same in ("batch_size=7", "device=cpu", "results.root=elsewhere", "limit=1", "indices=[4]", "eps=0.3"):
-        assert identity_hash(identity(settings(same), "")) == base
-    for other in ("seed=1", "noise.sigma=0.2", "certifier.m=800", "certifier.bound=paper", "model.min_face_size=30"):
-        assert identity_hash(identity(settings(other), "")) != base
-    assert identity_hash(identity(settings("precision=bfloat16"), "")) != base
-    assert identity_hash(identity(settings(), "content")) != base
-
-
-@pytest.mark.parametrize(
-    ("experiment", "other"),
-    [
-        ("demo", "certifier.delta=0.2"),
-        ("demo", "certifier.alpha1=0.004"),
-        ("demo", "certifier.alpha2=0.004"),
-        ("demo", "certifier.n=900"),
-        ("demo", "compiled=true"),
-        ("digits_gaussian", "certifier.alpha=0.01"),
-        ("digits_gaussian", "certifier.n0=10"),
-        ("digits_gaussian", "certifier.stop_if_misclassified=true"),
-        ("digits_gaussian certifier=adaptive", "certifier.alpha=0.01"),
-        ("digits_gaussian", "compiled=true"),
-    ],
-)
-def test_what_is_claimed_and_how_f_is_computed_are_identity(settings, experiment, other):
-    one, two = (settings(*f"experiment={experiment}".split(), *more) for more in ((), (other,)))
-    assert identity_hash(identity(one, "")) != identity_hash(identity(two, ""))
-
-
-def test_every_argument_of_a_certifier_is_identity(settings):
-    for experiment in ("demo", "digits_gaussian", "digits_gaussian certifier=adaptive", "digits_dssn"):
-        plain = settings(*f"experiment={experiment}".split())
-        certifier, kept = plain.certifier, identity(plain, "")["certifier"]
-        assert certifier.get("center", "best") == "best"  # as before there was a choice: left out
-        assert kept.keys() == certifier.arguments.keys() - {"match", "center"} | {"type"}
-
-
-def test_identity_does_not_depend_on_how_a_number_is_written(settings):
-    assert identity(settings("noise.sigma=1"), "") == identity(settings("noise.sigma=1.0"), "")
-
-
-def test_the_data_root_is_not_identity(settings):
-    one, two = (settings("dataset=folder", f"dataset.root={root}") for root in ("a", "b"))
-    assert identity(one, "x") == identity(two, "x")
 
 
 def test_the_slurm_launcher_composes():
