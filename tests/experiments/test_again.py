@@ -1,8 +1,6 @@
 """Rows of a finished run, made again from its run.json."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -64,7 +62,7 @@ def test_a_run_from_before_grids_and_later_keys_has_noise_that_is_not_rounded(fi
     assert plain.compiled is False
 
 
-def test_what_is_not_there_is_said_in_a_line(finished, tmp_path):
+def test_what_is_not_there_is_said_in_a_line(python, finished, tmp_path):
     record, root = finished
     with pytest.raises(SettingError, match="has no example 7"):
         made_again(record, [7], checkpoints_root=str(root))
@@ -72,8 +70,7 @@ def test_what_is_not_there_is_said_in_a_line(finished, tmp_path):
         (tmp_path / "other.json").write_text(text)
         with pytest.raises(SettingError, match="not a run record"):
             made_again(tmp_path / "other.json", [])
-    command = [sys.executable, "-m", "experiments.again", str(tmp_path / "run.json")]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    ended = python("-m", "experiments.again", str(tmp_path / "run.json"))
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
 

@@ -1,7 +1,5 @@
 """also=: certificates under several metrics, read off the same outputs, are those of runs of their own."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -102,9 +100,8 @@ def test_what_is_not_center_smoothing_is_refused(trained, settings, tmp_path):
         ("also=[faces_jaccard]", "also: faces_jaccard and digits_tvd differ"),
     ],
 )
-def test_from_the_command_line_it_is_one_line(typed, said, tmp_path):
-    command = [sys.executable, "certify.py", "experiment=digits_tvd", typed, f"results.root={tmp_path}"]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+def test_from_the_command_line_it_is_one_line(python, typed, said, tmp_path):
+    ended = python("certify.py", "experiment=digits_tvd", typed, f"results.root={tmp_path}")
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert said in ended.stderr

@@ -1,6 +1,5 @@
 """_target_: what is not there, what fails on import, functions, and arguments of every kind; one line each."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -164,10 +163,9 @@ def test_a_factory_of_torchvisions_is_a_model():
 
 
 @pytest.mark.parametrize("name", ["models", "experiments"])
-def test_a_module_of_the_users_that_the_suites_hides_is_said(tmp_path, name):
+def test_a_module_of_the_users_that_the_suites_hides_is_said(python, tmp_path, name):
     (tmp_path / f"{name}.py").write_text("class Net:\n    pretrained = True\n")
-    command = [sys.executable, str(ROOT / "certify.py"), "model._target_=" + f"{name}.Net"]
-    ended = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": ".", "PATH": ""}, capture_output=True, text=True)
+    ended = python("certify.py", f"model._target_={name}.Net", cwd=tmp_path, PYTHONPATH=".")
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert f"hides '{tmp_path / name}.py': put yours into a folder of another name" in ended.stderr

@@ -1,8 +1,6 @@
 """Networks that the papers' authors released: files in their layout, made here, are the same functions after import."""
 
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -292,13 +290,17 @@ def test_a_network_of_which_nothing_was_released(settings_of, cohen_file):
         import_checkpoint(cohen_file(), settings_of(*COHEN, "model=resnet20_he"))
 
 
-def command(*arguments, folder):
-    call = [sys.executable, "-m", "experiments.training.import_checkpoint", *map(str, arguments)]
-    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(call, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+@pytest.fixture
+def command(python):
+    """command(..., folder=) runs the module with these arguments in a folder."""
+
+    def run(*arguments, folder):
+        return python("-m", "experiments.training.import_checkpoint", *arguments, cwd=folder, PYTHONPATH=str(ROOT))
+
+    return run
 
 
-def test_the_command_on_data_that_is_not_there_and_on_a_typing_error(cohen_file, tmp_path):
+def test_the_command_on_data_that_is_not_there_and_on_a_typing_error(command, cohen_file, tmp_path):
     for typed, says in (
         (("experiment=cifar10_gaussian", f"dataset.root={tmp_path}"), "dataset.root"),
         (("experiment=cifar10_gauss",), "cifar10_gauss"),

@@ -1,8 +1,6 @@
 """The authors' own files: read as runs, and drawn into the numbers that are known of them."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -222,9 +220,8 @@ def test_seven_of_the_twelve_test_files_fit_another_alpha():
     assert other == [(0.25, pytest.approx(0.01, rel=0.2)), (0.5, pytest.approx(0.01, rel=0.2))]
 
 
-def test_a_source_without_such_files_is_told_what_is_expected(tmp_path):
-    command = [sys.executable, "plot.py", "figure=cohen_curves", f"source={tmp_path}", f"figures.root={tmp_path}/out"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def test_a_source_without_such_files_is_told_what_is_expected(python, tmp_path):
+    done = python("plot.py", "figure=cohen_curves", f"source={tmp_path}", f"figures.root={tmp_path}/out")
     assert done.returncode
     assert "no results in" in done.stderr
     assert HEADER.replace("\t", " ") in done.stderr
