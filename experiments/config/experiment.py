@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from experiments.config.command_line import CONF, config_folders, search_path
 from experiments.config.schema import register
@@ -25,7 +26,7 @@ class Experiment:
         shows: what, in a sentence.
         needs: data, weights and hardware that a user must bring; empty where it runs from a clone.
         sweep: the values of each key that `-m` runs, as Hydra writes them: {"noise.sigma": "0.25,0.5"}.
-        config: the settings of one point, unresolved.
+        trained: whether train.py makes its weights.
     """
 
     name: str
@@ -34,7 +35,12 @@ class Experiment:
     shows: str
     needs: str
     sweep: dict[str, str]
-    config: DictConfig
+    trained: bool
+
+    @property
+    def config(self) -> DictConfig:
+        """The settings of one point, unresolved."""
+        return composed(self.name, tuple(config_folders()))
 
     def commands(self, also: str = "") -> list[str]:
         """The commands that make its results, in the order in which they run: train.py, if it trains; certify.py.
@@ -43,7 +49,7 @@ class Experiment:
             also: overrides that a figure needs. Training commands receive only `trainer.*` overrides.
         """
         trained = " ".join(word for word in also.split() if word.startswith("trainer."))
-        train = [self._command("train", trained)] if self.config.trainer else []
+        train = [self._command("train", trained)] if self.trained else []
         return [*train, self._command("certify", also)]
 
     def _command(self, script: str, also: str) -> str:
@@ -53,22 +59,46 @@ class Experiment:
 
 def experiment(name: str) -> Experiment:
     """The experiment of that name, of conf/ or of the user's folders. Raises SettingError where there is none."""
-    return _composed(name, tuple(config_folders()))
+    return _read(name, tuple(config_folders()))
 
 
 @cache
-def _composed(name: str, folders: tuple[Path, ...]) -> Experiment:
-    if not any((folder / "experiment" / f"{name}.yaml").is_file() for folder in folders):
+def _read(name: str, folders: tuple[Path, ...]) -> Experiment:
+    """From its file and its presets' files alone: to compose all experiments would take seconds."""
+    said = _said(f"experiment/{name}", folders)
+    if said is None:
         raise SettingError(
             f"figure.experiments: no experiment '{name}'; no experiment/{name}.yaml in {', '.join(map(str, folders))}"
         )
+    about = {key: said.get(key) or "" for key in ("paper", "item", "shows", "needs")}
+    return Experiment(name, **about, sweep=said["sweep"], trained=bool(said.get("trainer")))
+
+
+def _said(place: str, folders: tuple[Path, ...]) -> dict[str, Any] | None:
+    """The keys that a file and the presets that it names set; a later one replaces an earlier one. None: no file."""
+    file = next((path for folder in folders if (path := folder / f"{place}.yaml").is_file()), None)
+    if file is None:
+        return None
+    node: Any = OmegaConf.to_container(OmegaConf.load(file))
+    said: dict[str, Any] = {"sweep": {}}
+    for each in node.get("defaults", ()):
+        if isinstance(each, str):
+            preset = _said(each.lstrip("/"), folders) or {}
+            said |= preset | {"sweep": said["sweep"] | preset.get("sweep", {})}
+        else:
+            said |= {key.removeprefix("override ").lstrip("/"): choice for key, choice in each.items()}
+    swept = node.get("hydra", {}).get("sweeper", {}).get("params", {})
+    said["sweep"] |= {key: str(values) for key, values in swept.items()}
+    return said | {key: value for key, value in node.items() if key not in ("defaults", "hydra") and value is not None}
+
+
+@cache
+def composed(name: str, folders: tuple[Path, ...]) -> DictConfig:
+    """The settings of one point of an experiment, unresolved."""
     words = [f"experiment={name}"]
     if GlobalHydra.instance().is_initialized():  # in a job: its folders count
         found = search_path(HydraConfig.get()) if HydraConfig.initialized() else []
-        cfg = compose("certify", [*found, *words], return_hydra_config=True)
-    else:
-        register()
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("certify", words, return_hydra_config=True)
-    about = {key: cfg[key] or "" for key in ("paper", "item", "shows", "needs")}
-    return Experiment(name, **about, sweep=dict(cfg.hydra.sweeper.params or {}), config=cfg)
+        return compose("certify", [*found, *words], return_hydra_config=True)
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("certify", words, return_hydra_config=True)

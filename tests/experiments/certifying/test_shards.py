@@ -1,6 +1,7 @@
 """Readers put shards together: each row once, in the order of the data set, whatever the jobs were doing."""
 
 import csv
+import json
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ def row(index, predict=1):
 
 def write(folder, name, indices, **others):
     folder.mkdir(exist_ok=True)
+    record = {"identity": {"certifier": {"type": "Predict"}}, "config": {"name": "shards"}}
+    (folder / "run.json").write_text(json.dumps(record))
     with TableWriter(folder / f"certificates{name}.csv", Schema.of(Predict)) as table:
         table.write([row(index, **others) for index in indices])
     return folder

@@ -44,6 +44,16 @@ def test_an_experiment_says_what_it_is(name):
     assert bool(one.needs) != name.startswith(("demo", "digits", "faces"))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_read_from_its_files_is_what_hydra_composes(name):
+    one = experiment(name)
+    cfg = one.config
+    said = tuple(cfg[key] or "" for key in ("paper", "item", "shows", "needs"))
+    assert (one.paper, one.item, one.shows, one.needs) == said
+    assert one.sweep == {key: str(values) for key, values in (cfg.hydra.sweeper.params or {}).items()}
+    assert one.trained == bool(cfg.trainer)
+
+
 def test_what_it_says_is_no_part_of_a_runs_identity(settings):
     plain = settings("experiment=digits_dssn")
     assert plain.paper == "Levine and Feizi"

@@ -211,9 +211,9 @@ def test_one_checkpoint_serves_every_metric(data, part):
     for metric, p in plain.items():
         composed = settings("train", f"experiment={data}{part}_{metric}")
         assert checkpoints.folder(composed, Digits()) == checkpoints.folder(p, Digits())
-        assert {"n": 10_000, "m": 1_000_000, "bound": "paper", "delta": 0.05}.items() <= p["certifier"].items()
-        assert {"alpha1": 0.005, "alpha2": 0.005}.items() <= p["certifier"].items()
-        assert p["eps"] == pytest.approx([0.45, 0.6])  # the same for all, so that they can be read off the same outputs
+        assert {"n": 10_000, "m": 1_000_000, "bound": "paper", "delta": 0.05}.items() <= p.certifier.arguments.items()
+        assert {"alpha1": 0.005, "alpha2": 0.005}.items() <= p.certifier.arguments.items()
+        assert p.eps == pytest.approx([0.45, 0.6])  # the same for all, so that they can be read off the same outputs
         assert p.dataset.get("step") == 200
     expected = {"epochs": 100, "batch_size": 1000, "lr": 1e-3, "optimizer": "adam", "weight_decay": 0, "lr_factor": 1}
     assert expected.items() <= plain["tvd"].trainer.arguments.items()
