@@ -38,7 +38,7 @@ from smoothing.exact_guarantee import require_finite
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.rounding import up
-from smoothing.sampling import Levels, Procedure, whole
+from smoothing.sampling import AllCopies, Procedure, whole
 
 
 class ExactCenterSmoothing(CenterCertifier):
@@ -81,7 +81,7 @@ class ExactCenterSmoothing(CenterCertifier):
 
     def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
         """`draw`, as a procedure for `Engine.run_all`."""
-        (answers,) = yield [Levels(x, self.noise, whole)]
+        (answers,) = yield [AllCopies(x, self.noise, whole)]
         outputs = torch.cat(answers)
         center, radius = best_center(outputs, self.metric)
         distances = self.metric.pairwise(center[None], outputs)[0].cpu()  # rounded as the radius was

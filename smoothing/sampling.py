@@ -84,7 +84,7 @@ class Samples(Request):
 
 
 @dataclass(frozen=True, eq=False)
-class Levels(Request):
+class AllCopies(Request):
     """Request for all noisy copies of a finite noise, in order."""
 
     x: Tensor

@@ -18,7 +18,7 @@ from smoothing.errors import BaseFunctionError, SmoothingWarning
 from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.noise import Noise
-from smoothing.sampling import Levels, Procedure, Samples
+from smoothing.sampling import AllCopies, Procedure, Samples
 from smoothing.smoothed import Smoothed
 from smoothing.streams import Stage, Stream
 
@@ -172,7 +172,7 @@ class SmoothedClassifier(Smoothed):
     def certifying_exactly(self, x: Tensor) -> Procedure[ExactCertificate]:
         """`certify_exactly`, as a procedure for `Engine.run_all`."""
         noise = exact_guarantee.require_finite(self.noise)
-        (answers,) = yield [Levels(x, noise, self.counted, shared=True)]
+        (answers,) = yield [AllCopies(x, noise, self.counted, shared=True)]
         return exact_guarantee.exact_certificate(total(answers).tolist(), noise)
 
     def votes(self, x: Tensor, n: int, example: int, stage: Stage) -> Tensor:

@@ -13,8 +13,8 @@ from experiments.runs.run_folder import RunFolder
 from experiments.runs.table import Key, Schema
 from experiments.training.base_function import example_of, input_of
 from smoothing import ABSTAIN, Certifier
+from smoothing.combining import combining
 from smoothing.sampling import Procedure
-from smoothing.together import together
 
 Row = dict[str, Any]
 
@@ -59,7 +59,7 @@ def rows_of_each(
             kept = [_kept(one, index) for one in certifications]
             under_way.append((index, label, [found and found[1] for found in kept]))
             x = input_of(f, example_of(dataset, index, f, device)[None])[0] if None in kept else None
-            yield together(
+            yield combining(
                 [
                     one.certifier.procedure(x, index, label) if x is not None and found is None else _loaded(found)
                     for one, found in zip(certifications, kept, strict=True)

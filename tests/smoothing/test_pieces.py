@@ -6,7 +6,7 @@ import torch
 from smoothing import DeterministicSplitting, Gaussian, Splitting, Uniform, cursor
 from smoothing.cursor import Cursor, noisy_inputs, piece_size
 from smoothing.noise import Noise
-from smoothing.sampling import Levels, Samples, whole
+from smoothing.sampling import AllCopies, Samples, whole
 from smoothing.streams import BLOCK, Stage, Stream, unbiased
 
 STREAM = Stream(seed=5, example=2, stage=Stage.CENTER)
@@ -81,7 +81,7 @@ def test_levels_in_pieces_are_all_of_them_in_order(at_once, monkeypatch):
     expected = noise.copies(ON, 0, noise.steps)
     monkeypatch.setattr(cursor, "AT_ONCE", at_once)
     for batch_size in (1, 10, 64, 100):
-        at, found = Cursor(Levels(ON, noise, whole)), []
+        at, found = Cursor(AllCopies(ON, noise, whole)), []
         while at.left:
             found.append(ON.new_empty(min(batch_size, at.left), *SHAPE))
             at.write(found[-1])

@@ -9,7 +9,7 @@ from torch import Tensor
 from smoothing.sampling import Procedure, R, Request
 
 
-def together(procedures: Sequence[Procedure[R]]) -> Procedure[list[R]]:
+def combining(procedures: Sequence[Procedure[R]]) -> Procedure[list[R]]:
     """Procedures as one, that ends with the last of them. Each is sent what it would be sent alone.
 
     Those that ask at the same time for the same copies share them, as center smoothing under several metrics does.

@@ -5,10 +5,10 @@ import torch
 
 from smoothing import BaseFunctionError, Gaussian
 from smoothing.base_function import FrozenFunction
+from smoothing.combining import combining
 from smoothing.engine import Engine
 from smoothing.sampling import Samples, whole
 from smoothing.streams import Stage, Stream
-from smoothing.together import together
 
 X, OTHER_X = torch.zeros(3), torch.ones(3)
 NOISE, OTHER_NOISE = Gaussian(1.0), Gaussian(2.0)
@@ -31,7 +31,7 @@ def samples(x=X, noise=NOISE, stream=STREAM, count=70, first=0):
 def run(*procedures):
     seen = []
     engine = Engine(FrozenFunction(lambda batch: batch), 32, seen.append)
-    return engine.run(together(procedures)), sum(seen)
+    return engine.run(combining(procedures)), sum(seen)
 
 
 def test_the_same_samples_are_evaluated_once():
