@@ -1,6 +1,6 @@
-"""A Hydra launcher for one machine: the points of a sweep side by side, one GPU a job.
+"""A Hydra launcher for one machine: it runs the points of a sweep in parallel, one GPU for each job.
 
-Hydra finds launchers in the package hydra_plugins and nowhere else; it imports this file whenever it starts.
+Hydra looks for launchers only in the package hydra_plugins. It imports this file whenever it starts.
 """
 
 import os
@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 0.2  # seconds
 TERMINATED = 128 + signal.SIGTERM
-OF_THE_SWEEP = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweep", "hydra.mode")  # not of its jobs
+OF_THE_SWEEP = (
+    "hydra/launcher",
+    "hydra.launcher",
+    "hydra/sweeper",
+    "hydra.sweep",
+    "hydra.mode",
+)  # options of the sweep that its jobs do not get
 
 
 @dataclass
 class Job:
-    """A process at one point of the sweep."""
+    """A process that runs one point of the sweep."""
 
     number: int
     overrides: list[str]
@@ -44,14 +50,14 @@ class Job:
 
 
 class LocalParallelLauncher(Launcher):
-    """Starts the command anew for each point, as one would by hand, and waits for all of them.
+    """Starts the command for each point, as a user would by hand, and waits for all of them.
 
-    What a job prints goes to <hydra.sweep.dir>/<number of the point>.log. SIGTERM and Ctrl-C stop all jobs as they stop
-    one, and start no other; the same sweep continues.
+    The output of a job goes to <hydra.sweep.dir>/<number of the point>.log. SIGTERM and Ctrl-C stop all jobs, and no
+    other job starts. The same command continues the sweep.
 
     Args:
-        gpus: the GPUs to use, each by what CUDA_VISIBLE_DEVICES calls it; null: all that this process may.
-        jobs: at once, over all GPUs; null: one for each GPU, or, where there is none, one for each core.
+        gpus: the GPUs to use, by their names in CUDA_VISIBLE_DEVICES; null: all that this process may use.
+        jobs: number of jobs at once on all GPUs, at least 1; null: one for each GPU, or for each core without a GPU.
     """
 
     def __init__(self, gpus: Sequence[int | str] | None = None, jobs: int | None = None) -> None:
@@ -65,16 +71,16 @@ class LocalParallelLauncher(Launcher):
         from experiments.config.command_line import (
             options,
             search_path,
-        )  # not above: Hydra imports this file for every command
+        )  # here, because Hydra imports this file for every command
 
         hydra = config.hydra
         words = [word for word in hydra.overrides.hydra if not word.lstrip("+~").startswith(OF_THE_SWEEP)]
-        others = [word for word in words if word not in search_path(hydra)]  # `options` has those
+        others = [word for word in words if word not in search_path(hydra)]  # `options` contains these
         self._sweep_dir = Path(str(hydra.sweep.dir))
         self._options = [*options(hydra), *others]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Run all points and print a table of them. Exits with 1 where some fail, with 143 after SIGTERM."""
+        """Run all points and print a table of them. The exit code is 1 if any fails, and 143 after SIGTERM."""
         from experiments.config.sweep import report
 
         gpus = [str(gpu) for gpu in self._gpus] if self._gpus is not None else visible_gpus()
@@ -98,7 +104,7 @@ class LocalParallelLauncher(Launcher):
                     free.append(job.gpu)
                     outcome = outcomes[job.number] = _outcome(job)
                     print(f"{job.name}: {outcome.error or 'done'}", flush=True)
-        except KeyboardInterrupt:  # the terminal sends it to the jobs, too
+        except KeyboardInterrupt:  # the terminal sends it to the jobs too
             for job in self._running:
                 job.process.wait()
             raise
@@ -133,11 +139,11 @@ class LocalParallelLauncher(Launcher):
 
 
 def visible_gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES allows, else the numbers of all GPUs."""
+    """The GPUs in CUDA_VISIBLE_DEVICES; the numbers of all GPUs if it is not set."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return [gpu for gpu in allowed.split(",") if gpu]
-    import torch  # not above: Hydra imports this file for every command
+    import torch  # here, because Hydra imports this file for every command
 
     return [str(number) for number in range(torch.cuda.device_count())]
 

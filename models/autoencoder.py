@@ -1,4 +1,4 @@
-"""A convolutional autoencoder: images in, the same images out, through a narrow code."""
+"""A convolutional autoencoder, which reproduces images from a short code."""
 
 import math
 
@@ -12,17 +12,17 @@ from smoothing import SettingError
 class Autoencoder(nn.Module):
     """Dimensionality reduction of Kumar and Goldstein (2021, section 5.3): convolutions, a code, deconvolutions.
 
-    Trained by `experiments.training.autoencoder_trainer.AutoencoderTrainer`.
+    It is trained by `experiments.training.autoencoder_trainer.AutoencoderTrainer`.
 
     Args:
-        shape: (C, H, W) of the images, H and W multiples of 4; given by the run.
-        bottleneck: numbers in the code, at least 1; 256 in the paper.
+        shape: (C, H, W) of the images; H and W are multiples of 4. The data set provides it.
+        bottleneck: length of the code, at least 1; 256 in the paper.
 
     Shape:
         (b, C, H, W), float, nominally in [0, 1] -> the same, in [0, 1].
 
     Raises:
-        SettingError: images of another size, or no bottleneck.
+        SettingError: H or W is not a multiple of 4, or bottleneck is below 1.
     """
 
     def __init__(self, shape: tuple[int, int, int], bottleneck: int = 256) -> None:
@@ -40,7 +40,7 @@ class Autoencoder(nn.Module):
             nn.BatchNorm2d(CODE_CHANNELS),
             decoder(shape[0]),
         )
-        self.to(memory_format=torch.channels_last)  # half as fast again on a CPU
+        self.to(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU
 
     def forward(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))

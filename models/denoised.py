@@ -1,4 +1,4 @@
-"""A denoiser in front of a classifier (Salman et al. 2020): together a base classifier that noise does not confuse."""
+"""A denoiser in front of a classifier (Salman et al. 2020): a base classifier for noisy images."""
 
 import importlib
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from smoothing import SettingError
 class Denoised(nn.Module):
     """classifier(denoiser(images)), with a DnCNN as the denoiser.
 
-    The denoiser sees pixels; the classifier's own normalisation comes after it. Trained in two phases by
+    The denoiser sees pixels. The classifier's own normalisation comes after it. The model is trained in two phases by
     `experiments.training.denoiser_trainer.DenoiserTrainer`.
 
     Args:
-        num_classes: of the data set; given by the run, as are the next three. Handed to the classifier.
-        in_channels: of its images.
-        mean: of the normalisation.
-        std: of the normalisation.
+        num_classes: number of classes, passed to the classifier; the data set provides it and the next three arguments.
+        in_channels: channels of the images.
+        mean: of the normalisation, one number for each channel.
+        std: of the normalisation, one number for each channel, > 0.
         classifier: the classifier's class, as `_target_`, and its own arguments.
-        depth: of the denoiser.
-        width: of the denoiser, in channels.
+        depth: number of convolutions of the denoiser, at least 2.
+        width: channels of the denoiser, at least 1.
 
     Attributes:
         denoiser: (n, in_channels, H, W) -> the same.
@@ -33,7 +33,7 @@ class Denoised(nn.Module):
         (n, in_channels, H, W), float, nominally in [0, 1] -> (n, num_classes) scores.
 
     Raises:
-        SettingError: no such classifier, or none with these arguments; a value out of its range.
+        SettingError: there is no such classifier, it does not accept these arguments, or a value is out of its range.
     """
 
     def __init__(

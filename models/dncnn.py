@@ -7,21 +7,21 @@ from smoothing import SettingError
 
 
 class DnCNN(nn.Module):
-    """Images minus the noise that a network finds in them: x - R(x) (Zhang et al. 2017, section III).
+    """x - R(x): an image minus the noise that a network predicts in it (Zhang et al. 2017, section III).
 
-    R is `depth` 3x3 convolutions of `width` channels with ReLUs between them; all but the first and the last are
-    batch normalised.
+    R is `depth` 3x3 convolutions of `width` channels, with ReLUs between them. All but the first and the last
+    convolution have batch normalisation.
 
     Args:
-        in_channels: of the images.
+        in_channels: channels of the images.
         depth: number of convolutions, at least 2; 17 in the paper and in Salman et al. (2020).
-        width: channels between them, at least 1; 64 there.
+        width: channels between convolutions, at least 1; 64 in both papers.
 
     Shape:
         (n, in_channels, H, W), float -> the same. Nothing is clipped.
 
     Raises:
-        SettingError: a value out of its range.
+        SettingError: a value is out of its range.
     """
 
     def __init__(self, in_channels: int, depth: int = 17, width: int = 64) -> None:

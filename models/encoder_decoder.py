@@ -1,4 +1,4 @@
-"""The convolutions that autoencoder and reconstructor share (Kumar and Goldstein 2021, section 5.3)."""
+"""The convolutions shared by the autoencoder and the reconstructor (Kumar and Goldstein 2021, section 5.3)."""
 
 from torch import nn
 
@@ -36,7 +36,11 @@ def decoder(channels: int) -> nn.Sequential:
 
 
 def code_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Shape of the feature map of an image, (C, H, W). Raises SettingError where the decoder could not undo it."""
+    """The shape of the feature map of an image, (C, H, W).
+
+    Raises:
+        SettingError: H or W is not a multiple of 4, so the decoder cannot restore it.
+    """
     _, height, width = shape
     if height % SCALE or width % SCALE:
         raise SettingError(

@@ -1,13 +1,14 @@
-"""The pre-trained MTCNN face detector as a base function: a batch of images in, one box an image out.
+"""The pre-trained MTCNN face detector as a base function: it maps a batch of images to one box for each image.
 
 Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks" (2016), with the
-weights that ship inside the facenet-pytorch wheel. `facenet_pytorch.MTCNN.detect` crops and resizes one candidate at
-a time; here the candidates of a whole batch are cropped and resized at once and the networks run channels-last, which
-is where its time went. The boxes are those of `MTCNN.detect` on each image alone (`tests/models`).
+weights that ship inside the facenet-pytorch wheel. `facenet_pytorch.MTCNN.detect` spends its time cropping and
+resizing one candidate after another. This module crops and resizes the candidates of a whole batch at once, and runs
+the networks channels-last. The boxes equal those of `MTCNN.detect` on each image alone (`tests/models`).
 
-Candidates that cover a whole small image show the last network the same pixels, so their scores are equal. Like
-`detect`, this takes the last of equal scores. `detect` sorts with `numpy.argsort`, whose order of equal scores depends
-on the processor: with AVX-512, about one box in 200 of a tight 160-pixel crop is still another of the equal ones.
+If several candidates cover a whole small image, the last network sees the same pixels, so their scores are equal. Like
+`detect`, this module takes the last of equal scores. `detect` sorts with `numpy.argsort`, whose order of equal scores
+depends on the processor. With AVX-512, it takes another of the equal scores for about one box in 200 of a tight
+160-pixel crop.
 """
 
 from collections.abc import Iterator
@@ -21,14 +22,14 @@ from smoothing import BaseFunctionError, SettingError
 
 PIXEL_CENTER, PIXEL_SCALE = 127.5, 0.0078125  # the networks' input is (pixel - 127.5) / 128 for pixels in 0..255
 PROPOSAL_CELL, PROPOSAL_STRIDE = 12, 2  # P-Net looks at 12x12 windows, 2 pixels apart
-CROP_PIXELS_CPU, CROP_PIXELS = 128 * 24**2, 2048 * 24**2  # in R-Net and O-Net at once: a cache; elsewhere, memory
+CROP_PIXELS_CPU, CROP_PIXELS = 128 * 24**2, 2048 * 24**2  # at once in R-Net and O-Net: a cache; else memory
 
 
 class _AreaResize:
-    """Area interpolation of any windows of a batch of images, from one table of sums over upper-left rectangles.
+    """Area interpolation of windows of a batch of images, from one table of sums over upper-left rectangles.
 
-    The mean over a rectangle is four look-ups however large it is, and windows of all sizes are resized at once. The
-    table is float64: the means are those of `interpolate(mode="area")` to float32 rounding.
+    The mean over a rectangle of any size takes four look-ups, so windows of all sizes are resized at once. The table is
+    float64, so the means equal those of `interpolate(mode="area")` up to float32 rounding.
     """
 
     def __init__(self, images: Tensor) -> None:
@@ -39,7 +40,7 @@ class _AreaResize:
         self.table = table.cumsum_(dim=1).cumsum_(dim=2)
 
     def whole(self, size: tuple[int, int]) -> Tensor:
-        """All images, whole: (n, C, *size). One direction after the other: fewer look-ups, in longer rows."""
+        """All whole images, resized: (n, C, *size). Rows and columns are summed in turn, which needs fewer look-ups."""
         start = torch.zeros(1, dtype=torch.long, device=self.table.device)
         extents = (self.height, self.width)
         (top, bottom), (left, right) = (self._cells(start, start + e, n) for e, n in zip(extents, size, strict=True))
@@ -48,7 +49,14 @@ class _AreaResize:
         return self._means(total, (bottom - top)[None], (right - left)[None])
 
     def __call__(self, image: Tensor, corner: Tensor, extent: Tensor, size: tuple[int, int]) -> Tensor:
-        """Windows of the images `image` (N,) from `corner` (N, 2) over `extent` (N, 2), both (y, x): (N, C, *size)."""
+        """Windows of the images numbered `image` (N,), resized: (N, C, *size).
+
+        Args:
+            image: number of each window's image, (N,).
+            corner: (y, x) of its first pixel, (N, 2).
+            extent: (height, width) in pixels, (N, 2).
+            size: (h, w) after resizing.
+        """
         (top, bottom), (left, right) = (
             self._cells(corner[:, axis, None], extent[:, axis, None], size[axis]) for axis in (0, 1)
         )
@@ -59,27 +67,28 @@ class _AreaResize:
         return self._means(total, bottom - top, right - left)
 
     def _at(self, row: Tensor, column: Tensor) -> Tensor:
-        """The table at all pairs of `row` (N, h) and `column` (N, w): (N, h, w C)."""
+        """The table's values at all pairs of `row` (N, h) and `column` (N, w): (N, h, w C)."""
         where = row[:, :, None] + column[:, None, :]
         return self.table.view(-1, self.channels).index_select(0, where.flatten()).view(*row.shape, -1)
 
     def _means(self, total: Tensor, height: Tensor, width: Tensor) -> Tensor:
-        """Sums (N, h, w C) over cells of `height` (N or 1, h) and `width` (N or 1, w) as means (N, C, h, w)."""
+        """Means (N, C, h, w) from sums (N, h, w C) over cells of `height` (N or 1, h) and `width` (N or 1, w)."""
         total /= height[:, :, None].double() * width.repeat_interleave(self.channels, dim=1)[:, None]
         means = total.to(self.dtype).unflatten(2, (-1, self.channels))
         return means.permute(0, 3, 1, 2)  # channels last in memory
 
     @staticmethod
     def _cells(start: Tensor, length: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-        """First and last edge of each of `cells` cells, which overlap where they do not divide the length."""
+        """First and last edge of each of `cells` cells. They overlap if their number does not divide the length."""
         cell = torch.arange(cells, device=start.device)
         return start + cell * length // cells, start - (-(cell + 1) * length // cells)
 
 
 class _MaxPool(nn.MaxPool2d):
-    """Square windows, stride 2, partial ones at the end; on the CPU one direction after the other, which is faster.
+    """Max pooling with square windows and stride 2; windows at the end may be partial.
 
-    The same numbers as its parent's, which keeps indices, too, and goes pixel by pixel over a few channels.
+    On the CPU it pools rows and columns in turn. That gives the same numbers and is faster than its parent, which also
+    keeps indices and goes pixel by pixel over a few channels.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,7 +106,7 @@ class _MaxPool(nn.MaxPool2d):
 
 
 def _mtcnn(min_face_size: int) -> Any:
-    """The networks of facenet-pytorch with their weights. Raises SettingError where the package is not installed."""
+    """The networks of facenet-pytorch with their weights. Raises SettingError if the package is not installed."""
     try:
         from facenet_pytorch import MTCNN
     except ModuleNotFoundError as error:
@@ -109,15 +118,15 @@ def _mtcnn(min_face_size: int) -> Any:
 
 
 class FaceDetector(nn.Module):
-    """Largest face in each image, found by the pre-trained MTCNN.
+    """The largest face in each image, found by the pre-trained MTCNN.
 
     Args:
-        min_face_size: smallest face searched for, in pixels (facenet-pytorch's default: 20).
+        min_face_size: smallest face to search for, in pixels, at least 12 (facenet-pytorch's default: 20).
 
     Shape:
-        images (n, 3, H, W), RGB, float32, nominally in [0, 1]; noise may leave that range, nothing is clipped.
-        Returns (n, 4) boxes (x1, y1, x2, y2) in pixels, as floats; a row of zeros, the empty set, where no face is
-        found. Row i depends on image i alone.
+        images (n, 3, H, W), RGB, float32, nominally in [0, 1]. Noise may leave that range; nothing is clipped.
+        Returns (n, 4) boxes (x1, y1, x2, y2) in pixels, as floats. If no face is found, the row is zeros, the empty
+        set. Row i depends only on image i.
 
     Raises:
         SettingError: min_face_size is too small, or facenet-pytorch is not installed.
@@ -146,9 +155,9 @@ class FaceDetector(nn.Module):
         n = len(images)
         if min(images.shape[2:]) < self.min_face_size:
             return images.new_zeros(n, 4)
-        windows = _AreaResize((images * 255 - PIXEL_CENTER) * PIXEL_SCALE)  # means of normalised pixels, normalised
+        windows = _AreaResize((images * 255 - PIXEL_CENTER) * PIXEL_SCALE)  # normalising commutes with means
 
-        # Stage 1: proposals of P-Net over an image pyramid.
+        # Stage 1: P-Net proposes candidates on an image pyramid.
         boxes, scores, owner = self._propose(windows)
 
         # Stage 2: R-Net rejects most of them.
@@ -172,7 +181,7 @@ class FaceDetector(nn.Module):
             scale, side = scale * self.pyramid_factor, side * self.pyramid_factor
 
     def _propose(self, windows: _AreaResize) -> tuple[Tensor, Tensor, Tensor]:
-        """Candidates of all images: boxes (N, 4), scores (N,) and owner (N,), the image that each belongs to."""
+        """Candidates in all images: boxes (N, 4), scores (N,) and owner (N,), the number of each candidate's image."""
         height, width = windows.height, windows.width
         found = []
         for scale in self._scales(height, width):
@@ -196,8 +205,8 @@ class FaceDetector(nn.Module):
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Show each box's content, resized to (size, size), to a network.
 
-        Returns the boxes (N', 4) that have content (a box wholly outside its image has none and is dropped), their
-        owners, and the network's outputs, one row a box; all empty where no box is left.
+        Returns the boxes (N', 4) with content, their owners, and the network's outputs, one row for each box. A box
+        that is wholly outside its image has no content and is dropped. If no box is left, all results are empty.
         """
         x1, y1, x2, y2 = boxes.trunc().long().unbind(dim=1)  # one-based and inclusive, as MTCNN was trained
         corner = torch.stack([y1, x1], dim=1).clamp(min=1) - 1
@@ -228,7 +237,7 @@ def _regressed(boxes: Tensor, offsets: Tensor) -> Tensor:
 def _suppress(boxes: Tensor, scores: Tensor, owner: Tensor, threshold: float) -> Tensor:
     """Non-maximum suppression within each image; returns the indices kept.
 
-    Images are kept apart by moving each to its own place. In float64 that moves no box by more than 1e-9 pixels; in
+    To keep images apart, each is moved to its own place. In float64 this changes no box by more than 1e-9 pixels. In
     float32 it would make an image's boxes depend on its batch.
     """
     if len(boxes) == 0:
@@ -238,14 +247,14 @@ def _suppress(boxes: Tensor, scores: Tensor, owner: Tensor, threshold: float) ->
 
 
 def _largest(boxes: Tensor, scores: Tensor, owner: Tensor, n: int, threshold: float) -> Tensor:
-    """Each image's largest box after non-maximum suppression: (n, 4); zeros where it has none.
+    """Each image's largest box after non-maximum suppression: (n, 4); zeros if it has none.
 
-    Unlike in `_suppress`, the overlap is measured against the smaller of two boxes, in inclusive pixels. Boxes (N, 4)
-    with their scores (N,) are put into a table of one row an image, the best first; no image has many.
+    Unlike in `_suppress`, the overlap is relative to the smaller of two boxes, in inclusive pixels. Boxes (N, 4) with
+    their scores (N,) go into a table with one row for each image, the best first. No image has many boxes.
     """
     if len(boxes) == 0:
         return boxes.new_zeros(n, 4)
-    order = scores.argsort(stable=True).flip(0)  # of equal scores the last comes first
+    order = scores.argsort(stable=True).flip(0)  # of equal scores, the last comes first
     order = order[owner[order].argsort(stable=True)]
     owner, count = owner[order], owner.bincount(minlength=n)
     rank = torch.arange(len(owner), device=owner.device) - (count.cumsum(0) - count)[owner]

@@ -1,4 +1,4 @@
-"""BigGAN-deep, a generator of ImageNet's images, as a base function: latents in, images of one class out."""
+"""BigGAN-deep, a generator of ImageNet images, as a base function from latents to images of one class."""
 
 from pathlib import Path
 
@@ -15,25 +15,26 @@ from torch import Tensor, nn
 from smoothing import SettingError
 
 HUB = PRETRAINED_MODEL_ARCHIVE_MAP["biggan-deep-128"]
-POWER_ITERATIONS = 3  # of random weights
+POWER_ITERATIONS = 3  # of the spectral normalisation of random weights
 
 
 class BigGAN(nn.Module):
     """BigGAN-deep for 128 x 128 images of one class of ImageNet (Brock et al. 2019), from pytorch-pretrained-biggan.
 
     Args:
-        weights: where they come from, as run.json says it: hub, the package's own address, fetched once into torch's
-            cache; a folder that holds pytorch_model.bin; or random, which generates noise: for tests only.
-        class_index: ImageNet's, 0 to 999, or a name that `class_of` finds. 326, the lycaenid butterfly, is what the
-            authors' `one_hot_from_names(["Butterfly"])` gave.
-        truncation: in (0, 1]; that of the latents, which chooses the statistics of the batch normalisation.
+        weights: where the weights come from. hub is the package's own address, fetched once into torch's cache. A
+            path is a folder that contains pytorch_model.bin. random generates noise and is for tests only. run.json
+            records this value.
+        class_index: ImageNet's index, 0 to 999, or a name that `class_of` finds. 326, the lycaenid butterfly, is the
+            result of the authors' `one_hot_from_names(["Butterfly"])`.
+        truncation: truncation of the latents, in (0, 1]. It selects the statistics of the batch normalisation.
 
     Shape:
         (b, 128), float, nominally a standard normal truncated at 2 and scaled by truncation -> (b, 3, 128, 128) in
-        [0, 1]. A latent for which the network overflows gives numbers that are not finite.
+        [0, 1]. If the network overflows at a latent, its numbers are not finite.
 
     Raises:
-        SettingError: no such weights, or weights of another network; a value out of its range.
+        SettingError: there are no such weights, they belong to another network, or a value is out of its range.
     """
 
     pretrained = True
@@ -61,14 +62,14 @@ class BigGAN(nn.Module):
 
 
 def class_of(name: str) -> int:
-    """ImageNet's class of a word, as `pytorch_pretrained_biggan.one_hot_from_names` finds it in WordNet 3.0.
+    """The ImageNet class of a word, as `pytorch_pretrained_biggan.one_hot_from_names` finds it in WordNet 3.0.
 
-    The first noun sense that is a class; where none is, the first class among the senses' hypernyms and hyponyms, each
-    sense's in order of their names. That was NLTK's order until its 3.8; since 3.9 it has none, and what the package
-    finds differs from run to run.
+    It is the first noun sense that is a class. If none is, it is the first class among the hypernyms and hyponyms of
+    the senses, in the order of their names for each sense. NLTK had this order until version 3.8. Since 3.9 it has no
+    order, so the package's result differs from run to run.
 
     Raises:
-        SettingError: NLTK or its WordNet is missing; or WordNet leads to no class.
+        SettingError: NLTK or its WordNet is missing, or WordNet leads to no class.
     """
     try:
         from nltk.corpus import wordnet  # type: ignore[import-not-found]
@@ -87,7 +88,11 @@ def class_of(name: str) -> int:
 
 
 def _pretrained(config: biggan.BigGANConfig, weights: str) -> nn.Module:
-    """The network with its weights in it. Raises SettingError where they cannot be had or are of another network."""
+    """The network with its weights.
+
+    Raises:
+        SettingError: the weights cannot be loaded, or they belong to another network.
+    """
     file = Path(weights) / WEIGHTS_NAME
     try:
         if weights == "hub":
@@ -113,13 +118,13 @@ def _pretrained(config: biggan.BigGANConfig, weights: str) -> nn.Module:
 
 @torch.no_grad()
 def _random(config: biggan.BigGANConfig) -> nn.Module:
-    """The network with random weights that leave its activations finite."""
+    """The network with random weights, for which its activations are finite."""
     network: nn.Module = biggan.BigGAN(config)
     for module in network.modules():
         if isinstance(module, BigGANBatchNorm) and not module.conditional:  # uninitialised memory in the package
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
     network.train()
-    for _ in range(POWER_ITERATIONS):  # spectral normalisation improves its norms in training mode alone
+    for _ in range(POWER_ITERATIONS):  # spectral normalisation updates its norms only in training mode
         network(torch.randn(1, config.z_dim), torch.zeros(1, config.num_classes), 1.0)
     return network

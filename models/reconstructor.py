@@ -1,4 +1,4 @@
-"""Images from few linear measurements: a back-projection, then a network that mends what it leaves."""
+"""Images from a few linear measurements: a back-projection, then a network that corrects its errors."""
 
 import math
 
@@ -13,28 +13,28 @@ BACK_PROJECTIONS = ("pseudo_inverse", "transpose")
 
 
 class Reconstructor(nn.Module):
-    """Image reconstruction of Kumar and Goldstein (2021, section 5.3): y = A x in, x out.
+    """Image reconstruction of Kumar and Goldstein (2021, section 5.3): the input is y = A x, the output is x.
 
-    A is Gaussian, of mean 0 and variance 1 / measurements. The network is the autoencoder's without its code: linear
-    layers, their ReLUs and the batch normalisation after them. Noise and perturbations live in the space of y: training
-    and certification add them to `measure(images)`.
+    A is Gaussian with mean 0 and variance 1 / measurements. The network is the autoencoder without its code, that is,
+    without the linear layers, their ReLUs and the batch normalisation after them. Noise and perturbations are in the
+    space of y: training and certification add them to `measure(images)`.
 
     Args:
-        shape: (C, H, W) of the images, H and W multiples of 4; given by the run.
-        measurements: numbers in y, at least 1; 256 in the paper.
-        back_projection: pseudo_inverse, as the paper says, or transpose, as its published code has it.
-        seed: of A, which is part of the problem: kept with the weights.
+        shape: (C, H, W) of the images; H and W are multiples of 4. The data set provides it.
+        measurements: length of y, at least 1; 256 in the paper.
+        back_projection: pseudo_inverse, as in the paper, or transpose, as in its published code.
+        seed: of A, at least 0. A is part of the problem, so it is stored with the weights.
 
     Attributes:
         matrix: A, (measurements, C H W), float32.
-        back: what takes y back to image space, (C H W, measurements), float32; computed once, in float64, and kept
-            with the weights too, so that one machine's rounding is not another's.
+        back: maps y to image space, (C H W, measurements), float32. It is computed once, in float64, and stored with
+            the weights, because machines may round it differently.
 
     Shape:
         (b, measurements), float -> (b, C, H, W), in [0, 1].
 
     Raises:
-        SettingError: images of another size; a value out of its range.
+        SettingError: H or W is not a multiple of 4, or a value is out of its range.
     """
 
     matrix: Tensor

@@ -1,7 +1,7 @@
-"""Base classifiers: a batch of images in, a row of scores an image out. Each begins with its normalisation.
+"""Base classifiers: each maps a batch of images to one row of scores for each image. The first layer normalises.
 
-The run tells a classifier the number of classes, the channels of its images and the mean and standard deviation to
-normalise with; the other arguments are its own settings.
+The data set provides the number of classes, the channels of the images, and the mean and standard deviation of the
+normalisation. The other arguments are a classifier's own settings.
 """
 
 from models.classifiers.normalised import Normalisation

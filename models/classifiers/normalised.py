@@ -11,14 +11,18 @@ from smoothing import BaseFunctionError, SettingError
 class Normalisation(nn.Module):
     """(x - mean) / std, channel by channel.
 
-    Mean and std are kept with the weights: a classifier always normalises as it was trained to.
+    Mean and std are stored with the weights, so a classifier always normalises as in its training.
 
     Args:
         mean: one number per channel, in [0, 1] pixel units.
         std: one number per channel, > 0.
 
     Shape:
-        (n, C, H, W) -> (n, C, H, W), float. Raises BaseFunctionError for another number of channels.
+        (n, C, H, W) -> (n, C, H, W), float.
+
+    Raises:
+        SettingError: mean and std differ in length or are empty, or a std is not positive.
+        BaseFunctionError: images have another shape or number of channels.
     """
 
     mean: Tensor

@@ -1,4 +1,4 @@
-"""Names of the layers in the authors' released checkpoints, and in our networks of the same layers."""
+"""Translates layer names of the authors' released checkpoints to the names in our networks with the same layers."""
 
 import re
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from models.classifiers.resnet_cifar import ProjectedResNet
 from models.classifiers.wide_resnet import WideResNet
 from smoothing import SettingError
 
-WRAPPERS = ("module.", "model.")  # of torch.nn.DataParallel, and of the DSSN authors' class
-# Cohen et al. put their network behind a layer that normalises, as parts 1 and 0 of a torch.nn.Sequential.
+WRAPPERS = ("module.", "model.")  # from torch.nn.DataParallel, and from the class of the DSSN authors
+# Cohen et al. use a torch.nn.Sequential of a normalising layer (0) and the network (1).
 NORMALISATION, NETWORK = ("norm.", "0."), "1."
 LAYERS: dict[type[nn.Module], dict[str, str]] = {
     ProjectedResNet: {
@@ -34,15 +34,18 @@ BLOCK = re.compile(r"(?:layer|block)(?P<stage>[123])(?:\.layer)?\.(?P<number>\d+
 
 
 def translated(model: nn.Module, released: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A released state by our names, and what it holds of a normalisation by theirs (`mu`, `log_sig`, ...).
+    """Translate a released state to our names.
 
     Args:
         model: `ProjectedResNet` (bearpaw/pytorch-classification, Cohen et al.), `WideResNet` (Levine and Feizi 2021) or
-            `ResNet50` (torchvision). Only its class and depth are looked at.
-        released: tensors by the authors' names. A name that we do not know stays as it is.
+            `ResNet50` (torchvision). Only its class and depth are used.
+        released: tensors by the authors' names. Unknown names stay unchanged.
+
+    Returns:
+        The tensors by our names, and those of a normalisation by the authors' names (`mu`, `log_sig`, ...).
 
     Raises:
-        SettingError: another network, of which no released weights are known.
+        SettingError: we know no released weights of this network.
     """
     if not isinstance(model, ProjectedResNet | WideResNet | ResNet50):
         raise SettingError(
@@ -67,9 +70,9 @@ def _unwrapped(name: str) -> str:
 def _own_name(model: ProjectedResNet | WideResNet | ResNet50, name: str) -> str:
     if isinstance(model, ResNet50):
         return f"network.{name}"
-    first = 4 if isinstance(model, ProjectedResNet) else 2  # of the blocks, in `features`
+    first = 4 if isinstance(model, ProjectedResNet) else 2  # index of the first block in `features`
     blocks = sum(hasattr(layer, "residual") for layer in model.features)
-    norm = 2 if first == 4 else first + blocks  # the one that belongs to no block
+    norm = 2 if first == 4 else first + blocks  # the batch normalisation outside all blocks
     ends = {"conv1": "features.1", "bn1": f"features.{norm}", "fc": "classify"}
     layer, _, kind = name.rpartition(".")
     if layer in ends:

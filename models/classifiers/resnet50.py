@@ -13,17 +13,20 @@ class ResNet50(nn.Module):
     """ResNet-50 (He et al. 2016) for images of about 224 x 224, without pre-trained weights.
 
     Args:
-        num_classes: of the data set; given by the run, as are the next three.
-        in_channels: of its images; must be 3.
-        mean: of the normalisation.
-        std: of the normalisation.
+        num_classes: number of classes; the data set provides it and the next three arguments.
+        in_channels: channels of the images; must be 3.
+        mean: of the normalisation, one number for each channel.
+        std: of the normalisation, one number for each channel, > 0.
 
     Shape:
         (n, 3, H, W), float, nominally in [0, 1] -> (n, num_classes) scores.
+
+    Raises:
+        SettingError: in_channels is not 3.
     """
 
     def __init__(self, num_classes: int, in_channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
-        from torchvision.models import resnet50  # here, as it takes two seconds to import
+        from torchvision.models import resnet50  # here, because it takes two seconds to import
 
         super().__init__()
         if in_channels != 3:

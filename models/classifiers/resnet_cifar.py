@@ -14,7 +14,7 @@ WIDTHS = (16, 32, 64)
 
 
 class _Padded(nn.Module):
-    """Every second pixel of every second row, with channels of zeros on both sides (option A)."""
+    """Take every second pixel of every second row, and add channels of zeros on both sides (option A)."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class _Projected(nn.Sequential):
 
 
 class _Block(nn.Module):
-    """relu(shortcut(x) + F(x)); the shortcut is x itself where F keeps the image's size."""
+    """relu(shortcut(x) + F(x)); the shortcut is x itself if F keeps the image's size."""
 
     def __init__(self, channels: int, width: int, shortcut: type[nn.Module]) -> None:
         super().__init__()
@@ -57,25 +57,26 @@ def _convolution(channels: int, width: int, stride: int = 1) -> nn.Conv2d:
 class ResNetCIFAR(nn.Module):
     """A 3x3 convolution, three stages of residual blocks at widths 16, 32 and 64, mean over the image, linear layer.
 
-    He et al.'s own form: where a block halves the image, its shortcut has no weights (their option A).
+    He et al.'s form: if a block halves the image, its shortcut has no weights (their option A).
 
     Args:
-        num_classes: of the data set; given by the run, as are the next three.
-        in_channels: of its images.
-        mean: of the normalisation.
-        std: of the normalisation.
-        depth: number of layers with weights, 6 k + 2: k blocks of two convolutions a stage. 20, 32, 44, 56 or 110.
+        num_classes: number of classes; the data set provides it and the next three arguments.
+        in_channels: channels of the images.
+        mean: of the normalisation, one number for each channel.
+        std: of the normalisation, one number for each channel, > 0.
+        depth: number of layers with weights, 6 k + 2, for k blocks of two convolutions in each stage: 20, 32, 44, 56 or
+            110.
 
     Shape:
         (n, in_channels, H, W), float, nominally in [0, 1] -> (n, num_classes) scores.
 
     Raises:
-        SettingError: no such depth.
+        SettingError: depth is not 6 k + 2.
     """
 
-    shortcut: ClassVar[type[nn.Module]] = _Padded  # of a block that halves the image
+    shortcut: ClassVar[type[nn.Module]] = _Padded  # in a block that halves the image
     initialised_by: ClassVar[Literal["fan_in", "fan_out"]] = (
-        "fan_in"  # variance of a convolution's first weights: 2 / fan
+        "fan_in"  # initial weights of a convolution have variance 2 / fan
     )
 
     def __init__(
@@ -108,10 +109,10 @@ class ResNetCIFAR(nn.Module):
 
 
 class ProjectedResNet(ResNetCIFAR):
-    """The form of Yang Wei's pytorch-classification (bearpaw on GitHub): Cohen et al.'s networks for CIFAR-10.
+    """The form of Yang Wei's pytorch-classification (bearpaw on GitHub), which Cohen et al. use for CIFAR-10.
 
-    As `ResNetCIFAR`, but a shortcut that halves the image is a 1x1 convolution and a batch normalisation: 1,730,714
-    weights at depth 110 and 272,474 at depth 20, for 10 classes.
+    As `ResNetCIFAR`, but a shortcut that halves the image is a 1x1 convolution with batch normalisation. It has
+    1,730,714 weights at depth 110 and 272,474 at depth 20, for 10 classes.
     """
 
     shortcut = _Projected

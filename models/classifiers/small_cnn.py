@@ -1,4 +1,4 @@
-"""A small convolutional network for gray digits: the embedded ones (8 x 8) and MNIST (28 x 28)."""
+"""A small convolutional network for gray digits: the embedded digits (8 x 8) and MNIST (28 x 28)."""
 
 from collections.abc import Sequence
 
@@ -8,25 +8,27 @@ from torch import Tensor, nn
 from models.classifiers.normalised import Normalisation
 from smoothing import SettingError
 
-POOLED = 4  # side of the feature map that the last layer sees, whatever the size of the image
+POOLED = 4  # side of the last layer's feature map, for images of any size
 
 
 class SmallCNN(nn.Module):
-    """Two convolutions and a linear layer; no batch normalisation, so its training loss is the same on any number of
-    processes. About 100,000 images of 8 x 8 a second on a CPU core: cheap enough for n = 100,000 samples an image.
+    """Two convolutions and a linear layer.
+
+    It has no batch normalisation, so its training loss is the same on any number of processes. It evaluates about
+    100,000 images of 8 x 8 a second on a CPU core, which is fast enough for n = 100,000 samples for each image.
 
     Args:
-        num_classes: of the data set; given by the run, as are the next three.
-        in_channels: of its images.
-        mean: of the normalisation.
-        std: of the normalisation.
-        width: channels of the first convolution; the second has twice as many.
+        num_classes: number of classes; the data set provides it and the next three arguments.
+        in_channels: channels of the images.
+        mean: of the normalisation, one number for each channel.
+        std: of the normalisation, one number for each channel, > 0.
+        width: channels of the first convolution, at least 1; the second has twice as many.
 
     Shape:
         (n, in_channels, H, W), float, nominally in [0, 1] -> (n, num_classes) scores. H, W >= 2.
 
     Raises:
-        SettingError: no such width.
+        SettingError: width is below 1.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Wide residual networks for 32 x 32 images (Zagoruyko and Komodakis 2016): WideResNet-40-2 and the like."""
+"""Wide residual networks for 32 x 32 images (Zagoruyko and Komodakis 2016): such as WideResNet-40-2."""
 
 from collections.abc import Sequence
 
@@ -14,21 +14,21 @@ WIDTHS = (16, 32, 64)
 class WideResNet(nn.Module):
     """A 3x3 convolution, three stages of pre-activation blocks `width` times as wide as a ResNet's, mean, linear layer.
 
-    Without dropout, as Yang et al. (2020) and Levine and Feizi (2021) take it for l1 certificates on CIFAR-10.
+    It has no dropout. Yang et al. (2020) and Levine and Feizi (2021) use it for l1 certificates on CIFAR-10.
 
     Args:
-        num_classes: of the data set; given by the run, as are the next three.
-        in_channels: of its images.
-        mean: of the normalisation.
-        std: of the normalisation.
-        depth: 6 k + 4: k blocks of two convolutions a stage.
+        num_classes: number of classes; the data set provides it and the next three arguments.
+        in_channels: channels of the images.
+        mean: of the normalisation, one number for each channel.
+        std: of the normalisation, one number for each channel, > 0.
+        depth: 6 k + 4, for k blocks of two convolutions in each stage.
         width: factor k of the paper's WRN-n-k, at least 1.
 
     Shape:
         (n, in_channels, H, W), float, nominally in [0, 1] -> (n, num_classes) scores.
 
     Raises:
-        SettingError: no such depth or width.
+        SettingError: depth is not 6 k + 4, or width is below 1.
     """
 
     def __init__(
@@ -65,7 +65,10 @@ class WideResNet(nn.Module):
 
 
 class _Block(nn.Module):
-    """shortcut + F(x), with F: batch norm, ReLU, convolution, twice; a change of width projects relu(bn(x)) instead."""
+    """shortcut + F(x), where F is batch norm, ReLU and convolution, twice.
+
+    The shortcut is x, or a projection of relu(bn(x)) if the width changes.
+    """
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()

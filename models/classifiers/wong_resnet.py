@@ -10,27 +10,27 @@ from smoothing import BaseFunctionError
 
 BLOCKS = ((16, 1), (16, 1), (32, 2), (64, 2))  # channels and stride of each
 HIDDEN = 1000  # units of the first linear layer
-SIDE = 32  # of the images: the linear layer sees 8 x 8 pixels
+SIDE = 32  # of the images; the linear layer sees 8 x 8 pixels
 
 
 class WongResNet(nn.Module):
     """A 3x3 convolution, four residual blocks without batch normalisation, two linear layers.
 
-    The network that Cohen et al. compare with in figure 7: each shortcut is a convolution, and each convolution has a
-    bias. 4,214,850 weights for 10 classes. Wong et al. prepare CIFAR-10 by a mean of (0.485, 0.456, 0.406) and one
-    standard deviation of 0.225; here that is the normalisation, which the data set gives.
+    Cohen et al. compare with this network in figure 7. Each shortcut is a convolution, and each convolution has a bias.
+    It has 4,214,850 weights for 10 classes. Wong et al. normalise CIFAR-10 with a mean of (0.485, 0.456, 0.406) and one
+    standard deviation of 0.225; here the data set provides these numbers.
 
     Args:
-        num_classes: of the data set; given by the run, as are the next three.
-        in_channels: of its images.
-        mean: of the normalisation.
-        std: of the normalisation.
+        num_classes: number of classes; the data set provides it and the next three arguments.
+        in_channels: channels of the images.
+        mean: of the normalisation, one number for each channel.
+        std: of the normalisation, one number for each channel, > 0.
 
     Shape:
         (n, in_channels, 32, 32), float, nominally in [0, 1] -> (n, num_classes) scores.
 
     Raises:
-        BaseFunctionError: images of another size.
+        BaseFunctionError: images are not 32 x 32.
     """
 
     def __init__(self, num_classes: int, in_channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -62,7 +62,10 @@ class WongResNet(nn.Module):
 
 
 class _Block(nn.Module):
-    """relu(shortcut(x) + F(x)), F: convolution, ReLU, 3x3 convolution; windows of 4 and 2 pixels where it halves x."""
+    """relu(shortcut(x) + F(x)), where F is a convolution, ReLU and a 3x3 convolution.
+
+    If the block halves x, the windows of F's first convolution and of the shortcut are 4 and 2 pixels wide.
+    """
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
