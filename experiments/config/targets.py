@@ -5,10 +5,10 @@ import importlib
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -103,8 +103,15 @@ def _unpacked(found: Mapping[str, inspect.Parameter], hints: dict[str, Any]) -> 
 
 def arguments(target: str, given: tuple[str, ...], group: str) -> Arguments:
     """The arguments of a class or function, but for those that the run gives. Raises SettingError as `parameters`."""
-    found = parameters(target, group)
-    hints = _hints(located(target))
+    thing = located(target, group)
+    read = _arguments if isinstance(thing, Hashable) else _arguments.__wrapped__
+    return read(thing, target, given, group)
+
+
+@lru_cache(maxsize=256)
+def _arguments(thing: Any, target: str, given: tuple[str, ...], group: str) -> Arguments:
+    """`arguments`, once for each class: asking OmegaConf whether it takes a type and a default costs milliseconds."""
+    found, hints = parameters(target, group), _hints(thing)
     kinds = [parameter.kind for parameter in found.values()]
     fields: list[tuple[str, Any, Any]] = []
     choices, own = {}, set()

@@ -1,5 +1,8 @@
 """Handwritten digits that ship with scikit-learn: nothing to download."""
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
@@ -21,7 +24,7 @@ class Digits(LabelledDataset):
     mean, std = (0.3054,), (0.3759,)  # of the training images' pixels
 
     def __init__(self) -> None:
-        digits = load_digits()
+        digits = _digits()
         order = np.random.default_rng(SPLIT_SEED).permutation(len(digits.target))
         pixels = torch.from_numpy(digits.images[order]).to(torch.uint8)[:, None]
         labels = torch.from_numpy(digits.target[order]).to(torch.int64)
@@ -37,3 +40,9 @@ class Digits(LabelledDataset):
 
     def testing(self) -> Images:
         return self._testing
+
+
+@cache
+def _digits() -> Any:
+    """Images and labels, parsed once: that takes longer than all else that a configuration needs to be checked."""
+    return load_digits()

@@ -28,6 +28,7 @@ def test_every_experiment_composes(settings, experiment):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_option_of_every_group_is_a_class_with_those_arguments(group):
+    register()
     files = sorted((CONF / group).glob("*.yaml"))
     assert files
     beside = {"seed": 0, "noise": {"sigma": 0.25}}
