@@ -31,7 +31,7 @@ def same_numbers_every_time():
     torch.manual_seed(0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings():
     """The checked settings of a certify command: settings("experiment=demo", "noise.sigma=0.2")."""
     register()

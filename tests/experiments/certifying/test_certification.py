@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,15 +45,35 @@ def photographs(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def run(settings, photographs, tmp_path):
-    """Certify the photographs: run("limit=2") -> the table's path."""
+@pytest.fixture(scope="module")
+def certified(settings, photographs):
+    """Certify the photographs into a folder: certified(root, "limit=2") -> the table's path."""
 
-    def certified(*overrides, root=tmp_path / "results"):
+    def certify(root, *overrides):
         folder = ("dataset=folder", f"dataset.root={photographs}", f"results.root={root}")
         return certification.certify(settings(*folder, *SMALL, "limit=null", *overrides))
 
-    return certified
+    return certify
+
+
+@pytest.fixture
+def run(certified, tmp_path):
+    """run("limit=2") certifies the photographs and returns the table's path."""
+    return lambda *overrides, root=tmp_path / "results": certified(root, *overrides)
+
+
+@pytest.fixture(scope="module")
+def once(certified, tmp_path_factory):
+    """The results of all three photographs, certified once; not to be changed."""
+    return certified(tmp_path_factory.mktemp("once"))
+
+
+@pytest.fixture
+def finished(once, tmp_path):
+    """The table of such a run, of a copy that `run` continues."""
+    results = once.parents[2]
+    shutil.copytree(results, tmp_path / "results", dirs_exist_ok=True)
+    return tmp_path / "results" / once.relative_to(results)
 
 
 def without_seconds(path):
@@ -60,12 +81,11 @@ def without_seconds(path):
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
-def test_rows_by_contract(run):
-    path = run()
-    lines = path.read_text().splitlines()
+def test_rows_by_contract(once):
+    lines = once.read_text().splitlines()
     assert lines[0].startswith(CONTRACT + ",")
     assert lines[0] == ",".join(CenterSmoothing.columns)
-    table = pd.read_csv(path)
+    table = pd.read_csv(once)
     assert table["index"].tolist() == [0, 0, 1, 1, 2, 2]
     assert table["eps_in"].tolist() == [0.02, 0.05] * 3
     assert set(table["status"]) <= {"certified", "abstained", "failed"}
@@ -89,8 +109,8 @@ def test_an_unreadable_image_is_found_before_anything_is_sampled_or_written(run,
     assert "3.png" in capsys.readouterr().err
 
 
-def test_rows_can_be_recomputed_from_the_draws_without_the_model(run):
-    path = run()
+def test_rows_can_be_recomputed_from_the_draws_without_the_model(once):
+    path = once
     for row in pd.read_csv(path, keep_default_na=False).itertuples():
         draws, seconds = load_draws(path.parent / "draws" / f"{row[1]}.npz")
         settings = CenterSettings("exact", 0.3, 0.005, 0.005)
@@ -100,8 +120,8 @@ def test_rows_can_be_recomputed_from_the_draws_without_the_model(run):
         assert seconds == pytest.approx(row.seconds, abs=1e-3)
 
 
-def test_run_json(run):
-    record = json.loads((run("limit=1").parent / "run.json").read_text())
+def test_run_json(once):
+    record = json.loads((once.parent / "run.json").read_text())
     assert record["identity"]["noise"] == {"type": "Gaussian", "sigma": 0.1}
     assert record["config"]["certifier"]["n"] == 80
     assert {"seed", "device", "commit", "dirty", "versions", "started", "ended"} <= record.keys()
@@ -109,34 +129,31 @@ def test_run_json(run):
     assert record["versions"]["torch"].startswith("2.")
 
 
-def test_a_finished_run_is_left_alone(run, monkeypatch):
-    path = run("limit=2")
+def test_a_finished_run_is_left_alone(run, finished, monkeypatch):
+    path = finished
     before, record = path.read_bytes(), (path.parent / "run.json").read_bytes()
-    monkeypatch.setattr("smoothing.CenterSmoothing.draw", None)
-    assert run("limit=2") == path
+    monkeypatch.setattr("smoothing.CenterSmoothing.drawing", None)
+    assert run() == path
     assert path.read_bytes() == before
     assert (path.parent / "run.json").read_bytes() == record
 
 
-def test_another_eps_is_read_off_the_same_draws(run, monkeypatch):
-    path = run("limit=2")
-    monkeypatch.setattr("smoothing.CenterSmoothing.draw", None)
-    run("limit=2", "eps=[0.01,0.05]")
-    table = pd.read_csv(path)
+def test_another_eps_is_read_off_the_same_draws(run, finished, monkeypatch):
+    monkeypatch.setattr("smoothing.CenterSmoothing.drawing", None)
+    assert run("eps=[0.01,0.05]") == finished
+    table = pd.read_csv(finished)
     assert sorted(set(table["eps_in"])) == [0.01, 0.02, 0.05]
-    assert len(table) == 6
+    assert len(table) == 9
 
 
 @pytest.mark.parametrize("cut", [1, 30, 200])
-def test_a_torn_last_line_is_written_again(run, cut):
-    path = run("limit=2")
-    whole = path.read_text()
-    path.write_text(whole[:-cut])
-    assert run("limit=2").read_text() == whole
+def test_a_torn_last_line_is_written_again(run, finished, cut):
+    whole = finished.read_text()
+    finished.write_text(whole[:-cut])
+    assert run().read_text() == whole
 
 
-def test_an_interrupted_run_continues(run, tmp_path, monkeypatch):
-    whole = run(root=tmp_path / "whole")
+def test_an_interrupted_run_continues(run, once, tmp_path, monkeypatch):
     save = certification.RunFolder.save
 
     def save_then_stop(self, index, draws, seconds):
@@ -149,23 +166,25 @@ def test_an_interrupted_run_continues(run, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             run(root=tmp_path / "broken")
     path = run(root=tmp_path / "broken")
-    assert without_seconds(path) == without_seconds(whole)
+    assert without_seconds(path) == without_seconds(once)
     record = json.loads((path.parent / "run.json").read_text())
     assert len(record["resumed"]) == 1
     assert record["ended"] is not None
 
 
-def test_a_killed_process_continues(photographs, tmp_path):
+def test_a_killed_process_continues(python, photographs, tmp_path):
     """kill -9 in the middle, twice; the finished table is that of a run nobody touched."""
 
-    def command(root):
-        overrides = ["dataset=folder", f"dataset.root={photographs}", f"results.root={root}", "limit=null", *SMALL]
-        return [sys.executable, str(ROOT / "certify.py"), *overrides, "device=cpu"]
+    def overrides(root):
+        return ["dataset=folder", f"dataset.root={photographs}", f"results.root={root}", "limit=null", *SMALL]
 
-    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True, cwd=ROOT)
+    assert not python("certify.py", *overrides(tmp_path / "whole"), "device=cpu").returncode
     for kill_after in (1, 2):
         process = subprocess.Popen(
-            command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+            [sys.executable, str(ROOT / "certify.py"), *overrides(tmp_path / "killed"), "device=cpu"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
         )
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and process.poll() is None:
@@ -173,7 +192,7 @@ def test_a_killed_process_continues(photographs, tmp_path):
                 os.kill(process.pid, signal.SIGKILL)
             time.sleep(0.005)
         assert process.wait(timeout=60) == -signal.SIGKILL
-    subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True, cwd=ROOT)
+    assert not python("certify.py", *overrides(tmp_path / "killed"), "device=cpu").returncode
     (whole,), (killed,) = ((tmp_path / name).rglob("certificates.csv") for name in ("whole", "killed"))
     assert without_seconds(killed) == without_seconds(whole)
 
@@ -187,14 +206,13 @@ def test_batch_sizes_give_the_same_certificates(run, tmp_path):
     assert small["smoothing_error"].tolist() == pytest.approx(large["smoothing_error"].tolist(), abs=1e-5)
 
 
-def test_shards_together_are_the_whole_run(run, tmp_path):
-    whole = run(root=tmp_path / "whole")
+def test_shards_together_are_the_whole_run(run, once, tmp_path):
     for index in (1, 0):
         part = run("shard.count=2", f"shard.index={index}", root=tmp_path / "parts")
         assert part.name == f"certificates.{index}-of-2.csv"
-    (one,), (two,) = find_runs(tmp_path / "whole"), find_runs(tmp_path / "parts")
+    (one,), (two,) = find_runs(once.parent), find_runs(tmp_path / "parts")
     pd.testing.assert_frame_equal(one.table.drop(columns="seconds"), two.table.drop(columns="seconds"))
-    assert whole.parent.name == part.parent.name
+    assert once.parent.name == part.parent.name
     with pytest.raises(SmoothingError, match=r"shard\.index"):
         run("shard.count=2", "shard.index=2")
 
@@ -204,13 +222,12 @@ def test_indices_and_limit_choose_examples(run):
     assert pd.read_csv(run("indices=[2,1,2]"))["index"].unique().tolist() == [2, 1]
 
 
-def test_an_example_is_certified_alike_alone_and_among_others(run, tmp_path):
-    among, alone = run(root=tmp_path / "a"), run("indices=[2]", root=tmp_path / "b")
-    assert without_seconds(alone) == [row for row in without_seconds(among) if row["index"] == "2"]
+def test_an_example_is_certified_alike_alone_and_among_others(run, once):
+    assert without_seconds(run("indices=[2]")) == [row for row in without_seconds(once) if row["index"] == "2"]
 
 
-def test_another_identity_in_the_folder_is_refused(run):
-    path = run("limit=1")
+def test_another_identity_in_the_folder_is_refused(run, finished):
+    path = finished
     record = json.loads((path.parent / "run.json").read_text())
     record["identity"]["noise"]["sigma"] = 0.3
     record["identity"]["seed"] = 5
