@@ -105,7 +105,7 @@ class LocalParallelLauncher(Launcher):
         finally:
             signal.signal(signal.SIGTERM, before)
         if self._stopped:
-            print(f"{Path(sys.argv[0]).name}: stopped by SIGTERM; the same command continues", file=sys.stderr)
+            print(f"{Path(sys.argv[0]).name}: stopped by SIGTERM; run the same command to resume", file=sys.stderr)
             sys.exit(TERMINATED)
         print(f"\n{report([outcomes[number] for number in sorted(outcomes)])}", flush=True)
         if any(outcome.error for outcome in outcomes.values()):

@@ -44,7 +44,7 @@ def stop_if_asked() -> None:
 
 def stop() -> None:
     """Raises SystemExit with 143."""
-    print(f"{Path(sys.argv[0]).name}: stopped by SIGTERM; the same command continues", file=sys.stderr)
+    print(f"{Path(sys.argv[0]).name}: stopped by SIGTERM; run the same command to resume", file=sys.stderr)
     raise SystemExit(EXIT_CODE)
 
 

@@ -175,7 +175,7 @@ def test_sigterm_finishes_what_is_in_hand(server, whole, name):
         stopped = server(run["job"], run["overrides"], {"call": "fsync", "number": number, "when": "asked"})
         codes.append(stopped["status"])
         if stopped["status"] == 143:
-            assert "stopped by SIGTERM; the same command continues" in stopped["said"]
+            assert "stopped by SIGTERM; run the same command to resume" in stopped["said"]
         files = [path for path in server.files(run["folder"], finished=False) if ".partial" in path or ".lock" in path]
         assert not files
         assert server(run["job"], run["overrides"])["status"] == 0

@@ -97,7 +97,7 @@ def typed(tmp_path, monkeypatch, capsys):
         (["sigma=0.5"], "sigma: no such key; did you mean noise.sigma?"),
         (["results.rot=x"], "results.rot: no such key; did you mean results.root?"),
         (["metric.x=1"], "metric.x: no such key; known: none"),
-        (["trainer.lr=1"], "trainer: none is chosen here, so it has no keys; choose one first"),
+        (["trainer.lr=1"], "trainer: nothing is chosen, so it has no keys; choose one first"),
         (["hydra.launchr.jobs=2"], "hydra.launchr: no such key; did you mean hydra.launcher?"),
         (["experiment=digits_gausian"], "did you mean digits_gaussian?"),
         (["dataset=digit"], "dataset=digit: no file dataset/digit.yaml; did you mean digits?"),
@@ -107,11 +107,11 @@ def typed(tmp_path, monkeypatch, capsys):
         (["--config-dir", "nowhere"], "--config-dir: no folder 'nowhere'"),
         (["--multirunn"], "--multirunn: no such option; did you mean --multirun?"),
         (["limit"], "limit: expected key=value"),
-        (["eps=[0.1"], "eps=[0.1: cannot be read as key=value; brackets and quotes must be closed"),
+        (["eps=[0.1"], "eps=[0.1: expected key=value; close brackets and quotes"),
         (["limit=three"], "limit: Value 'three' of type 'str' could not be converted to Integer"),
         (["noise.sigma=0.1,0.2"], "noise.sigma=0.1,0.2: several values need -m"),
         (["~metrik"], "~metrik: there is no metrik; did you mean metric?"),
-        (["metric=null"], "metric=null: leave it out, or take a default away with '~metric'"),
+        (["metric=null"], "metric=null: leave it out, or remove a default with '~metric'"),
         (["seed=1", "-m", "noise.sigam=1"], "noise.sigam: no such key; did you mean noise.sigma?"),
     ],
 )
@@ -180,7 +180,7 @@ def test_an_error_of_the_users_code_is_one_line_and_where(typed, fails, says):
 def test_ctrl_c_in_the_users_code_is_no_error(typed):
     code, _, err = typed("certify.py", "--config-dir", "my conf", "experiment=mine", "model.fails=stop")
     assert code == 130
-    assert err == "certify.py: stopped; the same command continues\n"
+    assert err == "certify.py: stopped; run the same command to resume\n"
 
 
 def test_the_recorded_command_runs_as_it_stands(typed, tmp_path):

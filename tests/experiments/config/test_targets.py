@@ -97,13 +97,13 @@ def kinds(tmp_path_factory):
         ("kinds_of.Net", r"no class kinds_of\.Net \(kinds_of has no Net\)"),
         ("kinds_of.Kinds.Net", r"no class kinds_of\.Kinds\.Net \(kinds_of\.Kinds has no Net\)"),
         ("models.nowhere.Net", r"no class models\.nowhere\.Net \(no module models\.nowhere\)"),
-        ("kinds_of.value", r"expected a class or a function, and kinds_of\.value is a int"),
-        ("kinds_of", r"expected a class or a function, and kinds_of is a module"),
+        ("kinds_of.value", r"expected a class or a function, got kinds_of\.value, a int"),
+        ("kinds_of", r"expected a class or a function, got kinds_of, a module"),
         ("Net", r"no class Net"),
         ("", r"no class .*expected a dotted name"),
         (".models.Net", r"no class .*expected a dotted name"),
-        (3, r"expected a dotted name, as my_models\.Net, got 3"),
-        ("builtins.iter", r"does not tell its arguments|iter"),
+        (3, r"expected a dotted name, such as my_models\.Net, got 3"),
+        ("builtins.iter", r"the signature of builtins.iter cannot be read|iter"),
     ],
 )
 def test_what_cannot_be_had_is_one_line(target, said):
@@ -170,7 +170,7 @@ def test_a_module_of_the_users_that_the_suites_hides_is_said(tmp_path, name):
     ended = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": ".", "PATH": ""}, capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
-    assert f"hides '{tmp_path / name}.py': put yours into a folder of another name" in ended.stderr
+    assert f"hides '{tmp_path / name}.py': move yours into a folder of another name" in ended.stderr
     assert f"write _target_: mine.{name}.Net" in ended.stderr
 
 
@@ -186,5 +186,5 @@ def test_a_file_where_python_does_not_look_is_said(tmp_path, monkeypatch):
     (tmp_path / "lies_here.py").write_text("class Net:\n    pass\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", ".")])
-    with pytest.raises(SettingError, match=r"'lies_here\.py' lies here, where Python does not look: set PYTHONPATH=\."):
+    with pytest.raises(SettingError, match=r"'lies_here\.py' is in this folder, which Python does not search; set PYTHONPATH=\."):
         checked_group("model", {"_target_": "lies_here.Net"})

@@ -71,7 +71,7 @@ def test_sigterm_and_a_second_job(typed, trained, tmp_path):
     first.send_signal(signal.SIGCONT)
     _, err = first.communicate(timeout=WAIT)
     assert first.returncode == 143, err
-    assert "stopped by SIGTERM; the same command continues" in err
+    assert "stopped by SIGTERM; run the same command to resume" in err
     assert typed("certify.py", *LONG).wait(timeout=WAIT) == 0
     (expected,) = (tmp_path / "whole").rglob("certificates.csv")
     assert rows(table) == rows(expected)
