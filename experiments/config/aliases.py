@@ -26,6 +26,6 @@ ALIASES = {
     "experiments.center_smoothing.l1": "experiments.papers.ours.l1_centers",
     "experiments.cohen2019": "experiments.papers.cohen2019",
     "experiments.levine2021": "experiments.papers.levine2021",
-    "experiments.photographs": "experiments.report.photographs",
+    "experiments.photographs": "experiments.data.photographs",
     "experiments.tightness": "experiments.papers.ours.tightness",
 }

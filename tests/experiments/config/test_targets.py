@@ -186,5 +186,7 @@ def test_a_file_where_python_does_not_look_is_said(tmp_path, monkeypatch):
     (tmp_path / "lies_here.py").write_text("class Net:\n    pass\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", ".")])
-    with pytest.raises(SettingError, match=r"'lies_here\.py' is in this folder, which Python does not search; set PYTHONPATH=\."):
+    with pytest.raises(
+        SettingError, match=r"'lies_here\.py' is in this folder, which Python does not search; set PYTHONPATH=\."
+    ):
         checked_group("model", {"_target_": "lies_here.Net"})
