@@ -64,7 +64,7 @@ def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python
     done = python("plot.py", f"results.root={tmp_path / 'results'}", f"figures.root={tmp_path / 'figures'}")
     assert done.returncode == 1
     assert "figure cohen_curves: " in done.stderr
-    assert "not a run record" in done.stderr
+    assert "not a run.json of this suite" in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "figures" / "index.html").exists()
     assert (tmp_path / "figures" / "cohen_bounds.png").exists()

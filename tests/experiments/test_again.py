@@ -70,7 +70,7 @@ def test_what_is_not_there_is_said_in_a_line(finished, tmp_path):
         made_again(record, [7], checkpoints_root=str(root))
     for text in ("no json", "[]", "{}"):
         (tmp_path / "other.json").write_text(text)
-        with pytest.raises(SettingError, match="not a run record"):
+        with pytest.raises(SettingError, match=r"not a run\.json of this suite"):
             made_again(tmp_path / "other.json", [])
     command = [sys.executable, "-m", "experiments.again", str(tmp_path / "run.json")]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)

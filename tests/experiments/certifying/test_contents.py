@@ -225,5 +225,5 @@ def test_a_table_without_the_younger_column_is_continued_in_its_own(tmp_path):
     assert tuple(pd.read_csv(path).columns) == old
     assert len(pd.read_csv(path)) == 2
     pd.DataFrame([row])[list(old[:-1])].to_csv(path, index=False)
-    with pytest.raises(SmoothingError, match="its columns are not"), TableWriter(path, Schema.of(CenterSmoothing)):
+    with pytest.raises(SmoothingError, match="expected the columns"), TableWriter(path, Schema.of(CenterSmoothing)):
         pass

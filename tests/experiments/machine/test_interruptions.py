@@ -66,7 +66,7 @@ def test_sigterm_and_a_second_job(typed, trained, tmp_path):
     until(lambda: len(table.read_text().splitlines()) > 1, first)
     first.send_signal(signal.SIGSTOP)  # so that it is at work when the second one comes
     line = one_line(typed("certify.py", *LONG))
-    assert f"another job is at work here (host {os.uname().nodename}, pid {first.pid}, since" in line
+    assert f"another job is working here (host {os.uname().nodename}, pid {first.pid}, since" in line
     first.send_signal(signal.SIGTERM)
     first.send_signal(signal.SIGCONT)
     _, err = first.communicate(timeout=WAIT)
@@ -84,7 +84,7 @@ def test_two_trainings_of_one_checkpoint(typed, tmp_path):
     until(lambda: list((tmp_path / "checkpoints").rglob("resume.pt")), first)
     first.send_signal(signal.SIGSTOP)
     line = one_line(typed("train.py", "trainer.epochs=200"))
-    assert f"training.lock: another job is at work here (host {os.uname().nodename}, pid {first.pid}" in line
+    assert f"training.lock: another job is working here (host {os.uname().nodename}, pid {first.pid}" in line
     first.send_signal(signal.SIGTERM)
     first.send_signal(signal.SIGCONT)
     _, err = first.communicate(timeout=WAIT)
