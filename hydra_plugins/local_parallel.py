@@ -1,6 +1,6 @@
-"""A Hydra launcher for one machine: the points of a sweep side by side, one GPU a job.
+"""A Hydra launcher for one machine: it runs the points of a sweep in parallel, one GPU per job.
 
-Hydra finds launchers in the package hydra_plugins and nowhere else; it imports this file whenever it starts.
+Hydra finds launchers only in the package hydra_plugins, and imports this file whenever it starts.
 """
 
 import os
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 0.2  # seconds
 TERMINATED = 128 + signal.SIGTERM
-OF_THE_SWEEP = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweep", "hydra.mode")  # not of its jobs
+OF_THE_SWEEP = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweep", "hydra.mode")  # not for jobs
 
 
 @dataclass
 class Job:
-    """A process at one point of the sweep."""
+    """The process of one point of the sweep."""
 
     number: int
     overrides: list[str]
@@ -44,14 +44,14 @@ class Job:
 
 
 class LocalParallelLauncher(Launcher):
-    """Starts the command anew for each point, as one would by hand, and waits for all of them.
+    """Starts the command once per point, as one would by hand, and waits for all of them.
 
-    What a job prints goes to <hydra.sweep.dir>/<number of the point>.log. SIGTERM and Ctrl-C stop all jobs as they stop
-    one, and start no other; the same sweep continues.
+    The output of a job goes to <hydra.sweep.dir>/<number of the point>.log. SIGTERM and Ctrl-C stop all running jobs in
+    the usual way, and no further jobs start. To resume, run the same sweep again.
 
     Args:
-        gpus: the GPUs to use, each by what CUDA_VISIBLE_DEVICES calls it; null: all that this process may.
-        jobs: at once, over all GPUs; null: one for each GPU, or, where there is none, one for each core.
+        gpus: the GPUs to use, with their names in CUDA_VISIBLE_DEVICES; null: all that this process may use.
+        jobs: jobs at the same time, over all GPUs; null: one per GPU, or one per core without GPUs.
     """
 
     def __init__(self, gpus: Sequence[int | str] | None = None, jobs: int | None = None) -> None:
@@ -62,19 +62,17 @@ class LocalParallelLauncher(Launcher):
         self._stopped = False
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from experiments.config.command_line import (
-            options,
-            search_path,
-        )  # not above: Hydra imports this file for every command
+        # Imported here because Hydra imports this file for every command.
+        from experiments.config.command_line import options, search_path
 
         hydra = config.hydra
         words = [word for word in hydra.overrides.hydra if not word.lstrip("+~").startswith(OF_THE_SWEEP)]
-        others = [word for word in words if word not in search_path(hydra)]  # `options` has those
+        others = [word for word in words if word not in search_path(hydra)]  # `options` includes these
         self._sweep_dir = Path(str(hydra.sweep.dir))
         self._options = [*options(hydra), *others]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Run all points and print a table of them. Exits with 1 where some fail, with 143 after SIGTERM."""
+        """Run all points and print a table of them. Exits with 1 if any fails, with 143 after SIGTERM."""
         from experiments.config.sweep import report
 
         gpus = [str(gpu) for gpu in self._gpus] if self._gpus is not None else visible_gpus()
@@ -98,7 +96,7 @@ class LocalParallelLauncher(Launcher):
                     free.append(job.gpu)
                     outcome = outcomes[job.number] = _outcome(job)
                     print(f"{job.name}: {outcome.error or 'done'}", flush=True)
-        except KeyboardInterrupt:  # the terminal sends it to the jobs, too
+        except KeyboardInterrupt:  # the terminal also sends it to the jobs
             for job in self._running:
                 job.process.wait()
             raise
@@ -133,11 +131,11 @@ class LocalParallelLauncher(Launcher):
 
 
 def visible_gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES allows, else the numbers of all GPUs."""
+    """The GPUs in CUDA_VISIBLE_DEVICES, or the numbers of all GPUs if it is not set."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return [gpu for gpu in allowed.split(",") if gpu]
-    import torch  # not above: Hydra imports this file for every command
+    import torch  # here, because Hydra imports this file for every command
 
     return [str(number) for number in range(torch.cuda.device_count())]
 

@@ -47,7 +47,7 @@ def test_a_run_without_rows_and_keys_that_nobody_knows_are_said_in_a_line(finish
         settings_of(content | {"config": content["config"] | {"colour": "red"}})
     table = record.with_name("certificates.csv")
     table.write_text(table.read_text().splitlines()[0] + "\n")
-    with pytest.raises(SettingError, match="has no rows"):
+    with pytest.raises(SettingError, match="expected a table with rows"):
         made_again(record, [])
 
 

@@ -115,9 +115,9 @@ def test_the_checkpoint_is_that_of_clean_training(undefended, settings):
 
 
 def test_what_needs_noise_says_so(undefended):
-    with pytest.raises(SettingError, match="noise: Certify needs one, such as noise=gaussian"):
+    with pytest.raises(SettingError, match="noise: Certify needs a noise, such as noise=gaussian"):
         certification.certify(replace(undefended(), certifier=Group("smoothing.Certify")))
-    with pytest.raises(SettingError, match=r"noise: training under noise needs one.*trainer\.noisy=false"):
+    with pytest.raises(SettingError, match=r"noise: expected a choice for training.*trainer\.noisy=false"):
         loop.train(undefended("trainer.noisy=true"))
 
 

@@ -148,7 +148,7 @@ def test_an_image_off_the_grid_is_refused(run, monkeypatch):
     [
         (["experiment=digits_dssn", "noise.sigma=0.01"], "noise.sigma: 0.01 gives 0 split positions.*at least 0.018"),
         (["experiment=digits_gaussian", "certifier=exact", "limit=1"], "noise: Gaussian.*noise=dssn"),
-        (["experiment=digits_dssn", "dataset=faces"], "needs quantised images, which Faces does not say"),
+        (["experiment=digits_dssn", "dataset=faces"], "needs quantised images, and Faces has none"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(run, overrides, message):

@@ -61,4 +61,4 @@ def test_predicting_at_another_precision_is_said(trained, settings, tmp_path, ca
     assert json.loads((path / "run.json").read_text())["arithmetic"]["precision"] == "float32"
     capsys.readouterr()
     certify(settings("experiment=digits_gaussian", "certifier=predict", f"precision={precision}", *given))
-    assert ("predictions are another function's" in capsys.readouterr().err) == warned
+    assert ("are of another function" in capsys.readouterr().err) == warned

@@ -153,7 +153,7 @@ def test_damage_is_one_clear_line(composed, saved):
     (folder / "weights.safetensors").write_bytes(whole)
     for damaged in ("{", "[]", "{}"):
         (folder / "checkpoint.json").write_text(damaged)
-        with pytest.raises(SettingError, match=r"checkpoint\.json: not a checkpoint's metadata"):
+        with pytest.raises(SettingError, match=r"checkpoint\.json: not the metadata of a checkpoint"):
             model_of(composed())
 
 

@@ -244,21 +244,21 @@ def without(state, name):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (lambda s: bearpaw_state(5), r"holds cifar_resnet20, not ProjectedResNet .*it holds layer1\.3\.bn1\.bias, too"),
+        (lambda s: bearpaw_state(5), r"holds cifar_resnet20, not ProjectedResNet .*it also holds layer1\.3\.bn1\.bias"),
         (lambda s: bearpaw_state(2), r"it lacks features\.6\."),
         (lambda s: without(s, "1.fc.bias"), r"it lacks classify\.bias"),
         (lambda s: without(s, "1.layer2.0.downsample.0.weight"), r"it lacks features\.7\.shortcut\.0\.weight"),
         (lambda s: s | {"1.fc.weight": normal(100, 64)}, r"classify\.weight is \(100, 64\), not \(10, 64\)"),
-        (lambda s: s | {"1.extra": normal(3)}, "it holds extra, too"),
+        (lambda s: s | {"1.extra": normal(3)}, "it also holds extra"),
         (
             lambda s: s | {"1.fc.bias": torch.full((10,), torch.nan)},
             r"classify\.bias .* not finite",
         ),
         (lambda s: s | {"0.means": torch.tensor([0.5] * 3)}, r"normalises with mean \[0\.5, 0\.5, 0\.5\]"),
         (lambda s: s | {"0.sds": torch.tensor([0.5])}, r"normalises with std"),
-        (lambda s: s | {"0.scale": torch.tensor([0.5])}, "holds scale of a normalisation that is not known"),
-        (lambda s: {}, "holds no state of tensors"),
-        (lambda s: {"1.fc.bias": 3}, "holds no state of tensors"),
+        (lambda s: s | {"0.scale": torch.tensor([0.5])}, "expected mean and std .*, got scale"),
+        (lambda s: {}, "expected a state dictionary"),
+        (lambda s: {"1.fc.bias": 3}, "expected a state dictionary"),
         (lambda s: wide_state(2), r"not ProjectedResNet|normalises"),
     ],
 )

@@ -211,9 +211,9 @@ def test_one_checkpoint_serves_every_metric(data, part):
     for metric, p in plain.items():
         composed = settings("train", f"experiment={data}{part}_{metric}")
         assert checkpoints.folder(composed, Digits()) == checkpoints.folder(p, Digits())
-        assert {"n": 10_000, "m": 1_000_000, "bound": "paper", "delta": 0.05}.items() <= p["certifier"].items()
-        assert {"alpha1": 0.005, "alpha2": 0.005}.items() <= p["certifier"].items()
-        assert p["eps"] == pytest.approx([0.45, 0.6])  # the same for all, so that they can be read off the same outputs
+        assert {"n": 10_000, "m": 1_000_000, "bound": "paper", "delta": 0.05}.items() <= p.certifier.arguments.items()
+        assert {"alpha1": 0.005, "alpha2": 0.005}.items() <= p.certifier.arguments.items()
+        assert p.eps == pytest.approx([0.45, 0.6])  # the same for all, so that they can share outputs
         assert p.dataset.get("step") == 200
     expected = {"epochs": 100, "batch_size": 1000, "lr": 1e-3, "optimizer": "adam", "weight_decay": 0, "lr_factor": 1}
     assert expected.items() <= plain["tvd"].trainer.arguments.items()
@@ -232,11 +232,11 @@ def test_the_papers_settings_of_the_generator():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("+trainer.stability=6",), r"trainer\.stability: expected 0, of an autoencoder, got 6"),
-        (("model=small_cnn", "~model.bottleneck"), r"trainer: .*images back, \(1, 8, 8\) here; this one gives \(10,\)"),
-        (("trainer=digits",), r"trainer: Trainer trains classifiers; .*\(1, 8, 8\).*trainer=autoencoder"),
-        (("trainer.devices=2",), r"trainer\.devices: batch normalisation over several processes needs GPUs"),
-        (("dataset=faces",), r"model: Autoencoder is for labelled images of one size.*Faces has no labels"),
+        (("+trainer.stability=6",), r"trainer\.stability: expected 0 for an autoencoder, got 6"),
+        (("model=small_cnn", "~model.bottleneck"), r"trainer: .*the images' shape, \(1, 8, 8\), got \(10,\)"),
+        (("trainer=digits",), r"trainer: Trainer expected a vector of scores .*\(1, 8, 8\).*trainer=autoencoder"),
+        (("trainer.devices=2",), r"trainer\.devices: expected 1 on a CPU"),
+        (("dataset=faces",), r"model: Autoencoder needs labelled images of one size.*Faces has no labels"),
         (("+model.shape=[1,8,8]",), r"model\.shape: no such key"),
     ],
 )

@@ -281,7 +281,7 @@ def test_a_checkpoint_of_both(trained):
 def test_of_another_denoiser_or_classifier_it_is_another(trained):
     folder = trained()
     for other in ("model.depth=5", "model.classifier.width=8"):
-        with pytest.raises(SettingError, match="model: the configuration says Denoised"):
+        with pytest.raises(SettingError, match="model: expected a checkpoint trained with Denoised"):
             build_base_function(composed(*SMALL, other, f"checkpoint={folder}"), Digits())
 
 
@@ -320,7 +320,7 @@ def test_refused_with_one_line(trained, tmp_path, overrides, message):
 
 
 def test_a_model_without_a_denoiser_is_refused():
-    with pytest.raises(SettingError, match="model=denoised_small_cnn; SmallCNN is none") as error:
+    with pytest.raises(SettingError, match="model=denoised_small_cnn, got SmallCNN") as error:
         loop.train(composed("model=small_cnn", "trainer=denoiser_digits"))
     assert "\n" not in str(error.value)
 
