@@ -1,4 +1,4 @@
-"""Rows of a finished run, made again from its run.json."""
+"""Rows of a finished run, recomputed from its run.json."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ QUICK = ("trainer.epochs=2", "trainer.lr_step=2", "limit=3", "certifier.n=300", 
 
 @pytest.fixture
 def finished(trained, settings, tmp_path):
-    """A small run's run.json, and the checkpoints that it was made from."""
+    """A small run's run.json, and the folder of its checkpoints."""
     root = trained("trainer.epochs=2", "trainer.lr_step=2").parent
     typed = (f"checkpoints.root={root}", f"results.root={tmp_path / 'results'}")
     return certify(settings("experiment=digits_gaussian", *QUICK, *typed)).parent / "run.json", root

@@ -1,4 +1,4 @@
-"""What the settings do not say: a run is not continued on other weights, examples or classes; an edit is said."""
+"""A run does not resume with other weights, examples or classes; an edit of the model's source prints a warning."""
 
 import json
 import sys
@@ -52,7 +52,7 @@ class L2(TheirL2):
 
 @pytest.fixture
 def run(settings, tmp_path, monkeypatch):
-    """run(...) certifies with the user's module `own_module`, whose file is own_module.py, and returns the folder."""
+    """run(...) certifies with the user's module own_module.py and returns the folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     Path("own_module.py").write_text(MINE)

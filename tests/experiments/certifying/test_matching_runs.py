@@ -1,4 +1,4 @@
-"""certifier.match=paper: n and m as few as prove what the paper's do; and predictions at another precision."""
+"""certifier.match=paper: the fewest samples for an equally strong certificate; and predictions at another precision."""
 
 import json
 import math
@@ -34,7 +34,7 @@ def test_all_radii_are_matched_wherever_they_stand(settings, radii):
     for radius in radii:
         alpha = paper["alpha2"]
         papers = noise.mass(0.5 + paper["delta"], radius) + math.sqrt(math.log(1 / alpha) / (2 * paper["m"]))
-        # The rank that the paper's quantile has among the fewer distances is a sound one: binomial tail at most alpha.
+        # The rank of the paper's quantile among the fewer distances is sound: the binomial tail is at most alpha.
         rank = math.floor(papers * found["m"])
         assert binom.sf(rank - 1, found["m"], noise.mass(0.5 + found["delta"], radius)) <= alpha * (1 + 1e-9)
 

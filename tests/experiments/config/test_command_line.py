@@ -1,4 +1,4 @@
-"""The command line in a folder of a user: mistakes are one line, what is printed runs, own files are found."""
+"""The command line in a user's folder: mistakes give one line, printed commands run, the user's own files are found."""
 
 import dataclasses
 import json
@@ -62,7 +62,7 @@ claims: center_tvd
 
 @pytest.fixture
 def typed(tmp_path, monkeypatch, capsys):
-    """typed(script, *arguments) -> exit code, stdout and stderr of a command in a folder with files of a user's."""
+    """typed(script, *arguments) -> exit code, stdout and stderr of a command in a folder with a user's files."""
     for name, text in {"experiment/mine": EXPERIMENT, "figure/my_figure": FIGURE}.items():
         file = tmp_path / "my conf" / f"{name}.yaml"
         file.parent.mkdir(parents=True)
@@ -71,7 +71,7 @@ def typed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # as it was before, and will be after
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # restored after the test
     sys.modules.pop("my_network", None)
 
     def run(script, *arguments):
@@ -146,7 +146,7 @@ def test_help_explains_each_key(typed, script):
 
 
 def keys_of(settings):
-    """The keys of a class of settings, those of keys below it with a dot."""
+    """The keys of a settings class; nested keys are dotted."""
     for name, key in keys(settings).items():
         below = dataclasses.fields(key.kind) if key.kind in (Folder, Shard) else ()
         yield from [f"{name}.{f.name}" for f in below] or [name]
@@ -243,7 +243,7 @@ def test_an_own_figure_is_drawn_from_own_results(typed, tmp_path):
 @pytest.mark.parametrize("launcher", ["local_parallel", pytest.param("slurm", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("where", [("--config-dir", "my conf"), ("hydra.searchpath=['file://my conf']",)])
 def test_a_launcher_finds_the_users_folder(typed, tmp_path, launcher, where):
-    """Slurm's by submitit's own executor of processes; a cluster is in tests/slurm."""
+    """The Slurm launcher with submitit's executor for local processes; tests/slurm uses a cluster."""
     if launcher == "slurm":
         pytest.importorskip("submitit")
         launch = ["hydra/launcher=slurm", "+hydra.launcher.cluster=local", "hydra.launcher.gpus_per_node=null"]

@@ -1,4 +1,4 @@
-"""Configurations: every experiment composes, every mistake is found, and identity is what results depend on."""
+"""Configurations: every experiment composes, mistakes are found, and the identity covers what results depend on."""
 
 import dataclasses
 from pathlib import Path
@@ -112,7 +112,7 @@ def test_every_argument_of_a_certifier_is_identity(settings):
     for experiment in ("demo", "digits_gaussian", "digits_gaussian certifier=adaptive", "digits_dssn"):
         plain = settings(*f"experiment={experiment}".split())
         certifier, kept = plain.certifier, identity(plain, "")["certifier"]
-        assert certifier.get("center", "best") == "best"  # as before there was a choice: left out
+        assert certifier.get("center", "best") == "best"  # the default is left out, as in earlier runs
         assert kept.keys() == certifier.arguments.keys() - {"match", "center"} | {"type"}
 
 

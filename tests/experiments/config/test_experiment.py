@@ -1,4 +1,4 @@
-"""What an experiment says of itself, and the sweep that `-m` runs with nothing typed."""
+"""The description of an experiment, and the sweep that `-m` runs without further arguments."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ hydra:
 
 
 def points(*arguments, cwd=ROOT):
-    """What train.py names as the next command of each point: of a network with weights of its own it trains nothing."""
+    """The next command that train.py prints for each point. It trains nothing if the network brings its own weights."""
     command = [sys.executable, str(ROOT / "train.py"), "-m", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=True)
     return re.findall(r"Next: python \S*certify\.py (.*)$", done.stdout, re.MULTILINE), done

@@ -1,4 +1,4 @@
-"""_target_: what is not there, what fails on import, functions, and arguments of every kind; one line each."""
+"""_target_: missing names, failing imports, functions, and arguments of every kind; each mistake gives one line."""
 
 import subprocess
 import sys
@@ -125,12 +125,12 @@ def test_arguments_of_every_kind_reach_the_class(name):
     assert (built.box.side, built.box.name, built.colour.name) == (4, "box", "BLUE")
     assert built.path == Path("y/z")
     assert float(built.number) == 1.5
-    assert type(built.layer).__name__ == "ReLU"  # its own default, which no configuration holds
+    assert type(built.layer).__name__ == "ReLU"  # its own default, which a configuration cannot hold
     assert "layer" not in node
     import json
 
     json.dumps(node)
-    assert checked_group("metric", node).as_dict() == node  # as run.json has it
+    assert checked_group("metric", node).as_dict() == node  # as in run.json
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One writer a file: who holds the lock is said, and a dead process holds none."""
+"""One writer per file: the message names the lock's holder, and a dead process holds no lock."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ def hold(path, held):
 
 
 def count(path, counter, times):
-    """Add to the number in a file, which comes out wrong where two do it at once."""
+    """Add to the number in a file. The result is wrong if two processes do it at once."""
     done = 0
     while done < times:
         try:

@@ -1,4 +1,4 @@
-"""Networks that the papers' authors released: files in their layout, made here, are the same functions after import."""
+"""Released networks of the papers' authors: files in their layout, made here, give the same functions after import."""
 
 import pickle
 import subprocess
@@ -23,7 +23,7 @@ RANDOM = torch.Generator().manual_seed(0)
 
 
 class Photographs(LabelledDataset):
-    """As many classes, channels and pixels as CIFAR-10 has."""
+    """The classes, channels and pixels of CIFAR-10."""
 
     classes, shape, mean, std = [*"abcdefghij"], (3, 32, 32), MEAN, STD
 
@@ -52,7 +52,7 @@ def norm(state, name, width):
 
 
 def bearpaw_state(blocks, prefix="1."):
-    """Names and shapes of bearpaw's CIFAR network as Cohen et al. saved it: behind their layer that normalises."""
+    """Names and shapes of bearpaw's CIFAR network as saved by Cohen et al., after their normalisation layer."""
     state = {}
     convolution(state, "conv1", 3, 16, 3)
     norm(state, "bn1", 16)
@@ -73,7 +73,7 @@ def bearpaw_state(blocks, prefix="1."):
 
 
 def wide_state(blocks, width=2):
-    """Names and shapes of the WideResNet that Levine and Feizi saved, with their layer that normalises."""
+    """Names and shapes of the WideResNet saved by Levine and Feizi, with their normalisation layer."""
     state = {}
     convolution(state, "conv1", 3, 16, 3)
     channels = 16
@@ -94,7 +94,7 @@ def wide_state(blocks, width=2):
 
 
 class Released:
-    """What the authors' networks compute, from a state of their names alone."""
+    """The outputs of the authors' networks, computed from a state dictionary with their names."""
 
     def __init__(self, state, prefix):
         self.state = {name.removeprefix(prefix): value for name, value in state.items()}
@@ -215,7 +215,7 @@ def test_resnet50_of_cohen_et_al(settings_of, cohen_file):
 
 
 def test_what_is_known_of_it_is_said(settings_of, cohen_file):
-    """Neither folder nor identity is that of a network that train.py made with these settings."""
+    """Folder and identity differ from those of a network that train.py makes with these settings."""
     plain, path = settings_of(*COHEN), cohen_file()
     folder = import_checkpoint(path, plain)
     assert folder != checkpoints.folder(plain, Photographs())
@@ -232,7 +232,7 @@ def test_what_is_known_of_it_is_said(settings_of, cohen_file):
 
 
 def test_counters_of_batches_may_be_missing(settings_of, cohen_file):
-    """PyTorch before 0.4.1 kept none, and evaluation does not read them."""
+    """PyTorch before 0.4.1 did not save them, and evaluation ignores them."""
     state = {name: value for name, value in bearpaw_state(3).items() if "num_batches" not in name}
     assert import_checkpoint(cohen_file(state), settings_of(*COHEN)).is_dir()
 

@@ -1,4 +1,4 @@
-"""What a trainer's objective is given: noise it can call, a model it can attack, and one line where it is wrong."""
+"""A trainer's objective: it can draw noise and attack the model, and mistakes give one line."""
 
 import csv
 import json
@@ -147,14 +147,14 @@ def test_a_paper_is_one_class(trained, paper, precision):
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed", "bf16-mixed", "bf16-true"])
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_paper_on_a_gpu(trained, paper, precision):
-    """Of a network with batch normalisation."""
+    """A network with batch normalisation is restored."""
     target = f"trainer._target_=papers_in_one_class.{paper}"
     folder = trained(target, f"trainer.precision={precision}", "device=cuda", "model=resnet20")
     assert float(log(folder)[2]["loss"]) < float(log(folder)[0]["loss"])
 
 
 def test_an_attack_holds_the_noise_fixed_and_leaves_no_gradients(trained, monkeypatch):
-    """Every step of the attack, and the training at its end, sees x plus the same noises; x changes, weights do not."""
+    """Each step of the attack and the final training step use the same noises; x changes, the weights do not."""
     seen, original, backward = [], step_noise._noisy, []
 
     def spy(x, law, key, whole, mine):
@@ -203,7 +203,7 @@ def test_a_loss_that_needs_sigma_needs_noise(trained):
 @pytest.mark.slow
 @pytest.mark.parametrize("paper", PAPERS)
 def test_two_processes_have_the_losses_of_one(tmp_path, paper):
-    """DDP, with an attack and many forward passes in each step."""
+    """DDP with an attack and many forward passes per step."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
     for devices in (1, 2):
         command = [sys.executable, str(ROOT / "train.py"), f"trainer._target_=papers_in_one_class.{paper}"]
@@ -235,7 +235,7 @@ def objective(*lines):
 
 @pytest.fixture
 def wrong(tmp_path, monkeypatch):
-    """wrong("return loss") makes a trainer whose objective ends so, and returns its `_target_`."""
+    """wrong("return loss") makes a trainer whose objective ends with that line, and returns its `_target_`."""
 
     def write(*lines):
         monkeypatch.syspath_prepend(str(tmp_path))
@@ -285,6 +285,6 @@ def test_another_source_is_another_checkpoint(composed, wrong):
 
 
 def test_parts_of_a_model_can_be_called(trained, wrong):
-    """An objective has the model itself, not what Fabric makes of it."""
+    """An objective receives the model itself, not Fabric's wrapper."""
     folder = trained(wrong("assert type(model).__name__ == 'SmallCNN'", "return loss, model.layers(x)"))
     assert len(log(folder)) == 3

@@ -1,4 +1,4 @@
-"""Training of autoencoders and reconstructors, and that certification adds its noise where training did."""
+"""Training of autoencoders and reconstructors. Certification adds noise to the same inputs as training."""
 
 import csv
 import json
@@ -93,7 +93,7 @@ def test_a_checkpoint_says_losses_and_no_accuracy(trained, model):
 
 
 def test_noise_is_added_to_the_measurements(trained, monkeypatch):
-    """Of variance sigma^2 on each of the 32 numbers of A x, and none on the image that is the target."""
+    """Noise of variance sigma^2 on each of the 32 numbers of A x, and no noise on the target image."""
     given, targets = [], []
     original, objective = step_noise._noisy, AutoencoderTrainer.objective
 
@@ -135,7 +135,7 @@ def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch
 
     def stopped(fabric, job, network, optimizer, epoch):
         loss = epoch_of(fabric, job, network, optimizer, epoch)
-        if epoch == 1:  # weights and running statistics have changed already
+        if epoch == 1:  # weights and running statistics have already changed
             raise KeyboardInterrupt
         return loss
 
@@ -152,7 +152,7 @@ def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("model", [(), MEASURED])
 def test_training_without_noise(trained, monkeypatch, model):
-    monkeypatch.setattr(step_noise, "_noisy", None)  # not called at all
+    monkeypatch.setattr(step_noise, "_noisy", None)  # must not be called
     folder = trained(*model, "trainer.noisy=false", "trainer.epochs=1")
     metadata = metadata_of(folder)
     assert "-clean-" in folder.name
@@ -170,7 +170,7 @@ def test_training_under_noise_helps_under_noise(trained):
         network = model_of(trained(*more, *clean), *more, *clean)
         with torch.inference_mode():
             errors.append((network(noisy) - x).square().mean().item())
-    spread = (x - x.mean(dim=0)).square().mean().item()  # of the mean image as the answer to everything
+    spread = (x - x.mean(dim=0)).square().mean().item()  # the loss of always answering with the mean image
     assert errors[0] < 0.75 * spread
     assert errors[0] < 0.75 * errors[1]
 
@@ -185,7 +185,7 @@ def test_a_checkpoint_keeps_its_matrix(trained):
 
 
 def test_certification_adds_its_noise_to_the_measurements(trained, tmp_path):
-    """f(A x) is what is certified, at A x, in the units of A x."""
+    """The certificate is for f at A x, in the units of A x."""
     overrides = (*MEASURED, "trainer.epochs=1", "noise.sigma=0.2", f"checkpoints.root={tmp_path / 'checkpoints'}")
     folder = trained(*overrides)
     few = ("certifier.n=400", "certifier.m=800", "certifier.delta=0.15", "indices=[3]", f"results.root={tmp_path}")
@@ -249,7 +249,7 @@ def test_refused_with_one_line(trained, tmp_path, overrides, message):
 
 @pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(tmp_path):
-    """Of a network without batch normalisation, which a CPU trains in one process only."""
+    """A network without batch normalisation, because a CPU trains batch normalisation in one process only."""
     model = ("model._target_=models.dncnn.DnCNN", "~model.bottleneck", "+model.depth=2", "+model.width=8")
     for devices in (1, 2):
         command = [sys.executable, str(ROOT / "train.py"), *QUICK, *model, f"trainer.devices={devices}"]
