@@ -1,19 +1,19 @@
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
-# A worker for each core, up to eight, each with one thread.
+# One worker per core, up to eight, each with one thread.
 TESTS := OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup demo test test-all test-slurm lint docs figures table bench lock clean
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed ## a .venv with everything (6.2 GB, most of it torch with CUDA)
+setup: $(VENV)/.installed ## create .venv with everything (6.2 GB, most of it torch with CUDA)
 
-# --no-deps: requirements.lock names every package; see its first lines.
+# --no-deps, because requirements.lock lists every package; see its first lines.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -21,42 +21,42 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --no-deps -e .
 	@touch $@
 
-demo: setup ## certify three photographs (about 2 minutes on 2 CPU cores), draw both figures
+demo: setup ## certify three photographs (about 2 minutes on 2 CPU cores) and draw both figures
 	$(PY) certify.py
 	$(PY) plot.py figure=center_faces source=results/demo figures.root=figures/demo
 	$(PY) plot.py figure=center_faces_boxes source=results/demo figures.root=figures/demo
 
-test: setup ## the tests, without the slow and the GPU ones
+test: setup ## run the tests, without the slow and the GPU ones
 	$(TESTS) -m "not slow and not gpu and not slurm"
 
-test-all: setup ## every test, also the slow ones; the GPU ones skip where there is none
+test-all: setup ## run every test, also the slow ones; GPU tests are skipped without a GPU
 	$(TESTS) -m "not slurm"
 
-test-slurm: setup ## a sweep on a Slurm cluster of one node, brought up for it; as root on Debian, else skipped
+test-slurm: setup ## start a one-node Slurm cluster and run a sweep on it; as root on Debian, else skipped
 	$(PY) -m pytest -s -m slurm
 
-lint: setup ## ruff and mypy
+lint: setup ## run ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-docs: setup ## the documentation site, into site/; links are checked
+docs: setup ## build the documentation site in site/ and check its links
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
-figures: setup ## every figure that results/ holds data for, figures/index.html and REPORT.md; certifies nothing
+figures: setup ## draw every figure that results/ holds data for, figures/index.html and REPORT.md; certifies nothing
 	$(PY) plot.py
 	@cp figures/REPORT.md REPORT.md
 
-table: setup ## a run's table, or several runs', in the terminal: make table RUN=results/digits_gaussian
-	@$(PY) plot.py 'table="$(or $(RUN),$(error which run? make table RUN=results/digits_gaussian))"'
+table: setup ## summarize the tables of one run or several: make table RUN=results/digits_gaussian
+	@$(PY) plot.py 'table="$(or $(RUN),$(error RUN is not set; use make table RUN=results/digits_gaussian))"'
 
-bench: setup ## certificates beside the published procedures, written plainly: a table of ratios, docs/bench.txt
+bench: setup ## compare the speed of certificates with plain code of the published procedures; writes docs/bench.txt
 	$(PY) -m experiments.benchmarks.speed
 
-lock: setup ## write the versions in .venv to requirements.lock
+lock: setup ## write the versions installed in .venv to requirements.lock
 	@head -3 requirements.lock > requirements.lock.partial
 	@$(PY) -m pip freeze --exclude-editable | sed -E "s/^((nvidia|cuda)-[^=]*==[^ ]+|triton==[^ ]+)$$/\1 ; sys_platform == 'linux'/" >> requirements.lock.partial
 	@mv requirements.lock.partial requirements.lock
 
-clean: ## remove the environment and the figures; keep results
+clean: ## remove the environment, figures and builds; keep results
 	rm -rf $(VENV) figures site build *.egg-info

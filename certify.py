@@ -1,9 +1,9 @@
-"""Certify a base function example by example, into results/<experiment>/<settings>-<hash>/certificates.csv.
+"""Certify a base function example by example. Rows go to results/<experiment>/<settings>-<hash>/certificates.csv.
 
 python certify.py                                                     three embedded photographs
 python certify.py experiment=faces_jaccard noise.sigma=0.25           one point of an experiment
 python certify.py -m experiment=faces_jaccard noise.sigma=0.1,0.25    a sweep
-python certify.py experiment=mnist_tvd also=[mnist_l2,mnist_angular]  three metrics, read off the same outputs
+python certify.py experiment=mnist_tvd also=[mnist_l2,mnist_angular]  three metrics, from the same outputs
 python certify.py --help                                              every group and key
 """
 

@@ -1,11 +1,11 @@
-"""Draw the papers' figures and tables from finished runs, into figures/, beside what the papers print.
+"""Draw the papers' figures and tables from finished runs, next to the published values. Files go to figures/.
 
 python plot.py                                            every figure that results/ holds data for, and index.html
-python plot.py figure=center_faces                        one
-python plot.py figure=center_faces source=results/demo    from any folder of runs
-python plot.py figure=cohen_table_cifar10 source=<folder> from the authors' published raw files, where they are there
-python plot.py table=results/digits_gaussian              no figure, but these runs' tables, summed up in the terminal
-                                                          (a folder with = in its name: 'table="<folder>"')
+python plot.py figure=center_faces                        one figure
+python plot.py figure=center_faces source=results/demo    one figure from another folder of runs
+python plot.py figure=cohen_table_cifar10 source=<folder> one table from the authors' published raw files
+python plot.py table=results/digits_gaussian              a summary of these runs' tables in the terminal
+                                                          (quote a folder with = in its name: 'table="<folder>"')
 """
 
 import shlex
@@ -41,7 +41,7 @@ def main(cfg: DictConfig) -> None:
         return
     source = Path(settings.source) if settings.source else None
     if source and not source.is_dir():
-        raise SmoothingError(f"source: no folder '{source}'")
+        raise SmoothingError(f"source: expected a folder of runs, and there is no folder '{source}'")
     chosen = HydraConfig.get().runtime.choices["figure"]
     out = Path(settings.figures.root)
     artefacts, failed = [], []
@@ -49,7 +49,7 @@ def main(cfg: DictConfig) -> None:
         figure = figure_of(name, node)
         try:
             drawn = drawings(name, figure, Path(settings.results.root), source, out)
-        except SmoothingError as error:  # such as photographs that lie on another machine
+        except SmoothingError as error:  # such as images that are not on this machine
             if settings.figure:
                 raise
             failed.append(f"figure {name}: {error}")
@@ -79,17 +79,17 @@ def _log(artefacts: list[Artefact], logger: WandbLogger) -> None:
 
 
 def _say_what_is_missing(artefacts: list[Artefact], root: str) -> None:
-    """Print the commands that would make what is missing, as they are typed from here.
+    """Print the commands that create missing results, with paths that work from the current folder.
 
     Args:
-        artefacts: drawn or not.
-        root: where results are looked for, as the end of a command of certify.py.
+        artefacts: all figures and tables, drawn or not.
+        root: results.root as the end of a certify.py command; empty for the default.
     """
-    missing: dict[str, list[str]] = {}  # commands -> the figures that they would fill
+    missing: dict[str, list[str]] = {}  # commands -> the figures that need their results
     for one in artefacts:
         if not one.drawn:
             for lacking in one.lacking:
-                lines = "\n    ".join(map(runnable, lacking.commands)) + root  # the last one certifies
+                lines = "\n    ".join(map(runnable, lacking.commands)) + root  # the last command is certify.py
                 missing.setdefault(lines, []).append(one.name)
     if missing:
         print("\nSkipped (no results). To create them, run:")
@@ -98,7 +98,7 @@ def _say_what_is_missing(artefacts: list[Artefact], root: str) -> None:
 
 
 def _all_figures() -> dict[str, dict[str, Any]]:
-    """The figures of conf/ and of the user's folders."""
+    """All figures in conf/ and in the user's folders, by name."""
     files = [file for folder in reversed(config_folders()) for file in sorted((folder / "figure").glob("*.yaml"))]
     return {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in files}  # type: ignore[misc]
 

@@ -1,10 +1,11 @@
-"""Train a base function under the noise that it will be certified with, into checkpoints/<what it is trained as>/.
+"""Train a base function under the noise of its certification. Checkpoints go to checkpoints/<settings>-<hash>/.
 
 python train.py experiment=digits_gaussian noise.sigma=0.25                     seconds on a CPU
 python train.py -m experiment=digits_gaussian noise.sigma=0.12,0.25,0.5,1.0     a sweep
 python train.py experiment=cifar10_gaussian trainer.devices=4                   several GPUs
 
-Stopped, the same command goes on after the last finished epoch. certify.py finds the checkpoint by its own settings.
+After an interruption, run the same command to resume after the last finished epoch. certify.py finds the checkpoint
+from its own settings.
 """
 
 from pathlib import Path
@@ -30,7 +31,7 @@ def main(cfg: DictConfig) -> list[Path]:
     settings = checked(cfg, Settings)
     if not needs_checkpoint(settings):
         certify = command("certify", HydraConfig.get().overrides.task)
-        print(f"{settings.model.name} is pre-trained, it brings its own weights: nothing to train. Next: {certify}")
+        print(f"{settings.model.name} brings its own weights, so there is nothing to train. Next: {certify}")
         return []
     folder = loop.train(settings)
     metadata = checkpoints.read(folder)

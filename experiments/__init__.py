@@ -1,1 +1,1 @@
-"""Runs and reports: data, the certification run, the results table, and one folder for each paper."""
+"""Runs and reports: data sets, training, certification, results, and one folder for each paper."""

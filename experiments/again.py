@@ -1,11 +1,11 @@
-"""Make rows of a finished run again, from its run.json alone, and lay them beside the old ones.
+"""Recompute rows of a finished run from its run.json alone, and compare them with the stored rows.
 
 python -m experiments.again results/digits_dssn/sigma=0.25-seed=0-5a147beae4/run.json 0 7
 
-Examples are named by their index; the first of the table where none is. A network that train.py trained is trained
-first, where its checkpoint is not under checkpoints.root. Nothing is written into the old run's folder. Exit code 1
-where a row differs by more than rounding: another device, another number of threads or another version of a library
-may round a network's outputs otherwise.
+Give the indices of the examples; without any, the first example of the table is recomputed. If the run needs a
+checkpoint that is not under checkpoints.root, the network is trained first. Nothing is written into the old run's
+folder. The exit code is 1 if a row differs by more than rounding. Another device, number of threads or library version
+may round a network's outputs differently.
 """
 
 import argparse
@@ -30,22 +30,22 @@ from experiments.training.loop import train
 from experiments.training.weights import needs_checkpoint
 from smoothing import SettingError
 
-TOLERANCE = 1e-5  # of a number's size, or absolute below 1: float32 outputs rounded otherwise
+TOLERANCE = 1e-5  # relative above 1, else absolute; for rounding of float32 outputs
 NOT_COMPARED = ["seconds"]
 
 
 def settings_of(record: dict[str, Any]) -> Settings:
-    """The checked settings that a run was made with; keys that are younger than it have their defaults.
+    """The checked settings of a run. Keys that were added later get their defaults.
 
     Raises:
-        SettingError: the record holds keys that are no longer known.
+        SettingError: the record holds keys that no longer exist.
     """
     config = {key: value for key, value in record["config"].items() if value is not None}
     noise = config.get("noise", {})
     if "grid" not in record["identity"] and noise and _takes_grid(noise):
-        config["noise"] = noise | {"grid": 0}  # before grids, noise was not rounded
+        config["noise"] = noise | {"grid": 0}  # earlier runs, without grids, did not round
     defaults = OmegaConf.to_container(schema(Settings))
-    cfg = OmegaConf.merge(defaults, {"eps": None}, config)  # a run that reads no eps has none
+    cfg = OmegaConf.merge(defaults, {"eps": None}, config)  # a run without eps does not use it
     return replace(checked(cfg, Settings), limit=None, shard=Shard(), logger=None, also=[])  # type: ignore[arg-type]
 
 
@@ -56,24 +56,24 @@ def _takes_grid(noise: dict[str, Any]) -> bool:
 def made_again(
     record_path: Path, indices: list[int], dataset_root: str | None = None, checkpoints_root: str | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of some examples, as they stand in a run's table and as they come out now.
+    """The rows of some examples: those stored in a run's table, and those computed now.
 
     Args:
-        record_path: run.json.
-        indices: of the examples; the first of the table if empty.
-        dataset_root: where the data is; None: where the run had it.
-        checkpoints_root: the same of checkpoints.
+        record_path: the run's run.json.
+        indices: indices of the examples; empty: the first example of the table.
+        dataset_root: folder of the data; None: the run's own dataset.root.
+        checkpoints_root: folder of the checkpoints; None: the run's own checkpoints.root.
 
     Raises:
-        SmoothingError: as `certify` and `train`; or the table has no such example.
+        SmoothingError: as `certify` and `train`, or the table has no such example.
     """
     record = read_record(record_path)
     old = read_table(record_path.parent)
     if old.empty:
-        raise SettingError(f"{record_path.parent}: has no rows")
+        raise SettingError(f"{record_path.parent}: expected a table with rows, got none; choose another run")
     indices = indices or [int(old["index"].iloc[0])]
     if missing := sorted(set(indices) - set(old["index"])):
-        raise SettingError(f"{record_path.parent}: has no example {missing[0]}")
+        raise SettingError(f"{record_path.parent}: has no example {missing[0]}; choose examples of its table")
     settings = replace(settings_of(record), indices=indices)
     if dataset_root:
         settings = replace(settings, dataset=settings.dataset.replaced(root=dataset_root))
@@ -87,7 +87,7 @@ def made_again(
 
 
 def differences(old: pd.DataFrame, new: pd.DataFrame) -> pd.Series:
-    """The largest difference of each column: of numbers relative to their size where that is above 1, else 1 or 0."""
+    """The largest difference in each column. Numbers: relative above 1, else absolute. Text: 1 if different, else 0."""
     found = {}
     for name in (name for name in old if name not in NOT_COMPARED):
         a, b = old[name], new[name] if name in new else old[name] * np.nan
@@ -107,8 +107,8 @@ def differences(old: pd.DataFrame, new: pd.DataFrame) -> pd.Series:
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("record", type=Path, help="a run's run.json")
-    parser.add_argument("indices", type=int, nargs="*", help="examples; the first of the table if none")
-    parser.add_argument("--data", help="dataset.root, where it is not the run's own")
+    parser.add_argument("indices", type=int, nargs="*", help="examples; default: the first of the table")
+    parser.add_argument("--data", help="dataset.root, if not the run's own")
     parser.add_argument("--checkpoints", help="checkpoints.root")
     given = parser.parse_args()
     register()

@@ -1,6 +1,6 @@
-"""A Hydra launcher for one machine: it runs the points of a sweep in parallel, one GPU for each job.
+"""A Hydra launcher for one machine: it runs the points of a sweep in parallel, one GPU per job.
 
-Hydra looks for launchers only in the package hydra_plugins. It imports this file whenever it starts.
+Hydra finds launchers only in the package hydra_plugins, and imports this file whenever it starts.
 """
 
 import os
@@ -25,18 +25,12 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 0.2  # seconds
 TERMINATED = 128 + signal.SIGTERM
-OF_THE_SWEEP = (
-    "hydra/launcher",
-    "hydra.launcher",
-    "hydra/sweeper",
-    "hydra.sweep",
-    "hydra.mode",
-)  # options of the sweep that its jobs do not get
+OF_THE_SWEEP = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweep", "hydra.mode")  # not for jobs
 
 
 @dataclass
 class Job:
-    """A process that runs one point of the sweep."""
+    """The process of one point of the sweep."""
 
     number: int
     overrides: list[str]
@@ -50,14 +44,14 @@ class Job:
 
 
 class LocalParallelLauncher(Launcher):
-    """Starts the command for each point, as a user would by hand, and waits for all of them.
+    """Starts the command once per point, as one would by hand, and waits for all of them.
 
-    The output of a job goes to <hydra.sweep.dir>/<number of the point>.log. SIGTERM and Ctrl-C stop all jobs, and no
-    other job starts. The same command continues the sweep.
+    The output of a job goes to <hydra.sweep.dir>/<number of the point>.log. SIGTERM and Ctrl-C stop all running jobs in
+    the usual way, and no further jobs start. To resume, run the same sweep again.
 
     Args:
-        gpus: the GPUs to use, by their names in CUDA_VISIBLE_DEVICES; null: all that this process may use.
-        jobs: number of jobs at once on all GPUs, at least 1; null: one for each GPU, or for each core without a GPU.
+        gpus: the GPUs to use, with their names in CUDA_VISIBLE_DEVICES; null: all that this process may use.
+        jobs: jobs at the same time, over all GPUs; null: one per GPU, or one per core without GPUs.
     """
 
     def __init__(self, gpus: Sequence[int | str] | None = None, jobs: int | None = None) -> None:
@@ -68,19 +62,17 @@ class LocalParallelLauncher(Launcher):
         self._stopped = False
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from experiments.config.command_line import (
-            options,
-            search_path,
-        )  # here, because Hydra imports this file for every command
+        # Imported here because Hydra imports this file for every command.
+        from experiments.config.command_line import options, search_path
 
         hydra = config.hydra
         words = [word for word in hydra.overrides.hydra if not word.lstrip("+~").startswith(OF_THE_SWEEP)]
-        others = [word for word in words if word not in search_path(hydra)]  # `options` contains these
+        others = [word for word in words if word not in search_path(hydra)]  # `options` includes these
         self._sweep_dir = Path(str(hydra.sweep.dir))
         self._options = [*options(hydra), *others]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Run all points and print a table of them. The exit code is 1 if any fails, and 143 after SIGTERM."""
+        """Run all points and print a table of them. Exits with 1 if any fails, with 143 after SIGTERM."""
         from experiments.config.sweep import report
 
         gpus = [str(gpu) for gpu in self._gpus] if self._gpus is not None else visible_gpus()
@@ -104,14 +96,14 @@ class LocalParallelLauncher(Launcher):
                     free.append(job.gpu)
                     outcome = outcomes[job.number] = _outcome(job)
                     print(f"{job.name}: {outcome.error or 'done'}", flush=True)
-        except KeyboardInterrupt:  # the terminal sends it to the jobs too
+        except KeyboardInterrupt:  # the terminal also sends it to the jobs
             for job in self._running:
                 job.process.wait()
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
         if self._stopped:
-            print(f"{Path(sys.argv[0]).name}: stopped by SIGTERM; the same command continues", file=sys.stderr)
+            print(f"{Path(sys.argv[0]).name}: stopped by SIGTERM; run the same command to resume", file=sys.stderr)
             sys.exit(TERMINATED)
         print(f"\n{report([outcomes[number] for number in sorted(outcomes)])}", flush=True)
         if any(outcome.error for outcome in outcomes.values()):
@@ -139,7 +131,7 @@ class LocalParallelLauncher(Launcher):
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs in CUDA_VISIBLE_DEVICES; the numbers of all GPUs if it is not set."""
+    """The GPUs in CUDA_VISIBLE_DEVICES, or the numbers of all GPUs if it is not set."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return [gpu for gpu in allowed.split(",") if gpu]

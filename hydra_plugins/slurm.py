@@ -1,6 +1,6 @@
-"""A Hydra launcher for Slurm: submitit's launcher, except that it waits for every job and ends with one table.
+"""A Hydra launcher for Slurm: submitit's launcher, but it waits for every job, even if some fail, and prints one table.
 
-Hydra looks for launchers only in the package hydra_plugins. It imports this file whenever it starts.
+Hydra finds launchers only in the package hydra_plugins, and imports this file whenever it starts.
 """
 
 import os
@@ -24,10 +24,10 @@ except ImportError:  # the extra "slurm" is not installed
 else:
 
     class SlurmTableLauncher(SlurmLauncher):
-        """Submits a job for each point, all in one array, and waits for all of them.
+        """Submits one job per point, all in one array, and waits for all of them.
 
         Args:
-            cluster: submitit's name of the executor; tests use another one.
+            cluster: submitit's name of the executor; tests use others than slurm.
             params: see conf/hydra/launcher/slurm.yaml.
         """
 
@@ -36,18 +36,18 @@ else:
             self._EXECUTOR = cluster
 
         def __call__(self, *args: Any) -> JobReturn:
-            from experiments.config.schema import register  # in a process of its own, which nobody told of the schemas
+            from experiments.config.schema import register  # this runs in a new process, without the schemas
 
             register()
             return super().__call__(*args)
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-            """Run all points and print a table of them. The exit code is 1 if any fails."""
+            """Run all points and print a table of them. Exits with 1 if any fails."""
             from experiments.config.command_line import SUITE
             from experiments.config.sweep import report
 
             paths = [str(SUITE), *filter(None, [os.environ.get("PYTHONPATH")])]
-            os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # jobs import from the script's folder too
+            os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the script's folder, as on this machine
 
             points = [list(point) for point in job_overrides]
             numbers = range(initial_job_idx, initial_job_idx + len(points))
@@ -68,7 +68,7 @@ else:
             return [JobReturn(overrides=point, status=JobStatus.COMPLETED) for point in points]
 
         def _executor(self) -> Any:
-            """Build submitit's executor with our parameters. Parameters of Slurm alone get the prefix `slurm_`."""
+            """Submitit's executor with the launcher's parameters. Parameters of Slurm alone get the prefix slurm_."""
             import submitit
 
             assert self.config is not None
@@ -90,7 +90,7 @@ def _outcome(overrides: list[str], job: Any) -> "Outcome":
 
     try:
         outcome: Outcome = job.results()[0].return_value
-    except Exception:  # the job was killed, never started, or its configuration does not compose
-        lines = (job.stderr() or "").strip().splitlines() or [f"it is {job.state}"]
+    except Exception:  # killed, never started, or an invalid configuration
+        lines = (job.stderr() or "").strip().splitlines() or [f"state {job.state}"]
         return Outcome(overrides, error=f"{lines[-1]} (job {job.job_id}, {job.paths.stderr})")
     return Outcome(overrides, outcome.results, outcome.error)

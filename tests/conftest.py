@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def same_numbers_every_time():
-    """Tests draw inputs and weights from torch's global generator: the same ones in every run."""
+    """Seed torch's global generator, from which tests draw inputs and weights."""
     torch.manual_seed(0)
 
 
@@ -45,7 +45,7 @@ def settings():
 
 @pytest.fixture(scope="session")
 def at_once():
-    """The environment in which `python` is a fork of a process that has imported torch; see tests/fork_server.py."""
+    """An environment in which `python` is a fork of a process that has imported torch; see tests/fork_server.py."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "forks"
         command = [sys.executable, str(ROOT / "tests" / "fork_server.py"), str(place)]

@@ -1,4 +1,4 @@
-"""Commands in forks of one process that has imported torch: a command starts at once, not after seconds.
+"""Commands in forks of one process that has already imported torch, so that a command starts at once.
 
     python tests/fork_server.py SOCKET
 
@@ -28,7 +28,7 @@ import experiments.training.loop  # noqa: E402, F401
 
 
 def serve(path):
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended forks leave nothing behind
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # finished forks leave no zombies
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()
@@ -42,7 +42,7 @@ def serve(path):
 
 
 def answer(connection):
-    """Run a command in this fork and tell its exit code."""
+    """Run a command in this fork and report its exit code."""
     content, streams, _, _ = socket.recv_fds(connection, 2**20, 3)
     asked = json.loads(content)
     for number, stream in enumerate(streams):
@@ -68,7 +68,7 @@ def answer(connection):
 
 
 def run(arguments):
-    """What `python <arguments>` does."""
+    """Do what `python <arguments>` does."""
     places = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
     sys.path[:] = [*places, *(place for place in sys.path if place not in (str(ROOT), str(ROOT / "tests")))]
     kind, *rest = arguments

@@ -1,4 +1,4 @@
-"""The commands as typed: wrong input gives a clear line and a non-zero exit, never a traceback."""
+"""The commands: wrong input gives a clear line and a nonzero exit code, never a traceback."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_plot_without_results_says_what_would_make_them(python, tmp_path):
 
 
 def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python, tmp_path):
-    """Such as photographs of a data set that lies on the machine that certified them."""
+    """For example, photographs whose data set is on another machine."""
     folder = tmp_path / "results" / "cifar10_gaussian" / "sigma=0.25"
     folder.mkdir(parents=True)
     (folder / "certificates.csv").write_text("index,label\n0,1\n")
@@ -64,7 +64,7 @@ def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python
     done = python("plot.py", f"results.root={tmp_path / 'results'}", f"figures.root={tmp_path / 'figures'}")
     assert done.returncode == 1
     assert "figure cohen_curves: " in done.stderr
-    assert "not a run record" in done.stderr
+    assert "not a run.json of this suite" in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "figures" / "index.html").exists()
     assert (tmp_path / "figures" / "cohen_bounds.png").exists()

@@ -1,4 +1,4 @@
-"""The documents as a user follows them: in an empty folder outside the clone, what they say to run runs."""
+"""The documents, followed as a user would: their commands run in an empty folder outside the clone."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"(?:^(?P<lead>[^\n]*)\n\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`([\w/]+\.\w+)`")
 EXPERIMENTS = sorted(file.stem for file in (ROOT / "conf" / "experiment").glob("*.yaml"))
-TUTORIALS = {  # the runs that each leaves behind
+TUTORIALS = {  # the runs that each tutorial makes
     "add_a_certifier.md": {"digits_gaussian"},
     "add_a_data_set.md": {"circle", "demo"},
     "add_a_metric.md": {"thumbnail"},
@@ -35,7 +35,7 @@ DRAWN = {"add_a_paper.md": ["average_radius-digits_gaussian"]}
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block, and the paragraph right above it."""
+    """A fenced block and the paragraph above it."""
 
     kind: str
     text: str
@@ -52,7 +52,7 @@ def blocks(document):
 
 
 def follow(document, folder, environment):
-    """Do what a document says, in a folder: save its files, run its blocks, hold what they print against it."""
+    """Follow a document in a folder: save its files, run its blocks, and compare the output with the document."""
     environment = environment | {"SUITE": str(ROOT), "PYTHONPATH": "."}
     printed = None
     for block in blocks(document):
@@ -98,7 +98,7 @@ def test_every_document_with_something_to_run_is_followed():
 
 
 def commands():
-    """The command lines of blocks that need something."""
+    """The command lines in blocks that need data or hardware."""
     for file in DOCS:
         for block in blocks(file.name):
             if block.kind == "bash" and block.needs:
@@ -113,7 +113,7 @@ def test_commands_that_need_something_compose(script, arguments):
     ]
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        compose(script, points, return_hydra_config=True)  # the launcher's keys with it
+        compose(script, points, return_hydra_config=True)  # includes the launcher's keys
         cfg = compose(script, [point for point in points if not point.startswith("hydra")])
     assert checked(cfg, Settings).name
 

@@ -1,4 +1,4 @@
-"""The house: what imports what, what is pinned where, and that nothing of one machine is in it."""
+"""Rules of the repository: imports, pinned versions, file lengths, and no paths of one machine."""
 
 import re
 import subprocess
@@ -91,7 +91,7 @@ def test_make_help_lists_every_target():
         assert f"make {target} " in done.stdout
 
 
-# Which rooms of experiments/ a room may import, itself aside.
+# The rooms of experiments/ that a room may import, besides itself.
 ROOMS = {
     "machine": set(),
     "data": set(),
@@ -118,7 +118,7 @@ def test_rooms_import_one_way(room):
 
 
 def test_papers_do_not_import_each_other():
-    """But `ours`, which compares with them."""
+    """Except `ours`, which compares with the papers."""
     for paper in PAPERS:
         for file in (ROOT / "experiments" / "papers" / paper).rglob("*.py"):
             others = {module.split(".")[1] for module in imported_of_experiments(file) if module.startswith("papers.")}

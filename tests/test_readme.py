@@ -1,4 +1,4 @@
-"""The README as a user follows it: its code runs, its commands compose, its links lead somewhere."""
+"""The README, followed as a user would: its code runs, its commands compose, and its links exist."""
 
 import re
 import shlex
@@ -35,7 +35,7 @@ def test_a_users_own_metric_runs(capsys):
 def test_the_commands_compose(settings, command):
     words = [word for word in shlex.split(command) if word != "-m" and not word.startswith("hydra/")]
     points = (word if "[" in word else word.split(",")[0].replace("range(4)", "0") for word in words)
-    settings(*points)  # of a sweep the first
+    settings(*points)  # the first point of a sweep
 
 
 def test_the_commands_are_found():

@@ -1,4 +1,4 @@
-"""The library as `pip install` leaves it: `smoothing` alone, needing torch, numpy and scipy and no more."""
+"""The library after `pip install`: only `smoothing`, which needs only torch, numpy and scipy."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ NEEDED = ("torch", "numpy", "scipy")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy: an older build/ beside the code would leak into it."""
+    """The wheel, built from a copy, because an old build/ folder would leak into it."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("smoothing", "models", "experiments", "hydra_plugins", "conf"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -30,7 +30,7 @@ def wheel(tmp_path_factory):
 
 
 def requirements_of(names):
-    """Those distributions and all that they require on this machine."""
+    """These distributions and all their requirements on this machine."""
     found, waiting = {}, list(names)
     while waiting:
         name = waiting.pop()
@@ -46,7 +46,7 @@ def requirements_of(names):
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory):
-    """A Python that has the wheel, torch, numpy, scipy and what those need, and nothing of the suite."""
+    """A Python environment with the wheel, torch, numpy, scipy and their requirements, and nothing of the suite."""
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")

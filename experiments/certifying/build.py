@@ -1,4 +1,4 @@
-"""From checked settings to what runs: the certifier at work on its data set, and the folder of its results."""
+"""Build a certification from checked settings: the certifier, its data set, and the folder of its results."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,16 +20,18 @@ from smoothing.evaluation import EvaluationOptions
 
 
 def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.device) -> list[Certification]:
-    """The certifications of such settings: one, or several that differ in their metric and read the same outputs.
+    """The certifications for these settings: one, or several that share outputs and differ in their metric only.
 
     Raises:
-        SettingError: settings that cannot be used; or several that differ in more than their metric.
+        SettingError: the settings cannot be used, or several differ in more than their metric.
     """
     _require_alike(several)
     several = [_without_unused_metric(settings) for settings in several]
     first = several[0]
     if len(several) > 1 and not first.metric:
-        raise SettingError("also: only certificates of center smoothing can be read off the same outputs")
+        raise SettingError(
+            "also: only certificates of center smoothing can share outputs; run the experiments one by one"
+        )
     _require_its_noise(first)
     base = build_base_function(first, dataset)
     if base.noise:
@@ -47,17 +49,17 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
 
 
 def _require_alike(several: Sequence[Settings]) -> None:
-    """Raises SettingError where runs differ in more than their names and metrics."""
+    """Raises SettingError if runs differ in more than their names and metrics."""
     flat = [flattened(replace(settings, name="", metric=None).as_dict()) for settings in several]
     for settings, other in zip(several, flat, strict=True):
         if other != flat[0]:
             keys = sorted(key for key in other.keys() | flat[0].keys() if other.get(key) != flat[0].get(key))
             raise SettingError(
-                f"also: {settings.name} and {several[0].name} differ in {', '.join(keys)}; runs that are read "
-                "off the same outputs differ in the metric alone: set it for all on the command line"
+                f"also: {settings.name} and {several[0].name} differ in {', '.join(keys)}; runs with the same outputs "
+                "may differ in their metric only, so set these for all on the command line"
             )
     if len(several) > 1 and several[0].logger:
-        raise SettingError("logger: follows one run, and also= makes several; leave one of them out")
+        raise SettingError("logger: a logger follows one run, and also= starts several; leave one of them out")
 
 
 def _folder(settings: Settings, dataset: Dataset, base: BaseFunction, own: Contents) -> RunFolder:
@@ -67,22 +69,22 @@ def _folder(settings: Settings, dataset: Dataset, base: BaseFunction, own: Conte
 
 
 def _without_unused_metric(settings: Settings) -> Settings:
-    """The configuration, without a metric where the certifier takes none. Raises SettingError where it wants one."""
+    """The settings, without a metric if the certifier accepts none. Raises SettingError if it needs one."""
     if "metric" not in _parameters(settings.certifier):
         return replace(settings, metric=None)
     if not settings.metric:
-        raise SettingError(f"metric: {settings.certifier.name} needs one, such as metric=l2")
+        raise SettingError(f"metric: {settings.certifier.name} needs a metric, such as metric=l2")
     return settings
 
 
 def _require_its_noise(settings: Settings) -> None:
-    """Raises SettingError where the certifier wants a noise and there is none."""
+    """Raises SettingError if the certifier needs a noise and there is none."""
     if "noise" in _parameters(settings.certifier) and not settings.noise:
-        raise SettingError(f"noise: {settings.certifier.name} needs one, such as noise=gaussian")
+        raise SettingError(f"noise: {settings.certifier.name} needs a noise, such as noise=gaussian")
 
 
 def settled(settings: Settings, noise: Noise) -> Settings:
-    """The settings with the certifier's arguments that follow from eps computed; see `Certifier.settled`."""
+    """The settings, with those arguments of the certifier filled in that follow from eps; see `Certifier.settled`."""
     cls, arguments = settings.certifier.located, dict(settings.certifier.arguments)
     if not isinstance(cls, type) or not issubclass(cls, Certifier):
         return settings
@@ -93,10 +95,10 @@ def settled(settings: Settings, noise: Noise) -> Settings:
 
 
 def _certifier(settings: Settings, base: BaseFunction, dataset: Dataset) -> Certifier:
-    """The certifier, given those of the run's settings that it takes.
+    """The certifier, built with the settings of the run that it accepts.
 
     Raises:
-        SettingError: it is no `Certifier`, or it needs labels that the data set does not have.
+        SettingError: its class is not a `Certifier`, or it needs labels and the data set has none.
     """
     given = {
         "f": base.model,
@@ -114,12 +116,12 @@ def _certifier(settings: Settings, base: BaseFunction, dataset: Dataset) -> Cert
     if not isinstance(certifier, Certifier):
         raise SettingError(f"certifier: expected a class derived from smoothing.Certifier, got {name}")
     if certifier.needs_labels and not isinstance(dataset, LabelledDataset):
-        raise SettingError(f"dataset: {type(dataset).__name__} has no labels, which {name} needs")
+        raise SettingError(f"dataset: expected labels, which {name} needs, and {type(dataset).__name__} has none")
     return certifier
 
 
 def _parameters(group: Group) -> set[str]:
-    """The names of the certifier's arguments; of one that takes any others, those of an `Evaluation` as well."""
+    """The names of the certifier's arguments. With **kwargs, also those of `EvaluationOptions`."""
     found = parameters(group.target, "certifier")
     others = any(parameter.kind is parameter.VAR_KEYWORD for parameter in found.values())
     return {*found, *(EvaluationOptions.__annotations__ if others else ())}

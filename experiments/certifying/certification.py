@@ -1,4 +1,4 @@
-"""The certification run: example by example, into the run folder, continuing what is there."""
+"""The certification run: certify example by example, write rows into the run folder, and resume earlier work."""
 
 import json
 import sys
@@ -27,22 +27,22 @@ from smoothing.inputs import pixels_warning
 
 
 def certify(settings: Settings) -> Path:
-    """Certify the chosen examples and return the run's table.
+    """Certify the chosen examples and return the path of the run's table.
 
-    Examples whose rows stand in the table are left alone; an example whose draws are kept is only read off again.
-    All settings are checked before the first sample is drawn.
+    Examples that already have rows are skipped. If only the draws of an example are stored, its rows are computed from
+    them. All settings are checked before the first sample is drawn.
 
     Raises:
-        SmoothingError: settings, data or a base function that cannot be used; the message says what to do.
+        SmoothingError: settings, data or the base function cannot be used; the message says what to do.
     """
     return certify_together([settings])[0]
 
 
 def certify_together(several: Sequence[Settings]) -> list[Path]:
-    """As `certify`, several runs of center smoothing that differ in their metric alone, read off the same outputs.
+    """As `certify`, for several runs of center smoothing that use the same outputs and differ in their metric only.
 
     Raises:
-        SettingError: they differ in more, or are of another certifier.
+        SettingError: the runs differ in more, or use another certifier.
     """
     keep_freed_memory()
     first, device = several[0], choose_device(several[0].device)
@@ -89,7 +89,7 @@ def _certify(
     device: torch.device,
     logger: Any,
 ) -> None:
-    """Certify examples into the tables, one after another."""
+    """Certify examples one after another, and write their rows into the tables."""
     certifier = runs[0].certifier
     with Progress(len(indices), certifier.samples) as progress:
         certifier.engine.on_samples = progress.samples
@@ -105,10 +105,10 @@ def _certify(
 def _prepare(
     certifier: Certifier, image: Tensor, examples: int, batch_size: int | None, folder: RunFolder
 ) -> dict[str, Any]:
-    """How the base function is to be computed, as run.json keeps it.
+    """Choose the batch size, and return how the base function is computed, for run.json.
 
-    A batch size that was left open is measured once: a run that continues on the same device takes that of its
-    beginning, so that its rows are those of an uninterrupted one to the last digit.
+    If `batch_size` is null, the fastest one is measured once. A run that resumes on the same device keeps its batch
+    size, so that its rows equal those of an uninterrupted run to the last digit.
     """
     if not certifier.samples:
         return certifier.f.arithmetic()
@@ -122,7 +122,7 @@ def _prepare(
 
 
 def _warn_of_another_precision(settings: Settings, folder: RunFolder) -> None:
-    """Say so where predictions are asked for at another precision than there are certificates: of another function."""
+    """Warn if predictions use another precision than existing certificates, because they are of another function."""
     if settings.certifier.located is not Predict:
         return
     own = {key: value for key, value in folder.identity.items() if key not in ("certifier", "seed", "precision")}
@@ -131,18 +131,18 @@ def _warn_of_another_precision(settings: Settings, folder: RunFolder) -> None:
             other = json.loads(path.read_text())["identity"]
             precision = other.pop("precision")
         except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # no record of a run, so of no certificates
+            continue  # not a run.json, so there are no certificates
         if precision != settings.precision and own.items() <= other.items():
             print(
                 f"{path}: its certificates are for the function at precision={precision}; "
-                f"at {settings.precision} predictions are another function's",
+                f"predictions at {settings.precision} are of another function",
                 file=sys.stderr,
             )
 
 
 @contextmanager
 def one_line_warnings() -> Iterator[None]:
-    """Show each warning once, as one line on stderr."""
+    """Print each warning once, as one line on stderr."""
     shown = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -157,7 +157,7 @@ def one_line_warnings() -> Iterator[None]:
 
 
 def choose_examples(dataset: Dataset, settings: Settings) -> list[int]:
-    """`indices`, or the data set's own choice; the first `limit` of them; this shard's share. Raises SettingError."""
+    """This shard's part of the first `limit` of `indices`, or of the data set's own choice. Raises SettingError."""
     indices, limit, shard = settings.indices, settings.limit, settings.shard
     if limit is not None and limit < 1:
         raise SettingError(f"limit: expected at least 1, got {limit}")
@@ -171,5 +171,5 @@ def choose_examples(dataset: Dataset, settings: Settings) -> list[int]:
             except IndexError as error:
                 raise SettingError(f"indices: {error}") from error
             except MissingDataError:
-                continue  # `Dataset.check` tells of it
+                continue  # `Dataset.check` reports it
     return chosen[:limit][shard.index :: shard.count]

@@ -1,4 +1,4 @@
-"""What a run's settings do not say of its rows: the hashes and names of `Contents`."""
+"""Compute the hashes and class names of `Contents` for a run."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ from smoothing.inputs import as_tensor
 
 
 def contents_of(settings: Settings, dataset: Dataset, base: BaseFunction) -> Contents:
-    """Those of a run. Raises SettingError where the code of the user's model is in no file."""
+    """The `Contents` of a run. Raises SettingError if the code of the user's model is not in a file."""
     weights = "" if base.checkpoint or not isinstance(base.model, torch.nn.Module) else state_hash(base.model)
     classes = list(map(str, dataset.classes)) if isinstance(dataset, LabelledDataset) else []
     examples = "" if dataset.cached_fingerprint else dataset.contents() or _examples_hash(dataset)

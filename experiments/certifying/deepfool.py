@@ -1,4 +1,4 @@
-"""A classifier without a defence, attacked: an empirical upper bound on its robust accuracy (Cohen et al., fig. 6)."""
+"""Attack an undefended classifier: an empirical upper bound on its robust accuracy (Cohen et al., fig. 6)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,13 +15,13 @@ from smoothing.smoothed_classifier import count_votes
 
 @dataclass(frozen=True)
 class Escape:
-    """How far the attack had to go from one example.
+    """The result of the attack on one example.
 
     Attributes:
-        prediction: the classifier's class of the example; -1 where its scores are NaN or infinite.
-        distance: l2 norm of a perturbation that changes it, in the input's units; 0 where it is wrong already, infinite
-            where no perturbation was found. The classifier is robust within no larger radius.
-        status: fooled, resisted (none was found) or misclassified (wrong already).
+        prediction: the predicted class of the example; -1 if its scores are NaN or infinite.
+        distance: l2 norm of a perturbation that changes the prediction, in the input's units; 0 if the prediction is
+            already wrong, infinite if no perturbation was found. The classifier is not robust at any larger radius.
+        status: fooled, resisted (no perturbation was found) or misclassified (already wrong).
     """
 
     prediction: int
@@ -30,26 +30,26 @@ class Escape:
 
 
 class DeepFool(Certifier):
-    """DeepFool in l2 (Moosavi-Dezfooli et al. 2016, algorithm 2), as foolbox has it, on the base classifier itself.
+    """DeepFool in l2 (Moosavi-Dezfooli et al. 2016, algorithm 2) by foolbox, on the base classifier itself.
 
-    Each step goes to the nearest boundary of the classifier linearised where it stands. What is found is judged by the
-    classifier at the perturbed input clipped to [0, 1].
+    Each step linearises the classifier at the current point and moves to the nearest decision boundary. The attack
+    succeeds if the classifier's prediction changes at the perturbed input clipped to [0, 1].
 
     Args:
         f: classifier, (b, *input shape) in [0, 1] -> (b, number of classes) scores; frozen on construction.
         steps: the most steps, >= 1.
-        candidates: classes to move to, the most probable ones, with that of the example among them; >= 2.
-        overshoot: by how much of its length the perturbation is prolonged, >= 0; the authors' is 0.02.
-        precision: of f where it judges; the attack's own arithmetic is float32.
+        candidates: number of most probable classes to consider, including the example's own; >= 2.
+        overshoot: factor by which the perturbation is extended, relative to its length; >= 0. The authors use 0.02.
+        precision: precision of f when it checks the result; the attack itself uses float32.
 
     Raises:
-        SettingError: a number out of its range.
+        SettingError: a number is out of its range.
     """
 
     columns = ("index", "label", "predict", "distance", "correct", "status", "seconds")
     shown = ("index", "label", "predict", "distance", "status", "seconds")
     noise: Noise = None  # type: ignore[assignment]
-    samples = 0  # of noise
+    samples = 0  # DeepFool draws no noise
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class DeepFool(Certifier):
     ) -> None:
         for name, value, least in (("steps", steps, 1), ("candidates", candidates, 2), ("overshoot", overshoot, 0)):
             if not least <= value < float("inf"):
-                raise SettingError(f"certifier.{name}: expected a number of at least {least}, got {value}")
+                raise SettingError(f"certifier.{name}: expected a finite number >= {least}, got {value}")
         self.f = FrozenFunction(f, precision)
         self.engine = Engine(self.f, batch_size=1)
         self.steps, self.candidates, self.overshoot = steps, candidates, overshoot
@@ -70,7 +70,7 @@ class DeepFool(Certifier):
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[Escape]:
         with torch.enable_grad():
             return self(x, label)
-        yield  # it asks the engine for nothing
+        yield  # makes this a generator; it requests nothing from the engine
 
     def __call__(self, x: Tensor, label: int) -> Escape:
         """Attack x, (*input shape), float32 in [0, 1], away from its label."""
@@ -83,12 +83,12 @@ class DeepFool(Certifier):
         return Escape(prediction, float((found - x).to(torch.float64).norm()), "fooled")
 
     def _class_of(self, x: Tensor) -> int:
-        """The class of one input, -1 where its scores are NaN or infinite. Raises BaseFunctionError: no scores."""
+        """The class of one input; -1 if its scores are NaN or infinite. Raises BaseFunctionError: f gives no scores."""
         counts = count_votes(self.f(x[None]))
         return int(counts[:-1].argmax()) if counts[:-1].any() else ABSTAIN
 
     def _perturbed(self, x: Tensor, label: int) -> Tensor:
-        # Imported here: foolbox needs the program git on the machine, and no other certifier needs foolbox.
+        # Imported here because foolbox needs git to be installed, and no other certifier needs foolbox.
         from foolbox import PyTorchModel
         from foolbox.attacks import L2DeepFoolAttack
 

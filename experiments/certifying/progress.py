@@ -1,4 +1,4 @@
-"""How far a certification is: a bar on a terminal, elsewhere a line now and then."""
+"""Progress of a certification: a bar on a terminal, otherwise occasional lines."""
 
 import sys
 import time
@@ -11,21 +11,21 @@ from tqdm import tqdm
 
 from smoothing import Certifier
 
-EVERY = 60.0  # seconds between two lines
-TENTH_AFTER = 5.0  # seconds after a line, a tenth of the work that is done since is worth another
+EVERY = 60.0  # seconds until the next line
+TENTH_AFTER = 5.0  # seconds until the next line if a tenth of the work was done since the last one
 
 
 class Progress:
-    """Examples done, how many of them are certified, and the time left; on stderr.
+    """Show the number of finished and of certified examples, and the time left, on stderr.
 
     Args:
-        examples: that there are.
-        samples_each: that an example takes at most.
-        lines: print lines in place of the bar; where stderr is no terminal if None.
+        examples: total number of examples.
+        samples_each: largest number of samples per example.
+        lines: print lines instead of a bar; None: only if stderr is not a terminal.
     """
 
     def __init__(self, examples: int, samples_each: int, lines: bool | None = None) -> None:
-        self._examples, self._each = examples, max(1, samples_each)  # an example counts as one where none are taken
+        self._examples, self._each = examples, max(1, samples_each)  # without samples, an example counts as one
         self._done = self._samples = self._certified = 0
         self._lines = not sys.stderr.isatty() if lines is None else lines
         self._bar = tqdm(total=examples * self._each, unit=" samples", unit_scale=True, disable=self._lines)
@@ -38,7 +38,7 @@ class Progress:
         self._say_now_and_then()
 
     def example(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """One more example is done, with these rows; it may have taken fewer samples than it could have."""
+        """Count a finished example with its rows. It may have used fewer samples than `samples_each`."""
         self._done += 1
         self._certified += all(row.get("status") == "certified" for row in rows)
         missing = max(0, self._done * self._each - self._samples)
@@ -71,14 +71,14 @@ class Progress:
 
 
 def announcement(certifier: Certifier, x: Tensor, device: str, folder: Path, examples: int) -> str:
-    """What a run is about to do, and how long it will take at the speed of one batch.
+    """A line about the work ahead, with its duration estimated from the time of one batch.
 
     Args:
-        certifier: at work, its batch size chosen.
-        x: an input of its base function, (*shape).
-        device: its name.
-        folder: of the results.
-        examples: without a row yet.
+        certifier: the certifier, with its batch size set.
+        x: an input of the base function, (*shape).
+        device: name of the device.
+        folder: folder of the results.
+        examples: number of examples without rows.
     """
     text = f"{device}; {folder}; {examples} example{'s' if examples > 1 else ''}"
     if not certifier.samples:
@@ -87,13 +87,13 @@ def announcement(certifier: Certifier, x: Tensor, device: str, folder: Path, exa
     size = min(certifier.engine.tune(x), samples)
     batch = x.expand(size, *x.shape).contiguous()
     started = time.perf_counter()
-    certifier.f(batch).flatten()[:1].cpu()  # waits for the device
+    certifier.f(batch).flatten()[:1].cpu()  # synchronizes with the device
     seconds = (time.perf_counter() - started) * samples / size
     return f"{text} of at most {certifier.samples:,} samples; about {duration(seconds)} for the base function"
 
 
 def duration(seconds: float) -> str:
-    """A time in words: 40 s, 12 min, 3.5 h."""
+    """A duration for people: 40 s, 12 min, 3.5 h."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

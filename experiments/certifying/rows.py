@@ -1,4 +1,4 @@
-"""The rows of each example: draw, conclude, and fill the columns of the table."""
+"""Compute the rows of each example: draw samples, compute statements, and fill the columns of the table."""
 
 import dataclasses
 from collections import deque
@@ -21,12 +21,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Certification:
-    """A certifier at work on a data set.
+    """A certifier and the folder of its results.
 
     Attributes:
-        certifier: makes the statements.
-        cases: values of its column `case`, a row for each; empty where an example has one row.
-        folder: of the results.
+        certifier: computes the statements.
+        cases: values of the column `Certifier.case`, one row each; empty if an example has a single row.
+        folder: folder of the results.
     """
 
     certifier: Certifier
@@ -38,20 +38,20 @@ class Certification:
         return Schema.of(type(self.certifier))
 
     def keys(self, index: int) -> list[Key]:
-        """The rows that an example has when it is done."""
+        """The keys of all rows of an example."""
         return [(float(index), case) for case in self.cases] or [(float(index),)]
 
 
 def rows_of_each(
     certifications: Sequence[Certification], dataset: Dataset, indices: Iterable[int], device: torch.device
 ) -> Iterator[list[list[Row]]]:
-    """The rows of each example in each certification, in order; draws that a certifier keeps go into its folder.
+    """The rows of each example in each certification, in order. A certifier's draws, if any, are saved in its folder.
 
-    Certifications of one base function under one noise draw the same samples: f is evaluated once for all of them, and
-    an example's seconds are split among them.
+    All certifications have the same base function and noise, so they share samples. f is evaluated once for all of
+    them, and an example's seconds are split among them.
     """
     f, engine = certifications[0].certifier.f.f, certifications[0].certifier.engine
-    under_way = deque[tuple[int, int, list[float | None]]]()  # with the seconds that kept draws took
+    under_way = deque[tuple[int, int, list[float | None]]]()  # index, label, seconds of stored draws
 
     def procedures() -> Iterator[Procedure[list[Any]]]:
         for index in indices:
@@ -80,7 +80,7 @@ def rows_of_each(
 
 
 def row(schema: Schema, statement: Any, *, index: int, label: int = ABSTAIN, seconds: float) -> Row:
-    """A statement in the columns of a table; see `Certifier`."""
+    """A statement as a row of a table; see `Certifier`."""
     values = {field.name: getattr(statement, field.name) for field in dataclasses.fields(statement)}
     answer = {"predict": values.get("prediction"), "correct": is_correct(statement, label)}
     values |= answer | {"index": index, "label": label, "seconds": seconds}
@@ -88,17 +88,17 @@ def row(schema: Schema, statement: Any, *, index: int, label: int = ABSTAIN, sec
 
 
 def is_correct(statement: Any, label: int) -> bool:
-    """Whether a statement's prediction is the label; never where it abstained or failed, whatever its prediction."""
+    """Whether a statement predicts the label. False if it abstained or failed."""
     prediction = getattr(statement, "prediction", ABSTAIN)
     return bool(getattr(statement, "status", "") not in ("abstained", "failed") and 0 <= prediction == label)
 
 
 def _kept(one: Certification, index: int) -> tuple[Any, float] | None:
-    """An example's draws and their seconds, where an earlier run kept them."""
+    """An example's draws and their seconds, if an earlier run stored them."""
     return one.folder.load(index, one.certifier.draws) if one.certifier.draws else None
 
 
 def _loaded(found: tuple[Any, float] | None) -> Procedure[Any]:
     assert found
     return found[0]
-    yield  # which makes this a procedure
+    yield  # makes this function a generator

@@ -1,6 +1,6 @@
-"""Names that `_target_` had in earlier files, and those of now.
+"""Old `_target_` names and their replacements, so that earlier run.json, checkpoint.json and YAML files keep working.
 
-Some are of whole modules. The earlier files are run.json, checkpoint.json and YAML.
+A name may be that of a class or of a whole module.
 """
 
 ALIASES = {
@@ -20,7 +20,7 @@ ALIASES = {
     "smoothing.metrics.LPIPS": "smoothing.LPIPS",
     "smoothing.metrics.TotalVariation": "smoothing.TotalVariation",
     "smoothing.noise.Gaussian": "smoothing.Gaussian",
-    # Of figures; run.json names none, but a YAML file of the user's own may.
+    # Modules of figures. No run.json names them, but a user's own YAML file may.
     "experiments.center_smoothing": "experiments.papers.kumar2021",
     "experiments.center_smoothing.exact_bounds": "experiments.papers.ours.exact_bounds",
     "experiments.center_smoothing.l1": "experiments.papers.ours.l1_centers",

@@ -1,7 +1,8 @@
 """From a composed Hydra configuration to checked settings.
 
-A group is `_target_` and that class's own arguments; the class signature is its schema. So a new metric, noise, model
-or data set is one class and one YAML file, and a mistyped key or value is refused wherever it was written.
+A group consists of `_target_` and the arguments of that class. The signature of the class is the schema of the group,
+so a new metric, noise, model or data set is one class and one YAML file. Unknown keys and values of the wrong type are
+refused, on the command line and in YAML files.
 """
 
 import difflib
@@ -18,7 +19,7 @@ from experiments.config.settings import Folder, Group, PlotSettings, Settings, S
 from experiments.config.targets import arguments
 from smoothing import SettingError
 
-GIVEN = {  # arguments that the run passes; a group may not
+GIVEN = {  # arguments that the run passes, so a group must not set them
     "certifier": ("f", "noise", "metric", "num_classes", "seed", "batch_size", "precision", "compiled", "on_samples"),
     "model": ("num_classes", "in_channels", "mean", "std", "shape"),
     "noise": ("levels", "shape"),
@@ -28,11 +29,11 @@ T = TypeVar("T", Settings, PlotSettings)
 
 
 class UnknownKeyError(SettingError):
-    """A key that its group's class does not know.
+    """A key that is not an argument of its group's class.
 
     Args:
-        key: with its group, as certifier.m.
-        hint: what may have been meant.
+        key: the full key, such as certifier.m.
+        hint: end of the message: the likely correct key.
     """
 
     def __init__(self, key: str, hint: str) -> None:
@@ -41,10 +42,10 @@ class UnknownKeyError(SettingError):
 
 
 def checked(cfg: DictConfig, kind: type[T]) -> T:
-    """The settings of a configuration, every default filled in.
+    """The checked settings of a configuration, with all defaults filled in.
 
     Raises:
-        SettingError: an unknown key, a value of the wrong type, or one that is still missing.
+        SettingError: a key is unknown, or a value is missing or of the wrong type.
     """
     known = keys(kind)
     for name in map(str, cfg):
@@ -64,7 +65,7 @@ def checked(cfg: DictConfig, kind: type[T]) -> T:
         elif known[group].optional:
             values[group] = None
         else:
-            raise SettingError(f"{group}: expected one, got none; see --help for those that there are")
+            raise SettingError(f"{group}: expected a choice, got none; --help lists the choices")
     for name, key in known.items():
         if key.kind in (Folder, Shard):
             values[name] = key.kind(**values[name])
@@ -72,12 +73,12 @@ def checked(cfg: DictConfig, kind: type[T]) -> T:
 
 
 def checked_group(group: str, node: dict[str, Any]) -> Group:
-    """A group's class and all its arguments, defaults filled in, types checked. Raises SettingError."""
+    """A group's class and all its arguments, with defaults filled in and types checked. Raises SettingError."""
     if "_target_" not in node:
-        raise SettingError(f"{group}: has no _target_, the class to use")
+        raise SettingError(f"{group}: expected _target_, the class to use, got none")
     target = node["_target_"]
     if not isinstance(target, str):
-        raise SettingError(f"{group}._target_: expected a dotted name, as my_models.Net, got {target}")
+        raise SettingError(f"{group}._target_: expected a dotted name, such as my_models.Net, got {target}")
     taken = arguments(target, GIVEN.get(group, ()), group)
     written = {key: value for key, value in node.items() if key != "_target_"}
     for key in written:
@@ -98,14 +99,14 @@ def checked_group(group: str, node: dict[str, Any]) -> Group:
 
 
 def suggestion(key: str, known: Sequence[str], below: str = "") -> str:
-    """The known key that was meant, as the end of a message; all of them where none is like it."""
+    """End of a message: the known key that is closest to `key`, or all known keys if none is close."""
     close = difflib.get_close_matches(key, known, n=1)
     prefix = f"{below}." if below else ""
     return f"; did you mean {prefix}{close[0]}?" if close else f"; known: {', '.join(known) or 'none'}"
 
 
 def _without_paths(value: Any) -> Any:
-    """A value with its paths as text, as run.json holds them."""
+    """A value with its paths converted to text, as in run.json."""
     if isinstance(value, dict):
         return {key: _without_paths(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -114,29 +115,29 @@ def _without_paths(value: Any) -> Any:
 
 
 def _refuse_huge_integers(node: Any, key: str = "") -> None:
-    """Raises SettingError where an integer is one that numpy and torch cannot hold."""
+    """Raises SettingError if an integer does not fit into 64 bits, the limit of numpy and torch."""
     below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, value in below:
         _refuse_huge_integers(value, f"{key}.{name}" if key else str(name))
     if isinstance(node, int) and abs(node) >= 2**63:
-        raise SettingError(f"{key}: expected an integer of less than 2^63 in size, got {node}")
+        raise SettingError(f"{key}: expected an integer below 2^63 in absolute value, got {node}")
 
 
 def _whose(key: str, experiment: str | None) -> str:
-    """For a key that the experiment's file sets for another class of the group: that, and which experiments do not."""
+    """End of a message: the experiment's file sets this key for another class; names experiments that do not set it."""
     if experiment is None or not _sets(experiment, key):
         return ""
     experiments = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
     others = [name for name in experiments if not _sets(name, key)]
     group = key.partition(".")[0]
     return (
-        f". It is experiment={experiment} that sets {key}, for another {group}; name an experiment that does not: "
+        f". experiment={experiment} sets {key} for another {group}; choose an experiment that does not: "
         f"{', '.join(others)}"
     )
 
 
 def _sets(experiment: str, key: str) -> bool:
-    """Whether an experiment's file, or a preset that it names, sets a key such as "certifier.m"."""
+    """Whether an experiment's file, or a preset that it includes, sets a key such as "certifier.m"."""
     return _file_sets(CONF / "experiment" / f"{experiment}.yaml", key)
 
 

@@ -1,4 +1,4 @@
-"""Commands that run, as printed, from where the user stands, and the folders that configuration is read from."""
+"""Commands that the user can copy and run from the current folder, and the folders with configuration files."""
 
 import re
 import shlex
@@ -14,23 +14,23 @@ SCRIPT = re.compile(r"\bpython (certify|train|plot)\.py")
 
 
 def command(script: str, overrides: Iterable[str]) -> str:
-    """A command line of one of the scripts, such as "certify", quoted for the shell.
+    """A command line for a script, such as "certify", quoted for the shell.
 
-    It names the script and the folders of configuration as they are typed from the present folder.
+    Paths of the script and of configuration folders are relative to the current folder where possible.
     """
     return shlex.join(["python", from_here(SUITE / f"{script}.py"), *options(), *overrides])
 
 
 def runnable(line: str) -> str:
-    """A command line, such as `python certify.py -m experiment=demo`, as it is typed from here."""
+    """A command line, such as `python certify.py -m experiment=demo`, with paths that work from the current folder."""
     return SCRIPT.sub(lambda found: command(found[1], ()), line)
 
 
 def options(hydra: Any = None) -> list[str]:
-    """What says, on the command line, where configuration is read from: --config-dir, --config-path, --config-name.
+    """The options that say where configuration is read from: --config-dir, --config-path and --config-name.
 
     Args:
-        hydra: Hydra's own configuration; that of the job under way if None.
+        hydra: Hydra's own configuration; None: that of the current job.
     """
     if hydra is None:
         if not HydraConfig.initialized():
@@ -48,19 +48,19 @@ def options(hydra: Any = None) -> list[str]:
 
 
 def search_path(hydra: Any) -> list[str]:
-    """The override of hydra.searchpath, where there is one."""
+    """The override of hydra.searchpath, if there is one."""
     return [word for word in hydra.overrides.hydra if word.lstrip("+").partition("=")[0] == "hydra.searchpath"]
 
 
 def config_folders() -> list[Path]:
-    """The folders that configuration is read from, the first that has a file counts: conf/, then the user's own."""
+    """The folders with configuration files: conf/, then the user's own. The first folder that has a file wins."""
     if not HydraConfig.initialized():
         return [CONF]
     return [Path(source.path) for source in _files(HydraConfig.get())]
 
 
 def from_here(path: Path) -> str:
-    """A path as it is typed from the present folder: relative if it is below it."""
+    """A path as typed in the current folder: relative if it lies below that folder, else absolute."""
     path, here = path.resolve(), Path.cwd().resolve()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 

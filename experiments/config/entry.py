@@ -1,4 +1,4 @@
-"""What the entry points share: one clear line for every error, an exit code, and the table at the end of a sweep."""
+"""Shared code of the entry points: one-line errors, exit codes, and the table at the end of a sweep."""
 
 import difflib
 import errno
@@ -30,17 +30,17 @@ NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 FOLDERS, SCRIPTS = ("experiments", "smoothing", "models", "hydra_plugins"), ("certify.py", "train.py", "plot.py")
 OURS = (*(f"{SUITE / folder}{os.sep}" for folder in FOLDERS), *(str(SUITE / script) for script in SCRIPTS))
 HYDRA = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (hydra, omegaconf))
-LONGEST = 600  # characters of a message
-_outcomes: list[Outcome] = []  # of the jobs of a sweep that run in this process
+LONGEST = 600  # characters of a message that are printed
+_outcomes: list[Outcome] = []  # outcomes of a sweep's jobs that ran in this process
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run an entry point, from its command line to its exit code.
+    """Run an entry point and exit.
 
-    0 where all went well, 1 after an error, 2 after a mistyped option, 130 after Ctrl-C, 143 after SIGTERM.
+    Exit codes: 0 success, 1 error, 2 unknown option, 130 Ctrl-C, 143 SIGTERM.
     """
     _outcomes.clear()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log shows what is printed at once
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log file shows each line at once
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     typed = _options_first()
     try:
@@ -56,9 +56,9 @@ def run(main: Callable[[], None]) -> None:
 
 
 def one_line_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Outcome]:
-    """Turn an error of a job into a line on stderr and exit code 1; with debug=true the traceback follows.
+    """Turn a job's error into one line on stderr and exit code 1; debug=true also prints the traceback.
 
-    In a sweep the job's outcome is returned, so that the other points run.
+    In a sweep an error is returned as the job's outcome, so that the other points still run.
     """
 
     @wraps(task)
@@ -82,7 +82,7 @@ def one_line_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig],
 
 
 def say(error: Exception, debug: bool = False, typed: list[str] | None = None) -> str:
-    """Print an error as one line, and its traceback where `debug`; returns the line."""
+    """Print an error as one line, and its traceback if `debug`. Returns the line."""
     line = line_of(error, typed or [])
     print(f"{_script()}: {line}", file=sys.stderr)
     if debug:
@@ -91,19 +91,19 @@ def say(error: Exception, debug: bool = False, typed: list[str] | None = None) -
 
 
 def line_of(error: Exception, typed: list[str] | None = None) -> str:
-    """An error in one line: the message of ours, which says it all; of another its type and where it was raised."""
+    """An error as one line: the message of the suite's own errors; the type, message and line of code of all others."""
     if isinstance(error, SmoothingError):
         return " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}; what was written stays, and the same command continues"
+        return f"{where}{error.strerror}; results so far are kept; run the same command to resume"
     if line := explained(error, typed or []):
         return line
     return f"{type(error).__name__}{_message(error)} ({_where(error)})"
 
 
 def with_experiment(name: str) -> DictConfig:
-    """The configuration of the job under way, with another experiment in the place of its own. Raises SettingError."""
+    """The current job's configuration with another experiment instead of its own. Raises SettingError."""
     job = HydraConfig.get()
     typed = [each for each in job.overrides.task if not each.startswith("experiment=")]
     words = [*search_path(job), *typed, f"experiment={name}"]
@@ -118,30 +118,30 @@ def _message(error: Exception) -> str:
         lines = str(error).strip().splitlines()
     except Exception:
         return ": its message cannot be shown"
-    if any(line.startswith("Traceback") for line in lines):  # of another process
+    if any(line.startswith("Traceback") for line in lines):  # raised in another process
         lines = lines[-1:]
     text = " ".join(" ".join(lines).split())
     return f": {text[:LONGEST]}{'...' if len(text) > LONGEST else ''}" if text else ""
 
 
 def _where(error: Exception) -> str:
-    """The innermost line of the user's own code; else of another package; else of the suite."""
+    """The innermost line of the user's own code, else of another package, else of the suite."""
     frame = innermost(error, (*OURS, *LIBRARIES)) or innermost(error, (*OURS, *HYDRA)) or innermost(error, ())
-    return f"{frame.filename}:{frame.lineno} in {frame.name}" if frame else "where is not known"
+    return f"{frame.filename}:{frame.lineno} in {frame.name}" if frame else "no line known"
 
 
 def _script() -> str:
-    """The script's name, in a Slurm job too, which submitit starts."""
+    """The script's name, also in a Slurm job, which submitit starts."""
     return f"{HydraConfig.get().job.name}.py" if HydraConfig.initialized() else Path(sys.argv[0]).name
 
 
 def _stopped() -> NoReturn:
-    print(f"{_script()}: stopped; the same command continues", file=sys.stderr)
+    print(f"{_script()}: stopped; run the same command to resume", file=sys.stderr)
     sys.exit(130)
 
 
 def _options_first() -> list[str]:
-    """Check the command line's options, and put them before the overrides, which are returned."""
+    """Check the command line's options and move them before the overrides. Returns the overrides."""
     parser = get_args_parser()
     known = [name for action in parser._actions for name in action.option_strings]
 
@@ -160,16 +160,16 @@ def _options_first() -> list[str]:
     typed = [*given.overrides, *others]
     sys.argv = [word for word in sys.argv if word not in typed] + typed
     if given.multirun and any(word.startswith("experiment=") and "," in word for word in typed):
-        sys.argv.append("hydra.sweeper.params=null")  # else Hydra takes those of the default experiment
+        sys.argv.append("hydra.sweeper.params=null")  # else Hydra uses those of the default experiment
         print(
-            f"{_script()}: several experiments: what their files sweep is left out; type it, or run one at a time",
+            f"{_script()}: several experiments: their sweeps are ignored; type the values, or run one at a time",
             file=sys.stderr,
         )
     for word in typed:
         group, _, value = word.partition("=")
         if value == "null" and (CONF / group).is_dir():
             print(
-                f"{_script()}: {word}: leave it out, or take a default away with '~{group}'",
+                f"{_script()}: {word}: leave it out, or remove a default with '~{group}'",
                 file=sys.stderr,
             )
             sys.exit(1)

@@ -1,4 +1,4 @@
-"""What Hydra finds wrong with a command line or a configuration file, in one line that says what to type instead."""
+"""Errors of Hydra, OmegaConf and YAML, rewritten as one line that says what to type instead."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,11 +17,11 @@ ADVICE = ("To append to your", "See https:", "Config search path", "Set the envi
 
 
 def explained(error: Exception, typed: Sequence[str]) -> str | None:
-    """The line for an error of Hydra's, OmegaConf's or YAML's; None for any other.
+    """The message for an error of Hydra, OmegaConf or YAML; None for any other error.
 
     Args:
-        error: caught.
-        typed: the overrides of the command line.
+        error: the error.
+        typed: the overrides on the command line.
     """
     cause = error.__cause__ or error
     if isinstance(error, MissingConfigException):
@@ -47,7 +47,7 @@ def _missing_file(error: MissingConfigException) -> str:
         return f"--config-name {file}: no file {file}.yaml in {', '.join(map(str, config_folders()))}"
     group, _, name = str(file).rpartition("/")
     options = error.options or sorted(p.stem for folder in config_folders() for p in (folder / group).glob("*.yaml"))
-    by = "" if asked_by[1] in PRIMARY else f", as {asked_by[1]}.yaml asks"
+    by = "" if asked_by[1] in PRIMARY else f", which {asked_by[1]}.yaml names"
     return f"{group}={name}: no file {group}/{name}.yaml{by}{suggestion(name, options)}"
 
 
@@ -60,8 +60,8 @@ def _not_an_override(error: OverrideParseException, typed: Sequence[str]) -> str
             if "=" not in word and not word.startswith("~"):
                 return f"{word}: expected key=value"
             return (
-                f"{word}: cannot be read as key=value; brackets and quotes must be closed, and a value with special "
-                """characters is quoted twice: 'key="a value"'"""
+                f"{word}: expected key=value; close brackets and quotes, and quote a value with special characters "
+                """twice: 'key="a value"'"""
             )
     return _first_lines(error)
 
@@ -83,7 +83,7 @@ def _unknown_key(cause: OmegaConfBaseException) -> str:
 
 
 def _keys_of(parent: object, group: str) -> Iterable[object]:
-    node = parent._get_node(group)  # type: ignore[attr-defined]  # of a group that is not interpolated
+    node = parent._get_node(group)  # type: ignore[attr-defined]  # a group, without resolving interpolations
     return node if OmegaConf.is_dict(node) and not node._is_none() else ()
 
 
@@ -91,13 +91,13 @@ def _key_of_nothing(typed: Sequence[str]) -> str:
     dotted = [word for word in typed if "." in word.partition("=")[0]]
     groups = {word.lstrip("+").partition(".")[0] for word in dotted}
     absent = groups & {"noise", "metric", "trainer", "logger", "figure"}
-    return f"{', '.join(sorted(absent)) or ', '.join(dotted)}: none is chosen here, so it has no keys; choose one first"
+    return f"{', '.join(sorted(absent)) or ', '.join(dotted)}: nothing is chosen, so it has no keys; choose one first"
 
 
 def _other(error: HydraException) -> str:
     text = str(error)
     if found := re.match(r"Ambiguous value for argument '(.*)'", text):
-        return f"{found[1]}: several values need -m, which makes a sweep of them; a list is written key=[value,value]"
+        return f"{found[1]}: several values need -m, which sweeps over them; write a list as key=[value,value]"
     if found := re.match(r"Could not delete from config. '(.*)' does not exist", text):
         folders = [path.name for folder in config_folders() for path in folder.iterdir() if path.is_dir()]
         return f"~{found[1]}: there is no {found[1]}{suggestion(found[1], folders)}"
@@ -105,7 +105,7 @@ def _other(error: HydraException) -> str:
 
 
 def _first_lines(error: Exception) -> str:
-    """An error's text without Hydra's advice, in one line."""
+    """An error's text on one line, without Hydra's advice."""
     kept = []
     for line in str(error).strip().splitlines():
         if line.startswith((*ADVICE, "    full_key", "    object_type", "    reference_type")):

@@ -1,4 +1,4 @@
-"""What an experiment says of itself: what it shows, what it needs, the values that it sweeps, and so its commands."""
+"""An experiment's description: what it shows, what it needs, the values that it sweeps, and its commands."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -17,16 +17,16 @@ from smoothing import SettingError
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment's file, composed with all that it names.
+    """An experiment's file, composed with its presets and groups.
 
     Attributes:
-        name: the file's.
-        paper: that it reproduces, as "Cohen et al."; empty where an experiment does not say.
-        item: of the paper, as "fig. 6".
-        shows: what, in a sentence.
-        needs: data, weights and hardware that a user must bring; empty where it runs from a clone.
-        sweep: the values of each key that `-m` runs, as Hydra writes them: {"noise.sigma": "0.25,0.5"}.
-        trained: whether train.py makes its weights.
+        name: name of the file, without ".yaml".
+        paper: the paper that it reproduces, such as "Cohen et al."; empty if the file does not say.
+        item: the paper's figure or table, such as "fig. 6".
+        shows: what the experiment shows, in a sentence.
+        needs: data, weights and hardware that the user must bring; empty if it runs from a clone.
+        sweep: the values that `-m` runs, by key, in Hydra's notation: {"noise.sigma": "0.25,0.5"}.
+        trained: whether train.py makes the weights.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Experiment:
         return composed(self.name, tuple(config_folders()))
 
     def commands(self, also: str = "") -> list[str]:
-        """The commands that make its results, in the order in which they run: train.py, if it trains; certify.py.
+        """The commands that produce its results, in order: train.py, if it trains, then certify.py.
 
         Args:
             also: overrides that a figure needs. Training commands receive only `trainer.*` overrides.
@@ -58,7 +58,7 @@ class Experiment:
 
 
 def experiment(name: str) -> Experiment:
-    """The experiment of that name, of conf/ or of the user's folders. Raises SettingError where there is none."""
+    """The experiment of that name, from conf/ or the user's folders. Raises SettingError if there is none."""
     return _read(name, tuple(config_folders()))
 
 
@@ -96,7 +96,7 @@ def _said(place: str, folders: tuple[Path, ...]) -> dict[str, Any] | None:
 def composed(name: str, folders: tuple[Path, ...]) -> DictConfig:
     """The settings of one point of an experiment, unresolved."""
     words = [f"experiment={name}"]
-    if GlobalHydra.instance().is_initialized():  # in a job: its folders count
+    if GlobalHydra.instance().is_initialized():  # within a job: use its folders
         found = search_path(HydraConfig.get()) if HydraConfig.initialized() else []
         return compose("certify", [*found, *words], return_hydra_config=True)
     register()

@@ -1,4 +1,4 @@
-"""What --help says: every key with its explanation, from the comments of conf/ and the classes' own docstrings."""
+"""The text of --help: every key with its explanation, from the comments in conf/ and the docstrings of the classes."""
 
 import inspect
 import json
@@ -16,14 +16,14 @@ from experiments.config.targets import located
 LINE = re.compile(r"(?P<indent> *)(?P<group>- )?(?:override )?(?P<key>\w+):[^#]*(?:# (?P<comment>.*))?")
 ARGUMENT = re.compile(r"    (\w+): (.*)")
 OPTIONS = """Options:
-  -m, --multirun        a sweep: every combination of key=value,value
-  --config-dir FOLDER   your own choices of every group, in FOLDER/<group>/<choice>.yaml, beside the suite's
+  -m, --multirun        sweep over every combination of key=value,value
+  --config-dir FOLDER   add your own choices, FOLDER/<group>/<choice>.yaml
   --cfg job             print the configuration instead of running
-  --hydra-help          the other options"""
+  --hydra-help          show the other options"""
 
 
 def text(script: str, cfg: DictConfig) -> str:
-    """The help of a script, such as "certify", with the groups as chosen on the command line."""
+    """The help of a script, such as "certify", for the groups chosen on the command line."""
     explained = explanations(script)
     parts = [str(sys.modules["__main__"].__doc__).strip(), OPTIONS, "Groups, group=choice, with their keys:"]
     groups = [key for key in explained if (CONF / key).is_dir() and key in HydraConfig.get().runtime.choices]
@@ -40,7 +40,7 @@ def text(script: str, cfg: DictConfig) -> str:
 
 
 def explanations(script: str) -> dict[str, str]:
-    """Each group and key of a script's file in conf/, with the comment behind it: `results.root` for one below another.
+    """The groups and keys of a script's file in conf/, each with its comment. Nested keys are dotted: `results.root`.
 
     train.py has the keys of certify.py.
     """
@@ -60,7 +60,7 @@ def explanations(script: str) -> dict[str, str]:
 
 
 def documented(cls: type) -> dict[str, str]:
-    """The arguments of a class, with what its docstring, or one that it inherits or refers to, says of each."""
+    """The arguments of a class and their explanations, from its docstring and those that it inherits or refers to."""
     found: dict[str, str] = {}
     for base in reversed(inspect.getmro(cls)[:-1]):
         for other in re.findall(r"(?:see|as for) `(\w+)`", base.__doc__ or ""):
@@ -95,7 +95,7 @@ def _arguments(group: str, node: Any) -> list[str]:
 
 
 def _value(cfg: DictConfig, key: str) -> Any:
-    """A key's value, as the file has it."""
+    """A key's value as it stands in the file, unresolved."""
     plain: Any = OmegaConf.to_container(cfg)
     for name in key.split("."):
         plain = plain[name]

@@ -1,4 +1,4 @@
-"""What a run's results depend on, and its hash: two runs of one identity share a folder and continue each other."""
+"""A run's identity: everything that its results depend on. Runs with the same identity share a folder and resume."""
 
 import hashlib
 import json
@@ -8,27 +8,27 @@ from experiments.config.settings import Group, Settings
 from experiments.config.user_code import code_hash, file_hashes, is_suites
 
 GROUPS = ("dataset", "model", "noise", "certifier", "metric")
-# Where data lies is not what it is, nor do the machines that train decide what is trained.
-# A noise's grid is none of its training; a run's identity has it beside the groups.
+# Where data is stored and how many processes train do not change the results.
+# Training does not use a noise's grid; a run's identity holds the grid under a key of its own.
 NOT_IDENTITY = ("root", "download", "unreadable", "devices", "nodes", "workers", "grid")
-# Options that came later, at what was done before: they leave a run's hash as it was.
+# Options added later, with the values that describe earlier runs. They are left out, so that hashes do not change.
 UNSAID = (("center", "best"), ("size", None), ("precision", "32-true"), ("precision", "auto"))  # precision: a trainer's
-NOT_SETTINGS = ("type", "code", "files")  # of a group's description: not for a folder's name
+NOT_SETTINGS = ("type", "code", "files")  # keys of a group's description that a folder's name omits
 
 
 def description(group: Group, code: bool = True) -> dict[str, Any]:
-    """A group as part of an identity: the class's name and those arguments that results depend on.
+    """A group as part of an identity: the name of its class and the arguments that results depend on.
 
-    A class of the user's own goes by its whole dotted name, a hash of its source and the content of the files that its
-    arguments name; one of the suite's by its name alone, as it does not change under a run without a commit.
+    A class of the suite is described by its name alone, because run.json records the suite's commit. A user's own class
+    is described by its full dotted name, a hash of its source, and hashes of the files that its arguments name.
 
     Args:
-        group: a checked one.
-        code: whether the source counts. Not for a model: its weights do, and another source is only said, see
-            `RunFolder`.
+        group: a checked group.
+        code: whether to include the hash of the source. False for models: their weights are part of the identity, and
+            a changed source only prints a warning (`Contents`).
 
     Raises:
-        SettingError: the user's code is in no file.
+        SettingError: the user's code is not in a file.
     """
     kept = {key: value for key, value in group.arguments.items() if key not in NOT_IDENTITY}
     kept = {key: value for key, value in kept.items() if (key, value) not in UNSAID}
@@ -44,17 +44,17 @@ def description(group: Group, code: bool = True) -> dict[str, Any]:
 def identity(
     settings: Settings, fingerprint: str, training: dict[str, Any] | None = None, grid: int | None = None
 ) -> dict[str, Any]:
-    """What a run's results depend on.
+    """The identity of a run: everything that its results depend on.
 
     Args:
-        settings: of the run.
-        fingerprint: the data set's.
-        training: what the base function's weights came from (`Checkpoint.training`); None where it brought them.
-        grid: that noisy inputs are rounded to (`Noise.grid`); None where they are not.
+        settings: the run's settings.
+        fingerprint: the data set's fingerprint.
+        training: the origin of the weights (`Checkpoint.training`); None if the model brings its own.
+        grid: the grid that noisy inputs are rounded to (`Noise.grid`); None if they are not rounded.
     """
     chosen = {name: getattr(settings, name) for name in GROUPS if getattr(settings, name)}
     found: dict[str, Any] = {name: description(group, code=name != "model") for name, group in chosen.items()}
-    found["certifier"].pop("match", None)  # n and m are what it came to
+    found["certifier"].pop("match", None)  # n and m already hold its result
     if fingerprint:
         found["dataset"]["fingerprint"] = fingerprint
     if training:
@@ -66,5 +66,5 @@ def identity(
 
 
 def identity_hash(identity: dict[str, Any]) -> str:
-    """Of a run's identity, or of what a checkpoint was trained as: the end of its folder's name."""
+    """Hash of a run's identity, or of a checkpoint's `trained_as`; the folder's name ends with it."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]

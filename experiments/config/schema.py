@@ -1,4 +1,4 @@
-"""What Hydra knows of the keys, derived from the classes of settings, and what its YAML files may compute."""
+"""The schemas that Hydra checks keys against, derived from the settings classes, and the resolvers for YAML files."""
 
 import dataclasses
 import typing
@@ -14,10 +14,10 @@ from experiments.config.settings import Group, PlotSettings, Settings
 
 @dataclass(frozen=True)
 class Key:
-    """A key of a class of settings.
+    """A key of a settings class.
 
     Attributes:
-        kind: its type; that of the values for a key that may be null.
+        kind: the type of its values, null aside.
         optional: whether it may be null.
     """
 
@@ -26,7 +26,7 @@ class Key:
 
 
 def keys(settings: type) -> dict[str, Key]:
-    """All keys of a class of settings, by name."""
+    """All keys of a settings class, by name."""
     found = {}
     for name, hint in typing.get_type_hints(settings).items():
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
@@ -41,7 +41,7 @@ def groups(settings: type) -> list[str]:
 
 
 def schema(settings: type) -> DictConfig:
-    """A class of settings as Hydra takes it: a group is any dictionary until `check` compares it with its class."""
+    """A settings class as Hydra's schema. A group may be any dictionary here; `check` compares it with its class."""
     fields: list[tuple[str, Any, Any]] = []
     for f in dataclasses.fields(settings):
         key = keys(settings)[f.name]
@@ -51,14 +51,14 @@ def schema(settings: type) -> DictConfig:
     node: DictConfig = OmegaConf.structured(make_dataclass(settings.__name__, fields))
     for name, key in keys(settings).items():
         if key.kind is Group:
-            node._get_node(name)._set_flag("struct", False)  # type: ignore[union-attr]  # `check` says more of a mistyped key
+            node._get_node(name)._set_flag("struct", False)  # type: ignore[union-attr]  # `check` explains unknown keys better
         elif dataclasses.is_dataclass(key.kind):
-            node._get_node(name)._set_flag("readonly", False)  # type: ignore[union-attr]  # as a frozen class would have it
+            node._get_node(name)._set_flag("readonly", False)  # type: ignore[union-attr]  # which a frozen class sets
     return node
 
 
 def register() -> None:
-    """Make the schemas and resolvers known to Hydra; call before composing."""
+    """Register the schemas and resolvers with Hydra. Call this before composing a configuration."""
     store = ConfigStore.instance()
     store.store(name="certify_schema", node=schema(Settings))
     store.store(name="plot_schema", node=schema(PlotSettings))
@@ -67,7 +67,7 @@ def register() -> None:
 
 
 def _explained(script: str, *, _root_: DictConfig) -> str:
-    """What --help prints, as the template that Hydra takes it for."""
+    """The text of --help, escaped because Hydra treats it as a template."""
     from experiments.config import help  # which asks the command line, and that the composed configuration
 
     return help.text(script, _root_).replace("$", "$$")

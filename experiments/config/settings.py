@@ -1,6 +1,6 @@
-"""The settings of a command, checked and typed: what the code reads.
+"""The checked, typed settings of a command. All code reads these, never Hydra's configuration.
 
-`schema` derives what Hydra knows from these classes, so a new key is one line here, and one in conf/ that explains it.
+`schema` derives Hydra's schemas from these classes, so a new key is one line here and one, with its comment, in conf/.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ from experiments.config.targets import called, located
 
 @dataclass(frozen=True)
 class Group:
-    """A class or function and its arguments, as `_target_` and the keys beside it in YAML say.
+    """A class or function and its arguments: `_target_` and the other keys of a group in YAML.
 
     Attributes:
         target: the dotted name, such as smoothing.Gaussian.
-        arguments: by name, as plain values. A group inside is a dictionary with a `_target_` of its own.
+        arguments: plain values by name. A nested group is a dictionary with its own `_target_`.
     """
 
     target: str
@@ -30,28 +30,28 @@ class Group:
 
     @property
     def located(self) -> Callable[..., Any]:
-        """The class or function itself. Raises SettingError where there is none."""
+        """The class or function itself. Raises SettingError if there is none of that name."""
         return located(self.target)
 
     def get(self, argument: str, default: Any = None) -> Any:
-        """The value of an argument; the default where the group does not set it."""
+        """The value of an argument, or `default` if the group does not set it."""
         return self.arguments.get(argument, default)
 
     def replaced(self, **arguments: Any) -> "Group":
-        """The same class with other values of these arguments."""
+        """A copy of the group with these arguments changed."""
         return Group(self.target, {**self.arguments, **arguments})
 
     def build(self, **given: Any) -> Any:
-        """What the class or function makes of its arguments and those that the run gives. Raises SettingError."""
+        """Call the class or function with its arguments and those that the run passes. Raises SettingError."""
         return called(self.target, {**self.arguments, **given})
 
     @classmethod
     def from_dict(cls, node: Mapping[str, Any]) -> "Group":
-        """The group of `as_dict`, such as one in run.json; `check` reads those that nobody has checked."""
+        """The group that `as_dict` wrote, such as one in run.json. For unchecked groups see `check`."""
         return cls(node["_target_"], {key: value for key, value in node.items() if key != "_target_"})
 
     def as_dict(self) -> dict[str, Any]:
-        """As YAML and run.json have it: `_target_`, then the arguments."""
+        """The group as in YAML and run.json: `_target_`, then the arguments."""
         return {"_target_": self.target, **self.arguments}
 
 
@@ -68,10 +68,10 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every key of certify.py and train.py, which share their experiment files. A group that is absent is None."""
+    """Every key of certify.py and train.py, which share their experiment files. A group that is not chosen is None."""
 
     name: str
-    paper: str | None = None  # what an experiment says of itself, for reports: no part of a run's identity
+    paper: str | None = None  # this and the next three are for reports only, not part of the identity
     item: str | None = None
     shows: str | None = None
     needs: str | None = None
@@ -99,7 +99,7 @@ class Settings:
     logger: Group | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As run.json keeps them, where a run without noise or without a logger has an empty group."""
+        """The settings as in run.json, where a run without noise or without a logger has an empty group."""
         found = as_dict(self)
         return found | {name: {} for name in ("noise", "logger") if not found[name]}
 
@@ -121,7 +121,7 @@ class PlotSettings:
 
 
 def as_dict(settings: Any) -> dict[str, Any]:
-    """Settings as plain values, by key."""
+    """Settings as a dictionary of plain values."""
     return {f.name: _plain(getattr(settings, f.name)) for f in dataclasses.fields(settings)}
 
 

@@ -1,4 +1,4 @@
-"""What became of each point of a sweep, in one table."""
+"""The table at the end of a sweep: the outcome of each point."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ HEADER = ("job", "settings", "rows", "certified", "results")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
-        overrides: of its point.
-        results: its tables, or the folder of its checkpoint.
-        error: the line that says why it failed; empty where it did not.
+        overrides: the overrides of its point.
+        results: paths of its tables, or of its checkpoint's folder.
+        error: one line that says why the job failed; empty if it succeeded.
     """
 
     overrides: list[str]
@@ -25,7 +25,7 @@ class Outcome:
 
 
 def report(outcomes: Sequence[Outcome]) -> str:
-    """A line for each job: the settings in which jobs differ, rows, the certified share, and a folder or an error."""
+    """One line for each job: the settings that differ between jobs, rows, certified share, and a folder or an error."""
     shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes)) if len(outcomes) > 1 else set()
     lines = [HEADER]
     for number, outcome in enumerate(outcomes):
@@ -40,14 +40,14 @@ def report(outcomes: Sequence[Outcome]) -> str:
 
 
 def results_in(printed: str) -> list[str]:
-    """The tables, or the checkpoint's folder, that a job printed the paths of."""
+    """The paths that a job printed: its tables, or its checkpoint's folder."""
     lines = printed.strip().splitlines()
     tables = [line for line in lines if line.endswith(".csv") and Path(line).is_file()]
     return tables or [line for line in lines[-1:] if line and Path(line).is_dir()]
 
 
 def _counts(result: str) -> tuple[str, str]:
-    """Rows of a table and the share of them that are certified; dashes where there are none."""
+    """Number of rows of a table and the certified share of them; dashes if there is no table."""
     if not result.endswith(".csv"):
         return "-", "-"
     table = pd.read_csv(result)

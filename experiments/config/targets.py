@@ -1,4 +1,4 @@
-"""From a dotted name, `_target_`, to the class or function of that name; its arguments; and calling it with them."""
+"""Find the class or function that a `_target_` names, read its arguments, and call it."""
 
 import dataclasses
 import importlib
@@ -23,18 +23,18 @@ ROOT = Path(__file__).parents[2]
 
 
 class _NotThereError(Exception):
-    """A dotted name that leads nowhere; the message says from where on."""
+    """A dotted name that does not exist; the message says which part is missing."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a class or function takes.
+    """The arguments of a class or function.
 
     Attributes:
-        schema: a dataclass of its arguments, their types and defaults, for OmegaConf.
-        choices: the values of those arguments that are `Literal`.
-        own: arguments with a default that no configuration can hold; left out where they are not given.
-        others: it takes any other key as well (**kwargs).
+        schema: a dataclass of the arguments, their types and defaults, for OmegaConf.
+        choices: the allowed values of each argument of a `Literal` type.
+        own: arguments whose default a configuration cannot hold; omitted from the call unless set.
+        others: whether any other key is accepted (**kwargs).
     """
 
     schema: type
@@ -51,11 +51,11 @@ def located(target: str, group: str = "") -> Callable[..., Any]:
     """The class or function of a dotted name.
 
     Args:
-        target: as my_models.Net or torchvision.models.resnet18, or a name that ours once had (`ALIASES`).
-        group: for messages: where it stands.
+        target: such as my_models.Net or torchvision.models.resnet18, or an old name of the suite (`ALIASES`).
+        group: the group that names it, for messages.
 
     Raises:
-        SettingError: there is none; or importing it fails, with the error and the line that raised it.
+        SettingError: it does not exist, or importing it fails; the message then has the error and its line.
     """
     key = f"{group}._target_" if group else "_target_"
     try:
@@ -68,28 +68,28 @@ def located(target: str, group: str = "") -> Callable[..., Any]:
             f"{key}: importing {target} failed: {type(error).__name__}: {shown}{_where(error)}"
         ) from error
     if not callable(thing):
-        raise SettingError(f"{key}: expected a class or a function, and {target} is a {type(thing).__name__}")
+        raise SettingError(f"{key}: expected a class or a function, got {target}, a {type(thing).__name__}")
     return thing
 
 
 def parameters(target: str, group: str = "") -> Mapping[str, inspect.Parameter]:
-    """The arguments by name; those of `**options: Unpack[SomeTypedDict]` each by its own.
+    """The arguments by name. `**options: Unpack[SomeTypedDict]` counts as the keys of that TypedDict.
 
     Raises:
-        SettingError: there is no such class or function, or it does not tell its arguments.
+        SettingError: the class or function does not exist, or Python cannot read its signature.
     """
     thing = located(target, group)
     try:
         return _unpacked(inspect.signature(thing).parameters, _hints(thing))
     except (TypeError, ValueError) as error:
         raise SettingError(
-            f"{group}._target_: {target} does not tell its arguments (it may be compiled); name a function of your own "
-            "that calls it"
+            f"{group}._target_: the signature of {target} cannot be read (it may be compiled); name a function of your "
+            "own that calls it"
         ) from error
 
 
 def _unpacked(found: Mapping[str, inspect.Parameter], hints: dict[str, Any]) -> dict[str, inspect.Parameter]:
-    """The arguments, with those that a TypedDict declares in place of the `**options` that holds them."""
+    """The arguments, with `**options: Unpack[SomeTypedDict]` replaced by the keys of that TypedDict."""
     every: dict[str, inspect.Parameter] = {}
     for name, parameter in found.items():
         hint = hints.get(name)
@@ -102,7 +102,7 @@ def _unpacked(found: Mapping[str, inspect.Parameter], hints: dict[str, Any]) -> 
 
 
 def arguments(target: str, given: tuple[str, ...], group: str) -> Arguments:
-    """The arguments of a class or function, but for those that the run gives. Raises SettingError as `parameters`."""
+    """The arguments of a class or function except those that the run passes. Raises SettingError as `parameters`."""
     thing = located(target, group)
     read = _arguments if isinstance(thing, Hashable) else _arguments.__wrapped__
     return read(thing, target, given, group)
@@ -110,7 +110,7 @@ def arguments(target: str, given: tuple[str, ...], group: str) -> Arguments:
 
 @lru_cache(maxsize=256)
 def _arguments(thing: Any, target: str, given: tuple[str, ...], group: str) -> Arguments:
-    """`arguments`, once for each class: asking OmegaConf whether it takes a type and a default costs milliseconds."""
+    """`arguments`, once for each class: asking OmegaConf whether it accepts a type and a default takes milliseconds."""
     found, hints = parameters(target, group), _hints(thing)
     kinds = [parameter.kind for parameter in found.values()]
     fields: list[tuple[str, Any, Any]] = []
@@ -131,10 +131,10 @@ def _arguments(thing: Any, target: str, given: tuple[str, ...], group: str) -> A
 
 
 def called(target: str, values: dict[str, Any]) -> Any:
-    """What the class or function makes of arguments; each takes the type that it is declared with.
+    """Call a class or function. Each argument is first converted to its declared type.
 
     Raises:
-        SettingError: an argument is missing, or one too many.
+        SettingError: an argument is missing or not expected.
     """
     thing, found = located(target), parameters(target)
     hints = _hints(thing)
@@ -149,7 +149,7 @@ def called(target: str, values: dict[str, Any]) -> Any:
 
 
 def present_name(target: str) -> str:
-    """A dotted name with what `ALIASES` says of its longest part that is there; most names are their own."""
+    """A dotted name with its longest prefix in `ALIASES` replaced. Most names are unchanged."""
     parts = target.split(".")
     for k in range(len(parts), 0, -1):
         if (first := ".".join(parts[:k])) in ALIASES:
@@ -160,7 +160,7 @@ def present_name(target: str) -> str:
 def _followed(target: str) -> Any:
     parts = target.split(".")
     if not all(part.isidentifier() for part in parts):
-        raise _NotThereError("expected a dotted name, as my_models.Net")
+        raise _NotThereError("expected a dotted name, such as my_models.Net")
     thing: Any = _imported(parts[0], target)
     for k, part in enumerate(parts[1:], 2):
         if hasattr(thing, part):
@@ -182,7 +182,7 @@ def _imported(name: str, target: str) -> ModuleType:
 
 
 def _hidden(target: str) -> str:
-    """What to do where the user's own module of that name is hidden by the suite's, or lies where nobody looks."""
+    """End of a message: what to do if the suite's module hides the user's, or the user's is not on Python's path."""
     top = target.partition(".")[0]
     places = dict.fromkeys(Path(entry or ".").resolve() for entry in (*sys.path, "."))
     candidates = [path for place in places if place != ROOT for path in (place / f"{top}.py", place / top)]
@@ -191,16 +191,16 @@ def _hidden(target: str) -> str:
         return ""
     if (ROOT / top).is_dir() or (ROOT / f"{top}.py").is_file():
         return (
-            f". {top} is the suite's own name here and hides '{own}': put yours into a folder of another name, "
-            f"as mine/{own.name}, and write _target_: mine.{target}"
+            f". The suite's own {top} hides '{own}': move yours into a folder of another name, "
+            f"such as mine/{own.name}, and write _target_: mine.{target}"
         )
     if own.parent == Path.cwd() and own.parent not in {Path(entry or ".").resolve() for entry in sys.path}:
-        return f". '{own.name}' lies here, where Python does not look: set PYTHONPATH=."
+        return f". '{own.name}' is in this folder, which Python does not search; set PYTHONPATH=."
     return ""
 
 
 def _where(error: BaseException) -> str:
-    """The line of code that raised an error on import: the user's innermost one, if there is one."""
+    """The line that raised an error during import: the innermost line of the user's code, if there is one."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({error.filename}:{error.lineno})"
     importing = (__file__, str(importlib.__file__))
@@ -209,7 +209,7 @@ def _where(error: BaseException) -> str:
 
 
 def _hints(thing: Any) -> dict[str, Any]:
-    """Types of arguments by name; those that cannot be resolved are left out."""
+    """Types of arguments by name, without those that cannot be resolved."""
     function = getattr(thing, "__init__", thing) if isinstance(thing, type) else thing
     try:
         return typing.get_type_hints(function)
@@ -223,7 +223,7 @@ def _same(default: Any) -> Any:
 
 
 def _holds(kind: Any, default: Any) -> bool:
-    """Whether OmegaConf takes an argument of this type and default."""
+    """Whether OmegaConf supports an argument of this type and default."""
     try:
         OmegaConf.structured(make_dataclass("One", [("it", kind, field(default_factory=partial(_same, default)))]))
     except Exception:  # OmegaConf's own errors, and whatever a strange type raises
@@ -232,7 +232,7 @@ def _holds(kind: Any, default: Any) -> bool:
 
 
 def _as(hint: Any, value: Any) -> Any:
-    """A value of a configuration as the type that an argument is declared with, where configurations have none such."""
+    """A configuration's value converted to the declared type of its argument, for types that configurations lack."""
     kinds = [kind for kind in (hint, *typing.get_args(hint)) if isinstance(kind, type)]
     for kind in kinds if isinstance(value, str | dict) else ():
         if isinstance(value, str) and issubclass(kind, Path):

@@ -1,9 +1,9 @@
-"""What code of the user's own stands behind a `_target_`: a hash of all its source, for the identity of a run.
+"""A hash of the user's own code that a `_target_` uses, for the identity of a run.
 
-The source of a class or function is its statement, and every statement at the top of a module that it names, directly
-or not: base classes, decorators, functions, constants, in the user's other modules, too. Libraries are not followed,
-and neither is the suite: run.json keeps the versions of some and the suite's commit. A class that is itself a library's
-goes by its own module. Names that are looked up as text are not seen.
+It covers the statement that defines the class or function, and every top-level statement that this one refers to,
+directly or indirectly: base classes, decorators, functions and constants, also in the user's other modules. Libraries
+and the suite are not followed, because run.json records the versions of the main libraries and the suite's commit. For
+a library's own class, only its module is hashed. Names that are looked up as text are missed.
 """
 
 import ast
@@ -26,14 +26,14 @@ ALL = "*"
 
 
 def is_suites(target: str) -> bool:
-    """Whether a class or function is this suite's own, whatever module it is taken from."""
+    """Whether a class or function is defined in this suite, whatever module it is imported from."""
     thing = located(target)
     file = _file(getattr(thing, "__module__", None) or type(thing).__module__)
     return file is not None and _in_suite(file)
 
 
 def targets(node: Any) -> list[str]:
-    """All `_target_` in a group, nested ones too."""
+    """All `_target_` values in a group, including nested ones."""
     if isinstance(node, list):
         return [target for each in node for target in targets(each)]
     if not isinstance(node, dict):
@@ -43,10 +43,10 @@ def targets(node: Any) -> list[str]:
 
 
 def code_hash(node: dict[str, Any]) -> str:
-    """Hash of the user's code behind a group; empty where all of it is the suite's.
+    """Hash of the user's code that a group uses; empty if it uses only the suite's.
 
     Raises:
-        SettingError: the code is in no file.
+        SettingError: the code is not in a file.
     """
     users = [target for target in targets(node) if not is_suites(target)]
     if not users:
@@ -56,14 +56,14 @@ def code_hash(node: dict[str, Any]) -> str:
         module, name = _origin(target)
         if _file(module) is None:
             raise SettingError(
-                f"{target}: expected code in a file, so that a run can say what it was; write it into one"
+                f"{target}: expected code in a file, so that it can be hashed for the run's identity; save it in a file"
             )
         found |= _sources(module, name)
     return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:16]
 
 
 def file_hashes(node: dict[str, Any]) -> dict[str, str]:
-    """Hashes of the files that arguments of a group name, by argument: another content is another argument."""
+    """Hashes of the files that a group's arguments name, by argument, so that a changed file changes the identity."""
     found: dict[str, str] = {}
     for key, value in node.items():
         if isinstance(value, dict):
@@ -77,12 +77,12 @@ def file_hashes(node: dict[str, Any]) -> dict[str, str]:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except (OSError, ValueError):  # too long a name, a zero byte
+    except (OSError, ValueError):  # the name is too long or holds a zero byte
         return False
 
 
 def _origin(target: str) -> tuple[str, str]:
-    """The module of a dotted name, and the name that it has there; of a library's, the module that defines it."""
+    """The module of a dotted name, and the name in it; for a library's class, the module that defines it."""
     parts = target.split(".")
     at = next(k for k in range(len(parts) - 1, 0, -1) if ".".join(parts[:k]) in sys.modules)
     module, file = ".".join(parts[:at]), _file(".".join(parts[:at]))
@@ -93,7 +93,7 @@ def _origin(target: str) -> tuple[str, str]:
 
 
 def _sources(start: str, name: str) -> dict[str, str]:
-    """The source of a name of a module, and of all that it names in turn, by module and name."""
+    """The source of a name in a module and of all names that it refers to, by module and name."""
     found: dict[str, str] = {}
     read: dict[str, tuple[str, list[ast.stmt]]] = {}
     waiting, seen = [(start, name)], set[tuple[str, str]]()
@@ -118,12 +118,12 @@ def _sources(start: str, name: str) -> dict[str, str]:
             waiting += [(module, node.id) for node in ast.walk(each) if isinstance(node, ast.Name)]
             waiting += _imported(each, module)
         if not statements and file.name == "__init__.py":
-            waiting.append((f"{module}.{name}", ALL))  # a module of the package, if anything
+            waiting.append((f"{module}.{name}", ALL))  # maybe a module of the package
     return found
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """The names that a statement at the top of a module defines; where it is no definition, all that it names."""
+    """The names that a top-level statement defines; for anything but a definition, all names in it."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
     names = set()
@@ -138,7 +138,7 @@ def _bound(statement: ast.stmt) -> set[str]:
 
 
 def _imported(statement: ast.stmt, module: str) -> list[tuple[str, str]]:
-    """Modules, and names of them, that a statement imports anywhere in it."""
+    """The modules and names that a statement imports, at any depth."""
     found: list[tuple[str, str]] = []
     for node in ast.walk(statement):
         if isinstance(node, ast.Import):
@@ -152,14 +152,14 @@ def _imported(statement: ast.stmt, module: str) -> list[tuple[str, str]]:
 
 
 def _text(source: str, statement: ast.stmt) -> str:
-    """A statement's lines, its decorators with it."""
+    """A statement's lines, including its decorators."""
     decorators = getattr(statement, "decorator_list", [])
     first = min(node.lineno for node in (statement, *decorators))
     return "\n".join(source.splitlines()[first - 1 : statement.end_lineno])
 
 
 def _file(module: str) -> Path | None:
-    """The file of a module, which need not be imported yet; None where there is none."""
+    """The file of a module, imported or not; None if it has none."""
     if module in sys.modules:
         name = getattr(sys.modules[module], "__file__", None)
     else:

@@ -1,1 +1,1 @@
-"""What the machine gives: durable files, locks, signals, devices."""
+"""The machine: durable files, locks, signals, devices."""

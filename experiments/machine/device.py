@@ -1,4 +1,4 @@
-"""The device of a run, and the C library's allocator: told to keep what a batch has freed for the next batch."""
+"""The device of a run, and a setting of the C library's allocator that makes it reuse freed memory."""
 
 import ctypes
 import sys
@@ -7,16 +7,16 @@ import torch
 
 from smoothing import SettingError
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-KEPT = 2**30  # bytes: blocks up to this size are reused, and so much is kept at the end of the heap
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # constants of malloc.h
+KEPT = 2**30  # bytes: reuse blocks up to this size, and keep up to this much free memory at the end of the heap
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc reuse freed memory instead of giving it back to the system; returns whether it could be told.
+    """Make glibc reuse freed memory instead of returning it to the system. Returns whether that worked.
 
-    By default each large tensor is mapped and unmapped anew, and its pages, zeroed by the kernel, fault in one by one:
-    on a CPU a quarter of the time of an autoencoder's forward passes. The process keeps its peak until it ends.
-    No effect where the C library is not glibc.
+    By default glibc maps and unmaps memory for each large tensor, and the kernel zeroes every page again. This takes a
+    quarter of the time of an autoencoder's forward passes on a CPU. With this setting, the process keeps its peak
+    memory until it ends. Other C libraries are left unchanged.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -28,7 +28,7 @@ def keep_freed_memory() -> bool:
 
 
 def choose_device(name: str) -> torch.device:
-    """auto, cpu, cuda or cuda:<k> as a device that is there. Raises SettingError."""
+    """The device named auto, cpu, cuda or cuda:<k>. Raises SettingError if it is not available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -36,10 +36,10 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise SettingError(f"device: expected auto, cpu or cuda, got {name}") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingError("device: torch sees no CUDA device here; use device=cpu or device=auto")
+        raise SettingError("device: expected a CUDA device, torch finds none; use device=cpu or device=auto")
     return device
 
 
 def device_name(device: torch.device) -> str:
-    """What run.json calls it: the GPU's name, or the CPU and its threads."""
+    """The device's name in run.json: the name of the GPU, or "cpu" and the number of threads."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"

@@ -1,19 +1,19 @@
-"""Files that are there whole or not at all, also after kill -9, a full disk or a power cut."""
+"""Write files completely or not at all, even under kill -9, a full disk or a power cut."""
 
 import os
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes, writer: str = "") -> None:
-    """Replace a file: write beside it, fsync, rename over it, fsync the folder.
+    """Replace a file: write a temporary file, fsync it, rename it to `path`, fsync the folder.
 
     Args:
-        path: the file; its folder is there.
-        content: all of it.
-        writer: sets this job apart from others that may write the same file at the same time.
+        path: the file; its folder must exist.
+        content: the new content.
+        writer: part of the temporary file's name, so that jobs may write the same file at the same time.
 
     Raises:
-        OSError: no space, or no right to write. The file is then as it was, with nothing left beside it.
+        OSError: no space or no permission. The old file is then unchanged, and the temporary file is removed.
     """
     partial = path.with_name(f"{path.name}{writer}.partial")
     try:
@@ -29,7 +29,7 @@ def write_atomically(path: Path, content: bytes, writer: str = "") -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable: a file's own fsync does not keep its name."""
+    """Make the file names in a folder durable; fsync of a file does not do that."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""One writer a file: two jobs on the same point must not interleave their rows."""
+"""A lock that allows one writer per file, so that two jobs on the same point do not interleave their rows."""
 
 import fcntl
 import json
@@ -14,25 +14,25 @@ from smoothing import SmoothingError
 
 
 class Lock:
-    """Held by at most one process, by flock(2) on a file of its own that says who holds it.
+    """A lock that at most one process holds: flock(2) on a lock file that names the holder.
 
-    The kernel drops the lock with its process, so kill -9 leaves a file but no lock, and the next job goes on. On NFS
-    Linux turns flock into a lock at the server, which holds between machines; a mount with `nolock` or
-    `local_lock=flock` sees other processes of the same machine only, and Lustre wants `-o flock` (without it, taking
-    the lock is an error, and that is said). Leaving takes the file away.
+    The kernel releases the lock when the process ends. After kill -9 the file remains but is not locked, so the next
+    job can start. On NFS, Linux forwards flock to the server, so the lock works across machines. It works only within
+    one machine if the mount has `nolock` or `local_lock=flock`. Lustre needs the mount option `-o flock`; without it,
+    locking raises an error. Releasing the lock removes the file.
 
     Args:
-        path: the lock's file; its folder is there.
+        path: the lock file; its folder must exist.
 
     Raises:
-        SmoothingError: another process holds it, or the file system cannot lock; the message says who, or what to do.
+        SmoothingError: another process holds the lock, which the message names, or the file system cannot lock.
         OSError: the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = _open_and_lock(path)
-        while not self._is_at_its_path():  # its holder left and took it away between our open and our lock
+        while not self._is_at_its_path():  # its holder removed it between our open and our lock
             self._file.close()
             self._file = _open_and_lock(path)
         try:
@@ -43,7 +43,7 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Let the next one in. The file goes first, so that nobody locks one that is about to go."""
+        """Release the lock. The file is removed first, so that nobody can lock a file that is about to be removed."""
         self._path.unlink(missing_ok=True)
         self._file.close()
 
@@ -70,14 +70,14 @@ def _open_and_lock(path: Path) -> FileIO:
         held_by = _written(file.read())
         file.close()
         raise SmoothingError(
-            f"{path}: another job is at work here ({held_by}). Wait for it or stop it; shard.count and shard.index "
-            "split a run between jobs"
+            f"{path}: another job is working here ({held_by}). Wait for it or stop it; to split a run between jobs, "
+            "set shard.count and shard.index"
         ) from error
     except OSError as error:
         file.close()
         raise SmoothingError(
-            f"{path}: this file system cannot lock ({error.strerror}); mount it with flock, or put results.root and "
-            "checkpoints.root on another"
+            f"{path}: this file system cannot lock ({error.strerror}); mount it with flock, or set results.root and "
+            "checkpoints.root to folders on another"
         ) from error
     return file
 
@@ -93,8 +93,8 @@ def _holder() -> dict[str, str | int]:
 
 
 def _written(content: bytes) -> str:
-    """Who holds it, as "host a, pid 7, since ..."; that job may not have come to say so yet."""
+    """The holder, as "host a, pid 7, since ...". The file is empty if the holder has not written it yet."""
     try:
         return ", ".join(f"{key} {value}" for key, value in json.loads(content).items())
     except ValueError:
-        return "which has only just begun"
+        return "it has just started"

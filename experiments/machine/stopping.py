@@ -1,4 +1,4 @@
-"""SIGTERM, as from a cluster that wants its machine back: finish the row or the epoch in hand, then exit with 143."""
+"""Stop on SIGTERM, which clusters send before they end a job: finish the current row or epoch, then exit with 143."""
 
 import signal
 import sys
@@ -14,10 +14,10 @@ _asked = threading.Event()
 
 @contextmanager
 def sigterm_finishes_first() -> Iterator[None]:
-    """While inside, a first SIGTERM only asks to stop; a second one kills.
+    """Within this context, the first SIGTERM requests a stop and the second one kills the process.
 
-    Where somebody handles SIGTERM already, it stays theirs: submitit ignores it in a Slurm job and answers the signal
-    that announces the time limit or a preemption by queueing the job again.
+    An existing handler of SIGTERM is kept. In a Slurm job, submitit ignores SIGTERM and requeues the job on the signal
+    that announces the time limit or a preemption.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
@@ -28,23 +28,23 @@ def sigterm_finishes_first() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _asked.clear()  # what runs next in this process was not asked to stop
+        _asked.clear()  # the request does not apply to later work of this process
 
 
 def asked() -> bool:
-    """Whether SIGTERM has come."""
+    """Whether SIGTERM has arrived."""
     return _asked.is_set()
 
 
 def stop_if_asked() -> None:
-    """Between two rows: raises SystemExit with 143 where SIGTERM has come. What was written stays."""
+    """Raises SystemExit with code 143 if SIGTERM has arrived. Call it between rows: finished rows are kept."""
     if asked():
         stop()
 
 
 def stop() -> None:
-    """Raises SystemExit with 143."""
-    print(f"{Path(sys.argv[0]).name}: stopped by SIGTERM; the same command continues", file=sys.stderr)
+    """Raises SystemExit with code 143."""
+    print(f"{Path(sys.argv[0]).name}: stopped by SIGTERM; run the same command to resume", file=sys.stderr)
     raise SystemExit(EXIT_CODE)
 
 

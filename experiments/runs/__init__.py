@@ -1,4 +1,4 @@
-"""What is on disk of a run: its folder, its table, its record."""
+"""A run on disk: its folder, its table and its record, run.json."""
 
 from experiments.runs.wandb import WandbLogger
 

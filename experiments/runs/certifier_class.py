@@ -1,4 +1,4 @@
-"""The certifier that made a finished run, found by what its run.json says."""
+"""The certifier class of a finished run, from its run.json."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,10 @@ from smoothing import Certifier, SmoothingError
 
 
 def certifier_class(record: dict[str, Any]) -> type[Certifier] | None:
-    """The certifier's class; None where it is not here, as a user's own on another machine.
+    """The certifier's class; None if it cannot be imported, such as a user's class from another machine.
 
     Args:
-        record: of run.json.
+        record: the content of run.json.
     """
     named = record["identity"]["certifier"].get("type", "")
     target = (record["config"].get("certifier") or {}).get("_target_", f"smoothing.{named}")
@@ -25,7 +25,7 @@ def certifier_class(record: dict[str, Any]) -> type[Certifier] | None:
 
 
 def certifier_in(folder: Path) -> type[Certifier] | None:
-    """`certifier_class` of the run in a folder; None where the folder has no record of one."""
+    """The `certifier_class` of the run in a folder; None if the folder has no valid run.json."""
     for path in sorted(folder.glob("run*.json")):
         try:
             return certifier_class(json.loads(path.read_text()))

@@ -1,7 +1,8 @@
-"""What a run's rows are about and its settings do not say: compared where both a run and its folder know it.
+"""Hashes of the weights, examples and classes behind a run's rows, which the settings do not determine.
 
-It is no part of the identity's hash, so that runs from before it was kept are continued. Other weights, examples or
-classes are refused: their rows would be mixed. Another source of the user's model is only said, as a comment is one.
+A run compares them with those in its folder's run.json. A difference in weights, examples or classes is refused,
+because rows would be mixed. A changed source of the user's model only prints a warning, because even a comment changes
+it. The hashes are not part of the identity, so that earlier runs, which did not record them, still resume.
 """
 
 import sys
@@ -14,14 +15,14 @@ from smoothing import SmoothingError
 
 @dataclass(frozen=True)
 class Contents:
-    """Hashes and names, empty where there is nothing to tell.
+    """Hashes and class names. A field is empty if it does not apply.
 
     Attributes:
-        weights: of a model that brings its own.
-        examples: what the data set says of itself (`Dataset.contents`), else the first, middle and last example and all
-            labels. Empty where its fingerprint is part of the identity.
-        classes: their names, in order of the labels.
-        code: of the source of the user's model.
+        weights: hash of the weights of a model that brings its own.
+        examples: `Dataset.contents`, else a hash of the first, middle and last example and all labels. Empty if the
+            data set's fingerprint is part of the identity.
+        classes: names of the classes, in the order of the labels.
+        code: hash of the source of the user's model.
     """
 
     weights: str = ""
@@ -30,25 +31,25 @@ class Contents:
     code: str = ""
 
     def record(self) -> dict[str, Any]:
-        """For run.json."""
+        """The nonempty fields, for run.json."""
         return {name: value for name, value in asdict(self).items() if value}
 
     def require_those_of(self, record: dict[str, Any], path: Path) -> None:
-        """Compare with a run.json, where both know a thing. Raises SmoothingError where rows would be mixed."""
+        """Compare the fields that a run.json also has. Raises SmoothingError if rows would be mixed."""
         another = {
             "weights": "other weights of the model",
             "examples": "other examples: the data set's images or labels have changed",
-            "classes": "other classes, or in another order",
+            "classes": "other classes, or classes in another order",
         }
         for name, value in self.record().items():
             if record.get(name, value) == value:
                 continue
             if name in another:
                 raise SmoothingError(
-                    f"{path}: its rows are of {another[name]}; move the folder away, or take another results.root"
+                    f"{path}: its rows are of {another[name]}; move the folder away, or set another results.root"
                 )
             print(
-                f"{path}: the source of the model has changed since its rows were made; if it computes something else, "
-                "take another results.root",
+                f"{path}: the source of the model has changed since its rows were made; if the model now computes "
+                "something else, set another results.root",
                 file=sys.stderr,
             )

@@ -1,4 +1,4 @@
-"""What the rows of a table are about: the file, label and class of each example."""
+"""examples.csv: the file, label and class of each example of a run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +12,10 @@ from smoothing import SettingError
 
 
 def described(dataset: Dataset, indices: Sequence[int]) -> list[dict[str, Any]]:
-    """Index, file, label and name of the class of examples; empty where the data set has neither files nor labels.
+    """Index, file, label and class name of each example; empty if the data set has neither files nor labels.
 
     Raises:
-        SettingError: a label that is none of the data set's classes.
+        SettingError: a label is out of the range of the data set's classes.
     """
     rows = []
     for index in indices:
@@ -34,10 +34,10 @@ def described(dataset: Dataset, indices: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def _written(file: str | None) -> str | None:
-    """A file's name on one line, whatever bytes it is made of."""
+    """A file's name on one line, with invalid bytes and line breaks escaped."""
     return file and file.encode(errors="backslashreplace").decode().replace("\n", "\\n").replace("\r", "\\r")
 
 
 def read_examples(folder: Path) -> pd.DataFrame:
-    """All rows of examples.csv of a run folder, shards together, by index; empty where there is none."""
+    """All rows of examples.csv in a run folder, of all shards, sorted by index; empty if there is no such file."""
     return read_rows(folder, "examples", EXAMPLES.key)

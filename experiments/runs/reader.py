@@ -1,4 +1,4 @@
-"""Finished runs, read back: the table, the settings and the draws of each."""
+"""Read finished runs: the table, the settings and the draws of each."""
 
 import json
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from experiments.runs.run_folder import load_draws
 from experiments.runs.table import read_table
 from smoothing import CenterDraws, SettingError
 
-PUBLISHED = "_published"  # added to an experiment's name for what is drawn from its authors' own files
+PUBLISHED = "_published"  # suffix of an experiment's name for results from the authors' published files
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run folder."""
+    """A finished run: its folder and the content of its run.json."""
 
     folder: Path
     record: dict[str, Any]
@@ -40,23 +40,23 @@ class StoredRun:
 
 
 def find_runs(source: Path) -> list[StoredRun]:
-    """All run folders below `source` that hold a table, in order of their paths."""
+    """All run folders below `source`, those with a run.json, sorted by path."""
     folders = sorted({path.parent for path in source.rglob("run*.json")})
     return [StoredRun(folder, read_record(min(folder.glob("run*.json")))) for folder in folders]
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A run.json. Raises SettingError where the file is something else."""
+    """The content of a run.json. Raises SettingError if the file is anything else."""
     try:
         record: dict[str, Any] = json.loads(path.read_text())
         record["config"]["name"], record["identity"]["certifier"]
     except (ValueError, KeyError, TypeError) as error:
-        raise SettingError(f"{path}: not a run record") from error
+        raise SettingError(f"{path}: not a run.json of this suite; move the file away") from error
     return record
 
 
 def experiment_of(run: StoredRun) -> str:
-    """The experiment that a run belongs to, whether ours or published."""
+    """Name of the experiment that a run belongs to, also for published results."""
     name: str = run.record["config"]["name"]
     return name.removesuffix(PUBLISHED)
 
@@ -66,7 +66,7 @@ def sigma_of(run: StoredRun) -> float:
 
 
 def training_sigma(run: StoredRun) -> float | None:
-    """Of the noise that the base classifier was trained with: 0 if without, None if the run does not say."""
+    """Sigma of the base classifier's training noise: 0 if trained on clean images, None if the run does not say."""
     if "noise" not in run.identity.get("training", {}):
         return None
     noise = run.identity["training"]["noise"]
@@ -74,17 +74,17 @@ def training_sigma(run: StoredRun) -> float | None:
 
 
 def noise_matches(run: StoredRun) -> bool:
-    """Whether the base classifier was trained with the noise of certification, as far as the run says."""
+    """Whether the base classifier was trained with the sigma of certification. True if the run does not say."""
     trained = training_sigma(run)
     return trained is None or trained == sigma_of(run)
 
 
 def apart_from_noise(run: StoredRun, *also: str) -> dict[str, Any]:
-    """A run's identity without its noise, of certification and of training, and without the weights, which follow it.
+    """A run's identity without the noise of certification and of training, and without the weights, which depend on it.
 
     Args:
-        run: any.
-        also: further keys of the training that do not count.
+        run: the run.
+        also: more keys of the training to leave out.
     """
     same = {key: value for key, value in run.identity.items() if key != "noise"}
     if "training" in same:
@@ -94,9 +94,9 @@ def apart_from_noise(run: StoredRun, *also: str) -> dict[str, Any]:
 
 
 def median_with_abstentions(values: NDArray[np.float64], certified: NDArray[np.bool_]) -> float:
-    """Median in which an example without a certificate counts as +infinity; the upper one of two. NaN if empty.
+    """The median, counting examples without a certificate as +infinity. NaN if `values` is empty.
 
-    The upper one, because a mean with infinity says nothing.
+    For an even number of values it is the upper of the two middle values, because their mean could be infinite.
     """
     if len(values) == 0:
         return float("nan")

@@ -1,9 +1,9 @@
 """The folder of one run: results/<experiment>/<readable settings>-<hash of the identity>/.
 
 certificates.csv            the table (certificates.<k>-of-<K>.csv for shards)
-examples.csv                file, label and class of each example, where the data set has them
+examples.csv                file, label and class of each example, if the data set has them
 run.json                    identity, configuration, contents, versions, commit, device, times
-draws/<index>.npz           what was drawn for an example: every certificate can be read off it again
+draws/<index>.npz           the draws of an example, from which its certificates can be computed again
 """
 
 import io
@@ -36,21 +36,22 @@ PACKAGES = (
     *("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image", "scikit-learn"),
     *("lightning-fabric", "safetensors", "foolbox"),
 )
-READ_AS: dict[Any, Any] = {Tensor: torch.from_numpy, float: float, int: int, bool: bool, str: str}  # else an array
+READ_AS: dict[Any, Any] = {Tensor: torch.from_numpy, float: float, int: int, bool: bool, str: str}  # else arrays
 
 
 class RunFolder:
-    """Where one identity's results are kept, and continued.
+    """The folder with the results of one identity. A run with the same identity resumes there.
 
     Args:
         root: results.root.
-        settings: of the run.
-        identity: what the results depend on.
-        noise_state: what belongs to the noise beside its settings; {} for most.
-        contents: what the settings do not say: weights of a model that brings its own, examples, classes, its source.
+        settings: the run's settings.
+        identity: the run's identity.
+        noise_state: `Noise.state`; {} for most noises.
+        contents: hashes of the weights, examples, classes and source, see `Contents`.
 
     Raises:
-        SmoothingError: the folder holds a run of another identity, of other weights, examples or classes.
+        SmoothingError: shard.index or shard.count is out of range; or the folder holds a run with another identity or
+            with other weights, examples or classes.
     """
 
     def __init__(
@@ -77,22 +78,22 @@ class RunFolder:
         self._refuse_another_identity()
 
     def table(self, schema: Schema) -> TableWriter:
-        """The run's table, to write to. Raises SmoothingError: see `TableWriter`."""
+        """The writer of the run's table. Raises SmoothingError, see `TableWriter`."""
         self.path.mkdir(parents=True, exist_ok=True)
         return TableWriter(self.table_path, schema)
 
     def describe(self, examples: Sequence[dict[str, Any]]) -> None:
-        """Keep in examples.csv what each example is, for those that are not there yet."""
+        """Add rows to examples.csv for examples that are not listed yet."""
         self.path.mkdir(parents=True, exist_ok=True)
         with TableWriter(self.path / f"examples{self._suffix}.csv", EXAMPLES) as table:
             table.write(examples)
 
     def begin(self, device: str, arithmetic: dict[str, Any]) -> None:
-        """Note in run.json that work starts here, for the first time or again.
+        """Record in run.json that the run starts or resumes.
 
         Args:
-            device: its name.
-            arithmetic: how the base function is computed, and in batches of what size.
+            device: name of the device.
+            arithmetic: precision, compilation and batch size of the base function.
         """
         (self.path / "draws").mkdir(parents=True, exist_ok=True)
         for folder in (self.path, self.path.parent):
@@ -123,7 +124,7 @@ class RunFolder:
             self._write(record)
 
     def end(self) -> None:
-        """Note in run.json that what began last has finished, unless that is noted."""
+        """Record in run.json that the latest start or resumption has finished, unless this is recorded already."""
         record = self._record()
         if record is None or (record, *record["resumed"])[-1]["ended"]:
             return
@@ -133,21 +134,21 @@ class RunFolder:
         self._write(record)
 
     def batch_size_on(self, device: str) -> int | None:
-        """The batch size with which work on such a device was last begun here; None where it never was."""
+        """The batch size of the latest start on this device; None if there was none."""
         record = self._record() or {"resumed": []}
         starts = [start for start in (record, *record["resumed"]) if start.get("device") == device]
         sizes = [start["arithmetic"].get("batch_size") for start in starts if "arithmetic" in start]
         return sizes[-1] if sizes else None
 
     def save(self, index: int, draws: Any, seconds: float) -> None:
-        """Keep an example's draws, a dataclass of tensors, arrays and numbers, all or nothing."""
+        """Save an example's draws, a dataclass of tensors, arrays and numbers, completely or not at all."""
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in asdict(draws).items()}
         content = io.BytesIO()
         np.savez_compressed(content, seconds=seconds, **arrays)
         write_atomically(self._draws_path(index), content.getvalue(), writer=self._suffix)
 
     def load(self, index: int, kind: type = CenterDraws) -> tuple[Any, float] | None:
-        """An example's draws, of class `kind`, and the seconds that they took; None where there are none yet."""
+        """An example's draws, of class `kind`, and the seconds that drawing took; None if there are none yet."""
         return load_draws(self._draws_path(index), kind)
 
     def _draws_path(self, index: int) -> Path:
@@ -165,19 +166,24 @@ class RunFolder:
                 record = json.loads(path.read_text())
                 found = record["identity"]
             except (AttributeError, ValueError, KeyError, TypeError) as error:
-                raise SmoothingError(f"{path}: not a run record; move the folder away to start again") from error
+                raise SmoothingError(
+                    f"{path}: not a run.json of this suite; move the folder away to start again"
+                ) from error
             if found != self.identity:
                 flat, wanted = flattened(found), flattened(self.identity)
                 keys = sorted(key for key in flat.keys() | wanted.keys() if flat.get(key) != wanted.get(key))
-                raise SmoothingError(f"{path}: another run lives here; it differs in {', '.join(keys)}")
+                raise SmoothingError(
+                    f"{path}: this folder holds another run, which differs in {', '.join(keys)}; set another "
+                    "results.root"
+                )
             self._contents.require_those_of(record, path)
 
 
 def load_draws(path: Path, kind: type = CenterDraws) -> tuple[Any, float] | None:
-    """Draws, of class `kind`, and their seconds from a file of `RunFolder.save`; None where there is none.
+    """Draws, of class `kind`, and their seconds, from a file that `RunFolder.save` wrote; None if there is no file.
 
     Raises:
-        SmoothingError: the file is damaged, or none of those.
+        SmoothingError: the file is damaged or holds something else.
     """
     if not path.exists():
         return None
@@ -191,7 +197,7 @@ def load_draws(path: Path, kind: type = CenterDraws) -> tuple[Any, float] | None
 
 
 def _command() -> dict[str, str]:
-    """The command that makes this run, a sweep's point as a command of its own; nothing where it was no command."""
+    """The command that reproduces this run, or this point of a sweep; {} outside of a Hydra command."""
     if not HydraConfig.initialized():
         return {}
     hydra = HydraConfig.get()
@@ -199,7 +205,7 @@ def _command() -> dict[str, str]:
 
 
 def provenance() -> dict[str, Any]:
-    """Commit, whether tracked files differ from it, and the versions of what computes."""
+    """The suite's commit, whether tracked files differ from it, and the versions of Python and the main packages."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -227,7 +233,7 @@ def _now() -> str:
 
 
 def flattened(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary as one, its keys joined by dots."""
+    """A nested dictionary as a flat one, with keys joined by dots."""
     flat: dict[str, Any] = {}
     for key, value in node.items():
         flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}

@@ -1,7 +1,7 @@
 """The results table: one writer and one reader.
 
-Comma-separated, with a header, full precision (repr of the float64), one row a statement, written and flushed as it is
-done. Which columns there are, the certifier says (`smoothing.Certifier`).
+A CSV file with a header, and one row per statement, flushed as soon as it is written. Numbers have full precision (repr
+of the float64). The certifier defines the columns (`smoothing.Certifier`).
 """
 
 import csv
@@ -26,12 +26,12 @@ Key = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Schema:
-    """Columns of a table, and those of them that name a row.
+    """The columns of a table.
 
     Attributes:
-        columns: in order.
-        key: those that name a row.
-        younger: the last of them, which tables from before they were added lack; such a table is continued without.
+        columns: all columns, in order.
+        key: the columns that identify a row.
+        younger: trailing columns that were added later. A table without them is continued without them.
     """
 
     columns: tuple[str, ...]
@@ -40,12 +40,12 @@ class Schema:
 
     @classmethod
     def of(cls, certifier: type[Certifier]) -> Self:
-        """That of a certifier's rows."""
+        """The schema of a certifier's rows."""
         key = ("index", certifier.case) if certifier.case else ("index",)
         return cls(certifier.columns, key, certifier.younger)
 
     def continues(self, columns: tuple[str, ...]) -> bool:
-        """Whether a table of these columns can be continued."""
+        """Whether a table with these columns can be continued."""
         least = len(self.columns) - len(self.younger)
         return len(columns) >= least and columns == self.columns[: len(columns)]
 
@@ -53,14 +53,14 @@ class Schema:
         return tuple(float(row[name]) for name in self.key)
 
 
-EXAMPLES = Schema(columns=("index", "file", "label", "class"), key=("index",))  # examples.csv: what a row is about
+EXAMPLES = Schema(columns=("index", "file", "label", "class"), key=("index",))  # of examples.csv
 
 
 class TableWriter:
-    """Appends rows to a CSV file, after the last whole row of an earlier run; holds the file's lock.
+    """Appends rows to a CSV file, after the last complete row of an earlier run. Holds the file's lock.
 
     Raises:
-        SmoothingError: the file has other columns, a damaged row, or another job writes it.
+        SmoothingError: the file has other columns or a damaged row, or another job is writing it.
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:
@@ -80,10 +80,13 @@ class TableWriter:
         if whole:
             columns, lines = _parsed(path, whole, schema.key)
             if not schema.continues(columns):
-                raise SmoothingError(f"{path}: its columns are not {','.join(schema.columns)}; move the file away")
+                raise SmoothingError(
+                    f"{path}: expected the columns {','.join(schema.columns)}, got {','.join(columns)}; move the file "
+                    "away"
+                )
             self.done = {schema.key_of(line) for line in lines}
         elif not ",".join(schema.columns).encode().startswith(content):
-            raise SmoothingError(f"{path}: not a table of results; move the file away")
+            raise SmoothingError(f"{path}: expected a table of results, got another file; move the file away")
         if whole != content:
             os.truncate(path, len(whole))
         self._file = path.open("a", newline="", encoding="utf-8")
@@ -93,11 +96,11 @@ class TableWriter:
         sync_folder(path.parent)
 
     def holds(self, keys: Iterable[Key]) -> bool:
-        """Whether all these rows are there."""
+        """Whether the table holds all these rows."""
         return self.done.issuperset(keys)
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Append those rows that are not there yet; when this returns they are on the disk."""
+        """Append the rows that the table does not hold yet. They are on the disk when this returns."""
         rows = [line for line in rows if self._schema.key_of(line) not in self.done]
         self._writer.writerows(rows)
         self._file.flush()
@@ -115,25 +118,25 @@ class TableWriter:
 
 
 def read_table(folder: Path) -> pd.DataFrame:
-    """All rows of a run folder, shards together, each once, sorted by what names a row. Empty where there is none.
+    """All rows of a run folder, of all shards, sorted by their key columns. Empty if there are none.
 
-    A row that shards of several shard.count hold is that of the first file by name. A last line that is still being
-    written, or was torn, is left out.
+    Each row occurs once: if several files hold it, as after a change of shard.count, the first file by name counts. An
+    incomplete last line is left out.
 
     Raises:
-        SmoothingError: a file is no such table, or a row of it is damaged.
+        SmoothingError: a file is not a table of results, or a row is damaged.
     """
     certifier = certifier_in(folder)
     return read_rows(folder, "certificates", Schema.of(certifier).key if certifier else None)
 
 
 def read_rows(folder: Path, name: str, key: tuple[str, ...] | None) -> pd.DataFrame:
-    """`read_table`, of the files <name>.csv and <name>.<k>-of-<K>.csv of a run folder.
+    """As `read_table`, for the files <name>.csv and <name>.<k>-of-<K>.csv of a run folder.
 
     Args:
-        folder: of the run.
-        name: of the files.
-        key: the columns that name a row; None: all but the seconds.
+        folder: the run's folder.
+        name: name of the files.
+        key: the columns that identify a row; None: all columns but the seconds.
     """
     parts = []
     for path in sorted([*folder.glob(f"{name}.csv"), *folder.glob(f"{name}.*-of-*.csv")]):
@@ -150,17 +153,17 @@ def read_rows(folder: Path, name: str, key: tuple[str, ...] | None) -> pd.DataFr
 
 
 def is_empty(table: pd.DataFrame) -> pd.Series:
-    """Which rows are of an output that says nothing, as the box of no face; none in tables from before it was kept."""
+    """Which rows have an empty output, such as no detected face. None in earlier tables, which lack the column."""
     return table["empty"].astype(str) == "True" if "empty" in table else pd.Series(False, index=table.index)
 
 
 def empty_examples(table: pd.DataFrame) -> int:
-    """How many examples have such a row."""
+    """Number of examples with an empty output."""
     return int(table.loc[is_empty(table), "index"].nunique())
 
 
 def _parsed(path: Path, content: bytes, key: Sequence[str]) -> tuple[tuple[str, ...], list[dict[str, str]]]:
-    """Columns and rows of a table. Raises SmoothingError where it is none, or a row is damaged: never half a row."""
+    """Columns and rows of a table. Raises SmoothingError if it is not a table, or if a row is damaged."""
     try:
         columns, *lines = [line for line in csv.reader(io.StringIO(content.decode(), newline=""), strict=True) if line]
         if "index" not in columns:

@@ -1,7 +1,6 @@
-"""Following a run from elsewhere. The CSV and run.json are the record; a logger only repeats them.
+"""Logging a run to Weights & Biases. The record of a run is the CSV and run.json; a logger only copies them.
 
-logger=none, the default, is no logger; logger=wandb is Weights & Biases, offline unless logger.mode=online is asked
-for.
+logger=none, the default, logs nothing. logger=wandb logs offline unless logger.mode=online is set.
 """
 
 from collections.abc import Sequence
@@ -17,9 +16,9 @@ class WandbLogger:
     """Weights & Biases.
 
     Args:
-        project: its name there.
-        mode: offline (kept under `folder`/wandb until `wandb sync`, no network asked) or online.
-        folder: that wandb writes to.
+        project: name of the project.
+        mode: offline (stored under `folder`/wandb until `wandb sync`, without network access) or online.
+        folder: the folder that wandb writes to.
         config: the run's configuration.
     """
 
@@ -39,31 +38,32 @@ class WandbLogger:
         )
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Rows as they come, a step each: an epoch's losses, or an example's certificates with `so_far`."""
+        """Log new rows, one step each: the losses of an epoch, or the certificates of an example with `so_far`."""
         for row in rows:
             self._rows.append(dict(row))
             self._run.log(dict(row) | (so_far(self._rows) if "status" in row else {}))
 
     def table(self, name: str, table: pd.DataFrame) -> None:
-        """A finished table, whole; a column that is not of numbers as text, as wandb wants one type a column."""
+        """Log a finished table. Columns that are not numeric become text, because wandb needs one type per column."""
         text = table.select_dtypes(exclude="number").columns
         self._run.log({name: self._wandb.Table(dataframe=table.astype(dict.fromkeys(text, str)))})
 
     def figure(self, name: str, path: Path) -> None:
-        """A drawn figure, from its PNG file."""
+        """Log a figure from its PNG file."""
         self._run.log({name: self._wandb.Image(str(path))})
 
     def finish(self) -> None:
-        """Write out what is left, to the last byte; nothing can be logged after it."""
+        """Flush everything and close. Nothing can be logged afterwards."""
         self._run.finish()
         self._wandb.teardown()
 
 
 def so_far(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """What a run's rows say up to now, by name; empty for rows of which nothing accumulates.
+    """Running summaries of a run's rows, by name.
 
-    Of labelled examples the certified accuracy at radius 0 and the average certified radius; of output certificates the
-    median eps_out at the last row's eps_in, with those that are not certified as infinite.
+    Certificates of classes: the certified share, the certified accuracy at radius 0 and the average certified radius.
+    Certificates of outputs: the certified share, and the median eps_out at the last row's eps_in, counting examples
+    without a certificate as infinite. Predictions and attacks: the share that is correct, or succeeds.
     """
     table = pd.DataFrame(rows)
     found = {"so_far/certified": float((table["status"] == "certified").mean())}

@@ -1,4 +1,4 @@
-"""Training base functions, and finding what was trained."""
+"""Train base functions, and find trained checkpoints."""
 
 from experiments.training.autoencoder_trainer import AutoencoderTrainer
 from experiments.training.denoiser_trainer import DenoiserTrainer

@@ -1,4 +1,4 @@
-"""How a function from images, or measurements of them, to images is trained (Kumar and Goldstein 2021, section 5.3)."""
+"""Train a function from images, or from measurements of images, to images (Kumar and Goldstein 2021, section 5.3)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,14 +13,14 @@ from smoothing import SettingError
 
 @dataclass(frozen=True)
 class AutoencoderTrainer(Trainer):
-    """Mean squared error of the output against the clean image; labels are not looked at.
+    """Minimise the mean squared error between the output and the clean image. Labels are ignored.
 
-    The noise is added to what the model takes: the image, or its measurements where the model has `measure`.
+    The noise is added to the model's input: the image, or its measurements if the model has `measure`.
 
-    Args: those of `Trainer`.
+    The arguments are those of `Trainer`.
 
     Raises:
-        SettingError: a value out of its range; stability > 0, which means nothing here.
+        SettingError: a value is out of its range, or stability > 0, which this trainer does not support.
     """
 
     judged_by: ClassVar[str] = "loss"
@@ -28,7 +28,7 @@ class AutoencoderTrainer(Trainer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.stability:
-            raise SettingError(f"trainer.stability: expected 0, of an autoencoder, got {self.stability}")
+            raise SettingError(f"trainer.stability: expected 0 for an autoencoder, got {self.stability}")
 
     def targets(self, images: Tensor, labels: Tensor) -> Tensor:
         """The clean images, (b, C, H, W)."""
@@ -48,8 +48,8 @@ class AutoencoderTrainer(Trainer):
         outputs = model(noise(x))
         if outputs.shape != images.shape:
             raise SettingError(
-                f"trainer: AutoencoderTrainer trains models that give images back, {tuple(images.shape[1:])} here; "
-                f"this one gives {tuple(outputs.shape[1:])}. Take model=autoencoder or another trainer, such as "
+                f"trainer: AutoencoderTrainer expected outputs of the images' shape, {tuple(images.shape[1:])}, got "
+                f"{tuple(outputs.shape[1:])}; use model=autoencoder or another trainer, such as "
                 "trainer=digits"
             )
         return functional.mse_loss(outputs, images), outputs

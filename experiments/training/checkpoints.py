@@ -1,12 +1,12 @@
-"""Checkpoints: checkpoints.root/<data set>-<model>-<noise>-<hash of what it was trained as>/.
+"""Checkpoints: checkpoints.root/<data set>-<model>-<noise>-<hash of `trained_as`>/.
 
 weights.safetensors   the network's weights
-checkpoint.json       what it was trained as, by which commit, where, and what its test gave; written last
-training.csv          loss, and accuracy of a classifier, epoch by epoch
-resume.pt             where training goes on; gone when it is finished
-training.lock         who is training it; held by one process
+checkpoint.json       training settings, commit, device and test results; written last
+training.csv          loss, and a classifier's accuracy, of each epoch
+resume.pt             the state from which training resumes; removed when training has finished
+training.lock         the lock of the process that trains
 
-Nobody types a path: certify.py derives it from its own configuration, see `weights`.
+certify.py derives the path from its own configuration, so users need not type it; see `weights`.
 """
 
 import csv
@@ -31,29 +31,29 @@ from smoothing import SettingError
 
 WEIGHTS, METADATA, LOG, RESUME = "weights.safetensors", "checkpoint.json", "training.csv", "resume.pt"
 LOCK = "training.lock"
-NOT_TRAINING = ("step", "count", "seed")  # of a data set: these choose what to certify, not what to train on
+NOT_TRAINING = ("step", "count", "seed")  # a data set's arguments that choose what to certify, not what to train on
 TRAINING_KEYS = ("experiment", "dataset", "model", "noise", "trainer", "seed", "checkpoints")
 
 
 def trained_as(settings: Settings, dataset: Dataset) -> dict[str, Any]:
-    """What a checkpoint is found by: data set, model, normalisation, noise (None if clean) and trainer with its seed.
+    """The identity of a checkpoint: data set, model, normalisation, noise (None if clean) and trainer with its seed.
 
     Raises:
-        SettingError: no trainer is named.
+        SettingError: no trainer is chosen.
     """
     if not settings.trainer:
-        raise SettingError("trainer: expected one, such as trainer=digits or trainer=sgd_step, got none")
+        raise SettingError("trainer: expected a choice, such as trainer=digits or trainer=sgd_step, got none")
     return described(settings, dataset) | {"trainer": description(settings.trainer)}
 
 
 def folder(settings: Settings, dataset: Dataset) -> Path:
-    """Where training with these settings keeps its checkpoint."""
+    """The checkpoint's folder for these settings."""
     return folder_of(trained_as(settings, dataset), settings)
 
 
 def folder_of(identity: dict[str, Any], settings: Settings) -> Path:
-    """Where a checkpoint of this `trained_as` lies."""
-    # sigma0.25, not sigma=0.25: a path with = in it could not be typed as checkpoint=<path> without quotes
+    """The checkpoint's folder for a `trained_as`."""
+    # sigma0.25, not sigma=0.25, because checkpoint=<path> needs quotes if the path contains "="
     noise = identity["noise"] or {"clean": ""}
     said = [f"{key}{value}" for key, value in noise.items() if key not in NOT_SETTINGS]
     names = [identity["dataset"]["type"], identity["model"]["type"], *said, identity_hash(identity)]
@@ -61,7 +61,7 @@ def folder_of(identity: dict[str, Any], settings: Settings) -> Path:
 
 
 def save(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
-    """Write weights and metadata, which makes the checkpoint a finished one."""
+    """Write the weights and then the metadata, which marks the checkpoint as finished."""
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     write_atomically(path / WEIGHTS, as_safetensors(weights))
     text = json.dumps(metadata | {"weights": weights_hash(path / WEIGHTS)}, indent=2) + "\n"
@@ -69,12 +69,12 @@ def save(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
 
 
 def keep(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], rows: list[dict[str, Any]]) -> None:
-    """After an epoch: write the log, a row an epoch, and all that training needs to go on, each all or nothing."""
+    """After an epoch, write the log, one row per epoch, and the state to resume from, each completely or not at all."""
     log = io.StringIO()
     writer = csv.DictWriter(log, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    # The log first: killed in between, the epoch is trained again and its row written again.
+    # The log comes first. If the process is killed in between, the epoch and its row are simply repeated.
     write_atomically(path / LOG, log.getvalue().encode())
     states = [optimizer.state_dict() for optimizer in optimizers]
     state = io.BytesIO()
@@ -83,10 +83,12 @@ def keep(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], 
 
 
 def resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
-    """Put the state after the last finished epoch into all; returns the log so far, empty where nothing was kept.
+    """Load the state after the last finished epoch. Returns the log so far, empty if there is no such state.
+
+    Code in the file is never executed.
 
     Raises:
-        SettingError: what was kept is damaged, or of another network; code in it is never run.
+        SettingError: the state is damaged or of another network.
     """
     if not (path / RESUME).exists():
         return []
@@ -102,7 +104,7 @@ def resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint's metadata. Raises SettingError where it cannot be read."""
+    """A checkpoint's metadata. Raises SettingError if it cannot be read."""
     try:
         metadata: dict[str, Any] = json.loads((path / METADATA).read_text())
         trained = metadata["trained_as"]
@@ -110,18 +112,18 @@ def read(path: Path) -> dict[str, Any]:
         if "precision" not in trained.get("trainer", {}):
             trained["trainer"] = trained.get("trainer", {}) | _named_precision(metadata)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingError(f"{path / METADATA}: not a checkpoint's metadata; train it again") from error
+        raise SettingError(f"{path / METADATA}: not the metadata of a checkpoint; train it again") from error
     return metadata
 
 
 def _named_precision(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What trained_as says of the precision; checkpoints from before it did were bf16-mixed where a GPU made them."""
+    """The precision of earlier checkpoints, whose `trained_as` lacks it; those made on a GPU used bf16-mixed."""
     precision = metadata.get("trainer", {}).get("precision", "32-true")
     return {} if precision == "32-true" else {"precision": precision}
 
 
 def train_command(settings: Settings) -> str:
-    """The command that would train what this configuration asks for, as it was typed where that is known."""
+    """The command that trains the checkpoint for these settings, with the overrides as typed, if known."""
     if HydraConfig.initialized():
         typed = [text for text in HydraConfig.get().overrides.task if _key(text) in TRAINING_KEYS]
         return command("train", typed)
@@ -131,7 +133,7 @@ def train_command(settings: Settings) -> str:
 
 
 def state_hash(model: nn.Module) -> str:
-    """Of a model's parameters, buffers and other tensors that it holds, with their names."""
+    """Hash of a model's parameters, buffers and other tensor attributes, with their names."""
     content = hashlib.sha256()
     tensors = dict(model.state_dict())
     for place, module in model.named_modules():
@@ -148,7 +150,7 @@ def weights_hash(file: Path) -> str:
 
 
 def described(settings: Settings, dataset: Dataset) -> dict[str, Any]:
-    """`trained_as` without the trainer: what a checkpoint must have been trained as to be certified."""
+    """`trained_as` without the trainer: what must match between a checkpoint and a certification."""
     data = {key: value for key, value in description(settings.dataset).items() if key not in NOT_TRAINING}
     if dataset.cached_fingerprint:
         data["fingerprint"] = dataset.cached_fingerprint
@@ -157,7 +159,7 @@ def described(settings: Settings, dataset: Dataset) -> dict[str, Any]:
         normalisation = {"mean": list(dataset.mean), "std": list(dataset.std)}
     clean = settings.trainer and not settings.trainer.get("noisy", True)
     if settings.trainer and not clean and not settings.noise:
-        raise SettingError("noise: training under noise needs one, such as noise=gaussian; or set trainer.noisy=false")
+        raise SettingError("noise: expected a choice for training, such as noise=gaussian; or set trainer.noisy=false")
     return {
         "dataset": data,
         "model": description(settings.model, code=False),
@@ -167,7 +169,7 @@ def described(settings: Settings, dataset: Dataset) -> dict[str, Any]:
 
 
 def written(described: dict[str, Any] | None) -> str:
-    """{"type": "Gaussian", "sigma": 0.25} as Gaussian(sigma=0.25)."""
+    """A group's description for messages: {"type": "Gaussian", "sigma": 0.25} becomes Gaussian(sigma=0.25)."""
     if described is None:
         return "none"
     arguments = ", ".join(f"{key}={value}" for key, value in described.items() if key not in NOT_SETTINGS)

@@ -1,4 +1,4 @@
-"""How a denoiser in front of a classifier is trained, the one part after the other (Salman et al. 2020)."""
+"""Train a denoiser in front of a classifier, one after the other (Salman et al. 2020)."""
 
 import math
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from smoothing import SettingError
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserTrainer(Trainer):
-    """Two phases, a part each; the other part is frozen.
+    """Train classifier and denoiser in two phases. Each phase trains one part and freezes the other.
 
-    loss=mse, stability: the classifier on clean images, then the denoiser in front of it under the noise.
-    loss=mse_retrain: the denoiser under the noise, then a classifier from scratch on what it makes of noisy images
-    (Levine and Feizi 2021, appendix: MSE and retrained classifier).
+    loss=mse or stability: first the classifier on clean images, then the denoiser in front of it under noise.
+    loss=mse_retrain: first the denoiser under noise, then a classifier from scratch on denoised images (Levine and
+    Feizi 2021, appendix: MSE and retrained classifier).
 
-    Epochs count through both phases. `optimizer` and `lr` are the classifier's; momentum, weight decay and schedule are
-    those of both parts, and the schedule begins anew with the second phase.
+    Epochs are counted across both phases. `optimizer` and `lr` apply to the classifier. Momentum, weight decay and
+    schedule apply to both parts, and the schedule restarts in the second phase.
 
     Args:
-        clean_epochs: of the classifier; the other epochs are the denoiser's, at least one each.
-        loss: of the denoiser, see `objective`: mse, stability or mse_retrain.
+        clean_epochs: epochs of the classifier, at least 1; the rest of `epochs`, at least 1, trains the denoiser.
+        loss: loss of the denoiser, see `objective`: mse, stability or mse_retrain.
         denoiser_optimizer: sgd or adam.
-        denoiser_lr: learning rate that the denoiser begins with.
+        denoiser_lr: initial learning rate of the denoiser.
 
     Raises:
-        SettingError: a value out of its range; several processes, which the frozen part would hold up; a precision
-            that keeps weights in another format than float32; noisy=false or stability > 0, which mean nothing here.
+        SettingError: a value is out of its range; several processes, which cannot train with a frozen part; a precision
+            that does not keep weights in float32; noisy=false or stability > 0, which this trainer does not support.
     """
 
     clean_epochs: int
@@ -43,25 +43,25 @@ class DenoiserTrainer(Trainer):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, fits, expected in (
-            ("clean_epochs", 1 <= self.clean_epochs < self.epochs, f"1 to {self.epochs - 1}, of trainer.epochs"),
+            ("clean_epochs", 1 <= self.clean_epochs < self.epochs, f"1 to {self.epochs - 1} (trainer.epochs - 1)"),
             ("loss", self.loss in ("mse", "stability", "mse_retrain"), "mse, stability or mse_retrain"),
             ("denoiser_optimizer", self.denoiser_optimizer in ("sgd", "adam"), "sgd or adam"),
             ("denoiser_lr", 0 < self.denoiser_lr < math.inf, "a positive number"),
-            ("noisy", self.noisy, "true: a denoiser is trained under noise"),
-            ("stability", not self.stability, "0 (the denoiser's own is trainer.loss=stability)"),
-            ("devices", self.devices == 1, "1: a denoiser is trained by one process"),
-            ("nodes", self.nodes == 1, "1: a denoiser is trained by one process"),
+            ("noisy", self.noisy, "true, because a denoiser is trained under noise"),
+            ("stability", not self.stability, "0 (for a denoiser, set trainer.loss=stability)"),
+            ("devices", self.devices == 1, "1, because a denoiser is trained by one process"),
+            ("nodes", self.nodes == 1, "1, because a denoiser is trained by one process"),
             ("precision", self.precision in ("auto", "32-true", "16-mixed", "bf16-mixed"), "32-true or mixed"),
         ):
             if not fits:
                 raise SettingError(f"trainer.{name}: expected {expected}, got {getattr(self, name)}")
 
     def require(self, model: nn.Module) -> None:
-        """Raises SettingError for a model that is no denoiser in front of a classifier."""
+        """Raises SettingError if the model is not a denoiser in front of a classifier."""
         if not all(isinstance(getattr(model, part, None), nn.Module) for part in ("classifier", "denoiser")):
             raise SettingError(
-                f"trainer: DenoiserTrainer trains a model with a denoiser and a classifier, such as "
-                f"model=denoised_small_cnn; {type(model).__name__} is none"
+                f"trainer: DenoiserTrainer expected a model with a denoiser and a classifier, such as "
+                f"model=denoised_small_cnn, got {type(model).__name__}"
             )
 
     def make_optimizers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
@@ -73,11 +73,11 @@ class DenoiserTrainer(Trainer):
 
     @property
     def retrained(self) -> bool:
-        """Whether the classifier comes second."""
+        """Whether the classifier is trained second."""
         return self.loss == "mse_retrain"
 
     def phase(self, epoch: int) -> int:
-        """0 where the classifier is trained, 1 where the denoiser is."""
+        """0 if the classifier is trained in this epoch, 1 if the denoiser is."""
         if self.retrained:
             return int(epoch < self.epochs - self.clean_epochs)
         return int(epoch >= self.clean_epochs)
@@ -89,7 +89,7 @@ class DenoiserTrainer(Trainer):
         return self._scheduled(self.denoiser_lr, epoch - self.clean_epochs * (not self.retrained), denoiser_epochs)
 
     def set_mode(self, model: nn.Module, epoch: int) -> None:
-        """The part that this phase trains in training mode; the other in evaluation mode, without gradients."""
+        """Put the part that is trained into training mode, and freeze the other in evaluation mode."""
         for phase, part in enumerate(_parts(model)):
             trained = phase == self.phase(epoch)
             part.train(trained).requires_grad_(trained)
@@ -106,7 +106,7 @@ class DenoiserTrainer(Trainer):
             denoiser, mse and mse_retrain:  the mean of (D(x~) - x)^2 over the batch, channels and pixels,
             denoiser, stability:      cross entropy(f(D(x~)), argmax_c f(x)_c).
 
-        Scores are f(x) where the classifier is trained on clean images and f(D(x~)) elsewhere.
+        The scores are f(x) while the classifier is trained on clean images, and f(D(x~)) otherwise.
         """
         classifier, denoiser = _parts(model)
         if self.phase(epoch) == 0:
@@ -126,5 +126,5 @@ class DenoiserTrainer(Trainer):
 
 
 def _parts(model: Any) -> tuple[nn.Module, nn.Module]:
-    """Classifier and denoiser, as `DenoiserTrainer.phase` numbers them."""
+    """Classifier and denoiser, in the order of `DenoiserTrainer.phase`."""
     return model.classifier, model.denoiser

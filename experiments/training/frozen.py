@@ -1,4 +1,4 @@
-"""A model held still while its inputs are attacked."""
+"""Freeze a model while its inputs are attacked."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from torch import nn
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode and its weights without gradients, as an attack wants it; restored at the end.
+    """Put the model into evaluation mode and turn off gradients of its weights; restore both at the end.
 
-    Within it, statistics of batch normalisation stay as they are, and only inputs have gradients:
+    Within this context, batch normalisation keeps its statistics, and only inputs have gradients:
 
         delta = torch.zeros_like(x, requires_grad=True)
         with frozen(model):

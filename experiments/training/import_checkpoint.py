@@ -1,11 +1,11 @@
-"""Make a checkpoint of ours from a network that the papers' authors released.
+"""Convert a network that the papers' authors released into a checkpoint of this suite.
 
 python -m experiments.training.import_checkpoint checkpoint.pth.tar experiment=cifar10_gaussian noise.sigma=0.25
 python -m experiments.training.import_checkpoint model_ckpt.torch experiment=cifar10_dssn trainer.stability=6
 
-Files of Cohen et al. (ResNet-110, ResNet-20, ResNet-50) and of Levine and Feizi (WideResNet-40-2). No file says how a
-network was trained, and under which noise: both come from the command, and the checkpoint says that it was imported.
-Prints the command that certifies it.
+It reads files of Cohen et al. (ResNet-110, ResNet-20, ResNet-50) and of Levine and Feizi (WideResNet-40-2). These files
+do not say how a network was trained and under which noise, so you give both in the command. The checkpoint records that
+it was imported. At the end, the command that certifies it is printed.
 """
 
 import base64
@@ -31,20 +31,20 @@ from experiments.training.base_function import new_model, new_noise
 from models.classifiers.released import translated
 from smoothing import DeterministicSplitting, Noise, SettingError, SmoothingError
 
-ALIKE = 1e-5  # relative: the authors keep the logarithm of the standard deviation, in float32
-UNUSED = "num_batches_tracked"  # of batch normalisation; older releases lack it, and evaluation never reads it
+ALIKE = 1e-5  # relative tolerance: the authors store the logarithm of the standard deviation in float32
+UNUSED = "num_batches_tracked"  # a buffer of batch normalisation; older releases lack it, and evaluation ignores it
 
 
 def import_checkpoint(file: Path, settings: Settings) -> Path:
-    """Write the checkpoint that a released file makes, and return its folder.
+    """Convert a released file into a checkpoint, and return its folder. Code in the file is never executed.
 
     Args:
-        file: what the authors saved: a state of tensors, or {"state_dict": one, "arch": ..., "epoch": ...}.
-        settings: the data set, the network, and the noise and training by the user's word.
+        file: the authors' file: a state dictionary, or {"state_dict": one, "arch": ..., "epoch": ...}.
+        settings: the data set, the network, and the noise and trainer as the user states them.
 
     Raises:
-        SettingError: the file cannot be read, or is of another network or normalisation. Code in it is never run.
-        MissingDataError: the data set, whose normalisation and classes belong to the network.
+        SettingError: the file cannot be read, or is of another network or normalisation.
+        MissingDataError: the data set is missing; its normalisation and classes are needed.
     """
     arch, state = _read(file)
     dataset = settings.dataset.build()
@@ -73,65 +73,65 @@ def import_checkpoint(file: Path, settings: Settings) -> Path:
 
 
 def _read(file: Path) -> tuple[str | None, dict[str, Tensor]]:
-    """The name that the file gives its network, if any, and the tensors."""
+    """The network's name in the file, if any, and the tensors."""
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise SettingError(f"{file}: no such file; expected weights as their authors released them") from error
+        raise SettingError(f"{file}: no such file; expected weights that the authors released") from error
     except Exception as error:  # a damaged pickle raises anything
         raise SettingError(
-            f"{file}: damaged, or no file of tensors; code in such a file is never run. Fetch it again"
+            f"{file}: damaged, or holds more than tensors, whose code is never executed; download it again"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not state or not all(isinstance(each, Tensor) for each in state.values()):
-        raise SettingError(f"{file}: holds no state of tensors, by itself or as state_dict")
+        raise SettingError(f"{file}: expected a state dictionary, by itself or under the key state_dict")
     arch = content.get("arch")
     return str(arch) if isinstance(arch, str) else None, {str(name): value for name, value in state.items()}
 
 
 def _require_normalisation(file: Path, found: dict[str, Tensor], dataset: LabelledDataset) -> None:
-    """The means and standard deviations that the file holds, if it holds any, are the data set's."""
+    """Raises SettingError if means or standard deviations in the file differ from the data set's."""
     for name, value in found.items():
         kind = {"mu": "mean", "means": "mean", "mean": "mean", "log_sig": "std", "sds": "std", "std": "std"}.get(name)
         if kind is None:
-            raise SettingError(f"{file}: holds {name} of a normalisation that is not known here")
+            raise SettingError(f"{file}: expected mean and std as the normalisation's parameters, got {name}")
         numbers = (value.double().exp() if name == "log_sig" else value.double()).flatten()
         wanted = torch.tensor(getattr(dataset, kind), dtype=torch.float64)
         if numbers.shape != wanted.shape or not torch.allclose(numbers, wanted, rtol=ALIKE, atol=0):
             raise SettingError(
                 f"{file}: normalises with {kind} {[round(x, 4) for x in numbers.tolist()]}, and "
-                f"{type(dataset).__name__} with {wanted.tolist()}. Name the data set that it was trained on"
+                f"{type(dataset).__name__} with {wanted.tolist()}; choose the data set that the network was trained on"
             )
 
 
 def _put(file: Path, arch: str | None, own: dict[str, Tensor], model: nn.Module) -> None:
-    """Put the weights into the model, all of them and nothing else."""
+    """Load the weights into the model; names and shapes must match."""
     expected = model.state_dict()
     kept = {name for name in expected if name.rpartition(".")[2] in ("mean", "std", UNUSED)}
     what = f"{file}: holds {arch or 'another network'}, not {type(model).__name__} as configured"
     for name, value in expected.items():
         if name not in own and name not in kept:
-            raise SettingError(f"{what} (it lacks {name}). Name its network, such as model=resnet20")
+            raise SettingError(f"{what} (it lacks {name}); choose its network, such as model=resnet20")
         if name in own and own[name].shape != value.shape:
             raise SettingError(
-                f"{what} ({name} is {tuple(own[name].shape)}, not {tuple(value.shape)}). Name its network and data set"
+                f"{what} ({name} is {tuple(own[name].shape)}, not {tuple(value.shape)}); set its network and data set"
             )
     if unknown := sorted(set(own) - set(expected)):
-        raise SettingError(f"{what} (it holds {unknown[0]}, too). Name its network, such as model=resnet110")
+        raise SettingError(f"{what} (it also holds {unknown[0]}); choose its network, such as model=resnet110")
     if broken := [name for name, value in own.items() if not value.isfinite().all()]:
-        raise SettingError(f"{file}: {broken[0]} holds numbers that are not finite. Fetch it again")
+        raise SettingError(f"{file}: {broken[0]} holds numbers that are not finite; download it again")
     model.load_state_dict(expected | own)
 
 
 def _released_state(noise: Noise) -> dict[str, Any]:
-    """What belongs to the noise beside its settings, as the authors have it.
+    """The state of the noise as in the authors' code.
 
-    Levine and Feizi draw the offsets of deterministic splitting noise by numpy's RandomState(seed).
+    Levine and Feizi draw the offsets of deterministic splitting noise from numpy's RandomState(seed).
     """
     if isinstance(noise, DeterministicSplitting):
         state = noise.state()
         drawn = np.random.RandomState(noise.seed).randint(state["steps"], size=int(np.prod(state["shape"])))
-        offsets = base64.b64encode(drawn.astype("<i4").tobytes()).decode()  # as `noise.state` has them
+        offsets = base64.b64encode(drawn.astype("<i4").tobytes()).decode()  # in the format of `noise.state`
         noise.restore(state | {"offsets": offsets})
     return noise.state()
 
@@ -150,9 +150,9 @@ def main() -> None:
     metadata = checkpoints.read(folder)
     noise = metadata["trained_as"]["noise"] or {"type": "none"}
     said = ", ".join(str(value) if key == "type" else f"{key}={value}" for key, value in noise.items())
-    print(f"the file does not say which noise the network was trained under; by your word: {said}")
+    print(f"the file does not name the noise of training; recorded from your command: {said}")
     if not metadata["normalisation_in_file"]:
-        print("it holds no normalisation: that of the data set goes before the network")
+        print("the file holds no normalisation; the network gets that of the data set")
     kept = " ".join(text for text in typed if not text.startswith("checkpoints."))
     print(f"next: python certify.py {kept} checkpoint={folder}")
 

@@ -1,8 +1,8 @@
 """Training a base classifier under the noise that it will be certified with.
 
-Everything random is a function of (seed, purpose, epoch, step): the order, the crops and the noise of a global batch
-are drawn whole and each process takes its slice. So losses do not depend on the number of processes, and a run that
-was stopped goes on as if it had not been.
+Everything random is a function of (seed, purpose, epoch, step). Each process draws the order, the crops and the noise
+of the whole global batch and uses its own slice. So losses do not depend on the number of processes, and an interrupted
+run resumes exactly.
 """
 
 import copy
@@ -39,7 +39,7 @@ from smoothing.streams import BlockSource
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained on what; handed to every process."""
+    """Everything that a process needs to train."""
 
     settings: Settings
     trainer: Trainer
@@ -51,17 +51,17 @@ class Job:
 
 
 def train(settings: Settings) -> Path:
-    """Train what the configuration names, from the last finished epoch on, and return the checkpoint's folder.
+    """Train the configured model, resuming after the last finished epoch, and return the checkpoint's folder.
 
-    A finished checkpoint is left alone.
+    A finished checkpoint is left unchanged.
 
     Raises:
-        SmoothingError: settings or data that cannot be used; the message says what to do.
+        SmoothingError: settings or data cannot be used; the message says what to do.
     """
     device = choose_device(settings.device)
     dataset = settings.dataset.build()
     folder = checkpoints.folder(settings, dataset)
-    trainer = settings.trainer.build()  # type: ignore[union-attr]  # without one there is no folder
+    trainer = settings.trainer.build()  # type: ignore[union-attr]  # `folder` has refused None
     if not isinstance(trainer, Trainer):
         raise SettingError(f"trainer: expected a subclass of Trainer, got {settings.trainer.target}")  # type: ignore[union-attr]
     if trainer.precision == "auto":
@@ -71,14 +71,14 @@ def train(settings: Settings) -> Path:
         torch.manual_seed(trainer.seed)
         model = new_model(settings, dataset)
     trainer.require(model)
-    leftovers = [folder / name for name in (checkpoints.RESUME, checkpoints.LOCK)]  # of a run killed as it ended
+    leftovers = [folder / name for name in (checkpoints.RESUME, checkpoints.LOCK)]  # of a run killed at its end
     if (folder / checkpoints.METADATA).exists() and not any(path.exists() for path in leftovers):
         return folder
     fabric = _fabric(trainer, device, model)
     images = _training_images(dataset, trainer)
     folder.mkdir(parents=True, exist_ok=True)
     launch = partial(_fit, job=Job(settings, trainer, dataset, images, noise, model, folder))
-    # One process locks for all of a training that srun or torchrun started.
+    # If srun or torchrun started several processes, one of them holds the lock for all.
     with Lock(folder / checkpoints.LOCK) if fabric.is_global_zero else nullcontext():
         if (folder / checkpoints.METADATA).exists():
             (folder / checkpoints.RESUME).unlink(missing_ok=True)
@@ -96,20 +96,20 @@ def _training_images(dataset: LabelledDataset, trainer: Trainer) -> LabelledImag
         )
     least, most = int(images.labels.min()), int(images.labels.max())
     if least < 0 or most >= len(dataset.classes):
-        raise SettingError(f"dataset: labels are {least} to {most}, expected 0 to {len(dataset.classes) - 1}")
+        raise SettingError(f"dataset: expected labels 0 to {len(dataset.classes) - 1}, got {least} to {most}")
     return images
 
 
 def _fabric(trainer: Trainer, device: torch.device, model: nn.Module) -> Fabric:
-    """Lightning Fabric for the processes and the precision wanted."""
+    """Lightning Fabric with the trainer's processes and precision. Raises SettingError."""
     gpu = device.type == "cuda"
     if gpu and device.index is None and trainer.devices > torch.cuda.device_count():
-        raise SettingError(f"trainer.devices: {trainer.devices} wanted, there are {torch.cuda.device_count()} GPUs")
+        raise SettingError(f"trainer.devices: expected at most {torch.cuda.device_count()} GPUs, got {trainer.devices}")
     if device.index is not None and trainer.processes > 1:
-        raise SettingError(f"device: {device} is one device; for {trainer.processes} processes use device=cuda")
+        raise SettingError(f"device: expected cuda for {trainer.processes} processes, got {device}, a single device")
     batch_normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     if trainer.processes > 1 and batch_normalised and not gpu:
-        raise SettingError("trainer.devices: batch normalisation over several processes needs GPUs; use 1 on a CPU")
+        raise SettingError("trainer.devices: expected 1 on a CPU; batch normalisation over processes needs GPUs")
     started = TorchElasticEnvironment.detect() or int(os.environ.get("SLURM_NTASKS", "1")) > 1
     if trainer.nodes > 1 and not started:
         raise SettingError("trainer.nodes: start the processes of several machines with srun or torchrun")
@@ -128,7 +128,7 @@ def _fabric(trainer: Trainer, device: torch.device, model: nn.Module) -> Fabric:
 
 @contextmanager
 def _float32_is_float32() -> Iterator[None]:
-    """Keep CUDA from computing float32 products and convolutions in TF32, which has 10 bits of mantissa for 23."""
+    """Keep CUDA from using TF32, with 10 instead of 23 bits of mantissa, for float32 products and convolutions."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
@@ -139,9 +139,9 @@ def _float32_is_float32() -> Iterator[None]:
 
 @_float32_is_float32()
 def _fit(fabric: Fabric, job: Job) -> None:
-    """All epochs, in each process."""
+    """Run all epochs, in each process."""
     trainer = job.trainer
-    # Processes that were spawned got the weights in shared memory: without a copy, each would step the others' weights.
+    # Spawned processes share the memory of the weights. Without a copy, each would update the weights of the others.
     plain_model = copy.deepcopy(job.model)
     if fabric.world_size > 1:
         plain_model = nn.SyncBatchNorm.convert_sync_batchnorm(plain_model)
@@ -157,9 +157,9 @@ def _fit(fabric: Fabric, job: Job) -> None:
             group["lr"] = trainer.learning_rate(epoch)
         loss, judged = _epoch(fabric, job, model, optimizers[phase], epoch)
         if not np.isfinite(loss):
-            raise SettingError(f"trainer.lr: the loss is {loss} in epoch {epoch + 1}; try a lower one")
+            raise SettingError(f"trainer.lr: expected a finite loss, got {loss} in epoch {epoch + 1}; use a lower lr")
         seconds = round(time.perf_counter() - begun, 3)
-        figures = {"loss": loss, trainer.judged_by: judged}  # one, where a model is judged by its loss
+        figures = {"loss": loss, trainer.judged_by: judged}  # one entry if `judged_by` is the loss
         rows.append({"epoch": epoch + 1, **figures, "seconds": seconds})
         written = [f" {name} {value:.4g}" for name, value in figures.items()]
         fabric.print(f"epoch {epoch + 1}/{trainer.epochs}", *written, f" {seconds:.1f} s")
@@ -192,7 +192,7 @@ def _fit(fabric: Fabric, job: Job) -> None:
 
 
 def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> tuple[float, float]:
-    """One pass over the training images: mean loss and what they are judged by, of all processes."""
+    """One pass over the training images. Returns the mean loss and the mean of `judge`, over all processes."""
     trainer, b = job.trainer, job.trainer.batch_size
     order = np.random.default_rng(trainer.key(Purpose.ORDER, epoch)).permutation(len(job.images))
     share = b // fabric.world_size
@@ -200,7 +200,7 @@ def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> 
     chunks = [order[first : first + b][mine] for first in range(0, len(order) - b + 1, b)]
     batches = job.images.batches(chunks, fabric.device, trainer.key(Purpose.READING, epoch), trainer.workers)
     sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
-    plain_model: nn.Module = model.module.model  # of the `Step` that Fabric wraps
+    plain_model: nn.Module = model.module.model  # inside the `Step` that Fabric wraps
     trainer.set_mode(plain_model, epoch)
     for step, (pixels, labels) in enumerate(batches):
         random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
@@ -211,7 +211,7 @@ def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> 
         loss, outputs = model(partial(evaluated, trainer, x, targets, noise, epoch))
         if epoch == step == 0:
             _require_finite(fabric, trainer, loss)
-        # Equal shares: the mean of the processes' means is the batch's mean.
+        # All shares have the same size, so the mean of the processes' means is the mean of the batch.
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
@@ -222,13 +222,13 @@ def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> 
 
 
 def _any_asked_to_stop(fabric: Fabric) -> bool:
-    """Agreed upon by all processes: one that stopped alone would leave the others waiting."""
+    """Whether any process was asked to stop. All processes agree, because the others would wait for one that stops."""
     asked = torch.tensor(float(stopping.asked()), device=fabric.device)
     return bool(torch.as_tensor(fabric.all_reduce(asked, reduce_op="max")) > 0)
 
 
 def _require_finite(fabric: Fabric, trainer: Trainer, loss: Tensor) -> None:
-    """Raise SettingError in all processes if the first loss of any is not finite: no learning rate would mend that."""
+    """Raises SettingError in all processes if the first loss of any is not finite, which no learning rate can fix."""
     broken = fabric.all_reduce((~loss.detach().isfinite()).float(), reduce_op="max")
     if torch.as_tensor(broken) > 0:
         raise SettingError(
@@ -238,10 +238,10 @@ def _require_finite(fabric: Fabric, trainer: Trainer, loss: Tensor) -> None:
 
 
 def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
-    """How the test images are judged, in float32, clean and under one draw of the training noise for each."""
+    """Test results in float32: the mean of `judge` on clean images, and under one draw of training noise per image."""
     testing, trainer = job.dataset.testing(), job.trainer
     clean = noisy = 0.0
-    model = copy.deepcopy(model).float().eval()  # trainer.precision=bf16-true leaves weights in bfloat16
+    model = copy.deepcopy(model).float().eval()  # after trainer.precision=bf16-true, weights are bfloat16
     with torch.inference_mode():
         positions = np.arange(len(testing))
         chunks = [positions[first : first + trainer.batch_size] for first in positions[:: trainer.batch_size]]

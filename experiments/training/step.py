@@ -1,4 +1,4 @@
-"""One training step as one forward pass, whatever an objective does with the model in it."""
+"""One training step as a single forward pass, however often the objective calls the model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,21 +10,21 @@ from experiments.training.step_noise import StepNoise
 from experiments.training.trainer import Trainer
 from smoothing import SettingError
 
-Objective = Callable[[nn.Module], tuple[Tensor, Tensor]]  # a model's loss and outputs on one batch
+Objective = Callable[[nn.Module], tuple[Tensor, Tensor]]  # model -> loss and outputs on one batch
 
 
 class Step(nn.Module):
-    """The module that Fabric wraps, in DDP where there are several processes: an objective with the model inside.
+    """The module that Fabric wraps, in DDP if there are several processes. Its forward pass evaluates an objective.
 
-    So the objective has the plain model. It may call the model or parts of it any number of times, change their mode,
-    and take gradients with respect to inputs. A model wrapped by itself would not allow that: DDP expects one forward
-    pass for each backward pass, and Fabric refuses `torch.autograd.grad` under mixed precision.
+    The objective receives the plain model. It may call the model or parts of it any number of times, change their mode,
+    and take gradients with respect to inputs. A wrapped model would not allow that: DDP expects one forward pass for
+    each backward pass, and Fabric refuses `torch.autograd.grad` under mixed precision.
 
-    Fabric's forward pass puts autocast around all of the objective.
+    Fabric applies autocast to the whole objective.
 
     Args:
-        model: whose weights are trained.
-        precision: Fabric's, which converts the inputs and outputs of each call of the model.
+        model: the model to train.
+        precision: Fabric's precision, which converts the inputs and outputs of each call of the model.
     """
 
     def __init__(self, model: nn.Module, precision: Precision) -> None:
@@ -45,18 +45,18 @@ class Step(nn.Module):
 def evaluated(
     trainer: Trainer, x: Tensor, targets: Tensor, noise: StepNoise, epoch: int, model: nn.Module
 ) -> tuple[Tensor, Tensor]:
-    """What `trainer.objective` returns, checked. Raises SettingError where that is not a loss and b outputs."""
+    """Call `trainer.objective` and check the result. Raises SettingError if it is not a loss and b outputs."""
     given: Any = trainer.objective(model, x, targets, noise, epoch)
     name = f"trainer: {type(trainer).__name__}.objective"
     if not (isinstance(given, tuple) and len(given) == 2 and all(isinstance(each, Tensor) for each in given)):
         shown = f"{len(given)} values" if isinstance(given, tuple) else f"a {type(given).__name__}"
-        raise SettingError(f"{name}: expected it to return two tensors, the loss and the outputs, got {shown}")
+        raise SettingError(f"{name}: expected two tensors, the loss and the outputs, got {shown}")
     loss, outputs = given
     if loss.dim():
-        raise SettingError(f"{name}: expected a loss of shape (), got {tuple(loss.shape)}; take the mean of the batch")
+        raise SettingError(f"{name}: expected a loss of shape (), got {tuple(loss.shape)}; return the batch mean")
     if not loss.requires_grad:
         raise SettingError(
-            f"{name}: the loss has no gradient; compute it from the model's outputs, outside torch.no_grad()"
+            f"{name}: expected a loss with a gradient; compute it from the model's outputs, outside torch.no_grad()"
         )
     if outputs.shape[:1] != x.shape[:1]:
         raise SettingError(f"{name}: expected an output for each of {len(x)} inputs, got shape {tuple(outputs.shape)}")

@@ -1,4 +1,4 @@
-"""The noise of one training step: a function that an objective calls as often as it likes."""
+"""The noise of one training step, which an objective may draw any number of times."""
 
 from dataclasses import dataclass
 from enum import IntEnum, unique
@@ -13,7 +13,7 @@ from smoothing.streams import BlockSource
 
 @unique
 class Purpose(IntEnum):
-    """What random numbers are drawn for. The numbers are part of what a seed means."""
+    """The use of random numbers. Changing these values would change the results of every seed."""
 
     ORDER = 0
     READING = 1
@@ -25,34 +25,34 @@ class Purpose(IntEnum):
 
 
 def key(seed: int, purpose: Purpose, epoch: int = 0, step: int = 0, k: int = 0) -> np.random.SeedSequence:
-    """Key of random numbers of a training. It has four words, and a certificate's has three: no key is both."""
+    """Key of random numbers in training. It has four words and keys of certification three, so they never coincide."""
     return np.random.SeedSequence(seed, spawn_key=(purpose, epoch, step, k))
 
 
 @dataclass(frozen=True)
 class StepNoise:
-    """`noise(x, purpose, k)` is x under the k-th noise of a purpose, drawn for one training step.
+    """The noise of one training step: `noise(x, purpose, k)` is x with the k-th noise for a purpose.
 
     With additive noise (Gaussian, uniform), noise(x, purpose, k) = x + delta(purpose, k), where
 
-    - delta does not depend on x: it is the same at an image and at an adversarial example made from it;
+    - delta does not depend on x: it is the same for an image and for an adversarial example made from it;
     - delta is independent for different (purpose, k), for different inputs of the batch and for different steps;
     - the gradient with respect to x is the identity.
 
-    Splitting noise draws split positions instead. They do not depend on x either, but the noisy input is piecewise
-    constant in x, so it has no gradient: where one is asked for, the call raises. Splitting noise rounds x to the
-    nearest k / levels, and is defined for x in [0, 1]: clamp an adversarial x first.
+    Splitting noise draws split positions instead. They do not depend on x either. The noisy input is piecewise constant
+    in x, so it has no gradient, and the call raises an error if x requires one. Splitting noise rounds x to the nearest
+    k / levels and is defined for x in [0, 1]: clamp an adversarial x first.
 
-    The noise of the global batch is drawn whole, and each process takes its slice. So a loss does not depend on the
-    number of processes.
+    Each process draws the noise of the whole global batch and uses its own slice, so losses do not depend on the number
+    of processes.
 
     Args:
-        law: the run's noise, from which each x is drawn; None with trainer.noisy=false, where noise(x) is x.
-        seed: of the training.
+        law: the run's noise; None with trainer.noisy=false, where noise(x) is x.
+        seed: seed of the training.
         epoch: 0, 1, ...
-        step: within the epoch, 0, 1, ...
-        whole: inputs of the global batch.
-        mine: which of them this process has: b of them.
+        step: 0, 1, ... within the epoch.
+        whole: number of inputs in the global batch.
+        mine: the slice of the global batch that belongs to this process, b inputs.
     """
 
     law: Noise | None
@@ -67,28 +67,28 @@ class StepNoise:
         """Standard deviation of the noise, in the units of the input.
 
         Raises:
-            SettingError: training is clean, or the noise has no sigma.
+            SettingError: training is on clean images, or the noise has no sigma.
         """
         if self.law is None:
-            raise SettingError("trainer.noisy: expected true, because the trainer's loss needs the noise's sigma")
+            raise SettingError("trainer.noisy: expected true, because the trainer's loss uses the noise's sigma")
         sigma: float | None = getattr(self.law, "sigma", None)
         if sigma is None:
             raise SettingError(
-                f"noise: expected one with a sigma, which the trainer's loss needs, such as noise=gaussian; "
-                f"{type(self.law).__name__} has none"
+                f"noise: expected a noise with a sigma, such as noise=gaussian, because the trainer's loss uses it; "
+                f"got {type(self.law).__name__}"
             )
         return sigma
 
     def __call__(self, x: Tensor, purpose: Purpose = Purpose.NOISE, k: int = 0) -> Tensor:
-        """Noisy copies of inputs, one each: (b, *input shape) -> (b, *input shape).
+        """One noisy copy of each input: (b, *input shape) -> (b, *input shape).
 
         Args:
-            x: what the model takes, or any other values of that shape, such as adversarial inputs.
-            purpose: NOISE, or SECOND_NOISE for a copy that is independent of all of those.
-            k: 0, 1, ...; another k is another, independent noise.
+            x: inputs of the model, or other values of that shape, such as adversarial inputs.
+            purpose: NOISE, or SECOND_NOISE, which is independent of NOISE.
+            k: 0, 1, ...; noises with different k are independent.
 
         Raises:
-            SettingError: x is not of b inputs; a gradient with respect to x is wanted of a noise that has none.
+            SettingError: x does not hold b inputs, or x requires a gradient and the noise has none.
         """
         if self.law is None:
             return x
@@ -97,15 +97,15 @@ class StepNoise:
         if torch.is_grad_enabled() and x.requires_grad and not noisy.requires_grad:
             raise SettingError(
                 f"noise: {type(self.law).__name__} has no gradient with respect to its input, which this trainer "
-                "takes; use noise=gaussian or noise=uniform"
+                "needs; use noise=gaussian or noise=uniform"
             )
         return noisy
 
     def uniform_like(self, x: Tensor, k: int = 0) -> Tensor:
-        """Numbers uniform on [0, 1), float32: (b, *shape) -> (b, *shape), for mixup or the start of an attack.
+        """Uniform random numbers in [0, 1), float32: (b, *shape) -> (b, *shape), for mixup or the start of an attack.
 
-        They are a function of k and x's shape, and independent of every noise. Raises SettingError: x is not of b
-        inputs.
+        They depend on k and the shape of x only, and are independent of all noise. Raises SettingError if x does not
+        hold b inputs.
         """
         self._require_share(x)
         source = BlockSource(key(self.seed, Purpose.UNIFORM, self.epoch, self.step, k), x.device)
@@ -115,13 +115,13 @@ class StepNoise:
         b = self.mine.stop - self.mine.start
         if len(x) != b:
             raise SettingError(
-                f"trainer: noise(x) expects the {b} inputs of a process, got {len(x)}; for more copies of each, call "
+                f"trainer: noise(x) expected the {b} inputs of a process, got {len(x)}; for more copies of each, call "
                 "noise(x, k=0), noise(x, k=1), ..."
             )
 
 
 def _noisy(x: Tensor, law: Noise, key: np.random.SeedSequence, whole: int, mine: slice) -> Tensor:
-    """The inputs of one process, (b, *input shape), under their part of the noise of the whole batch."""
+    """The inputs of one process, (b, *input shape), with their slice of the noise of the whole batch."""
     batch = x.new_zeros(whole, *x.shape[1:])
     batch[mine] = x
     return law.sample_each(batch, BlockSource(key, x.device))[mine]

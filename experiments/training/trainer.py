@@ -1,4 +1,4 @@
-"""How a base classifier is trained: the settings of the trainer group."""
+"""Train a base classifier: the settings of the trainer group, and the loss."""
 
 import math
 from dataclasses import dataclass
@@ -17,36 +17,36 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-t
 
 @dataclass(frozen=True)
 class Trainer:
-    """Cross entropy on noisy images, with stability training (Li et al. 2019) where `stability` > 0.
+    """Cross entropy on noisy images, plus stability training (Li et al. 2019) if `stability` > 0.
 
     Args:
-        epochs: passes over the training images; those that do not fill a last batch sit an epoch out.
-        batch_size: images a step, over all processes.
-        lr: learning rate of the first epochs.
-        lr_step: multiply it by lr_factor every so many epochs; of schedule step only.
-        seed: of weights, order, augmentation and noise.
+        epochs: passes over the training images; an incomplete last batch is dropped.
+        batch_size: images per step, over all processes.
+        lr: initial learning rate.
+        lr_step: with schedule=step, multiply the learning rate by lr_factor every lr_step epochs.
+        seed: seed of the weights, order, augmentation and noise.
         optimizer: sgd (with momentum) or adam.
-        momentum: of sgd.
-        nesterov: Nesterov's momentum; of sgd.
-        weight_decay: of either.
-        schedule: of the learning rate: step, or cosine: lr / 2 (1 + cos(pi epoch / epochs)) in epoch 0, 1, ...
+        momentum: momentum of sgd.
+        nesterov: whether sgd uses Nesterov momentum.
+        weight_decay: weight decay of sgd or adam.
+        schedule: learning rate schedule: step, or cosine: lr / 2 (1 + cos(pi epoch / epochs)) in epoch 0, 1, ...
         lr_factor: see lr_step.
-        crop_padding: crop at random from the image padded by so many zeros on each side; 0 for no crop.
-        flip: mirror every other image at random.
-        noisy: train under the run's noise; false for a classifier trained on clean images.
+        crop_padding: pad each side with this number of zeros, then crop at random; 0 for no crop.
+        flip: flip images horizontally with probability 1/2.
+        noisy: train under the run's noise; false: train on clean images.
         stability: weight of the Kullback-Leibler term of `objective`, >= 0; 6 in Yang et al. (2020). Needs noisy.
-        devices: processes on this machine, one a GPU.
-        nodes: machines; srun or torchrun starts their processes.
-        precision: of the arithmetic, by Lightning Fabric's name: 32-true, which is float32 on GPUs too, not TF32; or
-            bf16-mixed, 16-mixed, bf16-true, 16-true, 64-true. Any but 32-true makes another checkpoint. `auto`, in
-            configurations from before this, is 32-true.
-        workers: processes that read files for each of those, where images do not fit in memory.
+        devices: processes on this machine, one per GPU.
+        nodes: number of machines; srun or torchrun starts their processes.
+        precision: Lightning Fabric's name of the arithmetic: 32-true, which is float32 on GPUs too, not TF32; or
+            bf16-mixed, 16-mixed, bf16-true, 16-true, 64-true. Each choice makes a checkpoint of its own. `auto`, from
+            earlier configurations, means 32-true.
+        workers: processes per training process that read files, if images do not fit in memory.
 
     Attributes:
-        judged_by: what `judge` gives, as the log and the checkpoint's metadata call it.
+        judged_by: name of the value of `judge` in the log and the checkpoint's metadata.
 
     Raises:
-        SettingError: a value out of its range.
+        SettingError: a value is out of its range.
     """
 
     judged_by: ClassVar[str] = "accuracy"
@@ -82,7 +82,7 @@ class Trainer:
             ("lr", 0 < self.lr < math.inf, "a positive number"),
             ("optimizer", self.optimizer in ("sgd", "adam"), "sgd or adam"),
             ("schedule", self.schedule in ("step", "cosine"), "step or cosine"),
-            ("stability", 0 <= self.stability < math.inf, "a number of at least 0"),
+            ("stability", 0 <= self.stability < math.inf, "a finite number >= 0"),
             ("stability", self.noisy or not self.stability, "0 with trainer.noisy=false"),
             ("nesterov", not self.nesterov or self.optimizer == "sgd", "false with trainer.optimizer=adam"),
             ("nesterov", not self.nesterov or self.momentum > 0, "false with trainer.momentum=0"),
@@ -92,7 +92,8 @@ class Trainer:
                 raise SettingError(f"trainer.{name}: expected {expected}, got {getattr(self, name)}")
         if self.batch_size % self.processes:
             raise SettingError(
-                f"trainer.batch_size: {self.batch_size} images cannot be shared evenly by {self.processes} processes"
+                f"trainer.batch_size: expected a multiple of {self.processes}, the number of processes, got "
+                f"{self.batch_size}"
             )
 
     @property
@@ -100,63 +101,63 @@ class Trainer:
         return self.devices * self.nodes
 
     def require(self, model: nn.Module) -> None:
-        """Raises SettingError where this trainer cannot train the model; this one trains any."""
+        """Raises SettingError if this trainer cannot train the model. This base class accepts any model."""
 
     def make_optimizers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
-        """An optimizer for each phase of the training, in order; here there is one phase."""
+        """One optimizer per phase of the training, in order. This base class has one phase."""
         return [self._optimizer(self.optimizer, self.lr, model)]
 
     def phase(self, epoch: int) -> int:
-        """Which of the optimizers steps in epoch 0, 1, ..."""
+        """Index of the optimizer that is used in epoch 0, 1, ..."""
         return 0
 
     def learning_rate(self, epoch: int) -> float:
-        """In epoch 0, 1, ..."""
+        """The learning rate in epoch 0, 1, ..."""
         return self._scheduled(self.lr, epoch, self.epochs)
 
     def set_mode(self, model: nn.Module, epoch: int) -> None:
-        """Put the model into the mode, training or evaluation, that an epoch wants."""
+        """Put the model into training or evaluation mode for an epoch."""
         model.train()
 
     def targets(self, images: Tensor, labels: Tensor) -> Tensor:
-        """What outputs are compared with, (b, ...): the labels, (b,), int64. Images are clean, (b, C, H, W)."""
+        """The targets of the outputs, (b, ...): here the labels, (b,), int64. Images are clean, (b, C, H, W)."""
         return labels
 
     def objective(
         self, model: nn.Module, x: Tensor, labels: Tensor, noise: StepNoise, epoch: int
     ) -> tuple[Tensor, Tensor]:
-        """The loss to minimise on a batch, and the outputs that it is judged by.
+        """The loss to minimise on a batch, and the outputs for `judge`.
 
             cross entropy(p_1, labels) + stability * KL(p_1 || p_2),    KL(p || q) = sum_c p_c log(p_c / q_c),
 
-        where p_1 and p_2 are the classifier's probabilities on two independent noisy copies of each image: stability
-        training (Li et al. 2019, "Certified Adversarial Robustness with Additive Noise") as Yang et al. (2020) and
-        Levine and Feizi (2021) do it. Gradients flow through both copies, and each has a forward pass of its own, as
-        theirs: batch normalisation normalises each copy by its own mean and variance.
+        where p_1 and p_2 are the classifier's probabilities on two independent noisy copies of each image. This is
+        stability training (Li et al. 2019, "Certified Adversarial Robustness with Additive Noise"), in the form of Yang
+        et al. (2020) and Levine and Feizi (2021). As in their code, gradients flow through both copies, and each copy
+        has its own forward pass, so batch normalisation uses the mean and variance of each copy.
 
-        A subclass that overrides this method is another training method; docs/add_a_trainer.md shows one. It is called
-        once a step, in each process on its share of the batch, under the autocast of `precision`. It may call the
-        model any number of times, and take gradients with respect to inputs (`torch.autograd.grad`, `frozen`).
+        To define another training method, override this method in a subclass; docs/add_a_trainer.md shows an example.
+        It is called once per step, in each process, on its share of the batch, under the autocast of `precision`. It
+        may call the model any number of times, and take gradients with respect to inputs (`torch.autograd.grad`,
+        `frozen`).
 
         Args:
             model: the classifier, not wrapped, in the mode of `set_mode`.
-            x: clean inputs, (b, *input shape), float32: images in [0, 1], (b, C, H, W), or what the model's `measure`
-                makes of them.
-            labels: (b,), int64; what `targets` returns.
-            noise: `noise(x, purpose, k)` is x under the k-th noise of a purpose, see `StepNoise`.
+            x: clean inputs, (b, *input shape), float32: images in [0, 1], (b, C, H, W), or `model.measure(images)`.
+            labels: the result of `targets`, (b,), int64.
+            noise: `noise(x, purpose, k)` is x with the k-th noise for a purpose, see `StepNoise`.
             epoch: 0, 1, ...
 
         Returns:
             The mean loss over the batch, (), and scores, (b, num_classes).
 
         Raises:
-            SettingError: the model's outputs are no scores.
+            SettingError: the model's outputs are not scores.
         """
         scores = model(noise(x, Purpose.NOISE))
         if scores.dim() != 2:
             raise SettingError(
-                f"trainer: {type(self).__name__} trains classifiers; this model gives {tuple(scores.shape[1:])} for an "
-                "image. Take trainer=autoencoder"
+                f"trainer: {type(self).__name__} expected a vector of scores for each image, got outputs of shape "
+                f"{tuple(scores.shape[1:])}; use trainer=autoencoder"
             )
         loss = functional.cross_entropy(scores, labels)
         if self.stability:
@@ -166,14 +167,14 @@ class Trainer:
         return loss, scores
 
     def judge(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """What the mean over many images is reported of, (b,), float64: 1 where the most probable class is right.
+        """A value per image, whose mean is reported, (b,), float64: 1 if the most probable class is right, else 0.
 
         Args:
-            outputs: of the model, (b, num_classes).
-            labels: (b,); what `targets` returns.
+            outputs: the model's outputs, (b, num_classes).
+            labels: the result of `targets`, (b,).
 
         Raises:
-            SettingError: the outputs are no scores.
+            SettingError: the outputs are not scores.
         """
         if outputs.dim() != 2:
             raise SettingError(
@@ -194,7 +195,7 @@ class Trainer:
         )
 
     def _scheduled(self, lr: float, epoch: int, epochs: int) -> float:
-        """Learning rate in epoch 0, ..., epochs - 1 of a phase that begins with lr."""
+        """Learning rate in epoch 0, ..., epochs - 1 of a phase with initial learning rate lr."""
         if self.schedule == "cosine":
             return lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
         return lr * self.lr_factor ** (epoch // self.lr_step)

@@ -1,7 +1,7 @@
-"""Where the weights of a base function come from: its class, a checkpoint of train.py, or a file of the user's own.
+"""Find and load the weights of a base function: from its class, a checkpoint of train.py, or the user's own file.
 
-certify.py derives the checkpoint's folder from its own configuration. `checkpoint=<path>` overrides that, with another
-such folder or a file of weights (`weights_file`).
+certify.py derives the checkpoint's folder from its own configuration. `checkpoint=<path>` overrides this with another
+checkpoint's folder or a file of weights (`weights_file`).
 """
 
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ CHECKED = ("model", "dataset", "normalisation", "noise")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Trained weights, found and read once for a run.
+    """Trained weights, located once per run.
 
     Attributes:
-        path: the folder that train.py made, or the user's own file of weights.
-        weights: their hash, of a folder as its metadata have it.
-        metadata: of `checkpoints.read`; None for a file, which has none.
+        path: a folder made by train.py, or the user's own file of weights.
+        weights: hash of the weights; for a folder, the hash in its metadata.
+        metadata: the metadata from `checkpoints.read`; None for a file.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class Checkpoint:
 
     @property
     def training(self) -> dict[str, Any]:
-        """What the weights came from, as part of a run's identity."""
+        """The origin of the weights, as part of a run's identity."""
         if self.metadata is None:
             return {"weights": self.weights}
         trained_as = self.metadata["trained_as"]
@@ -55,11 +55,11 @@ class Checkpoint:
         return own | {"noise": trained_as["noise"], "weights": self.weights}
 
     def load(self, model: nn.Module, settings: Settings, dataset: Dataset) -> None:
-        """Put the weights into the model.
+        """Load the weights into the model.
 
         Raises:
-            SettingError: they are damaged or of another network; or they were trained on another data set or with
-                another noise or normalisation, unless `allow_mismatch`.
+            SettingError: the weights are damaged or of another network; or they were trained on another data set or
+                with another noise or normalisation, and `allow_mismatch` is false.
         """
         if self.metadata is None:
             load_weights(self.path, model)
@@ -68,7 +68,7 @@ class Checkpoint:
             self._require_match(self.metadata["trained_as"], settings, dataset)
         file, again = self.path / WEIGHTS, train_command(settings)
         if weights_hash(file) != self.weights:
-            raise SettingError(f"{file}: damaged, or not the file that was saved. Train it again: {again}")
+            raise SettingError(f"{file}: damaged, or not the file that train.py saved. Train it again: {again}")
         try:
             model.load_state_dict(load_file(file))
         except SafetensorError as error:
@@ -76,12 +76,12 @@ class Checkpoint:
         except RuntimeError as error:
             network, classes = written(self.metadata["trained_as"]["model"]), self.metadata["num_classes"]
             raise SettingError(
-                f"{file}: weights of {network} for {classes} classes, which do not fit {type(model).__name__}. "
-                f"Train one that does: {again}"
+                f"{file}: weights of {network} for {classes} classes do not fit {type(model).__name__}. "
+                f"Train matching weights: {again}"
             ) from error
 
     def restore(self, noise: Noise, group: Group) -> None:
-        """Give a group's noise what else belongs to it, if it is the training's. Raises SettingError: no fit."""
+        """Restore the noise's state from training, if the noise is the same. Raises SettingError if it does not fit."""
         if noise.state() and self.metadata and self.metadata["trained_as"]["noise"] == description(group):
             noise.restore(self.metadata.get("noise_state", {}))
 
@@ -89,18 +89,18 @@ class Checkpoint:
         wanted = described(settings, dataset)
         for group in CHECKED:
             if wanted[group] != found.get(group):
-                allow = "" if group == "model" else "; or certify it all the same: allow_mismatch=true"
+                allow = "" if group == "model" else "; or certify it anyway: allow_mismatch=true"
                 raise SettingError(
-                    f"{group}: the configuration says {written(wanted[group])}, the checkpoint '{self.path}' was "
+                    f"{group}: expected a checkpoint trained with {written(wanted[group])}, but '{self.path}' was "
                     f"trained with {written(found.get(group))}. Train another: {train_command(settings)}{allow}"
                 )
 
 
 def find(settings: Settings, dataset: Dataset) -> Checkpoint | None:
-    """The finished checkpoint, or the user's own file, that the settings name; None where the model brings its weights.
+    """The finished checkpoint, or the user's own file, for these settings; None if the model brings its own weights.
 
     Raises:
-        SettingError: there is none, or it cannot be read.
+        SettingError: the checkpoint does not exist or cannot be read.
     """
     if not needs_checkpoint(settings):
         return None
@@ -118,10 +118,10 @@ def find(settings: Settings, dataset: Dataset) -> Checkpoint | None:
 
 
 def needs_checkpoint(settings: Settings) -> bool:
-    """Whether the weights come from a checkpoint. Raises SettingError where they would come from nowhere.
+    """Whether the weights come from a checkpoint. Raises SettingError if the settings name no source of weights.
 
-    A class says `pretrained = True` where it brings its own. A function can be asked for them, as torchvision's
-    (model.weights=DEFAULT) and timm's (model.pretrained=true), where no trainer and no checkpoint is named.
+    A class with `pretrained = True` brings its own weights. A function may load weights itself, such as torchvision's
+    (model.weights=DEFAULT) and timm's (model.pretrained=true). This counts only without a trainer and a checkpoint.
     """
     model = settings.model
     if getattr(model.located, "pretrained", False) is True:
@@ -131,7 +131,7 @@ def needs_checkpoint(settings: Settings) -> bool:
     if model.get("weights") or model.get("pretrained") is True:
         return False
     raise SettingError(
-        f"model: {model.name} needs weights. Name the trainer that made them (trainer=digits or sgd_step), "
-        "checkpoint=<folder of train.py, or a file of weights>, or a model.weights that it loads; a class that brings "
-        "its own says pretrained = True"
+        f"model: {model.name} needs weights. Set the trainer that made them (trainer=digits or sgd_step), "
+        "checkpoint=<folder of train.py, or a file of weights>, or model.weights; in a class that brings its own "
+        "weights, set pretrained = True"
     )

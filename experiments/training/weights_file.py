@@ -1,4 +1,4 @@
-"""checkpoint=<file>: weights that train.py did not make, as torch.save or safetensors writes a state dictionary."""
+"""Load checkpoint=<file>: a state dictionary that the user saved with torch.save or safetensors."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from smoothing import SettingError
 
-WRAPPED = ("state_dict", "model_state_dict", "model", "net")  # keys below which others keep the weights
-PREFIX = "module."  # of every name, where nn.DataParallel wrote them
+WRAPPED = ("state_dict", "model_state_dict", "model", "net")  # keys under which other training code saves the weights
+PREFIX = "module."  # nn.DataParallel adds it to every name
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
-    """Put a file's weights into the model; every name and shape must fit. Code in the file is never run.
+    """Load a file's weights into the model. All names and shapes must match. Code in the file is never executed.
 
     Raises:
-        SettingError: the file is no state dictionary, or one of another network.
+        SettingError: the file is not a state dictionary, or is of another network.
     """
     weights = _read(path)
     if not isinstance(model, nn.Module):
-        raise SettingError(f"checkpoint: expected a torch.nn.Module to put '{path}' into, got {type(model).__name__}")
+        raise SettingError(f"checkpoint: expected a torch.nn.Module to load '{path}' into, got {type(model).__name__}")
     if weights and all(name.startswith(PREFIX) for name in weights):
         weights = {name.removeprefix(PREFIX): value for name, value in weights.items()}
     try:
@@ -39,19 +39,19 @@ def _read(path: Path) -> dict[str, Tensor]:
         found: Any = _loaded(path)
     except UnpicklingError as error:
         raise SettingError(
-            f"checkpoint: '{path}' holds more than tensors, and its code would have to be run to read it; save "
+            f"checkpoint: '{path}' holds more than tensors, and reading it would execute code; save "
             "model.state_dict() instead"
         ) from error
     except (EOFError, KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
         raise SettingError(
-            f"checkpoint: '{path}' is damaged, or no file of weights; expected what torch.save(model.state_dict(), "
-            "...) or safetensors writes"
+            f"checkpoint: '{path}' is damaged, or not a file of weights; expected a file saved with "
+            "torch.save(model.state_dict(), ...) or safetensors"
         ) from error
     for key in WRAPPED:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
     if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
-        raise SettingError(f"checkpoint: expected tensors by name in '{path}', as model.state_dict() gives them")
+        raise SettingError(f"checkpoint: expected a state dictionary in '{path}'; save model.state_dict()")
     return found
 
 

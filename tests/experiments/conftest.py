@@ -1,4 +1,4 @@
-"""Fixtures: training for a moment, drawing a figure by its name, and run folders as certify.py leaves them."""
+"""Fixtures: brief training, drawing a figure by name, and run folders as certify.py writes them."""
 
 import json
 
@@ -45,7 +45,7 @@ def trained(composed, tmp_path):
 
 @pytest.fixture(scope="session")
 def figure():
-    """figure(name, ...) is the figure of that name with other arguments, if any."""
+    """figure(name, ...) is the figure of that name, with changed arguments if given."""
 
     def build(name, **arguments):
         node = OmegaConf.to_container(OmegaConf.load(CONF / "figure" / f"{name}.yaml")) | arguments
@@ -56,7 +56,7 @@ def figure():
 
 @pytest.fixture
 def drawn(figure):
-    """drawn(name, out, ...) draws the figure of that name with other arguments, if any; returns its main files."""
+    """drawn(name, out, ...) draws the figure of that name, with changed arguments if given. Returns its main files."""
 
     def draw(name, out, *, source=None, results=None, **arguments):
         chosen = figure(name, **arguments)
@@ -67,7 +67,7 @@ def drawn(figure):
 
 @pytest.fixture
 def write_run():
-    """write_run(folder, rows, certifier, ...) writes a run of the experiment that the folder lies in."""
+    """write_run(folder, rows, certifier, ...) writes a run of the experiment whose folder contains it."""
 
     def write(folder, rows, certifier, sigma, trained, started="2026-01-01", weights=None):
         folder.mkdir(parents=True)
@@ -89,7 +89,7 @@ def write_run():
 
 @pytest.fixture
 def write_center_run(tmp_path):
-    """write_center_run(name, dataset, model, metric, sigma, ...) leaves a run as certify.py does; returns its folder.
+    """write_center_run(name, dataset, model, metric, sigma, ...) writes a run as certify.py does. Returns its folder.
 
     Args:
         eps_out: (examples,) at the smaller eps; scale times that at the larger. NaN: abstained; inf: failed.
@@ -142,7 +142,7 @@ def write_center_run(tmp_path):
 
 L1_LEVELS, L1_N = 16, 1000
 L1_NOISES = {"uniform": "Uniform", "ssn": "Splitting", "dssn": "DeterministicSplitting"}
-L1_SHARES = [1.0, 0.95, 0.9, 0.8, 0.7, 0.55, 1.0, 0.4]  # of the votes that class A has
+L1_SHARES = [1.0, 0.95, 0.9, 0.8, 0.7, 0.55, 1.0, 0.4]  # the share of votes for class A
 L1_RIGHT = [True, True, True, True, True, True, False, True]  # whether class A is the label
 
 
@@ -170,10 +170,10 @@ def _exact_row(index, share, right, noise):
 
 @pytest.fixture
 def write_l1_run():
-    """write_l1_run(root, method, sigma, ...) writes a run under an l1 noise, from the share of votes of class A."""
+    """write_l1_run(root, method, sigma, ...) writes a run with an l1 noise, from the shares of votes for class A."""
 
     def write(root, method, sigma, shares=L1_SHARES, right=L1_RIGHT, *, data="digits", **given):
-        """A run as certify.py leaves it; given: stability, denoised, loss, seconds, started, levels, trained."""
+        """Write a run as certify.py does; given: stability, denoised, loss, seconds, started, levels, trained."""
         levels = given.get("levels", L1_LEVELS)
         noise, make, certifier = {
             "uniform": (lambda: Uniform(sigma), _randomised_row, "Certify"),

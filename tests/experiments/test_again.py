@@ -1,4 +1,4 @@
-"""Rows of a finished run, made again from its run.json."""
+"""Rows of a finished run, recomputed from its run.json."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ QUICK = ("trainer.epochs=2", "trainer.lr_step=2", "limit=3", "certifier.n=300", 
 
 @pytest.fixture
 def finished(trained, settings, tmp_path):
-    """A small run's run.json, and the checkpoints that it was made from."""
+    """A small run's run.json, and the folder of its checkpoints."""
     root = trained("trainer.epochs=2", "trainer.lr_step=2").parent
     typed = (f"checkpoints.root={root}", f"results.root={tmp_path / 'results'}")
     return certify(settings("experiment=digits_gaussian", *QUICK, *typed)).parent / "run.json", root
@@ -45,7 +45,7 @@ def test_a_run_without_rows_and_keys_that_nobody_knows_are_said_in_a_line(finish
         settings_of(content | {"config": content["config"] | {"colour": "red"}})
     table = record.with_name("certificates.csv")
     table.write_text(table.read_text().splitlines()[0] + "\n")
-    with pytest.raises(SettingError, match="has no rows"):
+    with pytest.raises(SettingError, match="expected a table with rows"):
         made_again(record, [])
 
 
@@ -68,7 +68,7 @@ def test_what_is_not_there_is_said_in_a_line(python, finished, tmp_path):
         made_again(record, [7], checkpoints_root=str(root))
     for text in ("no json", "[]", "{}"):
         (tmp_path / "other.json").write_text(text)
-        with pytest.raises(SettingError, match="not a run record"):
+        with pytest.raises(SettingError, match=r"not a run\.json of this suite"):
             made_again(tmp_path / "other.json", [])
     ended = python("-m", "experiments.again", str(tmp_path / "run.json"))
     assert ended.returncode == 1

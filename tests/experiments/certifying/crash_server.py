@@ -1,4 +1,4 @@
-"""Runs train and certify jobs, each in a fork of itself, and has them killed at a chosen moment.
+"""Runs train and certify jobs, each in a fork of itself, and kills them at a chosen moment.
 
 A fork starts at once where a new process would import torch for seconds, so that a hundred crashes are affordable.
 Reads a job a line, as JSON, from stdin and answers each with a line:
@@ -39,7 +39,7 @@ CALLS = ("fsync", "replace")
 
 
 def count_and_die(die, counts):
-    """Have os.fsync and os.replace counted, and the process killed at one of them."""
+    """Count calls of os.fsync and os.replace, and kill the process at one of them."""
 
     def wrap(name):
         original = getattr(os, name)
@@ -64,14 +64,14 @@ def count_and_die(die, counts):
 
 
 def tear(descriptor, number):
-    """Cut off the end of a file, by a number of bytes that differs from call to call; not of a folder."""
+    """Cut a varying number of bytes off the end of a file; leave folders alone."""
     state = os.fstat(descriptor)
     if stat.S_ISREG(state.st_mode):
         os.ftruncate(descriptor, max(0, state.st_size - (1 + 7 * number % 40)))
 
 
 class BackwardClock(datetime):
-    """Every look at it is a day before the last one."""
+    """A clock that goes back one day at every call."""
 
     looks = 0
 
@@ -82,7 +82,7 @@ class BackwardClock(datetime):
 
 
 def run(job, answer):
-    """In the fork: the job, then its counts. Exits with 1 for an error, as the entry points do."""
+    """In the fork: run the job, then report its counts. Exits with 1 on an error, like the entry points."""
     counts = dict.fromkeys(CALLS, 0)
     count_and_die(job["die"], counts)
     if job.get("clock"):
@@ -107,7 +107,7 @@ def forked(job):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.dup2(2, 1)  # stdout is for answers
+        os.dup2(2, 1)  # stdout is reserved for answers
         run(job, writing)
     os.close(writing)
     if job["die"] and "seconds" in job["die"]:

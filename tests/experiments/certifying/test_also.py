@@ -1,4 +1,4 @@
-"""also=: certificates under several metrics, read off the same outputs, are those of runs of their own."""
+"""also=: certificates under several metrics from the same outputs equal those of separate runs."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SMALL = ("eps=0.2", "certifier.n=300", "certifier.m=200", "certifier.delta=0.15"
 
 @pytest.fixture
 def plain_of(trained, settings, tmp_path):
-    """plain_of(metric, folder, ...): settings of a run under a metric, of one trained autoencoder."""
+    """plain_of(metric, folder, ...): settings of a run with a metric, for one trained autoencoder."""
     root = trained(*QUICK).parent
 
     def made(name, results, *more):
@@ -31,7 +31,7 @@ def plain_of(trained, settings, tmp_path):
 
 @pytest.fixture
 def rows_seen(monkeypatch):
-    """How many rows base functions were shown, in a list that grows."""
+    """A list that grows with the number of inputs of each call of a base function."""
     seen, plain = [], FrozenFunction.__call__
 
     def counted(self, batch):

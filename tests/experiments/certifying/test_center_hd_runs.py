@@ -1,4 +1,4 @@
-"""A run of Smooth-HD: its rows, and other eps read off the draws that it keeps."""
+"""A run of Smooth-HD: its rows, and other eps from its stored draws."""
 
 import pandas as pd
 import pytest

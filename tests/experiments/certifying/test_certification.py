@@ -1,4 +1,4 @@
-"""The certification run on real detections, small: rows by contract, resume, shards, batch sizes."""
+"""The certification run on real detections at a small scale: the contract of rows, resume, shards, batch sizes."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ CONTRACT = "index,eps_in,eps_out,smoothing_error,center_radius,distance_quantile
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    """Three photographs, small, so that a certificate takes a second."""
+    """Three photographs, scaled down so that a certificate takes a second."""
     folder = tmp_path_factory.mktemp("photographs")
     for index in (0, 2, 3):
         pixels = torch.nn.functional.interpolate(Faces()[index][None], size=(72, 60), mode="area")[0]
@@ -173,7 +173,7 @@ def test_an_interrupted_run_continues(run, once, tmp_path, monkeypatch):
 
 
 def test_a_killed_process_continues(python, photographs, tmp_path):
-    """kill -9 in the middle, twice; the finished table is that of a run nobody touched."""
+    """After kill -9 in the middle, twice, the finished table equals that of an uninterrupted run."""
 
     def overrides(root):
         return ["dataset=folder", f"dataset.root={photographs}", f"results.root={root}", "limit=null", *SMALL]
@@ -198,8 +198,8 @@ def test_a_killed_process_continues(python, photographs, tmp_path):
 
 
 def test_batch_sizes_give_the_same_certificates(run, tmp_path):
-    """The samples are the same; f rounds otherwise in another batch shape, by some 1e-5 pixels of boxes 20 and more
-    wide, so distances differ by some 1e-6 and radii by three times that."""
+    """The samples are the same. f rounds differently in another batch shape, by about 1e-5 pixels for boxes 20 or more
+    pixels wide, so distances differ by about 1e-6 and radii by three times that."""
     small, large = (pd.read_csv(run(f"batch_size={size}", root=tmp_path / str(size))) for size in (7, 64))
     assert small["status"].tolist() == large["status"].tolist()
     assert small["eps_out"].tolist() == pytest.approx(large["eps_out"].tolist(), abs=1e-5)

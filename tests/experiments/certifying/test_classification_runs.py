@@ -1,4 +1,4 @@
-"""Certify, Predict and Attack as runs, on a digits network trained for a moment."""
+"""Runs of Certify, Predict and Attack on a briefly trained network for digits."""
 
 import pandas as pd
 import pytest
@@ -69,7 +69,7 @@ def test_a_metric_plays_no_part(run):
 
 
 def test_center_smoothing_needs_a_metric(run):
-    with pytest.raises(SettingError, match="metric: CenterSmoothing needs one"):
+    with pytest.raises(SettingError, match="metric: CenterSmoothing needs a metric"):
         run("certifier=center")
 
 

@@ -1,4 +1,4 @@
-"""What the settings do not say: a run is not continued on other weights, examples or classes; an edit is said."""
+"""A run does not resume with other weights, examples or classes; an edit of the model's source prints a warning."""
 
 import json
 import sys
@@ -52,7 +52,7 @@ class L2(TheirL2):
 
 @pytest.fixture
 def run(settings, tmp_path, monkeypatch):
-    """run(...) certifies with the user's module `own_module`, whose file is own_module.py, and returns the folder."""
+    """run(...) certifies with the user's module own_module.py and returns the folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     Path("own_module.py").write_text(MINE)
@@ -225,5 +225,5 @@ def test_a_table_without_the_younger_column_is_continued_in_its_own(tmp_path):
     assert tuple(pd.read_csv(path).columns) == old
     assert len(pd.read_csv(path)) == 2
     pd.DataFrame([row])[list(old[:-1])].to_csv(path, index=False)
-    with pytest.raises(SmoothingError, match="its columns are not"), TableWriter(path, Schema.of(CenterSmoothing)):
+    with pytest.raises(SmoothingError, match="expected the columns"), TableWriter(path, Schema.of(CenterSmoothing)):
         pass

@@ -1,4 +1,4 @@
-"""kill -9 at any moment of training and certifying, and again: nothing lost, nothing doubled, the final files equal.
+"""kill -9 at any moment of training and certifying, repeatedly: nothing is lost or doubled, and final files are equal.
 
 The jobs run in forks of crash_server.py, which says how they are killed.
 """
@@ -36,7 +36,7 @@ CERTIFY = {
 
 
 class Server:
-    """crash_server.py and where its jobs work: certify in results/ with what is in trained/, train in checkpoints/."""
+    """crash_server.py and its folders: certify writes to results/ and reads trained/; train writes to checkpoints/."""
 
     def __init__(self, work):
         self.work, self.log = work, (work / "log").open("w+")
@@ -48,7 +48,7 @@ class Server:
         assert self.process.stdout.readline() == "ready\n"
 
     def __call__(self, job, overrides, die=None, checkpoints=None, **others):
-        """Run a job; its answer, with what it said on stderr."""
+        """Run a job. Returns its answer, with its stderr."""
         checkpoints = checkpoints or {"certify": "trained", "train": "checkpoints"}[job]
         roots = [f"results.root={self.work / 'results'}", f"checkpoints.root={self.work / checkpoints}"]
         begin = self.log.seek(0, io.SEEK_END)
@@ -60,7 +60,7 @@ class Server:
         return answer | {"said": self.log.read()}
 
     def files(self, folder, finished=True):
-        """Every file below, by its path: its content, of a finished run without times."""
+        """The contents of all files below, by path; without times for a finished run."""
         paths = sorted(path for path in (self.work / folder).rglob("*") if path.is_file())
         return {
             str(path.relative_to(self.work)): without_times(path) if finished else path.read_bytes() for path in paths
@@ -97,7 +97,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(server):
-    """Of jobs that nobody touched, by name: command, folder, files, calls made and seconds taken."""
+    """Uninterrupted jobs, by name: command, folder, files, number of calls and seconds."""
     for overrides in CERTIFY.values():
         assert server("train", overrides, checkpoints="trained")["status"] == 0
     found = {}
@@ -118,14 +118,14 @@ def whole(server):
 
 
 def moments(answer):
-    """Every moment around every call that makes something durable."""
+    """Every moment before and after a call that makes something durable."""
     for call, whens in (("fsync", ("before", "torn", "after")), ("replace", ("before", "after"))):
         for number, when in itertools.product(range(1, answer[call] + 1), whens):
             yield {"call": call, "number": number, "when": when}
 
 
 def crash_and_continue(server, run, *deaths):
-    """Kill a job at each moment in turn, start it again, and compare. Returns how often it really was killed."""
+    """Kill a job at each moment in turn, start it again, and compare. Returns how often it was actually killed."""
     server.clear(run["folder"])
     killed = sum(server(run["job"], run["overrides"], die)["status"] == -9 for die in deaths)
     answer = server(run["job"], run["overrides"])
@@ -151,7 +151,7 @@ def test_killed_at_every_moment(server, whole, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["train", "votes", "draws"])
 def test_killed_at_random_times(server, whole, name):
-    """Some after another crash: what a continued job does differs from what a fresh one does."""
+    """Several crashes in a row, because a resumed job takes other steps than a fresh one."""
     chance, seconds, killed, compared = random.Random(name), whole[name]["seconds"], 0, 0
     for times in itertools.cycle((1, 1, 3)):
         if killed >= 17:
@@ -159,7 +159,7 @@ def test_killed_at_random_times(server, whole, name):
         deaths = [{"seconds": chance.uniform(0, seconds)} for _ in range(times)]
         hits = crash_and_continue(server, whole[name], *deaths)
         killed, compared = killed + hits, compared + 1
-        if hits < times:  # the job was done before: the machine is less busy than when it was timed
+        if hits < times:  # the job finished first: the machine is less busy than during timing
             seconds *= 0.8
     print(f"{name}: killed at {killed} random times, {compared} final results, all equal")
 
@@ -168,14 +168,14 @@ def test_killed_at_random_times(server, whole, name):
     "name", ["votes", pytest.param("train", marks=pytest.mark.slow), pytest.param("draws", marks=pytest.mark.slow)]
 )
 def test_sigterm_finishes_what_is_in_hand(server, whole, name):
-    """At every third durable write: the row or the epoch is finished; exit code 143, unless it was the last thing."""
+    """SIGTERM at every third durable write: the row or epoch is finished; exit code 143, unless it was the last one."""
     run, codes = whole[name], []
     for number in range(1, run["answer"]["fsync"] + 1, 3):
         server.clear(run["folder"])
         stopped = server(run["job"], run["overrides"], {"call": "fsync", "number": number, "when": "asked"})
         codes.append(stopped["status"])
         if stopped["status"] == 143:
-            assert "stopped by SIGTERM; the same command continues" in stopped["said"]
+            assert "stopped by SIGTERM; run the same command to resume" in stopped["said"]
         files = [path for path in server.files(run["folder"], finished=False) if ".partial" in path or ".lock" in path]
         assert not files
         assert server(run["job"], run["overrides"])["status"] == 0
@@ -186,7 +186,7 @@ def test_sigterm_finishes_what_is_in_hand(server, whole, name):
 
 @pytest.fixture
 def small_disk(server):
-    """small_disk.mount(folder) makes it an empty disk of a MiB, small_disk.fill(pages) leaves so many pages free."""
+    """small_disk.mount(folder) mounts an empty disk of 1 MiB; small_disk.fill(pages) leaves that many pages free."""
     disk = SmallDisk(server.work)
     yield disk
     disk.unmount()
@@ -222,7 +222,7 @@ class SmallDisk:
     "name", ["votes", pytest.param("draws", marks=pytest.mark.slow), pytest.param("train", marks=pytest.mark.slow)]
 )
 def test_a_full_disk(server, whole, small_disk, name):
-    """With every number of free pages up to one that is enough: a clear error, and afterwards nothing is wrong."""
+    """For every number of free pages until one is enough: a clear error, and the run then resumes correctly."""
     run, full = whole[name], 0
     small_disk.mount(run["folder"])
     for pages in range(60):
@@ -246,7 +246,7 @@ def test_a_full_disk(server, whole, small_disk, name):
 
 
 def test_a_disk_that_may_not_be_written(server, whole, small_disk):
-    """At once, and in the middle of a run."""
+    """The disk is full at the start, and in the middle of a run."""
     run = whole["votes"]
     small_disk.mount("results")
     for begun in (False, True):
@@ -280,7 +280,7 @@ def is_table(path):
 
 
 def test_a_crash_of_one_shard_leaves_the_others(server, whole):
-    """Two shards, one killed inside a write and started again: merged, the rows of one run."""
+    """Two shards, one of them killed inside a write and restarted, together have the rows of a single run."""
     run = whole["draws"]
     server.clear("results")
     for index, die in ((0, {"call": "fsync", "number": 9, "when": "torn"}), (1, None), (0, None)):

@@ -1,4 +1,4 @@
-"""DeepFool: on linear classifiers the distance known in closed form; as a run, without noise anywhere."""
+"""DeepFool: on linear classifiers it finds the distance known in closed form; a run uses no noise."""
 
 import json
 import math
@@ -29,7 +29,7 @@ class Linear(nn.Module):
 
 
 X = torch.tensor([[[0.5, 0.4], [0.5, 0.6]]])
-TWO = Linear([[1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], [0.0, 0.0])  # class 0 where the first pixel is the larger
+TWO = Linear([[1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], [0.0, 0.0])  # class 0 if the first pixel is larger
 
 
 def test_the_distance_to_a_linear_boundary():
@@ -115,9 +115,9 @@ def test_the_checkpoint_is_that_of_clean_training(undefended, settings):
 
 
 def test_what_needs_noise_says_so(undefended):
-    with pytest.raises(SettingError, match="noise: Certify needs one, such as noise=gaussian"):
+    with pytest.raises(SettingError, match="noise: Certify needs a noise, such as noise=gaussian"):
         certification.certify(replace(undefended(), certifier=Group("smoothing.Certify")))
-    with pytest.raises(SettingError, match=r"noise: training under noise needs one.*trainer\.noisy=false"):
+    with pytest.raises(SettingError, match=r"noise: expected a choice for training.*trainer\.noisy=false"):
         loop.train(undefended("trainer.noisy=true"))
 
 

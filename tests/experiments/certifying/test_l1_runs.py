@@ -1,4 +1,4 @@
-"""Runs under the l1 noises, on a digits network trained for a moment."""
+"""Runs with the l1 noises on a briefly trained network for digits."""
 
 import json
 
@@ -21,7 +21,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def run(settings, root, tmp_path):
-    """run("experiment=digits_dssn", ..., results="a") -> the table's path; trains first where that is needed."""
+    """run("experiment=digits_dssn", ..., results="a") -> the table's path; trains first if necessary."""
 
     def certified(*overrides, results="results", train=True):
         plain = settings(*overrides, f"checkpoints.root={root}", f"results.root={tmp_path / results}")
@@ -95,7 +95,7 @@ def dssn_checkpoint(root):
 
 
 def edited(root, change):
-    """Change the metadata of the DSSN checkpoint; returns what puts it back."""
+    """Change the metadata of the DSSN checkpoint. Returns a function that restores it."""
     file = dssn_checkpoint(root)
     before = file.read_text()
     metadata = json.loads(before)
@@ -125,7 +125,7 @@ def test_a_checkpoint_without_its_offsets_or_of_another_grid_is_refused(run, roo
 
 
 def test_another_offset_vector_is_another_function(run, root):
-    """A checkpoint's own vector is used, not the one that the seed would give."""
+    """The offsets in the checkpoint are used, not those that the seed would give."""
     path = run("experiment=digits_dssn", *SHORT)
     other = DeterministicSplitting(0.5, 16, (1, 8, 8), seed=9).state()
     restore = edited(root, lambda m: m.update(noise_state=other))
@@ -148,7 +148,7 @@ def test_an_image_off_the_grid_is_refused(run, monkeypatch):
     [
         (["experiment=digits_dssn", "noise.sigma=0.01"], "noise.sigma: 0.01 gives 0 split positions.*at least 0.018"),
         (["experiment=digits_gaussian", "certifier=exact", "limit=1"], "noise: Gaussian.*noise=dssn"),
-        (["experiment=digits_dssn", "dataset=faces"], "needs quantised images, which Faces does not say"),
+        (["experiment=digits_dssn", "dataset=faces"], "needs quantised images, and Faces has none"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(run, overrides, message):
@@ -158,7 +158,7 @@ def test_settings_that_cannot_be_are_refused(run, overrides, message):
 
 
 def test_clean_weights_under_dssn_take_the_offsets_of_the_seed(run, settings, root):
-    """allow_mismatch: nothing was trained with offsets, so those of noise.seed are the function's, and are recorded."""
+    """allow_mismatch with a checkpoint without offsets: the offsets of noise.seed are used and recorded."""
     clean = settings("experiment=digits_gaussian", "trainer.epochs=3", f"checkpoints.root={root}", "device=cpu")
     loop.train(clean)
     folder = checkpoints.folder(clean, clean.dataset.build())

@@ -1,4 +1,4 @@
-"""The launcher for one machine: each GPU has one job at a time, and every point is run."""
+"""The launcher for one machine: each GPU has one job at a time, and every point runs."""
 
 import itertools
 import os

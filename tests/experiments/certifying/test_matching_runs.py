@@ -1,4 +1,4 @@
-"""certifier.match=paper: n and m as few as prove what the paper's do; and predictions at another precision."""
+"""certifier.match=paper: the fewest samples for an equally strong certificate; and predictions at another precision."""
 
 import json
 import math
@@ -34,7 +34,7 @@ def test_all_radii_are_matched_wherever_they_stand(settings, radii):
     for radius in radii:
         alpha = paper["alpha2"]
         papers = noise.mass(0.5 + paper["delta"], radius) + math.sqrt(math.log(1 / alpha) / (2 * paper["m"]))
-        # The rank that the paper's quantile has among the fewer distances is a sound one: binomial tail at most alpha.
+        # The rank of the paper's quantile among the fewer distances is sound: the binomial tail is at most alpha.
         rank = math.floor(papers * found["m"])
         assert binom.sf(rank - 1, found["m"], noise.mass(0.5 + found["delta"], radius)) <= alpha * (1 + 1e-9)
 
@@ -61,4 +61,4 @@ def test_predicting_at_another_precision_is_said(trained, settings, tmp_path, ca
     assert json.loads((path / "run.json").read_text())["arithmetic"]["precision"] == "float32"
     capsys.readouterr()
     certify(settings("experiment=digits_gaussian", "certifier=predict", f"precision={precision}", *given))
-    assert ("predictions are another function's" in capsys.readouterr().err) == warned
+    assert ("are of another function" in capsys.readouterr().err) == warned

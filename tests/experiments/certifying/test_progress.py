@@ -1,4 +1,4 @@
-"""What is printed where there is no terminal: a line at the start, one now and then, one at the end."""
+"""Output without a terminal: a line at the start, occasional lines, and a line at the end."""
 
 import pytest
 from torch import nn, zeros
@@ -12,7 +12,7 @@ CERTIFIED, ABSTAINED = {"status": "certified"}, {"status": "abstained"}
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that goes on by clock.seconds."""
+    """A clock that advances by clock.seconds."""
 
     class Clock:
         seconds = 0.0

@@ -1,4 +1,4 @@
-"""Rows of a run are those of its own certifier, metric and example, whatever shares a batch with them."""
+"""Rows of a run depend on its own certifier, metric and example only, not on what shares a batch with them."""
 
 import torch
 
@@ -19,7 +19,7 @@ class Images(dict):
 
 
 class Kept(dict):
-    """As a RunFolder keeps draws."""
+    """The same draws after RunFolder saved and loaded them."""
 
     def load(self, index, kind):
         return self.get(index)
@@ -40,7 +40,7 @@ def center_runs(eps, folders):
 
 def test_rows_of_each_metric_and_example_are_those_of_its_own_certifier():
     images, folders = Images({i: torch.full((3,), 0.1 * i) for i in range(8)}), [Kept(), Kept()]
-    for eps in ([0.05], [0.1]):  # the second from the draws that the first kept
+    for eps in ([0.05], [0.1]):  # the second uses the draws that the first stored
         runs = center_runs(eps, folders)
         found = list(rows_of_each(runs, images, [2, 5], torch.device("cpu")))
         for index, each in zip([2, 5], found, strict=True):

@@ -1,4 +1,4 @@
-"""Readers put shards together: each row once, in the order of the data set, whatever the jobs were doing."""
+"""Readers merge shards: each row once, in the order of the data set, even while jobs are writing."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def test_shards_together_are_one_run(tmp_path, one, count):
 
 
 def test_shards_of_different_counts_are_not_doubled(tmp_path, one):
-    """As after shard.count=4, of which one job never ran, and then shard.count=3 and a few by hand."""
+    """Files after shard.count=4 with one job missing, then shard.count=3, and some rows without shards."""
     for index, count in ((0, 4), (1, 4), (3, 4), (0, 3), (1, 3), (2, 3)):
         write(tmp_path / "shards", f".{index}-of-{count}", range(40)[index::count])
     write(tmp_path / "shards", "", range(5))
@@ -110,7 +110,7 @@ def test_a_row_that_is_there_is_not_written_again(tmp_path):
 
 
 def test_numbers_and_every_radius_are_read_as_they_were_written(tmp_path):
-    """A radius that reads back one unit in the last place larger than it was written is no longer certified."""
+    """A radius that is read back one unit in the last place too large is no longer certified."""
     numbers = np.random.default_rng(0).random(1000) * 10.0 ** np.arange(-10, 0).repeat(100)
     rows = [
         dict.fromkeys(CenterSmoothing.columns, 0) | {"index": i // 2, "eps_in": 0.1 * (i % 2), "eps_out": float(v)}

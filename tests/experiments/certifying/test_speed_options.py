@@ -1,4 +1,4 @@
-"""With every option that makes runs faster, a run is still the same however it was cut up, and certificates cover."""
+"""With every speed option, a run is the same however it was split, and certificates cover the truth."""
 
 import pandas as pd
 import pytest
@@ -35,7 +35,7 @@ def test_shards_and_interrupted_runs_are_the_whole_run(trained, settings, tmp_pa
 
 
 class Half(torch.nn.Module):
-    """Two classes, 1 where the input's mean is above 0, by a linear layer and so at any precision."""
+    """Two classes, 1 if the input's mean is positive, from a linear layer, so that any precision applies."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""A model that brings its own weights: a run is not continued with others under the same name."""
+"""A model that brings its own weights: a run does not resume with other weights under the same name."""
 
 import json
 
@@ -11,7 +11,7 @@ from smoothing import SmoothingError
 
 
 class Thumbnail(torch.nn.Module):
-    """Images at half their size, times what stands for a file of weights."""
+    """Images at half their size, times a number that stands for the weights."""
 
     pretrained = True
     gain = 1.0

@@ -1,4 +1,4 @@
-"""Names that `_target_` had before: each is the class that it is called now, and committed runs know no others."""
+"""Old `_target_` names resolve to the present classes, and committed runs use no other old names."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from experiments.config.user_code import targets
 
 ROOT = Path(__file__).parents[3]
 CHOSEN = ("dataset", "model", "noise", "certifier", "metric", "trainer", "logger")
-# What conf/ named before there was an experiments/training, and what README taught to type.
+# Old names in conf/ before the room experiments/training, and in old instructions of the README.
 BEFORE = [
     "experiments.autoencoder_trainer.AutoencoderTrainer",
     "experiments.denoiser_trainer.DenoiserTrainer",
@@ -106,7 +106,7 @@ BEFORE = [
 
 
 def committed():
-    """Every `_target_` that a committed run.json or checkpoint.json has."""
+    """Every `_target_` in committed run.json and checkpoint.json files."""
     files = [*(ROOT / "results").glob("**/run*.json"), *(ROOT / "results").glob("**/checkpoint*.json")]
     return {target for file in files for target in targets(json.loads(file.read_text()))}
 

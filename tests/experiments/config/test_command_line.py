@@ -1,4 +1,4 @@
-"""The command line in a folder of a user: mistakes are one line, what is printed runs, own files are found."""
+"""The command line in a user's folder: mistakes give one line, printed commands run, the user's own files are found."""
 
 import dataclasses
 import json
@@ -62,7 +62,7 @@ claims: center_tvd
 
 @pytest.fixture
 def typed(tmp_path, monkeypatch, capsys):
-    """typed(script, *arguments) -> exit code, stdout and stderr of a command in a folder with files of a user's."""
+    """typed(script, *arguments) -> exit code, stdout and stderr of a command in a folder with a user's files."""
     for name, text in {"experiment/mine": EXPERIMENT, "figure/my_figure": FIGURE}.items():
         file = tmp_path / "my conf" / f"{name}.yaml"
         file.parent.mkdir(parents=True)
@@ -71,7 +71,7 @@ def typed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # as it was before, and will be after
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # restored after the test
     sys.modules.pop("my_network", None)
 
     def run(script, *arguments):
@@ -97,7 +97,7 @@ def typed(tmp_path, monkeypatch, capsys):
         (["sigma=0.5"], "sigma: no such key; did you mean noise.sigma?"),
         (["results.rot=x"], "results.rot: no such key; did you mean results.root?"),
         (["metric.x=1"], "metric.x: no such key; known: none"),
-        (["trainer.lr=1"], "trainer: none is chosen here, so it has no keys; choose one first"),
+        (["trainer.lr=1"], "trainer: nothing is chosen, so it has no keys; choose one first"),
         (["hydra.launchr.jobs=2"], "hydra.launchr: no such key; did you mean hydra.launcher?"),
         (["experiment=digits_gausian"], "did you mean digits_gaussian?"),
         (["dataset=digit"], "dataset=digit: no file dataset/digit.yaml; did you mean digits?"),
@@ -107,11 +107,11 @@ def typed(tmp_path, monkeypatch, capsys):
         (["--config-dir", "nowhere"], "--config-dir: no folder 'nowhere'"),
         (["--multirunn"], "--multirunn: no such option; did you mean --multirun?"),
         (["limit"], "limit: expected key=value"),
-        (["eps=[0.1"], "eps=[0.1: cannot be read as key=value; brackets and quotes must be closed"),
+        (["eps=[0.1"], "eps=[0.1: expected key=value; close brackets and quotes"),
         (["limit=three"], "limit: Value 'three' of type 'str' could not be converted to Integer"),
         (["noise.sigma=0.1,0.2"], "noise.sigma=0.1,0.2: several values need -m"),
         (["~metrik"], "~metrik: there is no metrik; did you mean metric?"),
-        (["metric=null"], "metric=null: leave it out, or take a default away with '~metric'"),
+        (["metric=null"], "metric=null: leave it out, or remove a default with '~metric'"),
         (["seed=1", "-m", "noise.sigam=1"], "noise.sigam: no such key; did you mean noise.sigma?"),
     ],
 )
@@ -146,7 +146,7 @@ def test_help_explains_each_key(typed, script):
 
 
 def keys_of(settings):
-    """The keys of a class of settings, those of keys below it with a dot."""
+    """The keys of a settings class; nested keys are dotted."""
     for name, key in keys(settings).items():
         below = dataclasses.fields(key.kind) if key.kind in (Folder, Shard) else ()
         yield from [f"{name}.{f.name}" for f in below] or [name]
@@ -180,7 +180,7 @@ def test_an_error_of_the_users_code_is_one_line_and_where(typed, fails, says):
 def test_ctrl_c_in_the_users_code_is_no_error(typed):
     code, _, err = typed("certify.py", "--config-dir", "my conf", "experiment=mine", "model.fails=stop")
     assert code == 130
-    assert err == "certify.py: stopped; the same command continues\n"
+    assert err == "certify.py: stopped; run the same command to resume\n"
 
 
 def test_the_recorded_command_runs_as_it_stands(typed, tmp_path):
@@ -243,7 +243,7 @@ def test_an_own_figure_is_drawn_from_own_results(typed, tmp_path):
 @pytest.mark.parametrize("launcher", ["local_parallel", pytest.param("slurm", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("where", [("--config-dir", "my conf"), ("hydra.searchpath=['file://my conf']",)])
 def test_a_launcher_finds_the_users_folder(typed, tmp_path, launcher, where):
-    """Slurm's by submitit's own executor of processes; a cluster is in tests/slurm."""
+    """The Slurm launcher with submitit's executor for local processes; tests/slurm uses a cluster."""
     if launcher == "slurm":
         pytest.importorskip("submitit")
         launch = ["hydra/launcher=slurm", "+hydra.launcher.cluster=local", "hydra.launcher.gpus_per_node=null"]

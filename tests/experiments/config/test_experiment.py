@@ -1,4 +1,4 @@
-"""What an experiment says of itself, and the sweep that `-m` runs with nothing typed."""
+"""The description of an experiment, and the sweep that `-m` runs without further arguments."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ hydra:
 
 
 def points(*arguments, cwd=ROOT):
-    """What train.py names as the next command of each point: of a network with weights of its own it trains nothing."""
+    """The next command that train.py prints for each point. It trains nothing if the network brings its own weights."""
     command = [sys.executable, str(ROOT / "train.py"), "-m", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=True)
     return re.findall(r"Next: python \S*certify\.py (.*)$", done.stdout, re.MULTILINE), done
@@ -105,7 +105,7 @@ def test_minus_m_alone_sweeps_what_the_file_says():
 def test_several_experiments_sweep_what_is_typed_alone():
     swept, done = points("experiment=faces_jaccard,celeba_jaccard")
     assert swept == ["experiment=faces_jaccard", "experiment=celeba_jaccard"]
-    assert "several experiments: what their files sweep is left out" in done.stderr
+    assert "several experiments: their sweeps are ignored" in done.stderr
 
 
 @pytest.mark.parametrize("launcher", ["basic", "local_parallel"])
@@ -124,7 +124,7 @@ def test_an_experiment_that_is_not_there():
 
 
 def test_a_key_that_a_preset_sets_for_another_class_says_which_experiments_do_not(settings):
-    with pytest.raises(SettingError, match=r"experiment=digits_ssn that sets certifier\.n0") as error:
+    with pytest.raises(SettingError, match=r"experiment=digits_ssn sets certifier\.n0") as error:
         settings("experiment=digits_ssn", "certifier=exact")
     others = str(error.value).rpartition(": ")[2].split(", ")
     assert "digits_dssn" in others

@@ -1,6 +1,6 @@
-"""Bad input, case by case: it is refused in one clear line, or repaired as documented, and nothing is overwritten.
+"""Bad input, case by case: it is refused with one clear line or repaired as documented, and nothing is overwritten.
 
-The cases are lists crossed with lists, so that a failure names its case and comes back in every run.
+The cases are products of lists, so that a failure names its case and is reproducible.
 """
 
 import json
@@ -30,10 +30,10 @@ from models.autoencoder import Autoencoder
 from models.classifiers import SmallCNN
 from smoothing import Certify, SmoothingError
 
-# Never a number, nor a name of anything here: always refused where a number is expected.
+# Neither a number nor a known name: always refused if a number is expected.
 NO_NUMBER = ("abc", "", [1, 2], {"a": 1}, "${nowhere}", "two\nlines")
-NEVER_RIGHT = (*NO_NUMBER, float("nan"), float("-inf"), -1, 10**21)  # for a number that is counted or measured
-PERHAPS = (None, 0, 1.5, float("inf"), 1e-300, True, [])  # refused or taken, but nothing else
+NEVER_RIGHT = (*NO_NUMBER, float("nan"), float("-inf"), -1, 10**21)  # for a count or a measured number
+PERHAPS = (None, 0, 1.5, float("inf"), 1e-300, True, [])  # refused or accepted, but no other outcome
 
 COMMANDS = {
     "certify": ("certify", "experiment=digits_gaussian"),
@@ -56,7 +56,7 @@ MUST_BE_NUMBERS += ("trainer.epochs", "trainer.lr", "trainer.batch_size", "certi
 
 
 class Ready(BaseException):
-    """Everything was checked; the first sample or step would come next."""
+    """Raised after all checks, in place of the first sample or step."""
 
 
 def ready(*arguments, **named):
@@ -64,12 +64,12 @@ def ready(*arguments, **named):
 
 
 def outcome(act, *arguments):
-    """ "ready", "refused", or the error that neither a user nor a command could read."""
+    """ "ready", "refused", or an error that is not a clear line."""
     try:
         act(*arguments)
     except SmoothingError as error:
         return "refused" if str(error) and "\n" not in str(error) else f"several lines: {error}"
-    except (Ready, OmegaConfBaseException) as error:  # the latter is Hydra's to print, in its own words
+    except (Ready, OmegaConfBaseException) as error:  # Hydra prints the latter in its own words
         return "ready" if isinstance(error, Ready) else "refused"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
@@ -86,11 +86,11 @@ def keys_of(node, prefix=""):
 
 @pytest.fixture
 def command(monkeypatch, tmp_path):
-    """command(name) -> the composed settings of COMMANDS, and what runs them until the first sample or step."""
+    """command(name) -> the settings of COMMANDS, and a function that runs them until the first sample or step."""
     monkeypatch.setattr(run_folder, "TableWriter", ready)
     monkeypatch.setattr(loop, "_fit", ready)
     for model in (SmallCNN, Autoencoder):
-        monkeypatch.setattr(model, "pretrained", True, raising=False)  # no checkpoint is wanted
+        monkeypatch.setattr(model, "pretrained", True, raising=False)  # no checkpoint is needed
     register()
     roots = [f"{group}.root={tmp_path / group}" for group in ("results", "checkpoints")]
 
@@ -193,7 +193,7 @@ def test_a_table(tmp_path, name):
         assert outcome(write) == "ready"
         assert done == REPAIRED[name]
         return
-    # To a reader, what has no line end yet is a table that is just being begun.
+    # For a reader, a table without a complete line has only just been started.
     assert outcome(read_table, tmp_path) == ("refused" if b"\n" in TABLES[name] else "ready")
     assert outcome(write) == "refused"
     assert path.read_bytes() == TABLES[name]
@@ -224,7 +224,7 @@ def exploded():
 
 
 def damages(whole):
-    """By name: bytes that take the place of a file's."""
+    """Damaged contents of a file, by name."""
     cut = {f"cut at {k}/16": whole[: len(whole) * k // 16] for k in range(16)}
     return cut | {"a pickle": pickle.dumps(Bomb()), "text": b"no such thing\n", "zeros": bytes(200), "json": b"[]"}
 
@@ -234,7 +234,7 @@ def load(settings, model):
 
 
 def test_weights(composed, tmp_path):
-    """Also where checkpoint.json vouches for the damaged bytes: safetensors' own check is the last one."""
+    """Damage is found even if checkpoint.json has the hash of the damaged bytes: safetensors checks last."""
     plain, model = composed(f"checkpoints.root={tmp_path}"), SmallCNN(10, 1, (0.3,), (0.4,))
     folder = checkpoints.folder(plain, Digits())
     folder.mkdir(parents=True)
@@ -320,6 +320,6 @@ def test_a_folder_of_classes(tmp_path, damage):
         if damage == "text":
             (tmp_path / part / name / "a.png").write_text("no image")
     colours = [0.5] * 3
-    for part in ("training", "testing"):  # without train/ a folder is for a trained model
+    for part in ("training", "testing"):  # a folder without train/ serves a trained model
         found = outcome(lambda part=part: getattr(Classes(str(tmp_path), colours, colours), part)())
         assert found == ("ready" if damage == "none" or (damage, part) == ("train", "testing") else "refused")

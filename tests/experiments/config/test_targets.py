@@ -1,4 +1,4 @@
-"""_target_: what is not there, what fails on import, functions, and arguments of every kind; one line each."""
+"""_target_: missing names, failing imports, functions, and arguments of every kind; each mistake gives one line."""
 
 import sys
 from pathlib import Path
@@ -96,13 +96,13 @@ def kinds(tmp_path_factory):
         ("kinds_of.Net", r"no class kinds_of\.Net \(kinds_of has no Net\)"),
         ("kinds_of.Kinds.Net", r"no class kinds_of\.Kinds\.Net \(kinds_of\.Kinds has no Net\)"),
         ("models.nowhere.Net", r"no class models\.nowhere\.Net \(no module models\.nowhere\)"),
-        ("kinds_of.value", r"expected a class or a function, and kinds_of\.value is a int"),
-        ("kinds_of", r"expected a class or a function, and kinds_of is a module"),
+        ("kinds_of.value", r"expected a class or a function, got kinds_of\.value, a int"),
+        ("kinds_of", r"expected a class or a function, got kinds_of, a module"),
         ("Net", r"no class Net"),
         ("", r"no class .*expected a dotted name"),
         (".models.Net", r"no class .*expected a dotted name"),
-        (3, r"expected a dotted name, as my_models\.Net, got 3"),
-        ("builtins.iter", r"does not tell its arguments|iter"),
+        (3, r"expected a dotted name, such as my_models\.Net, got 3"),
+        ("builtins.iter", r"the signature of builtins.iter cannot be read|iter"),
     ],
 )
 def test_what_cannot_be_had_is_one_line(target, said):
@@ -124,12 +124,12 @@ def test_arguments_of_every_kind_reach_the_class(name):
     assert (built.box.side, built.box.name, built.colour.name) == (4, "box", "BLUE")
     assert built.path == Path("y/z")
     assert float(built.number) == 1.5
-    assert type(built.layer).__name__ == "ReLU"  # its own default, which no configuration holds
+    assert type(built.layer).__name__ == "ReLU"  # its own default, which a configuration cannot hold
     assert "layer" not in node
     import json
 
     json.dumps(node)
-    assert checked_group("metric", node).as_dict() == node  # as run.json has it
+    assert checked_group("metric", node).as_dict() == node  # as in run.json
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_module_of_the_users_that_the_suites_hides_is_said(python, tmp_path, n
     ended = python("certify.py", f"model._target_={name}.Net", cwd=tmp_path, PYTHONPATH=".")
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
-    assert f"hides '{tmp_path / name}.py': put yours into a folder of another name" in ended.stderr
+    assert f"hides '{tmp_path / name}.py': move yours into a folder of another name" in ended.stderr
     assert f"write _target_: mine.{name}.Net" in ended.stderr
 
 
@@ -184,5 +184,7 @@ def test_a_file_where_python_does_not_look_is_said(tmp_path, monkeypatch):
     (tmp_path / "lies_here.py").write_text("class Net:\n    pass\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", ".")])
-    with pytest.raises(SettingError, match=r"'lies_here\.py' lies here, where Python does not look: set PYTHONPATH=\."):
+    with pytest.raises(
+        SettingError, match=r"'lies_here\.py' is in this folder, which Python does not search; set PYTHONPATH=\."
+    ):
         checked_group("model", {"_target_": "lies_here.Net"})

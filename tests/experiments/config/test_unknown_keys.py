@@ -1,4 +1,4 @@
-"""A key that an experiment sets for another class is traced to that experiment."""
+"""The message for a key that an experiment sets for another class names that experiment."""
 
 import pytest
 
@@ -7,11 +7,9 @@ from smoothing import SettingError
 
 @pytest.mark.parametrize("certifier", ["certify", "predict", "attack"])
 def test_a_certifier_without_its_experiment(settings, certifier):
-    with pytest.raises(
-        SettingError, match=r"certifier\.m: .* experiment=demo that sets .*, digits_gaussian,"
-    ) as caught:
+    with pytest.raises(SettingError, match=r"certifier\.m: .* experiment=demo sets .*, digits_gaussian,") as caught:
         settings(f"certifier={certifier}")
-    assert "faces_jaccard" not in str(caught.value)  # sets it, too
+    assert "faces_jaccard" not in str(caught.value)  # it sets the key as well
 
 
 def test_a_mistyped_key_is_not_blamed_on_the_experiment(settings):

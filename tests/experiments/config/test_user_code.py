@@ -1,4 +1,4 @@
-"""A run's identity knows the user's own code: its name, its source and all that it names."""
+"""A run's identity covers the user's own code: its name, its source and all code that it refers to."""
 
 import sys
 
@@ -51,7 +51,7 @@ def made(span: float = 1.0, **others):
 
 @pytest.fixture
 def package(tmp_path, monkeypatch, request):
-    """A user's package with a metric that rests on much; edit(file, old, new) changes it. Returns (its name, edit)."""
+    """A user's package with a metric that depends on other code. Returns (its name, edit(file, old, new))."""
     name = "mine_" + str(abs(hash(request.node.name)))
     folder = tmp_path / name
     folder.mkdir()
@@ -82,7 +82,7 @@ def package(tmp_path, monkeypatch, request):
         ("metric.py", "    return cls", "    cls._distance = None\n    return cls"),  # a decorator
         ("scales.py", "SCALE = 1.5", "SCALE = 15"),  # a constant of another module
         ("scales.py", "return SCALE * x", "return x"),  # a function of another module
-        ("tables.py", "ROWS = 4", "ROWS = 5"),  # by its module's name
+        ("tables.py", "ROWS = 4", "ROWS = 5"),  # used by its module's name
         ("metric.py", "class Unrelated", "L2._distance = Base._distance\n\n\nclass Unrelated"),  # patched
     ],
 )

@@ -1,4 +1,4 @@
-"""Runs of a user's own network or data set that are not what they should be: one line, and no false row."""
+"""Runs with an invalid network or data set of the user: one line, and no false row."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ class Constant(nn.Module):
 
 
 class Bytes(Digits):
-    """Digits that nobody divided."""
+    """Digits that were not divided by 16."""
 
     def __getitem__(self, index):
         return (super().__getitem__(index) * 255).round()

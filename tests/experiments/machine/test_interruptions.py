@@ -1,4 +1,4 @@
-"""The commands as typed, stopped, started twice, or with nowhere to write: one line, an exit code, and nothing lost."""
+"""Commands that are stopped, started twice, or cannot write: one line, an exit code, and nothing lost."""
 
 import csv
 import os
@@ -64,14 +64,14 @@ def test_sigterm_and_a_second_job(typed, trained, tmp_path):
     first = typed("certify.py", *LONG)
     (table,) = until(lambda: list((tmp_path / "results").rglob("certificates.csv")), first)
     until(lambda: len(table.read_text().splitlines()) > 1, first)
-    first.send_signal(signal.SIGSTOP)  # so that it is at work when the second one comes
+    first.send_signal(signal.SIGSTOP)  # so that it still runs when the second one starts
     line = one_line(typed("certify.py", *LONG))
-    assert f"another job is at work here (host {os.uname().nodename}, pid {first.pid}, since" in line
+    assert f"another job is working here (host {os.uname().nodename}, pid {first.pid}, since" in line
     first.send_signal(signal.SIGTERM)
     first.send_signal(signal.SIGCONT)
     _, err = first.communicate(timeout=WAIT)
     assert first.returncode == 143, err
-    assert "stopped by SIGTERM; the same command continues" in err
+    assert "stopped by SIGTERM; run the same command to resume" in err
     assert typed("certify.py", *LONG).wait(timeout=WAIT) == 0
     (expected,) = (tmp_path / "whole").rglob("certificates.csv")
     assert rows(table) == rows(expected)
@@ -84,7 +84,7 @@ def test_two_trainings_of_one_checkpoint(typed, tmp_path):
     until(lambda: list((tmp_path / "checkpoints").rglob("resume.pt")), first)
     first.send_signal(signal.SIGSTOP)
     line = one_line(typed("train.py", "trainer.epochs=200"))
-    assert f"training.lock: another job is at work here (host {os.uname().nodename}, pid {first.pid}" in line
+    assert f"training.lock: another job is working here (host {os.uname().nodename}, pid {first.pid}" in line
     first.send_signal(signal.SIGTERM)
     first.send_signal(signal.SIGCONT)
     _, err = first.communicate(timeout=WAIT)
@@ -95,7 +95,7 @@ def test_two_trainings_of_one_checkpoint(typed, tmp_path):
 
 def test_nowhere_to_write_is_one_line(typed, tmp_path):
     (tmp_path / "checkpoints").mkdir(mode=0o500)
-    if os.geteuid() == 0:  # who may write all the same
+    if os.geteuid() == 0:  # root can write anyway
         command = ["mount", "-t", "tmpfs", "-o", "ro", "none", str(tmp_path / "checkpoints")]
         if subprocess.run(command, capture_output=True, check=False).returncode:
             pytest.skip("a tmpfs cannot be mounted here")
@@ -142,7 +142,7 @@ def test_sigterm_asks_once_and_then_kills():
 
 
 def test_another_handler_of_sigterm_stays():
-    """submitit's, in a Slurm job."""
+    """The handler that submitit installs in a Slurm job."""
     got = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
     try:

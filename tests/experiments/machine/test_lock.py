@@ -1,4 +1,4 @@
-"""One writer a file: who holds the lock is said, and a dead process holds none."""
+"""One writer per file: the message names the lock's holder, and a dead process holds no lock."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ def hold(path, held):
 
 
 def count(path, counter, times):
-    """Add to the number in a file, which comes out wrong where two do it at once."""
+    """Add to the number in a file. The result is wrong if two processes do it at once."""
     done = 0
     while done < times:
         try:
@@ -83,7 +83,7 @@ def test_a_table_has_one_writer(tmp_path):
     path = tmp_path / "certificates.csv"
     row = dict.fromkeys(Predict.columns, 1)
     with TableWriter(path, Schema.of(Predict)) as table:
-        with pytest.raises(SmoothingError, match=r"certificates\.lock: another job is at work here \(host .*, pid "):
+        with pytest.raises(SmoothingError, match=r"certificates\.lock: another job is working here \(host .*, pid "):
             TableWriter(path, Schema.of(Predict))
         table.write([row])
     assert [path.name for path in tmp_path.iterdir()] == ["certificates.csv"]
@@ -95,6 +95,6 @@ def test_a_refused_table_leaves_no_lock(tmp_path):
     path = tmp_path / "certificates.csv"
     with TableWriter(path, Schema.of(Predict)) as table:
         table.write([dict.fromkeys(Predict.columns, 1)])
-    with pytest.raises(SmoothingError, match="its columns are not"):
+    with pytest.raises(SmoothingError, match="expected the columns"):
         TableWriter(path, Schema.of(ExactCertify))
     assert [path.name for path in tmp_path.iterdir()] == ["certificates.csv"]

@@ -1,4 +1,4 @@
-"""Committed runs keep their hashes: what is added to an identity must not move them."""
+"""Committed runs keep their hashes when keys are added to the identity."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from experiments.config.schema import register
 
 ROOT = Path(__file__).parents[3]
 RECORDS = sorted((ROOT / "results").glob("*/*/run*.json"))
-# Made before their class had an argument that it has now.
+# Made before their class got another argument.
 YOUNGER = {"certifier": ("stop_if_misclassified", "runner_up", "rho", "match"), "training": ("stability", "noisy")}
 
 

@@ -1,4 +1,4 @@
-"""Runs under noise on the data's grid: where the grid comes from, what it changes of a run's identity and what not."""
+"""Runs with noise on the data's grid: the grid's origin, and its effect on a run's identity."""
 
 import pytest
 
@@ -17,8 +17,8 @@ from smoothing import SettingError
         (["experiment=digits_gaussian", "noise.grid=48"], 48),
         (["experiment=digits_gaussian", "noise.grid=0"], None),
         (["experiment=digits_tvd"], 16),
-        (["experiment=digits_tvd", "model=reconstructor", "~model.bottleneck"], None),  # its inputs are no pixels
-        (["experiment=demo"], None),  # photographs between the levels
+        (["experiment=digits_tvd", "model=reconstructor", "~model.bottleneck"], None),  # its inputs are not pixels
+        (["experiment=demo"], None),  # resized photographs do not have the levels
         (["experiment=demo", "noise.grid=255"], 255),
     ],
 )

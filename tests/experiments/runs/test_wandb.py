@@ -1,4 +1,4 @@
-"""wandb as a logger: offline, nothing asked of any network; and what accumulates as a run goes on."""
+"""wandb as a logger: offline without network access, and running summaries."""
 
 import math
 import socket
@@ -16,7 +16,7 @@ pytest.importorskip("wandb")
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The connections that wandb opens: its server is a port of this machine that counts them."""
+    """The connections that wandb opens to its server, here a local port that counts them."""
     server = socket.create_server(("127.0.0.1", 0))
     found = []
 

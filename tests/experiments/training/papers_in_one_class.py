@@ -1,4 +1,4 @@
-"""Training methods of papers, each in one class: what the trainer contract has to be able to do."""
+"""Training methods from papers, one class each, to show that the trainer contract supports them."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Checkpoints: found by what they were trained as, refused with one clear line where they are of something else."""
+"""Checkpoints: found by their training settings, and refused with one clear line if these do not match."""
 
 import json
 from dataclasses import replace
@@ -39,7 +39,7 @@ def composed(tmp_path):
 
 @pytest.fixture
 def saved(composed):
-    """A checkpoint of an untrained network with what the given settings are trained as: saved() -> its folder."""
+    """A checkpoint of an untrained network, as if trained with the given settings: saved() -> its folder."""
 
     def save(*overrides):
         plain = composed(*overrides)
@@ -154,7 +154,7 @@ def test_damage_is_one_clear_line(composed, saved):
     (folder / "weights.safetensors").write_bytes(whole)
     for damaged in ("{", "[]", "{}"):
         (folder / "checkpoint.json").write_text(damaged)
-        with pytest.raises(SettingError, match=r"checkpoint\.json: not a checkpoint's metadata"):
+        with pytest.raises(SettingError, match=r"checkpoint\.json: not the metadata of a checkpoint"):
             model_of(composed())
 
 
@@ -173,7 +173,7 @@ def test_training_is_part_of_a_runs_identity(composed, saved):
 
 
 def test_precision_is_part_of_what_a_checkpoint_is(composed, saved):
-    """float32 is not named, so that what was trained before keeps its name; a bfloat16 one of then says so now."""
+    """float32 is left out, so that earlier checkpoints keep their names; earlier bfloat16 checkpoints name theirs."""
     plain = composed()
     assert "precision" not in checkpoints.trained_as(plain, Digits())["trainer"]
     assert plain.trainer.get("precision") == "32-true"
@@ -190,7 +190,7 @@ def test_precision_is_part_of_what_a_checkpoint_is(composed, saved):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*/*/run.json")), ids=lambda path: path.parent.name)
 def test_committed_trainings_keep_their_names(path):
-    """What a committed run's trainer is described as now is what its identity holds."""
+    """The present description of a committed run's trainer equals that in its identity."""
     record = json.loads(path.read_text())
     trainer, kept = record["config"].get("trainer"), record["identity"].get("training")
     if not trainer or not kept:
@@ -201,7 +201,7 @@ def test_committed_trainings_keep_their_names(path):
 
 
 def test_identities_of_runs_without_a_checkpoint_stay_what_they_were(settings):
-    """Results that are kept under these names must be found again."""
+    """Stored results have these names and must be found again."""
     for overrides, name in (
         (("experiment=faces_jaccard", "noise.sigma=0.1"), "af6046039d"),
         (("experiment=faces_jaccard", "noise.sigma=0.25"), "ca3371a23d"),

@@ -1,4 +1,4 @@
-"""Networks that the papers' authors released: files in their layout, made here, are the same functions after import."""
+"""Released networks of the papers' authors: files in their layout, made here, give the same functions after import."""
 
 import pickle
 from dataclasses import replace
@@ -21,7 +21,7 @@ RANDOM = torch.Generator().manual_seed(0)
 
 
 class Photographs(LabelledDataset):
-    """As many classes, channels and pixels as CIFAR-10 has."""
+    """The classes, channels and pixels of CIFAR-10."""
 
     classes, shape, mean, std = [*"abcdefghij"], (3, 32, 32), MEAN, STD
 
@@ -50,7 +50,7 @@ def norm(state, name, width):
 
 
 def bearpaw_state(blocks, prefix="1."):
-    """Names and shapes of bearpaw's CIFAR network as Cohen et al. saved it: behind their layer that normalises."""
+    """Names and shapes of bearpaw's CIFAR network as saved by Cohen et al., after their normalisation layer."""
     state = {}
     convolution(state, "conv1", 3, 16, 3)
     norm(state, "bn1", 16)
@@ -71,7 +71,7 @@ def bearpaw_state(blocks, prefix="1."):
 
 
 def wide_state(blocks, width=2):
-    """Names and shapes of the WideResNet that Levine and Feizi saved, with their layer that normalises."""
+    """Names and shapes of the WideResNet saved by Levine and Feizi, with their normalisation layer."""
     state = {}
     convolution(state, "conv1", 3, 16, 3)
     channels = 16
@@ -92,7 +92,7 @@ def wide_state(blocks, width=2):
 
 
 class Released:
-    """What the authors' networks compute, from a state of their names alone."""
+    """The outputs of the authors' networks, computed from a state dictionary with their names."""
 
     def __init__(self, state, prefix):
         self.state = {name.removeprefix(prefix): value for name, value in state.items()}
@@ -213,7 +213,7 @@ def test_resnet50_of_cohen_et_al(settings_of, cohen_file):
 
 
 def test_what_is_known_of_it_is_said(settings_of, cohen_file):
-    """Neither folder nor identity is that of a network that train.py made with these settings."""
+    """Folder and identity differ from those of a network that train.py makes with these settings."""
     plain, path = settings_of(*COHEN), cohen_file()
     folder = import_checkpoint(path, plain)
     assert folder != checkpoints.folder(plain, Photographs())
@@ -230,7 +230,7 @@ def test_what_is_known_of_it_is_said(settings_of, cohen_file):
 
 
 def test_counters_of_batches_may_be_missing(settings_of, cohen_file):
-    """PyTorch before 0.4.1 kept none, and evaluation does not read them."""
+    """PyTorch before 0.4.1 did not save them, and evaluation ignores them."""
     state = {name: value for name, value in bearpaw_state(3).items() if "num_batches" not in name}
     assert import_checkpoint(cohen_file(state), settings_of(*COHEN)).is_dir()
 
@@ -242,21 +242,21 @@ def without(state, name):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (lambda s: bearpaw_state(5), r"holds cifar_resnet20, not ProjectedResNet .*it holds layer1\.3\.bn1\.bias, too"),
+        (lambda s: bearpaw_state(5), r"holds cifar_resnet20, not ProjectedResNet .*it also holds layer1\.3\.bn1\.bias"),
         (lambda s: bearpaw_state(2), r"it lacks features\.6\."),
         (lambda s: without(s, "1.fc.bias"), r"it lacks classify\.bias"),
         (lambda s: without(s, "1.layer2.0.downsample.0.weight"), r"it lacks features\.7\.shortcut\.0\.weight"),
         (lambda s: s | {"1.fc.weight": normal(100, 64)}, r"classify\.weight is \(100, 64\), not \(10, 64\)"),
-        (lambda s: s | {"1.extra": normal(3)}, "it holds extra, too"),
+        (lambda s: s | {"1.extra": normal(3)}, "it also holds extra"),
         (
             lambda s: s | {"1.fc.bias": torch.full((10,), torch.nan)},
             r"classify\.bias .* not finite",
         ),
         (lambda s: s | {"0.means": torch.tensor([0.5] * 3)}, r"normalises with mean \[0\.5, 0\.5, 0\.5\]"),
         (lambda s: s | {"0.sds": torch.tensor([0.5])}, r"normalises with std"),
-        (lambda s: s | {"0.scale": torch.tensor([0.5])}, "holds scale of a normalisation that is not known"),
-        (lambda s: {}, "holds no state of tensors"),
-        (lambda s: {"1.fc.bias": 3}, "holds no state of tensors"),
+        (lambda s: s | {"0.scale": torch.tensor([0.5])}, "expected mean and std .*, got scale"),
+        (lambda s: {}, "expected a state dictionary"),
+        (lambda s: {"1.fc.bias": 3}, "expected a state dictionary"),
         (lambda s: wide_state(2), r"not ProjectedResNet|normalises"),
     ],
 )

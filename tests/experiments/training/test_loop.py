@@ -1,4 +1,4 @@
-"""Training: it learns, it goes on where it stopped, and its losses do not depend on the number of processes."""
+"""Training: it learns, it resumes, and its losses do not depend on the number of processes."""
 
 import csv
 import json
@@ -90,7 +90,7 @@ def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch
 
     def stopped(fabric, job, model, opt, epoch):
         if epoch == 1:
-            epoch_of(fabric, job, model, opt, epoch)  # part of the next epoch has changed the weights already
+            epoch_of(fabric, job, model, opt, epoch)  # part of the next epoch has already changed the weights
             raise KeyboardInterrupt
         return epoch_of(fabric, job, model, opt, epoch)
 
@@ -115,7 +115,7 @@ def test_training_on_clean_images(trained):
 
 
 def test_the_network_sees_gaussian_noise_of_sigma(trained, monkeypatch):
-    """The first batch, taken from the training itself, minus its images is noise of the right law."""
+    """The first training batch minus its images is noise with the right distribution."""
     seen = []
     original = step_noise._noisy
 
@@ -126,7 +126,7 @@ def test_the_network_sees_gaussian_noise_of_sigma(trained, monkeypatch):
 
     monkeypatch.setattr(step_noise, "_noisy", spy)
     trained("noise.sigma=0.5", "trainer.epochs=1")
-    assert len({key for *_, key in seen}) == len(seen) == 12  # a key for each step
+    assert len({key for *_, key in seen}) == len(seen) == 12  # one key per step
     noise = torch.cat([(out - x).flatten() for x, out, _ in seen])
     assert noise.std().item() == pytest.approx(0.5, rel=0.02)
     assert noise.mean().item() == pytest.approx(0, abs=0.01)
@@ -144,7 +144,7 @@ def test_each_process_takes_its_slice_of_the_same_batch():
 
 
 def test_training_noise_is_none_of_the_certificates():
-    """A base function that had seen the samples of its own certificate would void it."""
+    """A base function trained on the samples of its own certificate would invalidate the certificate."""
     trainer = Trainer(1, 8, 0.1, 1)
     trained = {
         tuple(trainer.key(purpose, a, b).generate_state(4)) for purpose in Purpose for a in (0, 1, 3) for b in (0, 1)
@@ -170,14 +170,14 @@ def test_the_papers_settings_are_those_of_its_trainer(composed):
     assert expected.items() <= plain.trainer.arguments.items()
     assert plain.model == Group("models.classifiers.ProjectedResNet", {"depth": 110})
     for name in ("cifar10_gaussian", "cifar10_undefended", "cifar10_wong", "cifar10_crown", "svhn_gaussian"):
-        # whole test sets; every 20th is the repository's
+        # whole test sets; the repository uses every 20th image
         assert composed(f"experiment={name}").dataset.get("step") == 1
     assert plain.trainer.get("precision") == "32-true"
     assert composed("experiment=imagenet_gaussian").model.target.endswith("ResNet50")
 
 
 def test_the_logged_loss_is_the_mean_over_the_epoch(trained):
-    """With a learning rate that changes nothing, the loss of epoch 1 is that of the network as it was made."""
+    """With a negligible learning rate, the loss of epoch 1 is that of the initial network."""
     folder = trained("trainer.lr=1e-12", "trainer.epochs=1", "trainer.noisy=false", "trainer.batch_size=1297")
     data = Digits().training()
     stored = load_file(folder / "weights.safetensors")
@@ -198,11 +198,11 @@ def test_the_logged_loss_is_the_mean_over_the_epoch(trained):
         (("trainer.lr=0",), "trainer.lr: expected a positive"),
         (("trainer.optimizer=lion",), "trainer.optimizer: .*lion"),
         (("trainer.batch_size=2000",), "trainer.batch_size: expected at most 1297"),
-        (("trainer.devices=3",), "trainer.batch_size: 100 .* 3 processes"),
+        (("trainer.devices=3",), "trainer.batch_size: expected a multiple of 3, .* got 100"),
         (("trainer.devices=2", "model=resnet20"), "batch normalisation"),
         (("trainer.nodes=2",), "srun or torchrun"),
         (("trainer.precision=half",), "trainer.precision: .*half"),
-        (("trainer.lr=1e30", "trainer.optimizer=sgd"), "trainer.lr: the loss is"),
+        (("trainer.lr=1e30", "trainer.optimizer=sgd"), "trainer.lr: expected a finite loss"),
         (("dataset=faces",), "Faces has no labels"),
     ],
 )
@@ -216,7 +216,7 @@ def test_refused_with_one_line(trained, tmp_path, overrides, message):
 def test_labels_out_of_range(trained, monkeypatch):
     data = Digits().training()
     monkeypatch.setattr(Digits, "training", lambda self: Images(data.pixels, data.labels + 1))
-    with pytest.raises(SettingError, match="labels are 1 to 10, expected 0 to 9"):
+    with pytest.raises(SettingError, match="expected labels 0 to 9, got 1 to 10"):
         trained()
 
 
@@ -264,7 +264,7 @@ def test_a_killed_process_resumes_to_the_same_losses(tmp_path):
 
 
 def test_float32_is_not_tf32(trained, monkeypatch):
-    """CUDA computes float32 convolutions in TF32 unless told otherwise; training tells it, and takes it back."""
+    """By default CUDA computes float32 convolutions in TF32. Training turns this off, and restores it afterwards."""
     seen = []
     judge = Trainer.judge
 

@@ -1,4 +1,4 @@
-"""Training of autoencoders and reconstructors, and that certification adds its noise where training did."""
+"""Training of autoencoders and reconstructors. Certification adds noise to the same inputs as training."""
 
 import csv
 import json
@@ -93,7 +93,7 @@ def test_a_checkpoint_says_losses_and_no_accuracy(trained, model):
 
 
 def test_noise_is_added_to_the_measurements(trained, monkeypatch):
-    """Of variance sigma^2 on each of the 32 numbers of A x, and none on the image that is the target."""
+    """Noise of variance sigma^2 on each of the 32 numbers of A x, and no noise on the target image."""
     given, targets = [], []
     original, objective = step_noise._noisy, AutoencoderTrainer.objective
 
@@ -135,7 +135,7 @@ def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch
 
     def stopped(fabric, job, network, optimizer, epoch):
         loss = epoch_of(fabric, job, network, optimizer, epoch)
-        if epoch == 1:  # weights and running statistics have changed already
+        if epoch == 1:  # weights and running statistics have already changed
             raise KeyboardInterrupt
         return loss
 
@@ -152,7 +152,7 @@ def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("model", [(), MEASURED])
 def test_training_without_noise(trained, monkeypatch, model):
-    monkeypatch.setattr(step_noise, "_noisy", None)  # not called at all
+    monkeypatch.setattr(step_noise, "_noisy", None)  # must not be called
     folder = trained(*model, "trainer.noisy=false", "trainer.epochs=1")
     metadata = metadata_of(folder)
     assert "-clean-" in folder.name
@@ -170,7 +170,7 @@ def test_training_under_noise_helps_under_noise(trained):
         network = model_of(trained(*more, *clean), *more, *clean)
         with torch.inference_mode():
             errors.append((network(noisy) - x).square().mean().item())
-    spread = (x - x.mean(dim=0)).square().mean().item()  # of the mean image as the answer to everything
+    spread = (x - x.mean(dim=0)).square().mean().item()  # the loss of always answering with the mean image
     assert errors[0] < 0.75 * spread
     assert errors[0] < 0.75 * errors[1]
 
@@ -185,7 +185,7 @@ def test_a_checkpoint_keeps_its_matrix(trained):
 
 
 def test_certification_adds_its_noise_to_the_measurements(trained, tmp_path):
-    """f(A x) is what is certified, at A x, in the units of A x."""
+    """The certificate is for f at A x, in the units of A x."""
     overrides = (*MEASURED, "trainer.epochs=1", "noise.sigma=0.2", f"checkpoints.root={tmp_path / 'checkpoints'}")
     folder = trained(*overrides)
     few = ("certifier.n=400", "certifier.m=800", "certifier.delta=0.15", "indices=[3]", f"results.root={tmp_path}")
@@ -213,7 +213,7 @@ def test_one_checkpoint_serves_every_metric(data, part):
         assert checkpoints.folder(composed, Digits()) == checkpoints.folder(p, Digits())
         assert {"n": 10_000, "m": 1_000_000, "bound": "paper", "delta": 0.05}.items() <= p.certifier.arguments.items()
         assert {"alpha1": 0.005, "alpha2": 0.005}.items() <= p.certifier.arguments.items()
-        assert p.eps == pytest.approx([0.45, 0.6])  # the same for all, so that they can be read off the same outputs
+        assert p.eps == pytest.approx([0.45, 0.6])  # the same for all, so that they can share outputs
         assert p.dataset.get("step") == 200
     expected = {"epochs": 100, "batch_size": 1000, "lr": 1e-3, "optimizer": "adam", "weight_decay": 0, "lr_factor": 1}
     assert expected.items() <= plain["tvd"].trainer.arguments.items()
@@ -232,11 +232,11 @@ def test_the_papers_settings_of_the_generator():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("+trainer.stability=6",), r"trainer\.stability: expected 0, of an autoencoder, got 6"),
-        (("model=small_cnn", "~model.bottleneck"), r"trainer: .*images back, \(1, 8, 8\) here; this one gives \(10,\)"),
-        (("trainer=digits",), r"trainer: Trainer trains classifiers; .*\(1, 8, 8\).*trainer=autoencoder"),
-        (("trainer.devices=2",), r"trainer\.devices: batch normalisation over several processes needs GPUs"),
-        (("dataset=faces",), r"model: Autoencoder is for labelled images of one size.*Faces has no labels"),
+        (("+trainer.stability=6",), r"trainer\.stability: expected 0 for an autoencoder, got 6"),
+        (("model=small_cnn", "~model.bottleneck"), r"trainer: .*the images' shape, \(1, 8, 8\), got \(10,\)"),
+        (("trainer=digits",), r"trainer: Trainer expected a vector of scores .*\(1, 8, 8\).*trainer=autoencoder"),
+        (("trainer.devices=2",), r"trainer\.devices: expected 1 on a CPU"),
+        (("dataset=faces",), r"model: Autoencoder needs labelled images of one size.*Faces has no labels"),
         (("+model.shape=[1,8,8]",), r"model\.shape: no such key"),
     ],
 )
@@ -249,7 +249,7 @@ def test_refused_with_one_line(trained, tmp_path, overrides, message):
 
 @pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(tmp_path):
-    """Of a network without batch normalisation, which a CPU trains in one process only."""
+    """A network without batch normalisation, because a CPU trains batch normalisation in one process only."""
     model = ("model._target_=models.dncnn.DnCNN", "~model.bottleneck", "+model.depth=2", "+model.width=8")
     for devices in (1, 2):
         command = [sys.executable, str(ROOT / "train.py"), *QUICK, *model, f"trainer.devices={devices}"]

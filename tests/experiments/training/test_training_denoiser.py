@@ -1,4 +1,4 @@
-"""Training of a denoiser in front of a classifier: two phases, the classifier bit-identical in the second."""
+"""Training of a denoiser in front of a classifier: two phases, and the classifier stays bit-identical in the second."""
 
 import csv
 import json
@@ -50,14 +50,14 @@ def trained(tmp_path):
 
 @pytest.fixture
 def stopped(trained, tmp_path, monkeypatch):
-    """Stop after so many epochs: stopped(2) -> the state that was kept."""
+    """Stop after a number of epochs: stopped(2) -> the saved state."""
 
     def stop(after, *overrides, root=tmp_path / "checkpoints"):
         epoch_of = loop._epoch
 
         def some(fabric, job, model, optimizer, epoch):
             if epoch == after:
-                epoch_of(fabric, job, model, optimizer, epoch)  # part of the next epoch has changed the weights already
+                epoch_of(fabric, job, model, optimizer, epoch)  # part of the next epoch has already changed the weights
                 raise KeyboardInterrupt
             return epoch_of(fabric, job, model, optimizer, epoch)
 
@@ -81,7 +81,7 @@ def stored(folder):
 
 
 def part(state, name):
-    """What belongs to the classifier, or to the denoiser, of a state dictionary."""
+    """The classifier's or the denoiser's entries of a state dictionary."""
     found = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
     assert found
     return found
@@ -113,7 +113,7 @@ def pair():
 
 
 def test_the_losses_are_the_papers(pair):
-    """In NumPy, from the two networks' outputs."""
+    """The losses, in NumPy, from the outputs of the two networks."""
     x, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
     noisy = x + 0.3 * torch.randn_like(x)
     losses = {}
@@ -139,7 +139,7 @@ def test_the_losses_are_the_papers(pair):
 
 
 def test_the_losses_of_a_retrained_classifier(pair):
-    """The denoiser's first, as mse; then cross entropy to the labels behind it."""
+    """First the denoiser's loss, as with mse; then the classifier's cross entropy on denoised images."""
     x, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
     noisy = x + 0.3 * torch.randn_like(x)
     trainer = DenoiserTrainer(4, 6, 0.1, clean_epochs=2, loss="mse_retrain")
@@ -168,7 +168,7 @@ def test_each_phase_has_gradients_in_its_own_part_alone(pair, loss):
 
 
 def test_the_first_phase_is_the_classifier_alone_on_clean_images(stopped, tmp_path):
-    """Bit for bit the training of the same classifier by the plain trainer; the denoiser stays as it was made."""
+    """Phase one equals training the classifier with the plain trainer, bit for bit; the denoiser does not change."""
     kept = stopped(2)["model"]
     settings = ("model=small_cnn", "trainer=digits", "trainer.noisy=false", "trainer.epochs=2", "trainer.lr_step=1")
     alone = stored(loop.train(composed(*settings, f"checkpoints.root={tmp_path / 'alone'}")))
@@ -177,9 +177,10 @@ def test_the_first_phase_is_the_classifier_alone_on_clean_images(stopped, tmp_pa
 
 
 def test_a_retrained_classifier_comes_after_the_mse_denoiser_and_leaves_it_bit_identical(stopped, trained, tmp_path):
-    """From scratch: the denoiser's phase leaves the classifier as it was made."""
+    """The classifier is trained from scratch: the denoiser's phase does not change it."""
     overrides = ("trainer.loss=mse_retrain",)
-    kept, final = stopped(3, *overrides)["model"], stored(trained(*overrides))  # clean_epochs = 2 of 5 are the second's
+    # The second phase has the last clean_epochs = 2 of 5.
+    kept, final = stopped(3, *overrides)["model"], stored(trained(*overrides))
     start = initial(composed(*SMALL))
     assert same(part(kept, "classifier"), part(start, "classifier"))
     assert not same(part(kept, "denoiser"), part(start, "denoiser"))
@@ -189,7 +190,7 @@ def test_a_retrained_classifier_comes_after_the_mse_denoiser_and_leaves_it_bit_i
 
 @pytest.mark.parametrize("loss", ["mse", "stability"])
 def test_the_second_phase_leaves_the_classifier_bit_identical(stopped, trained, loss):
-    """Its weights and the statistics of its batch normalisation, of which this one has some."""
+    """The classifier's weights and the statistics of its batch normalisation do not change."""
     overrides = (*NORMALISED, f"trainer.loss={loss}")
     kept, final = stopped(2, *overrides)["model"], stored(trained(*overrides))
     assert part(final, "classifier")["features.2.num_batches_tracked"] == 2 * 3  # two epochs of three batches
@@ -246,7 +247,7 @@ def test_images_are_clean_in_the_first_phase_and_noisy_in_the_second(trained, mo
 
 @pytest.mark.parametrize("loss", ["mse", "stability"])
 def test_a_denoiser_does_what_its_loss_wants(trained, tmp_path, loss):
-    """Halves the error of the image, or brings a classifier trained on clean images to more correct answers."""
+    """The denoiser halves the image's error, or increases the accuracy of a classifier trained on clean images."""
     overrides = ("noise.sigma=0.5", f"trainer.loss={loss}", "model.width=16")
     overrides += ("trainer.epochs=32", "trainer.clean_epochs=8", "trainer.lr_step=8")
     metadata = json.loads((trained(*overrides) / "checkpoint.json").read_text())
@@ -281,7 +282,7 @@ def test_a_checkpoint_of_both(trained):
 def test_of_another_denoiser_or_classifier_it_is_another(trained):
     folder = trained()
     for other in ("model.depth=5", "model.classifier.width=8"):
-        with pytest.raises(SettingError, match="model: the configuration says Denoised"):
+        with pytest.raises(SettingError, match="model: expected a checkpoint trained with Denoised"):
             build_base_function(composed(*SMALL, other, f"checkpoint={folder}"), Digits())
 
 
@@ -320,7 +321,7 @@ def test_refused_with_one_line(trained, tmp_path, overrides, message):
 
 
 def test_a_model_without_a_denoiser_is_refused():
-    with pytest.raises(SettingError, match="model=denoised_small_cnn; SmallCNN is none") as error:
+    with pytest.raises(SettingError, match="model=denoised_small_cnn, got SmallCNN") as error:
         loop.train(composed("model=small_cnn", "trainer=denoiser_digits"))
     assert "\n" not in str(error.value)
 

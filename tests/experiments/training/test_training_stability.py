@@ -1,4 +1,4 @@
-"""Stability training, the cosine schedule, Nesterov's momentum and noise for each image of a batch."""
+"""Stability training, the cosine schedule, Nesterov momentum and noise for each image of a batch."""
 
 import copy
 import csv
@@ -48,7 +48,7 @@ def copies(first, second):
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 6.0])
 def test_the_loss_is_the_papers(weight):
-    """In NumPy, image by image, from two forward passes of a network with batch normalisation."""
+    """The loss, in NumPy, image by image, from two forward passes of a network with batch normalisation."""
     torch.manual_seed(0)
     model = ResNetCIFAR(10, 1, (0.3,), (0.4,), depth=8).train()
     x, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
@@ -61,7 +61,7 @@ def test_the_loss_is_the_papers(weight):
     assert loss.item() == pytest.approx(np.mean(expected), rel=1e-5)
     assert np.allclose(probabilities(scores), p, rtol=1e-4, atol=1e-7)
     passes = model.features[2].num_batches_tracked.item()
-    assert passes == (2 if weight else 1)  # each copy is normalised by itself
+    assert passes == (2 if weight else 1)  # one forward pass per copy, so each copy has its own normalisation
 
 
 def test_the_divergence_is_of_the_first_copy_from_the_second():
@@ -74,7 +74,7 @@ def test_the_divergence_is_of_the_first_copy_from_the_second():
 
 
 def by_hand(plain, weight):
-    """The first epoch of digits.yaml, written out: Adam on shuffled batches of 100 under Gaussian noise."""
+    """The first epoch of digits.yaml, spelled out: Adam on shuffled batches of 100 with Gaussian noise."""
     data, noise, trainer = Digits(), Gaussian(0.25), Trainer(1, 100, 0.01)
     images = data.training()
     with torch.random.fork_rng():
@@ -159,7 +159,7 @@ def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch
 
 
 def test_each_image_of_a_batch_has_noise_of_its_own():
-    """A deterministic splitting noise has few levels, and draws one for each image of a batch."""
+    """Deterministic splitting noise has few levels, and draws one per image of a batch."""
     noise = DeterministicSplitting(1.0, 16, (1, 8, 8))
     key, x = Trainer(1, 60, 0.1).key(Purpose.NOISE), torch.full((60, 1, 8, 8), 0.5)
     whole = step_noise._noisy(x, noise, key, 60, slice(0, 60))
@@ -219,8 +219,8 @@ def test_the_papers_settings_are_those_of_sgd_cosine(composed):
         (("+trainer.schedule=linear",), r"trainer\.schedule: expected step or cosine, got linear"),
         (("+trainer.nesterov=true",), r"trainer\.nesterov: .*adam"),
         (("+trainer.nesterov=true", "trainer.optimizer=sgd", "trainer.momentum=0"), r"trainer\.nesterov: .*momentum"),
-        (("trainer.stability=-1",), r"trainer\.stability: expected a number of at least 0, got -1"),
-        (("trainer.stability=nan",), r"trainer\.stability: expected a number of at least 0, got nan"),
+        (("trainer.stability=-1",), r"trainer\.stability: expected a finite number >= 0, got -1"),
+        (("trainer.stability=nan",), r"trainer\.stability: expected a finite number >= 0, got nan"),
         (("trainer.stability=6", "trainer.noisy=false"), r"trainer\.stability: expected 0 with trainer.noisy=false"),
     ],
 )
