@@ -219,6 +219,6 @@ def test_settings_that_cannot_work_are_refused(settings, message):
 
 
 def test_the_configuration(settings):
-    group = settings("experiment=digits_gaussian", "certifier=adaptive", "noise.sigma=0.5")["certifier"]
+    group = settings("experiment=digits_gaussian", "certifier=adaptive", "noise.sigma=0.5").certifier.arguments
     assert group["tolerance"] == 0.05
     assert (group["mode"], group["radius"], group["n"], group["alpha"]) == ("decide", None, 100_000, 0.001)

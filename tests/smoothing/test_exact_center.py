@@ -54,7 +54,7 @@ def squared_distances():
 def everywhere(f, metric, steps, seed=0):
     """Draws at every input, the distances between all centers, and the smoothing."""
     h = ExactCenterSmoothing(f, noise_of(steps, seed), metric, batch_size=100)
-    draws = [h.draw(x / Q) for x in GRID]
+    draws = [drawn for drawn, _ in h.engine.run_all(h.drawing(x / Q, 0) for x in GRID)]
     centers = torch.stack([d.center for d in draws])
     moved = torch.stack([metric(centers, center[None]) for center in centers])
     return h, draws, moved
