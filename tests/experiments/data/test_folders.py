@@ -135,7 +135,7 @@ def test_classes_without_training_images_are_for_trained_models(classes_root):
 
 def test_a_class_that_is_only_in_test(classes_root):
     save(classes_root / "test" / "dog" / "0.png")
-    with pytest.raises(SettingError, match=r"class 'dog' .* has no images in .*Take it out of test/"):
+    with pytest.raises(SettingError, match=r"class 'dog' .* has no images in .*Remove it from test/"):
         own_classes(classes_root)
 
 

@@ -63,8 +63,8 @@ def page(content):
         (page, "is a web page; the download failed"),
         (lambda content: gzip.compress(content)[:-40], "is damaged"),
         (lambda content: gzip.compress(content)[:20] + b"x" * 40, "is damaged"),
-        (lambda content: content[:-1], r"bytes for 15,680 values"),
-        (lambda content: content + b"0", r"15,681 bytes for 15,680 values"),
+        (lambda content: content[:-1], r"15,679 bytes of values, expected 15,680"),
+        (lambda content: content + b"0", r"15,681 bytes of values, expected 15,680"),
         (lambda content: b"", "not an IDX file"),
         (lambda content: b"\0\0\x0d\3" + content[4:], "not an IDX file of bytes"),  # floats
         (lambda content: idx(np.zeros((20, 32, 32))), r"images of shape \(20, 1, 32, 32\)"),
