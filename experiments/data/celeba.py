@@ -99,7 +99,7 @@ def _test_names(listing: Path) -> list[str]:
     except (OSError, ValueError) as error:
         raise MissingDataError(f"{listing}: not a readable list ({error}); fetch it again") from error
     if is_web_page(content):
-        raise MissingDataError(f"{listing}: this is a web page, not the list; the download failed, fetch it again")
+        raise MissingDataError(f"{listing}: a web page instead of the list; the download failed, fetch it again")
     names = []
     for number, line in enumerate(lines, start=1):
         fields = line.replace(",", " ").split()

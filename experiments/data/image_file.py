@@ -52,7 +52,7 @@ def _upright(image: Image.Image) -> Image.Image:
     if image.format == "TIFF" and image.mode.startswith("I;16"):
         kind = image.tag_v2.get(BITS_PER_SAMPLE), image.tag_v2.get(PHOTOMETRIC)  # type: ignore[attr-defined]
         if kind != ((16,), BLACK_IS_ZERO):
-            raise ValueError("its gray values do not run from 0 (black) to 65535 (white); save it as 8-bit PNG")
+            raise ValueError("its gray values are not from 0 (black) to 65535 (white); save it as 8-bit PNG")
     image.load()
     if image.format == "TIFF":
         return image  # loading has already rotated it

@@ -1,4 +1,4 @@
-"""MNIST and CIFAR-10 as they are found on disks: packed, cut off, replaced by an error page."""
+"""MNIST and CIFAR-10 files found in practice: compressed, truncated, or replaced by an error page."""
 
 import gzip
 import pickle
@@ -47,7 +47,7 @@ def test_packed_mnist_is_read_and_left_as_it_is(tmp_path):
 
 
 def test_mnist_unpacked_by_a_browser(tmp_path):
-    """Files named .gz that are unpacked already."""
+    """Files named .gz that are already unpacked."""
     for path in write_mnist(tmp_path, packed=False).iterdir():
         path.rename(f"{path}.gz")
     assert len(MNIST(str(tmp_path)).testing()) == 20
