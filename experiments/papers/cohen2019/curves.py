@@ -14,7 +14,7 @@ from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing.radii import high_probability_accuracy
 
 POINTS = 301
-IN_REACH = 1.5  # a run's limit is on the axis of `Curves` unless it is more than so many times the largest radius found
+IN_REACH = 1.5  # `Curves` omits a run's limit beyond this multiple of the largest radius found
 UNDEFENDED = NAME.replace(", ", ",\n").replace(" (", "\n(")  # in the legend
 RADIUS = "l2 radius ([0, 1] pixel units)"
 
