@@ -1,1 +1,1 @@
-"""What is measured against the papers' own procedures, one kind of work a file."""
+"""Benchmarks: speed compared with the papers' procedures, and attacks on certificates."""

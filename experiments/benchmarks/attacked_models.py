@@ -1,4 +1,4 @@
-"""What the attacks are on: small models of the digits, and functions made by hand to reach what a certificate allows.
+"""The attacked functions: small models of the digits, and functions built by hand to nearly reach the certified bound.
 
 Inputs are images (1, 8, 8) with pixel values k/16 in [0, 1] unless a function says otherwise.
 """
@@ -15,9 +15,9 @@ from smoothing import Noise
 from smoothing.streams import Stage, Stream
 
 Function = Callable[[Tensor], Tensor]
-PIXEL = 27  # of 64, near the middle: it differs from digit to digit
+PIXEL = 27  # index among 64 pixels; near the middle, where digits differ
 BATCH = 128
-JUNK = -40.0  # an output that is far from all others
+JUNK = -40.0  # an output far from all others
 
 
 def images() -> Tensor:
@@ -26,7 +26,7 @@ def images() -> Tensor:
 
 
 def classifier(noise: Noise, seed: int, steps: int = 400) -> nn.Module:
-    """A small CNN, trained for a moment under the noise; in eval mode."""
+    """A small CNN, trained briefly under the noise, in eval mode."""
     data = Digits().training()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -39,7 +39,10 @@ def classifier(noise: Noise, seed: int, steps: int = 400) -> nn.Module:
 
 
 def autoencoder(noise: Noise, seed: int, steps: int = 600) -> nn.Module:
-    """64 -> 12 -> 64, (b, 1, 8, 8) to the same, trained for a moment under the noise: steep enough to move."""
+    """A small autoencoder, 64 -> 12 -> 64, (b, 1, 8, 8) to the same shape, trained briefly under the noise.
+
+    It is steep enough for attacks to move its output.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers = (nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 64), nn.Sigmoid())
@@ -51,7 +54,7 @@ def autoencoder(noise: Noise, seed: int, steps: int = 600) -> nn.Module:
 def _trained(
     model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], noise: Noise, seed: int, steps: int
 ) -> nn.Module:
-    """Adam on batches of noisy training images; `loss` takes them and the numbers of the images."""
+    """Train with Adam on batches of noisy images. `loss` takes the noisy images and their indices."""
     clean = Digits().training().pixels / Digits.levels
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
@@ -65,7 +68,7 @@ def _trained(
 
 
 class Boxes(nn.Module):
-    """A random network from images to boxes (x1, y1, x2, y2) in units of the image's side; none is empty."""
+    """A random network from images to nonempty boxes (x1, y1, x2, y2), in units of the image's side."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -81,12 +84,15 @@ class Boxes(nn.Module):
 
 
 def half_space(direction: Tensor, offset: float) -> Function:
-    """Class 1 where <direction, z> > offset, direction (1, 8, 8): Cohen et al.'s radius is exact for it."""
+    """Class 1 where <direction, z> > offset, with direction (1, 8, 8). Cohen et al.'s radius is exact for it."""
     return lambda batch: _two_scores((batch * direction).flatten(1).sum(dim=1) - offset)
 
 
 def between_two_digits() -> tuple[Tensor, float]:
-    """Unit vector from the mean 0 to the mean 1 and where it is halfway: a half-space with images on both sides."""
+    """Unit direction and offset of the half-space midway between the mean images of the digits 0 and 1.
+
+    There are images on both sides.
+    """
     training = Digits().training()
     clean = training.pixels / Digits.levels
     means = [clean[training.labels == digit].mean(dim=0) for digit in (0, 1)]
@@ -95,7 +101,7 @@ def between_two_digits() -> tuple[Tensor, float]:
 
 
 def one_pixel(batch: Tensor) -> Tensor:
-    """Class 1 where one pixel is above 1/2: the l1 radii are exact for it. Any shape; of one number, that one."""
+    """Class 1 where one pixel is above 1/2. The l1 radii are exact for it. Any shape; a single number is the pixel."""
     flat = batch.flatten(1)
     return _two_scores(10 * (flat[:, PIXEL % flat.shape[1]] - 0.5))
 
@@ -105,25 +111,27 @@ def _two_scores(score: Tensor) -> Tensor:
 
 
 def two_points(batch: Tensor) -> Tensor:
-    """Outputs 0 and 1, (b, 1) -> (b, 1)."""
+    """Output 1 where the input is positive, else 0: (b, 1) -> (b, 1)."""
     return (batch > 0).float()
 
 
 def four_points(batch: Tensor) -> Tensor:
-    """Outputs JUNK, -1, 1 and 2.98 as the input (b, 1) grows: eps_out = 2 is nearly reached at 0 under N(0, 1).
+    """Outputs JUNK, -1, 1 and 2.98 as the input (b, 1) grows. At 0 under N(0, 1) an attack nearly reaches eps_out = 2.
 
-    At 0 they have masses 0.12, 0.45, 0.31 and 0.12, so the shortest interval with half of them is [-1, 1], its middle 0
-    and R_hat = 1 up to a quantile of 0.76. A shift by 0.35 gives [1, 2.98] more than half, and that is shorter.
+    At 0 the outputs have probabilities 0.12, 0.45, 0.31 and 0.12. The shortest interval with half of the mass is
+    [-1, 1]; its middle is 0, and R_hat = 1 up to a quantile of 0.76. After a shift by 0.35, [1, 2.98] has more than
+    half of the mass and is shorter.
     """
     edges = torch.tensor([-1.175, 0.1764, 1.175])  # quantiles of N(0, 1) at 0.12, 0.57 and 0.88
     return torch.tensor([JUNK, -1.0, 1.0, 2.98])[torch.bucketize(batch, edges)]
 
 
 def four_points_under_splitting(levels: int) -> Function:
-    """The same, (b, 1) -> (b, 1), under the `levels` noisy inputs of splitting noise with lambda = 1/2, from 0 on.
+    """The same for splitting noise with lambda = 1/2 and its `levels` noisy inputs: (b, 1) -> (b, 1).
 
-    Noisy input z tells which split it is of, and on which side x lies. Below all splits x = 0 gives a list of outputs;
-    each grid step changes one -1 to 2.98: the ball of (floor(levels/2) + 1 + k) outputs stays [-1, 1] just long enough.
+    A noisy input z determines its split and on which side of the split x lies. x = 0 is below all splits and gives a
+    list of outputs. Each grid step of x changes one output from -1 to 2.98. The smallest ball with
+    floor(levels/2) + 1 + k outputs remains [-1, 1] just long enough.
     """
     counts = [round(share * levels) for share in (0.431, 0.196, 0.188)]
     outputs = torch.tensor([-1.0, 1.0, 2.98, JUNK])

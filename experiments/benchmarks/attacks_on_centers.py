@@ -13,10 +13,10 @@ from experiments.benchmarks.attempts import (
 from smoothing import CenterSmoothing, ExactCenterSmoothing, FiniteNoise, Metric, Noise
 from smoothing.streams import Stage, Stream
 
-FACTORS = (0.5, 1.0)  # of the input radius
+FACTORS = (0.5, 1.0)  # multiples of the input radius
 STEPS = 10
 GRID_STEPS = 40
-FRESH = 1000  # x' of example i has the streams of examples FRESH (i + 1) and on, so i is below FRESH
+FRESH = 1000  # x' of example i uses the streams of examples FRESH (i + 1) and up, so i is below FRESH
 
 
 def moved_by(f: Objective, metric: Metric, center: Tensor) -> Objective:
@@ -25,7 +25,7 @@ def moved_by(f: Objective, metric: Metric, center: Tensor) -> Objective:
 
 
 def farthest_within(objective: Objective, noise: Noise, x: Tensor, eps: float, example: int) -> Tensor:
-    """A point l2-within eps of x by projected gradient ascent on an objective's mean over noisy copies."""
+    """A point within l2 distance eps of x, by projected gradient ascent on the objective's mean over noisy copies."""
     there = x.clone()
     for step in range(STEPS):
         gradient = noisy_gradient(objective, noise, there, Stream(step, example, Stage.ATTACK))
@@ -39,14 +39,14 @@ def farthest_within(objective: Objective, noise: Noise, x: Tensor, eps: float, e
 def attack_center(
     h: CenterSmoothing, x: Tensor, example: int, eps: float, direction: Tensor | None = None
 ) -> list[Attempt]:
-    """Move f_hat within each of FACTORS times eps, and compare with fresh draws there; [] where x has no certificate.
+    """Try to move f_hat within each of FACTORS times eps, with fresh samples at x'. [] if x has no certificate.
 
     Args:
-        h: center smoothing under a noise against l2.
+        h: center smoothing under a noise with l2 certificates.
         x: (*input shape).
-        example: whose streams are used at x, below FRESH.
+        example: example number that selects the streams at x, below FRESH.
         eps: l2 input radius.
-        direction: (*input shape), of length 1: go there and the opposite way, for a function without a gradient.
+        direction: unit vector (*input shape). If given, try it and its opposite instead of following the gradient.
     """
     certificate = h.certify(x, eps, example)
     if certificate.status != "certified":
@@ -61,7 +61,7 @@ def attack_center(
     attempts = []
     for number, there in enumerate(points):
         smoothed = h.smooth(there, FRESH * (example + 1) + number)
-        if not smoothed.abstained:  # else nothing is claimed
+        if not smoothed.abstained:  # an abstention makes no claim
             moved = float(h.metric(smoothed.center[None], certificate.center[None]))
             at_x = h.settings.alpha2
             at_attack = certificate.failure_probability - at_x
@@ -70,10 +70,10 @@ def attack_center(
 
 
 def attack_exact_center(h: ExactCenterSmoothing, x: Tensor, example: int) -> list[Attempt]:
-    """Greedy grid steps; point k of the path is held against the certificate of k steps. A violation is a bug.
+    """Greedy grid steps. Point k of the path is compared with the certificate for k steps. A violation is a bug.
 
-    Goes on for as long as there are certificates, at most GRID_STEPS. x is (*input shape), on the grid; `example` plays
-    no part.
+    The path continues while there are certificates, for at most GRID_STEPS. x is (*input shape), on the grid. `example`
+    is ignored.
     """
     assert isinstance(h.noise, FiniteNoise)
     draws = h.draw(x)

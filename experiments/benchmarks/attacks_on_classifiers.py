@@ -23,22 +23,22 @@ from smoothing import (
     projected_gradient_ascent,
 )
 
-FACTORS = (0.5, 0.9, 1.0, 1.1, 1.15, 1.25, 1.5, 2.0, 3.0)  # of the certified l2 radius
-EXACT_REACH = 3  # times the certified radius, on the grid
+FACTORS = (0.5, 0.9, 1.0, 1.1, 1.15, 1.25, 1.5, 2.0, 3.0)  # multiples of the certified l2 radius
+EXACT_REACH = 3  # length of a grid path as a multiple of the certified radius
 PGD_STEPS = 10
 PGD_SAMPLES = 128
-L1_STEPS = 20  # of a path, where steps may have any length
-LEVEL = 1e-6  # of Predict at x': a change of class is as good as a fact
+L1_STEPS = 20  # steps of a path if they may have any length
+LEVEL = 1e-6  # alpha of Predict at x', small enough to treat a change of class as certain
 PREDICT_SAMPLES = 4000
 
 
 def attack_l2(certifier: Certify | Adaptive, x: Tensor, example: int) -> list[Attempt]:
-    """Projected gradient ascent within each of FACTORS times the certified l2 radius; [] where there is none.
+    """Projected gradient ascent within each of FACTORS times the certified l2 radius. [] if x has no certificate.
 
     Args:
-        certifier: to break; its class at x counts, right or wrong.
+        certifier: the certifier to attack. Its class at x is the reference, whether or not it is correct.
         x: (*input shape).
-        example: whose streams are used.
+        example: example number that selects the streams.
     """
     at_x, g = certifier(x, example, ABSTAIN), certifier
     if not at_x.radius > 0:
@@ -63,14 +63,14 @@ def attack_l2(certifier: Certify | Adaptive, x: Tensor, example: int) -> list[At
 
 
 def attack_l1(certifier: Certify, x: Tensor, example: int, reach: float, grid: int | None = None) -> list[Attempt]:
-    """Steepest l1 ascent beyond the certified radius, every point of the path an attempt.
+    """Steepest l1 ascent beyond the certified radius. Every point of the path is an attempt.
 
     Args:
-        certifier: to break.
+        certifier: the certifier to attack.
         x: (*input shape).
-        example: whose streams are used.
-        reach: how far to go, over the certified radius.
-        grid: x' has values k / grid in [0, 1], where the noise certifies no others; None: any.
+        example: example number that selects the streams.
+        reach: length of the path as a multiple of the certified radius.
+        grid: x' has values k / grid in [0, 1], for noises that certify only such inputs. None: any values.
     """
     at_x, g = certifier(x, example, ABSTAIN), certifier
     if not at_x.radius > 0:
@@ -98,9 +98,10 @@ def attack_l1(certifier: Certify, x: Tensor, example: int, reach: float, grid: i
 
 
 def attack_exactly(certifier: ExactCertify, x: Tensor, example: int) -> list[Attempt]:
-    """Greedy grid steps to the first change of class or EXACT_REACH times the radius, every point an attempt.
+    """Greedy grid steps until the class changes or the path reaches EXACT_REACH times the radius.
 
-    The class at each point is known, so a single violation is a bug. `example` plays no part.
+    Every point is an attempt. The class at each point is known exactly, so a single violation is a bug. `example` is
+    ignored.
     """
     g, noise = certifier, certifier.noise
     assert isinstance(noise, FiniteNoise)
@@ -111,7 +112,7 @@ def attack_exactly(certifier: ExactCertify, x: Tensor, example: int) -> list[Att
     a = at_x.prediction
 
     def votes_lost(batch: Tensor) -> Tensor:
-        """A vote that A has lost, and twice that where the runner-up has it; a share of A's probability breaks ties."""
+        """1 for a vote that A lost, 2 if the runner-up won it. A's softmax probability breaks ties."""
         scores = g.f.f(batch)
         winner = scores.argmax(dim=1)
         share = functional.softmax(scores, dim=1)[:, a]

@@ -1,4 +1,4 @@
-"""An attempt to break a certificate, and the two l1 attacks that classifiers and centers share."""
+"""The record of an attempt to break a certificate, and the two l1 attacks shared by classifiers and centers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from smoothing import FiniteNoise, Noise
 from smoothing.cursor import noisy_inputs
 from smoothing.streams import BLOCK, Stage, Stream
 
-Objective = Callable[[Tensor], Tensor]  # noisy inputs (b, *input shape) -> (b,), large where the attack does well
-SAMPLES = 2 * BLOCK  # noisy copies for a gradient
-WHOLE = 4096  # noisy copies evaluated at once where all are
+Objective = Callable[[Tensor], Tensor]  # noisy inputs (b, *input shape) -> (b,); larger is better for the attack
+SAMPLES = 2 * BLOCK  # noisy copies per gradient
+WHOLE = 4096  # noisy copies per batch when all copies are evaluated
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Attempt:
     """One attacked point x' of one certificate.
 
     Attributes:
-        factor: distance over the certified input radius.
-        distance: of x' from x, in the noise's threat norm and the units of the input.
-        moved: how far the smoothed output is from the one at x; of a classifier 1 where it is certainly another class.
-        bound: the certified output radius; of a classifier the certified input radius.
-        ratio: how close it came, 1 being as far as a certificate allows: moved / bound; of a classifier bound /
-            distance where the class changed, else 0.
-        violated: the certificate is false of this x'.
+        factor: distance divided by the certified input radius.
+        distance: distance of x' from x, in the noise's threat norm and the units of the input.
+        moved: distance of the smoothed output from the one at x. For a classifier, 1 if the class certainly differs.
+        bound: the certified output radius. For a classifier, the certified input radius.
+        ratio: how close the attempt came, where 1 is the certified bound: moved / bound. For a classifier,
+            bound / distance if the class changed, else 0.
+        violated: the certificate is false for this x'.
         level_at_x: probability that the certificate is false because of the draws at x, whatever x' is.
         level_at_attack: probability that this attempt counts as a violation because of the draws at x'.
     """
@@ -51,7 +51,7 @@ def class_attempt(radius: float, distance: float, changed: bool, at_x: float, at
 def output_attempt(
     eps: float, distance: float, moved: float, bound: float, at_x: float = 0.0, at_attack: float = 0.0
 ) -> Attempt:
-    """An attempt on a certified output radius, within eps. A center that did not move comes to 0 of any bound."""
+    """An attempt on a certified output radius, within eps. The ratio is 0 if the center did not move."""
     ratio = 0.0 if moved == 0 else moved / bound if bound > 0 else float("inf")
     violated = moved > bound and distance <= eps
     return Attempt(distance / eps, distance, moved, bound, ratio, violated, at_x, at_attack)
@@ -60,7 +60,7 @@ def output_attempt(
 def noisy_gradient(objective: Objective, noise: Noise, x: Tensor, stream: Stream) -> Tensor:
     """Gradient of the sum of an objective over noisy copies of x, with respect to those copies: (*shape).
 
-    Under additive noise that is the gradient with respect to x; under splitting noise a guess at it.
+    Under additive noise this is the gradient with respect to x. Under splitting noise it is an approximation.
     """
     (batch,) = noisy_inputs(x, noise, SAMPLES, stream, SAMPLES)
     total = objective(batch.requires_grad_(True)).sum()
@@ -70,16 +70,16 @@ def noisy_gradient(objective: Objective, noise: Noise, x: Tensor, stream: Stream
 def l1_path(
     objective: Objective, noise: Noise, x: Tensor, step: float, steps: int, example: int, *, within_image: bool
 ) -> Iterator[Tensor]:
-    """Steepest ascent in l1: each step goes along the one coordinate of the largest gradient, and never back.
+    """Steepest ascent in l1: each step moves the coordinate with the largest gradient, and never back.
 
     Args:
-        objective: to make large in the mean over noisy copies.
-        noise: of the copies.
+        objective: its mean over noisy copies is maximised.
+        noise: noise of the copies.
         x: (*shape).
-        step: l1 length of a step; point number k of the path is k steps from x.
-        steps: at most so many points.
-        example: whose streams are used, that of seed k for step k.
-        within_image: no coordinate leaves [0, 1].
+        step: l1 length of a step. Point k of the path is k steps from x.
+        steps: largest number of points.
+        example: example number that selects the streams. Step k uses seed k.
+        within_image: whether to keep all coordinates in [0, 1].
     """
     there = x.clone()
     for k in range(steps):
@@ -97,15 +97,15 @@ def l1_path(
 
 
 def exact_path(objective: Objective, noise: FiniteNoise, x: Tensor, steps: int) -> Iterator[Tensor]:
-    """Greedy ascent on the grid of a finite noise: of all single steps away from x the best one, every time.
+    """Greedy ascent on the grid of a finite noise: each step is the best of all single grid steps away from x.
 
-    A step changes few of the noisy copies (Levine and Feizi 2021, eq. 16), so all of them are tried exactly.
+    A step changes few noisy copies (Levine and Feizi 2021, eq. 16), so every step is evaluated exactly.
 
     Args:
-        objective: to make large in the sum over all noisy copies; needs no gradient.
-        noise: on images k / levels.
+        objective: its sum over all noisy copies is maximised. It needs no gradient.
+        noise: finite noise on images k / levels.
         x: (*shape), on the grid.
-        steps: at most so many points; number k is k grid steps from x in l1.
+        steps: largest number of points. Point k is k grid steps from x in l1.
     """
     start = (x * noise.levels).round().long().flatten()
     there = start.clone()

@@ -1,10 +1,10 @@
-"""A center smoothing certificate of an autoencoder under total variation distance, beside the published procedure.
+"""A center smoothing certificate of an autoencoder under total variation distance, against the published procedure.
 
-Kumar and Goldstein (2021), section 5.3, MNIST-sized images: n = 10^4 (twice) and m = 10^6 samples in batches of 1000,
-float32, the network as PyTorch makes it, the medoid by a loop over samples. Ours is no looser: exact bound, samples and
-delta by `smoothing.matching`. Of both sides' samples and of the loop's rows a part is timed, and the seconds for all of
-them follow in proportion; our medoid is found whole. The network has random weights; the outputs whose medoid is sought
-are shifted digits.
+Published: Kumar and Goldstein (2021), section 5.3, MNIST-sized images: n = 10^4 (twice) and m = 10^6 samples in batches
+of 1000, float32, PyTorch's default network, the medoid by a loop over samples. Ours is no looser: it uses the exact
+bound, with samples and delta from `smoothing.matching`. A part of both sides' samples and of the loop's rows is timed
+and extrapolated in proportion. Our medoid is computed completely. The network has random weights. The medoid is that of
+shifted digits.
 """
 
 from collections.abc import Callable
@@ -47,8 +47,8 @@ class CenterComparison:
     Attributes:
         found: the measurements by name: plain (`PAPER_BATCH` samples), loop (`LOOP_ROWS` rows of the medoid), ours by
             precision (`OUR_SAMPLES`, with their distances), the network alone, our center of n outputs.
-        samples: our n, by which a center is accepted about as often as the paper's, m and delta, by h.
-        batch_size: ours, by precision.
+        samples: our n, m and delta, by h. With this n a center is accepted about as often as with the paper's.
+        batch_size: our batch size, by precision.
     """
 
     found: dict[str, Measured]
@@ -56,7 +56,7 @@ class CenterComparison:
     batch_size: dict[str, int]
 
     def ratio(self, h: float, precision: str) -> tuple[float, float, float]:
-        """Seconds of the plain procedure and of ours, and the median of their ratios."""
+        """Seconds of the published procedure and of ours, and the median of their ratios."""
         n, m, _ = self.samples[h]
         plain, ours = [], []
         for i in range(len(self.found["plain"].seconds)):
@@ -67,7 +67,7 @@ class CenterComparison:
         return median(plain), median(ours), median(a / b for a, b in zip(plain, ours, strict=True))
 
     def lines(self) -> list[str]:
-        """For the table."""
+        """The lines of the table."""
         lines = [
             f"{'autoencoder, 28 x 28, Gaussian':34} plain     {PAPER_BATCH / self.found['plain'].median:9.0f}/s "
             f"{self.found['plain'].memory:7.0f} MB"
@@ -90,7 +90,7 @@ class CenterComparison:
 
 
 def autoencoder() -> CenterComparison:
-    """The published procedure and ours, in turn."""
+    """Measure the published procedure and ours, alternately."""
     noise = Gaussian(SIGMA)
     samples = {h: matched_settings(PAPER_N, PAPER_M, [h * SIGMA], noise, CenterSettings()) for h in FACTORS}
     ways: dict[str, Way] = {"plain": _plain, "loop": _plain_loop}
@@ -110,7 +110,7 @@ def _network() -> Autoencoder:
 
 
 def _image() -> Tensor:
-    levels = (digit_images(1)[0] * GRID).round() / GRID  # as an image file's
+    levels = (digit_images(1)[0] * GRID).round() / GRID  # on the grid of an image file
     return levels.to(choose_device("auto"))
 
 

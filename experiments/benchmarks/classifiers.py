@@ -1,8 +1,8 @@
-"""Smoothed classifiers, beside the published procedures written plainly, and beside the network alone.
+"""Smoothed classifiers, compared with a plain version of the published procedures and with the network alone.
 
-Cohen et al. (2019): one image at a time, float32, batches of 400 copies of the image with noise added, votes counted in
-a loop. Levine and Feizi (2021): 64 levels of two images in a batch of 128, float32. Both with the network as PyTorch
-makes it. All networks have random weights, and running statistics that are no zeros and ones.
+Cohen et al. (2019): one image at a time, float32, batches of 400 noisy copies of the image, votes counted in a loop.
+Levine and Feizi (2021): 64 levels of two images in a batch of 128, float32. Both use PyTorch's default network. All
+networks have random weights, and running statistics other than zeros and ones.
 """
 
 from collections.abc import Callable
@@ -32,15 +32,15 @@ CIFAR = ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])
 
 @dataclass(frozen=True)
 class Comparison:
-    """One piece of work, done plainly and by us.
+    """One piece of work, done by the published procedure and by ours.
 
     Attributes:
-        work: what.
-        samples: evaluations of the network that each side made in a round.
-        plain: the published procedure.
-        ours: by precision.
-        bare: the network that ours evaluates, alone, at the same batch size, by precision.
-        batch_size: ours, by precision.
+        work: name of the work.
+        samples: evaluations of the network by each side in a round.
+        plain: measurement of the published procedure.
+        ours: our measurements, by precision.
+        bare: measurements of our network alone, at the same batch size, by precision.
+        batch_size: our batch size, by precision.
     """
 
     work: str
@@ -51,7 +51,7 @@ class Comparison:
     batch_size: dict[str, int]
 
     def lines(self) -> list[str]:
-        """A line for each side, for the table."""
+        """The lines of the table, one for each side."""
         rate = self.samples / self.plain.median
         lines = [f"{self.work:34} plain     {rate:9.0f}/s {self.plain.memory:7.0f} MB"]
         for precision, ours in self.ours.items():
@@ -68,13 +68,13 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 def resnet110(samples: int) -> Comparison:
-    """Votes of ResNet-110 at noisy copies of one CIFAR-10-sized image."""
+    """Votes of ResNet-110 on noisy copies of one CIFAR-10-sized image."""
     make = partial(ResNetCIFAR, 10, 3, *CIFAR, depth=110)
     return _votes("ResNet-110, 32 x 32, Gaussian", make, (3, 32, 32), samples)
 
 
 def resnet50(samples: int) -> Comparison:
-    """Votes of ResNet-50 at noisy copies of one ImageNet-sized image."""
+    """Votes of ResNet-50 on noisy copies of one ImageNet-sized image."""
     return _votes("ResNet-50, 224 x 224, Gaussian", partial(ResNet50, 1000, 3, *CIFAR), (3, 224, 224), samples)
 
 
@@ -87,7 +87,7 @@ def dssn() -> Comparison:
 
 
 def _votes(work: str, make: Make, shape: Shape, samples: int) -> Comparison:
-    """Cohen et al.'s Certify spends its time in this."""
+    """Measure the counting of votes, where Cohen et al.'s Certify spends its time."""
     plain, ours = partial(_plain_cohen, make, shape, samples), partial(_our_cohen, make, shape, samples)
     return _compared(work, samples, plain, ours, make, shape)
 
@@ -128,7 +128,7 @@ def _our_dssn(make: Make, precision: Precision, batch_size: int) -> Callable[[],
 
 
 def _bare(make: Make, shape: Shape, samples: int, precision: Precision, batch_size: int) -> Callable[[], object]:
-    """The network alone, on inputs that are there, as many as were asked for."""
+    """The network alone, on existing inputs, for the given number of samples."""
     f = FrozenFunction(_ready(make), precision)
     batch = _images(batch_size, shape)
     edges = [*range(0, samples, batch_size), samples]
@@ -159,7 +159,7 @@ def _ready(make: Make) -> nn.Module:
 
 
 def _images(count: int, shape: Shape) -> Tensor:
-    """Images on the grid of 1/255: (count, *shape)."""
+    """Random images with values k / 255: (count, *shape)."""
     draw = torch.Generator().manual_seed(0)
     return (torch.randint(LEVELS + 1, (count, *shape), generator=draw) / LEVELS).to(choose_device("auto"))
 
@@ -176,7 +176,7 @@ def _plain_votes(network: nn.Module, x: Tensor, samples: int) -> np.ndarray:
 
 
 def _plain_levels(network: nn.Module, images: Tensor, noise: DeterministicSplitting) -> list[Tensor]:
-    """Each batch: some levels of all images, split in floating point as the paper's formula says."""
+    """The published procedure: each batch has some levels of all images, split in floating point by its formula."""
     lam, votes = 2 * noise.lam, []
     offsets = noise.offsets.to(images.device)
     with torch.no_grad():

@@ -1,10 +1,10 @@
-"""A face detector's certificate, beside the published procedure written plainly.
+"""A face detector's certificate, compared with a plain version of the published procedure.
 
-Kumar and Goldstein (2021), fig. 3, h = eps / sigma = 2: n = 5000, m = 10^4, MTCNN as facenet-pytorch has it, float32,
-noise on the image in 0..255, the medoid by a loop over samples. The authors' script shows MTCNN.detect 1000 images at
-once; here it sees them one by one and, as that may be faster, in batches. Ours proves no less from fewer samples
-(`smoothing.matching`) by a detector of whole batches. Both sides' samples are timed in part, and the seconds for all of
-them follow in proportion.
+Published: Kumar and Goldstein (2021), fig. 3, h = eps / sigma = 2: n = 5000, m = 10^4, facenet-pytorch's MTCNN,
+float32, noise on the image in 0..255, the medoid by a loop over samples. The authors' script passes 1000 images at once
+to MTCNN.detect. Here it gets them one by one and in batches, and the faster way counts. Ours gives a certificate at
+least as strong from fewer samples (`smoothing.matching`), with a detector that processes whole batches. A part of both
+sides' samples is timed and extrapolated in proportion.
 """
 
 from collections.abc import Callable
@@ -29,29 +29,29 @@ from smoothing.sampling import Procedure, Samples, whole
 from smoothing.streams import Stage, Stream
 
 PAPER_N, PAPER_M = 5000, 10_000
-FEW = 2000  # samples for the center that prove as much, but have it accepted less often
+FEW = 2000  # samples for the center; the certificate is as strong, but the center is accepted less often
 SIGMA, EPS = 0.1, 0.2  # h = 2
-PHOTOGRAPH = 0  # the portrait: as sharp as CelebA's
-SINGLY, TOGETHER = 12, 32  # of the plain procedure's samples, shown to MTCNN.detect one by one, and as one batch
-LOOP_ROWS = 50  # of the 5000 rows of the plain medoid
-OUR_SAMPLES = 128  # of ours; our medoids are found whole
+PHOTOGRAPH = 0  # the portrait, which is as sharp as CelebA's images
+SINGLY, TOGETHER = 12, 32  # timed samples of the plain procedure: passed one by one, and as one batch
+LOOP_ROWS = 50  # timed rows of the plain medoid's 5000
+OUR_SAMPLES = 128  # timed samples of ours; our medoids are computed completely
 
 
 @dataclass(frozen=True)
 class FacesRatio:
-    """How much faster the certificate is made than by the plain procedure; all numbers are medians of the rounds.
+    """Speed of our certificate compared with the plain procedure. All numbers are medians over the rounds.
 
     Attributes:
-        plain_seconds: of the plain procedure, with the faster way to show MTCNN.detect its samples.
-        our_seconds: ours with n = `FEW`.
-        ratio: of these two.
-        as_often_n: our samples for a center that is accepted with probability 0.99, about as often as the paper's.
-        as_often_seconds: ours with so many.
-        as_often_ratio: of plain_seconds and these.
+        plain_seconds: seconds of the plain procedure, with the faster way to call MTCNN.detect.
+        our_seconds: our seconds with n = `FEW`.
+        ratio: plain_seconds / our_seconds.
+        as_often_n: our n for a center that is accepted with probability 0.99, about as often as the paper's.
+        as_often_seconds: our seconds with as_often_n samples.
+        as_often_ratio: plain_seconds / as_often_seconds.
         m: our samples for the output radius.
-        singly: milliseconds a sample of MTCNN.detect, one image at a time.
-        together: the same, `TOGETHER` images at a time.
-        ours: milliseconds a sample of ours.
+        singly: milliseconds per sample of MTCNN.detect, one image at a time.
+        together: milliseconds per sample of MTCNN.detect, `TOGETHER` images at a time.
+        ours: our milliseconds per sample.
     """
 
     plain_seconds: float
@@ -77,13 +77,13 @@ class FacesRatio:
 
 
 def faces_ratio(photograph: int = PHOTOGRAPH) -> FacesRatio:
-    """Both sides' certificates for one photograph (its index in `Faces`), in turn, `ROUNDS` times."""
+    """Time both sides' certificates for one photograph (its index in `Faces`), alternately, `ROUNDS` times."""
     noise, device = Gaussian(SIGMA), torch.device("cuda" if torch.cuda.is_available() else "cpu")
     as_often, m = matched_samples(PAPER_N, PAPER_M, [EPS], noise, CenterSettings())
     image = Faces()[photograph].to(device)
     mtcnn = facenet_pytorch.MTCNN(device=device)
     engine = Engine(FrozenFunction(FaceDetector().to(device)), None)
-    engine.tune(image)  # once a run, not once a certificate
+    engine.tune(image)  # once per run, not per certificate
     boxes = engine.run(_boxes(image, noise, ROUNDS))
 
     def some(count: int) -> Tensor:
@@ -125,7 +125,7 @@ def _boxes(x: Tensor, noise: Gaussian, seed: int) -> Procedure[Tensor]:
 
 
 def _detect(mtcnn: facenet_pytorch.MTCNN, image: Tensor, batches: list[int], seed: int) -> Tensor:
-    """The largest face's box in noisy copies of the image, in batches of these sizes; zeros where there is none."""
+    """The box of the largest face in noisy copies of the image, in batches of the given sizes. Zeros if no face."""
     pixels, boxes = 255 * image.permute(1, 2, 0), []
     draw = torch.Generator(image.device).manual_seed(seed)
     for count in batches:
@@ -136,7 +136,7 @@ def _detect(mtcnn: facenet_pytorch.MTCNN, image: Tensor, batches: list[int], see
 
 
 def _loop(boxes: Tensor, rows: int) -> Tensor:
-    """Median Jaccard distances of the first boxes to all, (n, 4): (rows,)."""
+    """Median Jaccard distances of the first boxes to all boxes, (n, 4): (rows,)."""
     medians = []
     for box in boxes[:rows]:
         shared = (torch.minimum(box[2:], boxes[:, 2:]) - torch.maximum(box[:2], boxes[:, :2])).clamp(min=0).prod(dim=1)

@@ -1,4 +1,4 @@
-"""How things are timed: in turn, on the same device, with the peak of memory that each takes."""
+"""Measures time and peak memory of several ways to do the same work, alternately on one device."""
 
 import multiprocessing
 import time
@@ -22,9 +22,9 @@ class Measured:
     """One way to do a piece of work.
 
     Attributes:
-        seconds: of each round, in the order of the rounds.
-        memory: the largest peak, in MB, beyond what the process held before it made anything ready; NaN where that
-            cannot be had (CPU, not Linux).
+        seconds: seconds of each round, in order.
+        memory: largest peak in MB, in addition to what the process held before preparation. NaN if it cannot be
+            measured (CPU, not Linux).
     """
 
     seconds: list[float]
@@ -41,14 +41,14 @@ class Measured:
 
 Way = Callable[
     [], Callable[[], object]
-]  # makes ready, and returns the work; a function of a module, or `partial` of one
+]  # prepares and returns the work; a module-level function, or a `partial` of one
 
 
 def in_turn(ways: dict[str, Way], rounds: int = ROUNDS) -> dict[str, Measured]:
-    """Each way once to warm up, then all of them in turn, `rounds` times.
+    """Run each way once to warm up, then all of them alternately, `rounds` times.
 
-    Each lives in a process of its own, as a user's script does: what one has left in the allocator makes another
-    faster or slower by up to a factor of two.
+    Each way has its own process, like a user's script. In one process, memory that one way left in the allocator makes
+    another faster or slower by up to a factor of two.
     """
     context = multiprocessing.get_context("spawn")
     workers = {}
@@ -74,7 +74,7 @@ def in_turn(ways: dict[str, Way], rounds: int = ROUNDS) -> dict[str, Measured]:
 
 
 def tuned(way: Callable[..., Callable[[], object]], *arguments: Any) -> Callable[[], object]:
-    """A way as certify.py would run it: with the allocator told to keep what is freed."""
+    """A way with certify.py's allocator setting, which keeps freed memory."""
     keep_freed_memory()
     return way(*arguments)
 
@@ -95,7 +95,7 @@ def _work(way: Way, pipe: "Connection[object, object]") -> None:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes, to the end of what the device is given."""
+    """Seconds until the work is done, including all work queued on the device."""
     _settle()
     started = time.perf_counter()
     work()
@@ -109,14 +109,14 @@ def _settle() -> None:
 
 
 def _held() -> float:
-    """MB held now."""
+    """Memory in use now, in MB."""
     if torch.cuda.is_available():
         return torch.cuda.memory_allocated() / 2**20
     return _status("VmRSS")
 
 
 def _forget_peak() -> None:
-    """From here on `_peak` counts anew."""
+    """Reset the peak that `_peak` reports."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     elif (PROCESS / "clear_refs").exists():
@@ -130,7 +130,7 @@ def _peak() -> float:
 
 
 def _status(name: str) -> float:
-    """A number of MB of /proc/self/status; NaN where there is none (not Linux)."""
+    """A memory entry of /proc/self/status in MB. NaN if there is none (not Linux)."""
     try:
         lines = (PROCESS / "status").read_text().splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""The medoid of many outputs, beside the loop over them that the paper's procedure is.
+"""The medoid of many outputs, compared with the loop over outputs in the paper's procedure.
 
-The loop is written plainly: for each output its distances from all, in float32, and their median.
+The loop is a plain version: for each output, the distances to all outputs in float32 and their median.
 """
 
 from collections.abc import Callable
@@ -16,20 +16,20 @@ from smoothing import L2, Angular, Metric, TotalVariation
 from smoothing.medoid import best_center
 
 OUTPUTS, SIDE = 10_000, 28
-LOOP_ROWS = 12  # of the loop's 10^4, timed in each round
-CHECKED = 500  # outputs over which the whole loop is run, to compare its center
+LOOP_ROWS = 12  # timed rows of the loop's 10^4 in each round
+CHECKED = 500  # outputs for which the loop is run completely, to compare the centers
 
 
 @dataclass(frozen=True)
 class MedoidRatio:
-    """How much faster the medoid is found than by the loop.
+    """Speed of our medoid compared with the loop.
 
     Attributes:
         metric: the distance.
-        loop_rows: outputs a second whose median distance to all the loop finds; the median of the rounds.
-        our_rows: all outputs divided by the seconds in which the medoid is found; the median of the rounds.
-        ratio: the median of the rounds' ratios.
-        same_center: the whole loop over the first `CHECKED` outputs finds the same one.
+        loop_rows: outputs per second that the loop processes; median over rounds.
+        our_rows: number of outputs divided by the seconds for our medoid; median over rounds.
+        ratio: median over rounds of the ratio of seconds.
+        same_center: whether the complete loop over the first `CHECKED` outputs finds the same center.
     """
 
     metric: str
@@ -40,17 +40,17 @@ class MedoidRatio:
 
 
 def medoid_ratios(outputs: Tensor | None = None) -> list[MedoidRatio]:
-    """For each metric, the medoid of the outputs and `LOOP_ROWS` rows of the loop, in turn, `ROUNDS` times.
+    """For each metric, time our medoid and `LOOP_ROWS` rows of the loop, alternately, `ROUNDS` times.
 
     Args:
-        outputs: images (n, channels, height, width), float32; `digit_images` where not given.
+        outputs: images (n, channels, height, width), float32. Default: `digit_images`.
     """
     images = digit_images(OUTPUTS) if outputs is None else outputs
     return [_ratio(images, metric, distances) for metric, distances in LOOPS]
 
 
 def digit_images(n: int) -> Tensor:
-    """Digits of 28 x 28 pixels, shifted by up to two pixels and of any contrast: (n, 1, 28, 28), in [0, 1]."""
+    """Digits of 28 x 28 pixels, shifted at random by up to two pixels, random contrast: (n, 1, 28, 28), in [0, 1]."""
     draw = torch.Generator().manual_seed(0)
     pixels = Digits().training().pixels.float() / Digits.levels
     images = nn.functional.interpolate(pixels, size=(SIDE, SIDE), mode="bilinear")
@@ -77,7 +77,7 @@ def _ratio(outputs: Tensor, metric: Metric, distances: Callable[[Tensor, Tensor]
 
 
 def loop(outputs: Tensor, distances: Callable[[Tensor, Tensor], Tensor], rows: int) -> Tensor:
-    """Median distances of the first outputs to all: (rows,)."""
+    """Median distances of the first `rows` outputs to all outputs: (rows,)."""
     medians = torch.empty(rows)
     for row, output in enumerate(outputs[:rows]):
         medians[row] = distances(output, outputs).median()
@@ -97,7 +97,7 @@ def _l2_distances(output: Tensor, outputs: Tensor) -> Tensor:
 
 def _angles(output: Tensor, outputs: Tensor) -> Tensor:
     cosines = nn.functional.cosine_similarity(output.flatten()[None], outputs.flatten(1), dim=1)
-    return torch.acos(cosines.clamp(-1, 1)) / torch.pi  # one above 1 has no arccosine
+    return torch.acos(cosines.clamp(-1, 1)) / torch.pi  # rounding can give a cosine above 1
 
 
 LOOPS: list[tuple[Metric, Callable[[Tensor, Tensor], Tensor]]] = [

@@ -1,7 +1,7 @@
-"""What certificates cost, ours beside the papers' own procedures written plainly: `make bench`.
+"""The cost of certificates, ours compared with plain versions of the papers' procedures: `make bench`.
 
-Both sides of a line work on the same model and data, in turn; a ratio is the median of five rounds'. The seconds are
-this machine's, the ratios are what to quote. Under ten minutes on two cores.
+Both sides of a line use the same model and data, alternately. A ratio is the median over five rounds. Quote the ratios:
+the seconds depend on the machine. Takes less than ten minutes on two cores.
 """
 
 import os
@@ -17,7 +17,7 @@ OUT = Path("docs/bench.txt")
 
 
 def main() -> None:
-    """Print the table, and keep it in docs/bench.txt."""
+    """Print the table and write it to docs/bench.txt."""
     started = time.perf_counter()
     lines: list[str] = []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

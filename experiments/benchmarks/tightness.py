@@ -1,7 +1,7 @@
-"""Try to break every certifier: `python -m experiments.benchmarks.tightness`, its run.json says how long it takes.
+"""Try to break every certifier: `python -m experiments.benchmarks.tightness`. Its run.json records how long it took.
 
-Writes results/tightness/tightness.csv, one row an attacked point, and run.json; `python plot.py figure=tightness` draws
-them. LPIPS, a distance by a network of its own, is left out.
+Writes results/tightness/tightness.csv, with one row per attacked point, and run.json. `python plot.py figure=tightness`
+draws them. LPIPS is not attacked, because it needs a network of its own.
 """
 
 import json
@@ -48,7 +48,7 @@ CLASSIFY = {"n0": 100, "n": 10_000, "alpha": 0.001, "batch_size": 1000}
 CENTER = {"n": 1000, "m": 1000, "delta": 0.1, "alpha1": 0.001, "alpha2": 0.001, "batch_size": 1000}
 BY_HAND = {**CENTER, "n": 2000, "m": 2000, "delta": 0.08}
 FINE = 255  # levels of the noise for functions of one number
-FINE_SIGMA = 0.2888  # as many noisy inputs
+FINE_SIGMA = 0.2888  # gives 255 noisy inputs
 IMAGE = (1, 8, 8)
 
 
@@ -57,15 +57,15 @@ Attack = Callable[[Tensor, int], list[Attempt]]
 
 @dataclass(frozen=True)
 class Case:
-    """A certifier under a noise, on a model.
+    """A certifier under a noise, with a model to attack.
 
     Attributes:
         certifier: its name in conf/certifier.
         noise: its name in conf/noise.
-        metric: of the outputs, its name in conf/metric; of a classifier "class".
-        model: what is attacked, in a word or two.
-        inputs: to certify, (examples, *input shape).
-        attack: input and its number to the attempts on its certificate; none where there is no certificate.
+        metric: the output metric's name in conf/metric, or "class" for a classifier.
+        model: the attacked model, in a word or two.
+        inputs: inputs to certify, (examples, *input shape).
+        attack: maps an input and its number to the attempts on its certificate. No attempts without a certificate.
     """
 
     certifier: str
@@ -134,12 +134,12 @@ def on_centers(seed: int) -> Iterator[Case]:
 
 
 def run(seed: int, share: float = 1.0, say: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
-    """Every attempt, a row each: the number of its certificate, the case, the columns of `Attempt`, seed and seconds.
+    """All attempts, one row each: number of the certificate, the case, the columns of `Attempt`, seed and seconds.
 
     Args:
-        seed: of training, certificates and attacks.
-        share: of each case's inputs to take, one at least.
-        say: told of each case that is done.
+        seed: seed of training, certificates and attacks.
+        share: share of each case's inputs to use; at least one input is used.
+        say: called with a line of text after each case.
     """
     rows: list[dict[str, Any]] = []
     certificates = 0
@@ -158,7 +158,7 @@ def run(seed: int, share: float = 1.0, say: Callable[[str], None] = lambda line:
 
 
 def main() -> None:
-    """Run the bench, write its table and its record, and print what came of it."""
+    """Run the benchmark, write its table and record, and print a summary."""
     started = _now()
     table = run(SEED, say=partial(print, flush=True))
     settings = {"type": "all of smoothing", **CLASSIFY, **{f"center_{name}": v for name, v in CENTER.items()}}

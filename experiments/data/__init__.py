@@ -1,4 +1,4 @@
-"""Data sets, one a file: examples by index, on the CPU."""
+"""Data sets, one per file. Each returns examples by index, on the CPU."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ _FILES = {
 
 
 def __getattr__(name: str) -> Any:
-    """A data set's file is read when it is asked for: torchvision, which most need, takes two seconds to import."""
+    """Import a data set's module on first use. Most need torchvision, which takes two seconds to import."""
     if name in _FILES:
         return getattr(importlib.import_module(f"experiments.data.{_FILES[name]}"), name)
     raise AttributeError(f"module {__name__} has no attribute {name}")

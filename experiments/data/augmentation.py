@@ -1,4 +1,4 @@
-"""Random crops and flips of a whole batch at once, on the device that it is on."""
+"""Random crops and flips of a whole batch at once, on the batch's device."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One random choice for each image of a batch of b.
+    """One random crop and flip for each image of a batch of b.
 
     Attributes:
-        down: rows that the image moves by within its padded self, 0 to 2 padding: (b,).
-        right: columns, the same.
-        flip: whether it is mirrored left to right: (b,).
-        padding: zeros on each side before the crop.
+        down: row at which the crop of the padded image starts, 0 to 2 padding: (b,).
+        right: column at which it starts, 0 to 2 padding: (b,).
+        flip: whether the image is mirrored left to right: (b,).
+        padding: width of the border of zeros that is added on each side before the crop, in pixels.
     """
 
     down: NDArray[np.int64]
@@ -27,7 +27,7 @@ class Augmentation:
 
     @staticmethod
     def draw(count: int, padding: int, flip: bool, random: np.random.Generator) -> "Augmentation":
-        """Choices for `count` images; padding 0 crops nothing."""
+        """Random choices for `count` images. Padding 0 disables the crop."""
         down, right = random.integers(0, 2 * padding + 1, size=(2, count))
         return Augmentation(down, right, (random.random(count) < 0.5) & flip, padding)
 
@@ -36,7 +36,7 @@ class Augmentation:
         return Augmentation(self.down[part], self.right[part], self.flip[part], self.padding)
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """(b, C, H, W) -> (b, C, H, W), any dtype."""
+        """Crop and flip a batch: (b, C, H, W) -> (b, C, H, W), any dtype."""
         device = pixels.device
         if self.flip.any():
             flip = torch.from_numpy(self.flip).to(device)[:, None, None, None]

@@ -1,4 +1,4 @@
-"""What the certification run and the training need of a data set."""
+"""The interface of a data set: what certification and training call."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -13,19 +13,19 @@ from torch import Tensor
 
 from smoothing import SettingError, SmoothingError
 
-NAMED = 3  # of the examples that cannot be read, so many are named
+NAMED = 3  # unreadable examples that a message names
 
 
 class MissingDataError(SmoothingError):
-    """Data that is not where it was looked for; the message says where to put it, and what to try instead."""
+    """Data was not found or cannot be read. The message says where to put it and what to try instead."""
 
 
 class Dataset(ABC):
-    """Examples by index. The index names an example in results and keys its noise, so it never changes.
+    """Examples by index. The index identifies an example in results and seeds its noise, so it must never change.
 
     Attributes:
-        unreadable: what `check` does about an example that cannot be read: refuse, skip, or None, which refuses where
-            the user has no choice.
+        unreadable: what `check` does when an example cannot be read: "refuse" or "skip". None refuses, and marks a data
+            set that offers no such setting.
     """
 
     unreadable: str | None = None
@@ -36,35 +36,38 @@ class Dataset(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> Tensor:
-        """One input: an image, (C, H, W), float32 in [0, 1], unless the class says what else. Raises IndexError where
-        there is none of that index.
+        """One input: an image, (C, H, W), float32 in [0, 1], unless the class documents another form.
+
+        Raises IndexError if there is no example with that index.
         """
 
     def fingerprint(self) -> str:
-        """What the data is, where the settings do not say it: part of a run's identity. Empty by default."""
+        """A hash of the data if the settings do not determine it. Part of a run's identity. Empty by default."""
         return ""
 
     @cached_property
     def cached_fingerprint(self) -> str:
-        """`fingerprint()`, found once: it may read every file."""
+        """`fingerprint()`, computed once because it may read every file."""
         return self.fingerprint()
 
     def file(self, index: int) -> str | None:
-        """The file of an example, relative to the data set's folder; None where examples are not files."""
+        """An example's file, relative to the data set's folder. None if examples are not files."""
         return None
 
     def contents(self) -> str:
-        """A cheap hash of what the data is, which run.json keeps beside the identity: a run is continued on the same
-        data alone. Empty by default, and where `fingerprint` says it.
+        """A cheap hash of the data. run.json stores it, and a run continues only if it is unchanged.
+
+        It is not part of the run's identity. Empty by default, and if `fingerprint` already identifies the data.
         """
         return ""
 
     def check(self, indices: Sequence[int]) -> list[int]:
-        """Those of the examples that can be read, each read once: called before anything is sampled.
+        """Read each example once, and return the indices of those that can be read. Called before any sampling.
+
+        If `unreadable` is "skip", one line on stderr names the examples that are skipped.
 
         Raises:
-            MissingDataError: some cannot be read, unless `unreadable` is skip; then one line on stderr names them. None
-                can be read.
+            MissingDataError: no example can be read; or some cannot, and `unreadable` is not "skip".
         """
         readable, faults = [], []
         for index in indices:
@@ -100,13 +103,13 @@ class LabelledImages(ABC):
     def batches(
         self, chunks: Sequence[NDArray[np.int64]], device: torch.device, key: np.random.SeedSequence, workers: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images that each chunk of positions names: pixels (b, C, H, W), uint8, and labels (b,), on the device.
+        """One batch for each chunk of positions: pixels (b, C, H, W), uint8, and labels (b,), on the device.
 
         Args:
-            chunks: positions, (b,) each.
-            device: where the batches are wanted.
-            key: of the random choices, if any, that reading an image involves.
-            workers: processes that read files, where there are files to read.
+            chunks: positions of the images of each batch, (b,) each.
+            device: device to put the batches on.
+            key: seed of any random choices made when an image is read, such as crops.
+            workers: number of processes that read files. Ignored for images in memory.
         """
 
 
@@ -132,14 +135,14 @@ class Images(LabelledImages):
 
 
 class LabelledDataset(Dataset):
-    """Test images with labels to certify, training images to train on, and what a classifier must know of them.
+    """Labelled test images to certify, labelled images to train on, and the constants that a classifier needs.
 
     Attributes:
-        classes: names, in order of the labels.
+        classes: class names, in order of the labels.
         levels: pixel values are k / levels for k = 0, ..., levels.
         shape: (C, H, W) of an image.
-        mean: per channel, in [0, 1] pixel units, of the normalisation that classifiers begin with.
-        std: the same.
+        mean: mean of each channel, in [0, 1] pixel units, for the normalisation layer of classifiers.
+        std: standard deviation of each channel, in the same units.
     """
 
     classes: list[str]
@@ -150,11 +153,11 @@ class LabelledDataset(Dataset):
 
     @abstractmethod
     def training(self) -> LabelledImages:
-        """The images to train on. Raises MissingDataError where they are not there."""
+        """The images to train on. Raises MissingDataError if they are not found."""
 
     @abstractmethod
     def testing(self) -> Images:
-        """The test images; where they are too many for memory, those of `indices()` only."""
+        """The test images. If they do not fit into memory, only those of `indices()`."""
 
     @cached_property
     def _test(self) -> Images:
@@ -164,7 +167,7 @@ class LabelledDataset(Dataset):
         return self._test.pixels[self._known(index)].to(torch.float32) / self.levels
 
     def label(self, index: int) -> int:
-        """The class of a test image. Raises IndexError where there is none of that index."""
+        """The label of a test image. Raises IndexError if there is no test image with that index."""
         return int(self._test.labels[self._known(index)])
 
     def _known(self, index: int) -> int:
@@ -175,21 +178,21 @@ class LabelledDataset(Dataset):
 
 
 def every(step: int, count: int) -> list[int]:
-    """Indices 0, step, 2 step, ... below count. Raises SettingError."""
+    """Indices 0, step, 2 step, ... below count. Raises SettingError if step is below 1."""
     if step < 1:
         raise SettingError(f"dataset.step: expected at least 1, got {step}")
     return list(range(0, count, step))
 
 
 def refuse_or_skip(unreadable: str) -> str:
-    """`dataset.unreadable`, checked. Raises SettingError."""
+    """`dataset.unreadable`, checked. Raises SettingError if it is neither refuse nor skip."""
     if unreadable not in ("refuse", "skip"):
         raise SettingError(f"dataset.unreadable: expected refuse or skip, got {unreadable}")
     return unreadable
 
 
 def size_or_none(size: int | None) -> int | None:
-    """`dataset.size`, checked. Raises SettingError."""
+    """`dataset.size`, checked. Raises SettingError if it is below 1."""
     if size is not None and size < 1:
         raise SettingError(f"dataset.size: expected at least 1 pixel, or null, got {size}")
     return size

@@ -13,27 +13,27 @@ from experiments.data.fingerprints import hash_of_names
 from experiments.data.image_file import is_web_page, open_image
 
 LIST = "list_eval_partition"
-TEST = "2"  # of 0 for training, 1 for validation and 2 for test
+TEST = "2"  # the list marks training images with 0, validation images with 1 and test images with 2
 TEST_IMAGES = 19_962
 
 
 class CelebA(Dataset):
     """Random test images of CelebA (Liu et al. 2015), aligned and cropped, 178 x 218.
 
-    They are found in `<root>/celeba/` or in `<root>/` itself, as torchvision lays them out (`img_align_celeba/*.jpg`,
-    `list_eval_partition.txt`) or Kaggle (`img_align_celeba/img_align_celeba/*.jpg`, `list_eval_partition.csv`). The
-    other lists (attributes, identities, landmarks, boxes) are not needed.
+    The files lie in `<root>/celeba/` or directly in `<root>/`. Two layouts are supported: torchvision's
+    (`img_align_celeba/*.jpg`, `list_eval_partition.txt`) and Kaggle's (`img_align_celeba/img_align_celeba/*.jpg`,
+    `list_eval_partition.csv`). The other lists (attributes, identities, landmarks, boxes) are not needed.
 
     Args:
-        root: folder that holds `celeba/`.
-        count: how many test images, drawn without replacement.
-        seed: of that draw.
-        unreadable: refuse a run that would certify an image that cannot be read, or skip such an image.
+        root: folder that contains `celeba/`.
+        count: number of test images to certify, drawn without replacement.
+        seed: seed of that draw.
+        unreadable: "refuse" stops a run that would certify an unreadable image; "skip" leaves the image out.
 
     Raises:
-        MissingDataError: the images or the list are not under `root`, or the list is damaged; on access, an image that
+        MissingDataError: the images or the list are not under `root`, or the list is damaged. On access: the image
             cannot be read.
-        SettingError: a value out of its range.
+        SettingError: a value is out of range.
     """
 
     def __init__(self, root: str, count: int = 50, seed: int = 0, unreadable: str = "refuse") -> None:
@@ -62,7 +62,7 @@ class CelebA(Dataset):
 
     @cached_property
     def _names(self) -> str:
-        names = (path.name for path in self._paths)  # without folders: the same in both layouts
+        names = (path.name for path in self._paths)  # without folders, so that both layouts hash alike
         return hash_of_names(names, {index: self._paths[index] for index in self.indices()})
 
     def _known(self, index: int) -> int:
@@ -72,7 +72,7 @@ class CelebA(Dataset):
 
 
 def _found(root: str) -> Path:
-    """The list, with the folder of images beside it. Raises MissingDataError, which names what is missing."""
+    """The list's path, in the folder that also has the images. Raises MissingDataError if either is missing."""
     folders = [Path(root) / "celeba", Path(root)]
     lists = [folder / f"{LIST}.{ending}" for folder in folders for ending in ("txt", "csv")]
     listing = next((path for path in lists if path.is_file()), None)
@@ -92,14 +92,14 @@ def _found(root: str) -> Path:
 
 
 def _test_names(listing: Path) -> list[str]:
-    """The file names of the test images, in the order of the list. Raises MissingDataError where it is damaged."""
+    """The file names of the test images, in list order. Raises MissingDataError if the list is damaged."""
     try:
         content = listing.read_bytes()
         lines = content.decode().split("\n")
     except (OSError, ValueError) as error:
         raise MissingDataError(f"{listing}: not a readable list ({error}); fetch it again") from error
     if is_web_page(content):
-        raise MissingDataError(f"{listing}: a web page in the place of the list; the download failed, fetch it again")
+        raise MissingDataError(f"{listing}: a web page instead of the list; the download failed, fetch it again")
     names = []
     for number, line in enumerate(lines, start=1):
         fields = line.replace(",", " ").split()
@@ -113,7 +113,7 @@ def _test_names(listing: Path) -> list[str]:
         if fields[1] == TEST:
             names.append(fields[0])
     if not names:
-        raise MissingDataError(f"{listing}: names no test image; fetch the list again")
+        raise MissingDataError(f"{listing}: the list contains no test image; fetch it again")
     if len(names) != TEST_IMAGES:
-        print(f"{listing}: names {len(names):,} test images, where CelebA has {TEST_IMAGES:,}", file=sys.stderr)
+        print(f"{listing}: the list contains {len(names):,} test images, expected {TEST_IMAGES:,}", file=sys.stderr)
     return names

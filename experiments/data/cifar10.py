@@ -1,4 +1,4 @@
-"""CIFAR-10, in the layout that torchvision keeps it in."""
+"""CIFAR-10, in torchvision's layout."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ from experiments.data.torchvision_images import TorchvisionImages
 
 
 class CIFAR10(TorchvisionImages):
-    """Photographs of ten kinds of things, 32 x 32 (Krizhevsky 2009): 50,000 training and 10,000 test images."""
+    """CIFAR-10 (Krizhevsky 2009): photographs of ten classes, 32 x 32, RGB; 50,000 training and 10,000 test images."""
 
     kind, folder = torchvision.datasets.CIFAR10, "cifar-10-batches-py"
     names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     shape = (3, 32, 32)
-    mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)  # those of Cohen et al.
+    mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)  # the values of Cohen et al.
 
     def arrays(self, train: bool) -> tuple[Tensor, Tensor]:
-        official = self.kind(self.root, train=train, download=self.download)  # checks sums, then unpickles
+        official = self.kind(self.root, train=train, download=self.download)  # verifies checksums before it unpickles
         return torch.from_numpy(official.data).permute(0, 3, 1, 2).contiguous(), torch.as_tensor(official.targets)
 
     def fault(self) -> str:

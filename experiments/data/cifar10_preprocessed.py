@@ -1,24 +1,24 @@
-"""CIFAR-10 for networks whose authors prepare it otherwise than Cohen et al. do."""
+"""CIFAR-10 for networks that expect another normalisation than Cohen et al.'s."""
 
 from experiments.data.cifar10 import CIFAR10
 from smoothing import SettingError
 
 
 class CIFAR10Preprocessed(CIFAR10):
-    """CIFAR-10 whose classifiers begin with another normalisation, (x - mean) / std.
+    """CIFAR-10 with another normalisation, (x - mean) / std, as the classifier's first layer.
 
-    With one std for all channels, noise of sigma and a radius r here, in [0, 1] pixel units, are noise of sigma / std
-    and a radius r / std in the coordinates of an author who normalises before noise is added.
+    Here sigma and radii are in [0, 1] pixel units. Some authors normalise before they add noise. If all channels share
+    one std, sigma and r here correspond to sigma / std and r / std in those authors' units.
 
     Args:
-        mean: per channel, in [0, 1] pixel units.
-        std: the same, > 0.
-        root: see `CIFAR10`, as the others.
-        download: see there.
-        step: see there; 1, the whole test set, by default.
+        mean: mean of each channel, in [0, 1] pixel units.
+        std: standard deviation of each channel, in the same units, > 0.
+        root: see `CIFAR10`.
+        download: see `CIFAR10`.
+        step: see `CIFAR10`. The default, 1, certifies the whole test set.
 
     Raises:
-        SettingError: not three numbers each.
+        SettingError: mean or std is not three numbers, or a std is not positive.
         MissingDataError: as `CIFAR10`.
     """
 

@@ -1,4 +1,4 @@
-"""Any images of one size, in a folder for each class."""
+"""Your own labelled images of one size, in one folder per class."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,26 +18,26 @@ from smoothing import SettingError
 
 
 class Classes(LabelledDataset):
-    """A user's own classes: `<root>/train/<class>/*` to train on and `<root>/test/<class>/*` to certify; RGB.
+    """Your own classes, RGB: `<root>/train/<class>/*` to train on and `<root>/test/<class>/*` to certify.
 
-    Classes are the folders with images in `train/`, sorted as text; where there is no `train/`, those in `test/`, for a
-    model that is trained already. Test images are numbered in order of their paths. Training holds all images in
-    memory, so this is for small ones.
+    The classes are the folders in `train/` that contain images, sorted as text. Without `train/`, for a model that is
+    already trained, they are the folders in `test/`. Test images are numbered in order of their paths. Training keeps
+    all images in memory, so use this for small images.
 
     Args:
         root: the folder.
-        mean: per channel, in [0, 1] pixel units, of the normalisation that classifiers begin with.
-        std: the same.
-        count: how many test images to certify, drawn without replacement.
-        seed: of that draw.
-        size: pixels of the shorter side, resized (bilinear, antialiased); of the longer side the middle is kept. None:
-            the images are of one size and stay as they are.
-        unreadable: refuse to go on with an image that cannot be read, or skip it.
+        mean: mean of each channel, in [0, 1] pixel units, for the normalisation layer of classifiers.
+        std: standard deviation of each channel, in the same units.
+        count: number of test images to certify, drawn without replacement.
+        seed: seed of that draw.
+        size: pixels per side. Each image is resized (bilinear, antialiased) so that its shorter side has this length,
+            then cropped to the central square. None requires images of one size and leaves them unchanged.
+        unreadable: "refuse" stops at an image that cannot be read; "skip" leaves it out.
 
     Raises:
-        MissingDataError: no such folders or no images; on access, an image that cannot be read.
-        SettingError: one class only, a class that is only in test/, a value out of its range; on access, an image of
-            another size than the first.
+        MissingDataError: a folder is missing or has no images. On access: the image cannot be read.
+        SettingError: there is only one class, a class is only in test/, or a value is out of range. On access: the
+            image's size differs from the first image's.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Classes(LabelledDataset):
         return self._read(self._test_files)
 
     def fingerprint(self) -> str:
-        """Hash of all images' relative paths and bytes: the folder may move, its content may not change."""
+        """Hash of all images' relative paths and bytes. The folder may move, but its content must not change."""
         return self._content
 
     @cached_property
@@ -96,7 +96,7 @@ class Classes(LabelledDataset):
         return hash_of_content(self.root, (path for path, _ in [*self._train_files, *self._test_files]))
 
     def _labelled(self, part: dict[str, list[Path]]) -> list[tuple[Path, int]]:
-        """The image files of train/ or test/ and their labels, in order of their paths."""
+        """The image files of train/ or test/ and their labels, sorted by path."""
         return [(path, label) for label, name in enumerate(self.classes) for path in part.get(name, ())]
 
     def _known(self, index: int) -> int:
@@ -105,7 +105,7 @@ class Classes(LabelledDataset):
         return index
 
     def _first_size(self) -> tuple[int, int]:
-        """Height and width of the first image, which all share; `size` where that is given."""
+        """Height and width of every image: `size` if given, else those of the first image."""
         if self.size is not None:
             return self.size, self.size
         for path, _ in [*self._train_files, *self._test_files]:
@@ -124,8 +124,8 @@ class Classes(LabelledDataset):
             image = center_crop(resize(image, self.size), self.size)
         if (image.height, image.width) != self.shape[1:]:
             raise SettingError(
-                f"{path}: {image.height} x {image.width} pixels, where the first image has {self.shape[1]} x "
-                f"{self.shape[2]}; images must be of one size: dataset.size=<pixels> resizes and crops them"
+                f"{path}: {image.height} x {image.width} pixels, expected {self.shape[1]} x {self.shape[2]} as in the "
+                "first image; dataset.size=<pixels> resizes and crops all images to one size"
             )
         return pil_to_tensor(image)
 
@@ -143,7 +143,7 @@ class Classes(LabelledDataset):
 
 
 def _class_names(root: Path, train: dict[str, list[Path]], test: dict[str, list[Path]]) -> list[str]:
-    """The classes, in order of their labels. Raises as `Classes`."""
+    """The classes, in order of their labels. Raises the errors of `Classes`."""
     if not (root / "test").is_dir():
         raise MissingDataError(
             f"dataset.root: no folder '{root}/test'. Set dataset.root=<folder that holds train/<class>/ and "
@@ -162,6 +162,6 @@ def _class_names(root: Path, train: dict[str, list[Path]], test: dict[str, list[
         if name not in names:
             raise SettingError(
                 f"dataset.root: class '{name}' of '{root}/test' has no images in '{root}/train', so it has no label. "
-                "Take it out of test/, or, for a model that is trained already, take all of train/ away"
+                "Remove it from test/; or, if the model is already trained, remove the folder train/"
             )
     return names

@@ -1,4 +1,4 @@
-"""Handwritten digits that ship with scikit-learn: nothing to download."""
+"""Handwritten digits that ship with scikit-learn. No download is needed."""
 
 from functools import cache
 from typing import Any
@@ -9,19 +9,19 @@ from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
 from experiments.data.base import Images, LabelledDataset
 
-TRAINING = 1297  # of 1797 images; the other 500 are the test images
-SPLIT_SEED = 0  # part of what a test image's index means, so never tuned
+TRAINING = 1297  # training images; the other 500 of the 1797 images are the test set
+SPLIT_SEED = 0  # never change it: it defines the meaning of a test image's index
 
 
 class Digits(LabelledDataset):
     """1797 digits, 8 x 8, gray, pixel values k/16 (the test part of UCI's optical recognition of handwritten digits).
 
-    They come without a split into training and test images; this one is drawn once and fixed.
+    The data has no official split. The split into training and test images here was drawn once and is fixed.
     """
 
     levels = 16
     shape = (1, 8, 8)
-    mean, std = (0.3054,), (0.3759,)  # of the training images' pixels
+    mean, std = (0.3054,), (0.3759,)  # over the pixels of the training images
 
     def __init__(self) -> None:
         digits = _digits()

@@ -1,4 +1,4 @@
-"""Photographs of faces that ship with scikit-image: nothing to download."""
+"""Photographs of faces that ship with scikit-image. No download is needed."""
 
 import skimage.data
 import torch
@@ -8,15 +8,15 @@ from torch.nn import functional
 from experiments.data.base import Dataset
 
 HEIGHT, WIDTH = 218, 178  # CelebA's aligned and cropped format
-FACE_SIDE = 125  # side of a 25x25 face after upscaling; its face is then about as large as those of CelebA
-LFW_FACES = 100  # skimage's LFW subset: 100 faces, then 100 patches without one
+FACE_SIDE = 125  # side of a 25 x 25 crop after upscaling, which makes its face about as large as CelebA's
+LFW_FACES = 100  # skimage's LFW subset has 100 faces, then 100 patches without a face
 
 
 class Faces(Dataset):
     """101 photographs, 178 x 218: the astronaut portrait (index 0) and the LFW subset's faces (1 to 100).
 
     The portrait (NASA, public domain) is cropped around the face. The LFW faces (Huang et al. 2007) are 25 x 25 gray
-    crops, upscaled (bicubic) to 125 x 125 in the middle of a mid-gray canvas, so they are blurred.
+    crops, upscaled (bicubic) to 125 x 125 and centered on a mid-gray canvas, so they are blurred.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Hashes of a data set's files: by their content, or by their names and sizes where they are too many to read."""
+"""Hashes of a data set's files: of their content, or of names and sizes if there are too many files to read."""
 
 import hashlib
 import os
@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 def hash_of_content(root: Path, paths: Iterable[Path]) -> str:
-    """Of the files' relative paths and bytes: the folder may move, its content may not change."""
+    """Hash of the files' relative paths and bytes. The folder may move, but its content must not change."""
     content = hashlib.sha256()
     for path in paths:
         content.update(os.fsencode(path.relative_to(root).as_posix()) + b"\0")
         try:
             content.update(hashlib.sha256(path.read_bytes()).digest())
         except OSError:
-            content.update(b"unreadable")  # reading it as an image says why
+            content.update(b"unreadable")  # the reason is reported when it is read as an image
     return content.hexdigest()[:16]
 
 
 def hash_of_names(names: Iterable[str], certified: Mapping[int, Path]) -> str:
-    """Of names (of classes and of all files), and of the sizes of those files that are certified, by their index."""
+    """Hash of names (of the classes and all files) and of the sizes of the certified files, given by index."""
     content = hashlib.sha256()
     for name in names:
         content.update(os.fsencode(name) + b"\0")

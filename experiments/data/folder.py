@@ -14,18 +14,18 @@ from experiments.data.listing import Listing, shown
 
 
 class ImageFolder(Dataset):
-    """The images in a folder and below it, in order of their relative paths.
+    """All images in a folder and its subfolders, sorted by relative path.
 
-    Hidden files and folders are left out (`listing.py`), links are followed.
+    Hidden files and folders are ignored (`listing.py`). Links are followed.
 
     Args:
         root: the folder.
-        size: pixels of the longer side; a larger image is made smaller, bilinear and antialiased. None leaves all.
-        unreadable: refuse a run that would certify an image that cannot be read, or skip such an image.
+        size: longest side in pixels. Larger images are shrunk (bilinear, antialiased). None leaves every image as is.
+        unreadable: "refuse" stops a run that would certify an unreadable image; "skip" leaves the image out.
 
     Raises:
-        MissingDataError: no such folder, or no images in it; on access, an image that cannot be read.
-        SettingError: a value out of its range.
+        MissingDataError: the folder does not exist or has no images. On access: the image cannot be read.
+        SettingError: a value is out of range.
     """
 
     def __init__(self, root: str, size: int | None = None, unreadable: str = "refuse") -> None:
@@ -54,7 +54,7 @@ class ImageFolder(Dataset):
         return shown(self._paths[self._known(index)], self.root)
 
     def fingerprint(self) -> str:
-        """Hash of the images' relative paths and bytes: the folder may move, its content may not change."""
+        """Hash of the images' relative paths and bytes. The folder may move, but its content must not change."""
         return self._content
 
     @cached_property

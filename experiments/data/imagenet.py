@@ -20,24 +20,24 @@ from experiments.data.listing import Listing, shown
 from smoothing import SettingError
 
 SIDE, RESIZED = 224, 256
-AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)  # of a training crop: share of the image's area, width over height
+AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)  # of a training crop: share of the image's area; width over height
 ATTEMPTS = 10
-WNID = "n[0-9]{8}"  # such a folder is a class even without images: without it all later labels would shift
+WNID = "n[0-9]{8}"  # such a folder is a class even if it is empty; without it all later labels would shift
 
 
 class ImageNet(LabelledDataset):
     """ImageNet's validation images to certify and its training images to train on.
 
     Args:
-        root: folder that holds `val/<wnid>/*.JPEG` and, for training only, `train/<wnid>/*.JPEG`; other image files,
-            such as .jpg and .png, do as well.
-        step: certify every so-manieth validation image, in order of their paths; every 100th in Cohen et al.
-        unreadable: refuse a run that would certify an image that cannot be read, or skip such an image. Training always
-            refuses, when it comes to the image.
+        root: folder that contains `val/<wnid>/*.JPEG` and, for training only, `train/<wnid>/*.JPEG`. Other image
+            formats, such as .jpg and .png, also work.
+        step: certify every `step`-th validation image, in order of their paths. Cohen et al. use 100.
+        unreadable: "refuse" stops a run that would certify an unreadable image; "skip" leaves the image out. Training
+            always stops when it reaches an unreadable image.
 
     Raises:
-        MissingDataError: no such folders; on access, an image that cannot be read.
-        SettingError: one class only, or a value out of its range.
+        MissingDataError: a folder is missing. On access: the image cannot be read.
+        SettingError: there is only one class, or a value is out of range.
     """
 
     shape = (3, SIDE, SIDE)
@@ -47,7 +47,8 @@ class ImageNet(LabelledDataset):
         self.root, self.unreadable = Path(root), refuse_or_skip(unreadable)
         self.classes, self._paths, self._labels = _listed(self.root / "val")
         if len(self.classes) < 2:
-            raise SettingError(f"dataset.root: '{root}/val' has one class folder, {self.classes[0]}, expected more")
+            name = self.classes[0]
+            raise SettingError(f"dataset.root: '{root}/val' has only one class folder, {name}; expected at least 2")
         self._indices = every(step, len(self._paths))
 
     def indices(self) -> list[int]:
@@ -63,7 +64,7 @@ class ImageNet(LabelledDataset):
         return shown(self._paths[self._known(index)], self.root)
 
     def contents(self) -> str:
-        """Hash of the classes, the paths of all validation images and the sizes of those in `indices()`."""
+        """Hash of the classes, the paths of all validation images and the sizes of the files in `indices()`."""
         return self._names
 
     @cached_property
@@ -93,11 +94,11 @@ class ImageNet(LabelledDataset):
 
 
 class ImageFiles(LabelledImages):
-    """Training images too many for memory: read by worker processes, each cropped at random to 224 x 224.
+    """Training images that do not fit into memory. Worker processes read them and crop each at random to 224 x 224.
 
     Args:
         paths: the image files.
-        labels: their classes.
+        labels: their labels.
     """
 
     def __init__(self, paths: Sequence[Path], labels: Sequence[int]) -> None:
@@ -117,7 +118,7 @@ class ImageFiles(LabelledImages):
 
 
 class _Crops(TorchDataset[Tensor]):
-    """Random crops, a function of (key, position) alone: the same in any worker of any process."""
+    """Random crops that depend only on (key, position), so they are the same in every worker process."""
 
     def __init__(self, paths: list[Path], key: np.random.SeedSequence) -> None:
         self._paths, self._key = paths, key
@@ -132,7 +133,7 @@ class _Crops(TorchDataset[Tensor]):
 def random_window(height: int, width: int, random: np.random.Generator) -> tuple[int, int, int, int]:
     """A window (top, left, height, width) of random area and aspect ratio (Szegedy et al. 2015).
 
-    The whole image where ten attempts do not fit into it.
+    If ten attempts do not fit into the image, the window is the whole image.
     """
     for _ in range(ATTEMPTS):
         area = height * width * random.uniform(*AREA)
@@ -144,13 +145,13 @@ def random_window(height: int, width: int, random: np.random.Generator) -> tuple
 
 
 def _centre(path: Path) -> Tensor:
-    """Shorter side 256, the 224 x 224 pixels in the middle: (3, 224, 224), uint8."""
+    """Resize the shorter side to 256 and crop the central 224 x 224 pixels: (3, 224, 224), uint8."""
     image: Image.Image = center_crop(resize(open_image(path), RESIZED), SIDE)
     return pil_to_tensor(image)
 
 
 def _one_line_errors(loader: "DataLoader[Tensor]") -> Iterator[Tensor]:
-    """The loader's batches; the error of a worker process without the traceback that it comes with."""
+    """The loader's batches. An error from a worker process is raised again without the worker's traceback."""
     try:
         yield from loader
     except MissingDataError as error:
@@ -158,7 +159,7 @@ def _one_line_errors(loader: "DataLoader[Tensor]") -> Iterator[Tensor]:
 
 
 def _listed(folder: Path) -> tuple[list[str], list[Path], list[int]]:
-    """Classes, image files in order of their paths and their labels, of a folder <wnid>/*.JPEG."""
+    """Classes, image files sorted by path, and their labels, from a folder of <wnid>/*.JPEG."""
     listing = Listing(folder.parent)
     images = listing.classes(folder, WNID)
     classes = list(images)

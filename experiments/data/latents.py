@@ -1,4 +1,4 @@
-"""Latent variables of a generator: nothing to download."""
+"""Random latents of a generator. No download is needed."""
 
 import numpy as np
 import torch
@@ -8,22 +8,23 @@ from torch import Tensor
 from experiments.data.base import Dataset
 from smoothing import SettingError
 
-CUT = 2.0  # standard deviations at which the normal is cut off, as for BigGAN (Brock et al. 2019)
+CUT = 2.0  # the normal is truncated at this many standard deviations, as for BigGAN (Brock et al. 2019)
 
 
 class Latents(Dataset):
-    """Random latents of BigGAN: truncation times a standard normal cut off at 2. No pixels: about half are negative.
+    """Random latents of BigGAN: `truncation` times a standard normal truncated at 2.
 
-    A latent depends on seed, dim and its index alone; truncation scales it.
+    They are not pixels: about half of the numbers are negative. A latent depends only on seed, dim and its index;
+    `truncation` scales it.
 
     Args:
-        dim: numbers in a latent, (dim,), float32 in [-2 truncation, 2 truncation].
-        truncation: in (0, 1], that of the generator.
-        count: how many.
-        seed: of the draw.
+        dim: size of a latent, (dim,), float32 in [-2 truncation, 2 truncation].
+        truncation: the generator's truncation, in (0, 1].
+        count: number of latents.
+        seed: seed of the draw.
 
     Raises:
-        SettingError: a value out of its range.
+        SettingError: a value is out of range.
     """
 
     def __init__(self, dim: int = 128, truncation: float = 0.5, count: int = 50, seed: int = 0) -> None:
@@ -40,7 +41,7 @@ class Latents(Dataset):
     def __getitem__(self, index: int) -> Tensor:
         if not 0 <= index < self.count:
             raise IndexError(f"latents: indices are 0 to {self.count - 1}, got {index}")
-        # A key of one word, so it is none of a certificate's, which are of three.
+        # A key of one word cannot collide with the keys of certificates, which have three.
         random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(index,)))
         probability = random.uniform(ndtr(-CUT), ndtr(CUT), self.dim)
         return torch.from_numpy(self.truncation * ndtri(probability).clip(-CUT, CUT)).to(torch.float32)

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and which of its folders are classes."""
+"""Finds the image files and the class folders in a folder."""
 
 import os
 import re
@@ -9,19 +9,19 @@ from pathlib import Path
 from experiments.data.base import MissingDataError
 from experiments.data.image_file import EXTENSIONS
 
-# What operating systems and tools leave in folders, beside all names that begin with a dot.
+# Names that operating systems and tools leave in folders, in addition to names that begin with a dot.
 LEFT_BEHIND = ("__macosx", "lost+found", "@eadir", "#recycle", "$recycle.bin", "system volume information")
 LEFT_BEHIND_FILES = ("thumbs.db", "desktop.ini")
-NAMED = 3  # of the files left out, so many are named
+NAMED = 3  # ignored files that the message names
 
 
 class Listing:
-    """Images in order of their paths. What is no image is left out, never an error, and said once by `report`.
+    """Images in order of their paths. Other files are ignored, which is never an error; `report` names them once.
 
-    Hidden files and folders, links to nothing and links that go round are left out. Other links are followed.
+    Hidden files and folders, broken links and circular links are ignored. Other links are followed.
 
     Args:
-        root: of the data set.
+        root: the data set's folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -29,7 +29,7 @@ class Listing:
         self.left_out: list[Path] = []
 
     def images(self, folder: Path) -> list[Path]:
-        """The images that lie in a folder itself."""
+        """The images directly in a folder."""
         found = []
         for entry in self._entries(folder):
             if Path(entry.name).suffix.lower() in EXTENSIONS and _is(entry.is_file):
@@ -39,7 +39,7 @@ class Listing:
         return found
 
     def images_below(self, folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
-        """The images that lie in a folder or below it, in no order; `above` are the folders on the way to it."""
+        """The images in a folder and its subfolders, in no order. `above` identifies the parent folders visited."""
         status = folder.stat()
         here = (status.st_dev, status.st_ino)
         if here in above:
@@ -60,14 +60,14 @@ class Listing:
                 self.left_out.append(path)
 
     def classes(self, folder: Path, kept: str = "(?!)") -> dict[str, list[Path]]:
-        """Class folders, sorted as text as torchvision sorts them, and the images in each: {} where there are none.
+        """Class folders and their images, sorted as text like torchvision's; {} if there are none.
 
         Args:
-            folder: that holds the class folders.
-            kept: a pattern of names that are classes even without images; none by default.
+            folder: the folder that contains the class folders.
+            kept: a pattern for names that are classes even without images. Matches no name by default.
 
         Raises:
-            MissingDataError: a folder that may not be read, so that the labels of the others are not known.
+            MissingDataError: a folder cannot be read, so the labels of the others are unknown.
         """
         found = {}
         for entry in self._entries(folder) if folder.is_dir() else ():
@@ -81,7 +81,7 @@ class Listing:
         return found
 
     def report(self) -> None:
-        """Say in one line on stderr how many files and folders were left out, and name the first."""
+        """Print one line to stderr with the number of ignored files and folders and the names of the first."""
         if self.left_out:
             count, more = len(self.left_out), len(self.left_out) - NAMED
             names = ", ".join(path.relative_to(self.root).as_posix() for path in sorted(self.left_out)[:NAMED])
@@ -89,7 +89,7 @@ class Listing:
             print(f"'{self.root}': left out {count} that are no images or classes: {names}{rest}", file=sys.stderr)
 
     def _entries(self, folder: Path) -> list["os.DirEntry[str]"]:
-        """What is in a folder and not hidden, by name. Raises MissingDataError."""
+        """A folder's entries that are not hidden, sorted by name. Raises MissingDataError if it cannot be read."""
         try:
             with os.scandir(folder) as opened:
                 entries = sorted(opened, key=lambda entry: entry.name)
@@ -100,12 +100,12 @@ class Listing:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is none of the user's."""
+    """Whether a name is hidden or belongs to a system file, so that it is not the user's data."""
     return name.startswith(".") or name.lower() in (*LEFT_BEHIND, *LEFT_BEHIND_FILES)
 
 
 def warn_of_numbers(names: list[str]) -> None:
-    """Say in one line on stderr that classes are sorted as text where their numbers are in another order."""
+    """Print one line to stderr if sorting the classes as text differs from sorting them by number."""
 
     def by_number(name: str) -> list[str | int]:
         return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", name)]
@@ -114,18 +114,18 @@ def warn_of_numbers(names: list[str]) -> None:
     if first is not None:
         print(
             f"dataset: class folders are sorted as text, as torchvision does: {', '.join(names[: first + 2])}, ...; "
-            f"label {first} is '{names[first]}'. Pad the numbers with zeros for another order",
+            f"label {first} is '{names[first]}'. Pad the numbers with zeros to sort them by number",
             file=sys.stderr,
         )
 
 
 def shown(path: Path, root: Path) -> str:
-    """A file's name relative to the data set's folder, as UTF-8 can hold it."""
+    """A file's name relative to the data set's folder; bytes that are not valid UTF-8 are escaped."""
     return path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 def _is(kind: Callable[[], bool]) -> bool:
     try:
         return kind()
-    except OSError:  # a link that goes round, or into a folder that may not be read
+    except OSError:  # a circular link, or a link into a folder that cannot be read
         return False

@@ -1,4 +1,4 @@
-"""MNIST, in the layout that torchvision keeps it in, unpacked or not."""
+"""MNIST, in torchvision's layout, unpacked or as .gz files."""
 
 import gzip
 import math
@@ -18,7 +18,7 @@ FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in (
 class MNIST(TorchvisionImages):
     """Handwritten digits, 28 x 28, gray (LeCun et al. 1998): 60,000 training and 10,000 test images.
 
-    Read from `<root>/MNIST/raw/`, where each of the four files may be unpacked or a .gz.
+    Read from `<root>/MNIST/raw/`. Each of the four files may be unpacked or a .gz.
     """
 
     kind, folder = torchvision.datasets.MNIST, "MNIST"
@@ -36,37 +36,37 @@ class MNIST(TorchvisionImages):
         return read_idx(images, 3)[:, None], read_idx(labels, 1)
 
     def fault(self) -> str:
-        return ""  # the exception says it
+        return ""  # the exception already says it
 
     def missing(self) -> str:
-        """Says which of the four files is not there; empty where all are."""
+        """A text that names the first missing file of the four; empty if none is missing."""
         there = [name for name in FILES if self._file(name).is_file()]
         first = next((name for name in FILES if name not in there), None)
         return f"no raw/{first} and no .gz of it" if first else ""
 
     def _file(self, name: str) -> Path:
-        """The file, unpacked where that is there."""
+        """The unpacked file if it exists, else the .gz."""
         raw = self.base / "raw"
         return raw / name if (raw / name).is_file() else raw / f"{name}.gz"
 
 
 def read_idx(path: Path, dims: int) -> Tensor:
-    """An IDX file of bytes, packed by gzip or not, as a uint8 tensor of so many dimensions.
+    """Read an IDX file of bytes, gzipped or not, as a uint8 tensor with `dims` dimensions.
 
     Raises:
-        ValueError: another format, or not the size that its header says; the message names the file.
+        ValueError: the format is another one, or the size differs from the header's. The message names the file.
     """
     content = path.read_bytes()
     if is_web_page(content[:512]):
         raise ValueError(f"{path.name} is a web page; the download failed")
     try:
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-    except Exception as error:  # EOFError, zlib.error, OSError: each kind of damage has its own
+    except Exception as error:  # EOFError, zlib.error or OSError, depending on the damage
         raise ValueError(f"{path.name} is damaged: {error}") from error
     start = 4 * (1 + dims)
     if len(content) < start or content[:4] != bytes([0, 0, UNSIGNED_BYTES, dims]):
         raise ValueError(f"{path.name} is not an IDX file of bytes in {dims} dimensions")
     shape = [int.from_bytes(content[k : k + 4], "big") for k in range(4, start, 4)]
     if len(content) - start != math.prod(shape):
-        raise ValueError(f"{path.name} has {len(content) - start:,} bytes for {math.prod(shape):,} values")
+        raise ValueError(f"{path.name} has {len(content) - start:,} bytes of values, expected {math.prod(shape):,}")
     return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=start).reshape(shape)

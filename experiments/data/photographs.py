@@ -1,4 +1,4 @@
-"""Photographs of the size of ImageNet's that ship with scikit-image: nothing to download."""
+"""ImageNet-sized photographs that ship with scikit-image. No download is needed."""
 
 import numpy as np
 import skimage.data
@@ -13,7 +13,7 @@ NAMES = ("astronaut", "chelsea", "coffee", "rocket")
 
 
 class Photographs(Dataset):
-    """Four color photographs, 3 x 224 x 224, float32 k / 255: the middle square of each, shrunk.
+    """Four color photographs, 3 x 224 x 224, float32 k / 255: the central square of each, resized.
 
     A portrait and a rocket (NASA), a cat (S. van der Walt), a cup of coffee (R. Martinez); all CC0.
     """

@@ -1,4 +1,4 @@
-"""Street View House Numbers (SVHN), in the layout that torchvision keeps it in."""
+"""Street View House Numbers (SVHN), in torchvision's layout."""
 
 import hashlib
 from pathlib import Path
@@ -10,17 +10,17 @@ from experiments.data.base import Images, LabelledDataset, MissingDataError, eve
 
 
 class SVHN(LabelledDataset):
-    """Digits on photographs of houses, 32 x 32, RGB (Netzer et al. 2011): 73,257 training and 26,032 test images.
+    """Photographs of house numbers, 32 x 32, RGB (Netzer et al. 2011): 73,257 training and 26,032 test images.
 
-    Pixels are divided by 255 and nothing more, as in Cohen et al. (2019, appendix J.1): mean 0, standard deviation 1.
+    Pixels are only divided by 255, as in Cohen et al. (2019, appendix J.1): mean 0, standard deviation 1.
 
     Args:
-        root: folder that holds `train_32x32.mat`, for training only, and `test_32x32.mat`.
-        download: fetch them if they are not there.
-        step: certify every so-manieth test image; 1, the whole test set, in Cohen et al.
+        root: folder that contains `test_32x32.mat` and, for training only, `train_32x32.mat`.
+        download: whether to fetch missing files.
+        step: certify every `step`-th test image. Cohen et al. use 1, the whole test set.
 
     Raises:
-        MissingDataError: a file is not under `root`, not whole, or could not be fetched; the file is named.
+        MissingDataError: a file is missing, incomplete or could not be fetched. The message names the file.
     """
 
     shape = (3, 32, 32)
@@ -50,11 +50,11 @@ class SVHN(LabelledDataset):
     def _read(self, part: str) -> Images:
         file = Path(self.root) / f"{part}_32x32.mat"
         try:
-            official = torchvision.datasets.SVHN(self.root, split=part, download=self.download)  # checks the sums
+            official = torchvision.datasets.SVHN(self.root, split=part, download=self.download)  # verifies checksums
             pixels, labels = torch.from_numpy(official.data).contiguous(), torch.from_numpy(official.labels)
             if pixels.shape != (len(labels), *self.shape):
                 raise ValueError(f"{len(labels)} labels for images of shape {tuple(pixels.shape)}")
-        except Exception as error:  # damaged files fail in every way
+        except Exception as error:  # damaged files can raise any exception
             found = "not the published file" if file.is_file() else "no such file"
             failed = f"; the download failed: {str(error).partition(chr(10))[0]}" if self.download else ""
             raise MissingDataError(

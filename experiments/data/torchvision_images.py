@@ -1,4 +1,4 @@
-"""Data sets in the layouts that torchvision keeps them in, read into memory."""
+"""Data sets in torchvision's layouts, read into memory."""
 
 import hashlib
 from abc import abstractmethod
@@ -13,20 +13,20 @@ from experiments.data.base import Images, LabelledDataset, MissingDataError, eve
 
 
 class TorchvisionImages(LabelledDataset):
-    """A data set of torchvision's, in the layout that it keeps it in.
+    """A torchvision data set, in torchvision's layout.
 
     Args:
-        root: folder that holds `folder`.
-        download: fetch it if it is not there.
-        step: certify every so-manieth test image; every 20th in Cohen et al.
+        root: folder that contains `folder`.
+        download: whether to fetch missing files.
+        step: certify every `step`-th test image. Cohen et al. use 20.
 
     Attributes:
         kind: torchvision's class.
-        folder: its name under `root`.
-        names: of the classes.
+        folder: name of its folder under `root`.
+        names: class names, in order of the labels.
 
     Raises:
-        MissingDataError: the images are not under `root`, not whole, or could not be fetched; the file is named.
+        MissingDataError: the images are missing, incomplete or could not be fetched. The message names the file.
     """
 
     kind: ClassVar[Any]
@@ -60,11 +60,11 @@ class TorchvisionImages(LabelledDataset):
 
     @abstractmethod
     def arrays(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Pixels, (n, C, H, W), uint8, and labels, (n,), of one part. Raises any exception where it cannot."""
+        """Pixels, (n, C, H, W), uint8, and labels, (n,), of one part. Any exception may be raised on failure."""
 
     @abstractmethod
     def fault(self) -> str:
-        """Which of the files is missing or damaged, in a few words; empty where that is not known."""
+        """Which file is missing or damaged, in a few words; empty if unknown."""
 
     def _read(self, train: bool) -> Images:
         try:
@@ -74,7 +74,7 @@ class TorchvisionImages(LabelledDataset):
             least, most = int(labels.min()), int(labels.max())
             if least < 0 or most >= len(self.names):
                 raise ValueError(f"labels are {least} to {most}, expected 0 to {len(self.names) - 1}")
-        except Exception as error:  # damaged files fail in every way
+        except Exception as error:  # damaged files can raise any exception
             reason = self.fault() or str(error).strip().partition("\n")[0]
             raise MissingDataError(
                 f"dataset.root: no {self.kind.__name__}, or a damaged one, in '{self.root}/{self.folder}'"
@@ -85,5 +85,5 @@ class TorchvisionImages(LabelledDataset):
 
     @property
     def base(self) -> Path:
-        """The folder that holds the files."""
+        """The folder that contains the files."""
         return Path(self.root) / self.folder

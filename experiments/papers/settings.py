@@ -1,7 +1,7 @@
-"""The papers' settings beside ours: `python -m experiments.papers.settings` writes docs/settings.md.
+"""Compares the papers' settings with ours: `python -m experiments.papers.settings` writes docs/settings.md.
 
-The papers' side is written by hand, from their texts, in settings.csv of each paper's folder. Ours is read from the
-composed configurations. A row of settings.csv either agrees with the configuration or says why it does not.
+The papers' settings are entered by hand in settings.csv of each paper's folder. Ours come from the composed
+configurations. A row of settings.csv either agrees with the configuration or gives the reason why not.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,14 @@ PAPERS = {
 }
 INTRODUCTION = """# The papers' settings
 
-Written by `python -m experiments.papers.settings` from the configurations. What the papers say is in `settings.csv` of
-each paper's folder in `experiments/papers/`. "Authors' code" marks what only a paper's published code says.
+Written by `python -m experiments.papers.settings`. Our settings come from the configurations, the papers' from
+`settings.csv` in each paper's folder in `experiments/papers/`. "Authors' code" marks a setting that is not in the paper
+but only in its published code.
 """
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """A row for each setting of each experiment: paper, experiment, setting, key, papers, ours, source, difference."""
+    """One row per setting and experiment: paper, experiment, setting, key, papers, ours, source, difference."""
     names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
     for folder, paper in PAPERS.items():
         for row in pd.read_csv(HERE / folder / "settings.csv", dtype=str, keep_default_na=False).itertuples():
@@ -49,7 +50,7 @@ def rows() -> Iterator[dict[str, Any]]:
 
 
 def written(value: Any) -> str:
-    """A value of a configuration as YAML has it."""
+    """A configuration value as YAML writes it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -58,7 +59,7 @@ def written(value: Any) -> str:
 
 
 def page() -> str:
-    """The whole of docs/settings.md: a table for each paper, experiments of one value in one row."""
+    """The text of docs/settings.md: one table per paper; experiments with equal values share a row."""
     table = pd.DataFrame(rows())
     parts = [INTRODUCTION]
     columns = ["setting", "key", "papers", "ours", "source", "difference"]

@@ -1,7 +1,7 @@
-"""Every figure and table of the papers as one thing to report on: what it is, what became of it, what it would take.
+"""An artefact is a figure or table of a paper, with its status and the commands and data that it needs.
 
-conf/figure holds one file an artefact. Its keys say which item of which paper it is and what it shows. What became of
-it is computed, from the verdicts on the papers' numbers and claims; nobody types it.
+Each artefact has one file in conf/figure. Its keys say which item of which paper it reproduces and what it shows. Its
+status is never typed: it is computed from the verdicts on the papers' numbers and claims.
 """
 
 import re
@@ -15,14 +15,14 @@ from experiments.config.experiment import experiment
 from experiments.report.figure import Drawn, Figure
 
 NUMBER = re.compile(r"(table|fig)s?\.? (\d+)(.*)")
-OWN_DATA = ("CelebA", "MNIST", "CIFAR10", "ImageNet", "Latents", "cifar10", "imagenet")  # others stand in for these
-FOLDERS = ("Classes", "ImageFolder")  # of a user's images
+OWN_DATA = ("CelebA", "MNIST", "CIFAR10", "ImageNet", "Latents", "cifar10", "imagenet")  # all others are substitutes
+FOLDERS = ("Classes", "ImageFolder")  # data sets made of a user's images
 VERDICT_HEADER = ["what", "paper", "ours", "difference", "tolerance", "verdict"]
 RELATIONS = {"below": "< ", "at most": "≤ ", "about": ""}
 
 
 class Status(StrEnum):
-    """What became of an artefact, from the best to what is missing."""
+    """Outcome of an artefact, from best to missing."""
 
     REPRODUCED = "reproduced"
     TREND = "trend reproduced"
@@ -33,12 +33,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Lacking:
-    """An experiment of a figure that there are no results of.
+    """An experiment of a figure that has no results yet.
 
     Attributes:
         experiment: its name.
-        commands: that would make the results, in the order in which they run.
-        needs: data, weights and hardware that they take; empty where nothing but the package.
+        commands: the commands that create the results, in order.
+        needs: the data, weights and hardware that they need. Empty if the package alone is enough.
     """
 
     experiment: str
@@ -51,13 +51,13 @@ class Artefact:
     """A figure or table.
 
     Attributes:
-        name: its figure's id.
-        paper: that it is of, as "Cohen et al."
-        item: which of the paper, as "fig. 6"; may be empty.
-        shows: in a few words.
-        drawn: the drawings of it.
-        made_by: the commands that made the results in them.
-        lacking: the experiments that there are no results of.
+        name: id of its figure.
+        paper: the paper, such as "Cohen et al."
+        item: the item of the paper, such as "fig. 6". May be empty.
+        shows: what it shows, in a few words.
+        drawn: its drawings.
+        made_by: the commands that made the results in the drawings.
+        lacking: its experiments that have no results.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Artefact:
 
     @property
     def title(self) -> str:
-        """As "Cohen et al., fig. 6"."""
+        """Paper and item, such as "Cohen et al., fig. 6"."""
         return f"{self.paper}, {self.item}" if self.item else self.paper
 
     @property
@@ -79,7 +79,7 @@ class Artefact:
 
     @cached_property
     def status(self) -> Status:
-        """That of the drawings: differs if one does. Experiments that were not run are listed separately."""
+        """The status of the drawings: "differs" if any differs. Experiments that were not run are listed separately."""
         found = {status_of(drawn) for drawn in self.drawn}
         for status in (Status.DIFFERS, Status.TREND, Status.REPRODUCED, Status.DRAWN):
             if status in found:
@@ -88,7 +88,7 @@ class Artefact:
 
     @property
     def why(self) -> str:
-        """What the status rests on."""
+        """The reason for the status."""
         if not self.drawn:
             return "no results of " + (", ".join(lacking.experiment for lacking in self.lacking) or self.name)
         said = [reason_of(drawn) for drawn in self.drawn]
@@ -96,16 +96,18 @@ class Artefact:
 
 
 def stand_ins(drawn: Drawn) -> list[str]:
-    """The data sets of a drawing that are not the papers' own: their class, or the experiment that names a folder."""
+    """The substitute data sets of a drawing: their class, or for a folder of images the experiment's name."""
     types = {(run.identity["dataset"]["type"], run.record["config"]["name"]) for run in drawn.runs}
     return sorted({f"the images of {name}" if kind in FOLDERS else kind for kind, name in types} - set(OWN_DATA))
 
 
 def status_of(drawn: Drawn) -> Status:
-    """Reproduced where all verdicts hold on the papers' own data, a printed number among them if runs are needed.
+    """The status of one drawing.
 
-    A trend is reproduced where all hold, but on other data, or orderings alone. Checks that no paper makes, of kind
-    "ours", make a drawing none of its reproductions.
+    Reproduced: all checks hold on the papers' own data. If the drawing needs runs, a printed number is among them.
+    Trend reproduced: all checks hold, but on substitute data, or only orderings are checked.
+    Drawn: there is nothing to check, the drawing is partial, or all checks are our own (kind "ours").
+    Differs: a check fails.
     """
     claims = drawn.drawing.claims
     if claims.empty:
@@ -119,25 +121,25 @@ def status_of(drawn: Drawn) -> Status:
 
 
 def reason_of(drawn: Drawn) -> str:
-    """What `status_of` rests on."""
+    """The reason for `status_of`."""
     claims, others = drawn.drawing.claims, stand_ins(drawn)
-    on = f", on {' and '.join(others)} in place of the paper's data" if others else ""
+    on = f", on {' and '.join(others)} instead of the paper's data" if others else ""
     if claims.empty:
-        return f"the paper prints nothing that these results can be held against{on}"
+        return f"the paper prints nothing to compare these results with{on}"
     failing = int((~claims["within"].astype(bool)).sum())
     if failing:
         return f"{failing} of {len(claims)} checks fail{on}"
     if drawn.drawing.partial:
         return f"all {len(claims)} checks hold, but {drawn.drawing.partial}{on}"
     if (claims["kind"] == "ours").all():
-        return f"all {len(claims)} checks hold; they are ours, not the paper's"
-    trends = "" if (claims["kind"] == "number").any() else " of what the paper says in words"
+        return f"all {len(claims)} checks hold; the checks are ours, not the paper's"
+    trends = "" if (claims["kind"] == "number").any() else " of the paper's verbal claims"
     checks = f"all {len(claims)} checks{trends} hold" if len(claims) > 1 else f"the one check{trends} holds"
     return f"{checks}{on}"
 
 
 def remarks_on(drawn: Drawn) -> list[str]:
-    """Why checks of a drawing do not hold, as far as remarks.csv says."""
+    """The explanations in remarks.csv of a drawing's failed checks."""
     claims = drawn.drawing.claims
     if claims.empty or not drawn.remarks or not drawn.remarks.is_file():
         return []
@@ -147,7 +149,7 @@ def remarks_on(drawn: Drawn) -> list[str]:
 
 
 def artefact(name: str, figure: Figure, drawn: list[Drawn]) -> Artefact:
-    """An artefact of conf/figure or of a user's folder. Raises SettingError for an experiment that is not there."""
+    """An artefact of conf/figure or of a user's folder. Raises SettingError if an experiment does not exist."""
     there = {run.record["config"]["name"] for one in drawn for run in one.runs}
     chosen = [experiment(each) for each in figure.experiments] if figure.needs_runs else []
     made_by = [line for each in chosen if each.name in there for line in each.commands(figure.also)]
@@ -157,7 +159,7 @@ def artefact(name: str, figure: Figure, drawn: list[Drawn]) -> Artefact:
 
 
 def verdict_table(claims: pd.DataFrame) -> list[list[str]]:
-    """Verdicts as text, a line each under `VERDICT_HEADER`; those that do not hold first."""
+    """Verdicts as text, one line each, with the columns `VERDICT_HEADER`. Failed checks come first."""
     ordered = claims.assign(fails=~claims["within"].astype(bool)).sort_values("fails", ascending=False, kind="stable")
     return [
         [
@@ -173,7 +175,7 @@ def verdict_table(claims: pd.DataFrame) -> list[list[str]]:
 
 
 def by_paper(artefacts: list[Artefact]) -> dict[str, list[Artefact]]:
-    """Artefacts by paper, its tables first, then its figures, each by number; what is ours last."""
+    """Artefacts grouped by paper: tables, then figures, each by number. Our own artefacts come last."""
     grouped: dict[str, list[Artefact]] = {}
     for one in sorted(artefacts, key=lambda one: one.paper == "Ours"):
         grouped.setdefault(one.paper, []).append(one)

@@ -1,4 +1,4 @@
-"""Certified accuracy: from rows of classification runs, ours and the published ones, with its band over examples."""
+"""Certified accuracy from the rows of classification runs, ours or published, with a confidence band over examples."""
 
 from functools import cache
 
@@ -10,11 +10,11 @@ from experiments.runs.reader import StoredRun
 from smoothing.statistics import clopper_pearson_lower, clopper_pearson_upper
 
 Values = NDArray[np.float64]
-OUTSIDE = 0.025  # on each side of the binomial confidence band over test examples: 95% in all
+OUTSIDE = 0.025  # failure probability on each side of the 95% binomial confidence band over test examples
 
 
 def rows_of(run: StoredRun) -> tuple[NDArray[np.bool_], Values]:
-    """Whether each example is correct, and its radius: (examples,) each."""
+    """Whether each example is classified correctly, and its certified radius: (examples,) each."""
     return run.table["correct"].to_numpy(dtype=bool), run.table["radius"].to_numpy(dtype=np.float64)
 
 
@@ -23,8 +23,8 @@ def certified_accuracy(
 ) -> pd.DataFrame:
     """The share of examples that are correct, not abstained, and certified at each radius of `at`.
 
-    Columns radius, accuracy, low, high, examples; low and high are the two-sided 95% Clopper-Pearson band of a share of
-    so many test examples, at each radius on its own.
+    Columns: radius, accuracy, low, high, examples. low and high are the two-sided 95% Clopper-Pearson confidence
+    interval over the test examples, for each radius separately.
     """
     certified = np.array([int(np.sum(correct & (radius >= r))) for r in at])
     bands = np.array([share_band(int(k), len(radius)) for k in certified])
@@ -41,11 +41,11 @@ def certified_accuracy(
 
 
 def average_radius(correct: NDArray[np.bool_], radius: Values) -> float:
-    """Average certified radius: the area under the curve of certified accuracy."""
+    """Average certified radius (ACR): the area under the curve of certified accuracy."""
     return float(np.mean(np.where(correct, radius, 0.0)))
 
 
 @cache
 def share_band(k: int, n: int) -> tuple[float, float]:
-    """The two-sided 95% Clopper-Pearson interval of a share of k among n > 0."""
+    """The two-sided 95% Clopper-Pearson confidence interval for k successes out of n > 0."""
     return clopper_pearson_lower(k, n, OUTSIDE), clopper_pearson_upper(k, n, OUTSIDE)

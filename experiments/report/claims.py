@@ -1,7 +1,7 @@
-"""What a paper prints or claims, beside ours: its expected.csv holds the numbers, its claims.csv the statements.
+"""Compares a paper's numbers (its expected.csv) and statements (its claims.csv) with our results.
 
-Either gives rows of one form, `ROW`: a verdict each. The tolerance of a printed share is set before any run, from what
-expected.csv says and the number of test examples alone: see `share_tolerances`.
+Both give one verdict per row, with the columns `ROW`. The tolerance of a printed share is fixed before any run: it
+depends only on expected.csv and the number of test examples (`share_tolerances`).
 """
 
 from pathlib import Path
@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 
 ROW = ("claim", "case", "quantity", "relation", "kind", "paper", "ours", "difference", "tolerance", "within", "reason")
-LEAST_SHARE = 0.005  # that a printed 0.00 may stand for
+LEAST_SHARE = 0.005  # a printed 0.00 may be a share up to this one
 
 
 def share_tolerances(paper: pd.Series, allowance: pd.Series, population: pd.Series, examples: pd.Series) -> pd.Series:
-    """How far a share of `examples` may be from the paper's: allowance + 2 sqrt(p (1 - p) / n (1 - n / N)).
+    """The largest allowed difference between our share and the paper's: allowance + 2 sqrt(p (1 - p) / n (1 - n / N)).
 
     Args:
-        paper: p, the printed shares in [0, 1]; NaN where none is.
-        allowance: for what test examples have nothing to do with, as rounding and another training.
-        population: N, of the test set that the n examples are of. 0: the number holds whatever the examples.
-        examples: n.
+        paper: p, the printed shares in [0, 1]; NaN where the paper prints none.
+        allowance: for causes other than the choice of test examples, such as rounding or another training run.
+        population: N, the size of the test set that the n examples come from. 0: the examples do not matter.
+        examples: n, the number of examples.
     """
     p = paper.clip(lower=LEAST_SHARE)
     left_out = (1 - examples / population).clip(lower=0)
@@ -28,23 +28,23 @@ def share_tolerances(paper: pd.Series, allowance: pd.Series, population: pd.Seri
 
 
 def judged(difference: pd.Series, tolerance: pd.Series) -> pd.Series:
-    """Whether each difference is within its tolerance; None where there is no difference."""
+    """Whether each difference is within its tolerance. None where the difference is missing."""
     return (difference.abs() <= tolerance + 1e-12).astype(object).where(difference.notna(), None)
 
 
 def beside_paper(
     expected: Path, figure: str, table: pd.DataFrame, row: str, column: str, ours: str, count: str = "examples"
 ) -> pd.DataFrame:
-    """A long table with the paper's numbers: new columns paper, difference, tolerance, within, reason; a row each.
+    """Add the paper's numbers to a long table: new columns paper, difference, tolerance, within, reason.
 
     Args:
         expected: the paper's expected.csv.
-        figure: its id there.
-        table: one row a number.
-        row: the column that holds its sigma_or_N.
-        column: the column that holds its radius_or_column.
-        ours: the column of our numbers, shares.
-        count: the column of the numbers of examples that they are shares of.
+        figure: id of the figure in expected.csv.
+        table: one row per number.
+        row: column of `table` that matches sigma_or_N.
+        column: column of `table` that matches radius_or_column.
+        ours: column with our numbers, which are shares of the examples.
+        count: column with the number of examples.
     """
     numbers = pd.read_csv(expected, dtype={"sigma_or_N": str, "radius_or_column": str})
     printed = numbers.query("figure == @figure").set_index(["sigma_or_N", "radius_or_column"])
@@ -66,14 +66,14 @@ def _text(value: float | str) -> str:
 
 
 def number_rows(table: pd.DataFrame, claim: str, quantity: str, cases: list[str], ours: str) -> pd.DataFrame:
-    """The judged rows of a table as `beside_paper` returns it, as verdicts.
+    """Turn the rows of `beside_paper` that have a paper's number into verdicts.
 
     Args:
-        table: columns paper, difference, tolerance, within, reason, and that of our numbers.
-        claim: what is printed, where.
-        quantity: what the numbers are.
-        cases: for each row of the table, which number it is.
-        ours: the column of our numbers.
+        table: columns paper, difference, tolerance, within, reason, and `ours`.
+        claim: what the paper prints, and where.
+        quantity: the quantity that the numbers measure.
+        cases: a name for the number in each row of the table.
+        ours: column with our numbers.
     """
     fixed = {"claim": claim, "quantity": quantity, "relation": "about", "kind": "number"}
     rows = table.assign(**fixed, case=cases, ours=table[ours])
@@ -81,18 +81,18 @@ def number_rows(table: pd.DataFrame, claim: str, quantity: str, cases: list[str]
 
 
 def all_rows(*parts: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts one after another; those that are empty left out."""
+    """All verdicts in one table. Empty parts are skipped."""
     some = [part for part in parts if len(part)]
     return pd.concat(some, ignore_index=True) if some else pd.DataFrame()
 
 
 def verdicts(claims: Path, figure: str, ours: dict[str, dict[str, float]]) -> pd.DataFrame:
-    """A paper's claims about a figure, with a verdict on each case: columns `ROW`; empty where it claims nothing.
+    """A verdict on each case of a paper's claims about a figure: columns `ROW`; empty if there are no claims.
 
     Args:
         claims: the paper's claims.csv.
-        figure: its id there.
-        ours: by quantity, then by case: the number that we have.
+        figure: id of the figure in claims.csv.
+        ours: our numbers, by quantity and then by case.
     """
     rows = []
     for claim in pd.read_csv(claims).query("figure == @figure").itertuples():

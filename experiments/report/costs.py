@@ -1,4 +1,4 @@
-"""What finished runs took and were made with: samples, seconds, machines, commits, settings."""
+"""Cost and provenance of finished runs: samples, seconds, machines, commits, settings."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,19 +8,19 @@ from experiments.runs.certifier_class import certifier_class
 from experiments.runs.reader import StoredRun
 
 COMMIT_LETTERS = 10
-VERSIONS = ("python", "torch")  # of run.json, those to name in a line
-NOT_NAMED = (*NOT_SETTINGS, "weights", "fingerprint")  # of an identity's groups: said otherwise or not readable
+VERSIONS = ("python", "torch")  # the versions in run.json that the report shows
+NOT_NAMED = (*NOT_SETTINGS, "weights", "fingerprint")  # keys of an identity that are shown elsewhere or not readable
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of runs together.
+    """Total cost of several runs.
 
     Attributes:
-        runs: how many.
-        examples: rows' examples, each run's counted anew.
-        samples: evaluations of the base function; None where a run's table does not say, as an attack's.
-        seconds: on the runs' own machines, one example after another.
+        runs: number of runs.
+        examples: number of examples, summed over runs.
+        samples: evaluations of the base function. None if a run's table does not record them, such as an attack's.
+        seconds: time on the runs' own machines, summed over examples.
     """
 
     runs: int
@@ -35,7 +35,7 @@ class Cost:
 
 
 def cost_of(runs: list[StoredRun]) -> Cost:
-    """The cost of finished runs, from their tables."""
+    """The cost of finished runs, computed from their tables."""
     samples = [samples_of(run) for run in runs]
     known = [count for count in samples if count is not None]
     return Cost(
@@ -47,7 +47,7 @@ def cost_of(runs: list[StoredRun]) -> Cost:
 
 
 def samples_of(run: StoredRun) -> int | None:
-    """Evaluations of the base function, by the counts of the table; None where it has none."""
+    """Evaluations of the base function, from the counts in the table. None if it has no counts."""
     certifier = certifier_class(run.record)
     if certifier is None:
         return None
@@ -58,7 +58,7 @@ def samples_of(run: StoredRun) -> int | None:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that people would use: 5.2 s, 3.1 min, 2.4 h."""
+    """A duration in a readable unit, such as 5.2 s, 3.1 min or 2.4 h."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
@@ -66,7 +66,10 @@ def duration(seconds: float) -> str:
 
 
 def provenance_of(runs: list[StoredRun]) -> dict[str, str]:
-    """By heading, what the runs of a drawing were made of, on and when; differences among them side by side."""
+    """Settings, seed, hardware, commit, date and versions of a drawing's runs, by heading.
+
+    If the runs differ, all values are listed.
+    """
     records = [run.record for run in runs]
     starts = [start for record in records for start in (record, *record.get("resumed", []))]
     days = sorted(str(start["started"])[:10] for start in starts if start.get("started"))
@@ -87,7 +90,7 @@ def _groups(runs: list[StoredRun]) -> list[str]:
 
 
 def _settings(runs: list[StoredRun], group: str) -> str:
-    """A group of the runs' identities, as "certifier Certify, n = 1000 or 2000"; settings that are lists left out."""
+    """One group of settings, such as "certifier Certify, n = 1000 or 2000". Settings that are lists are skipped."""
     values: dict[str, list[Any]] = {}
     for run in runs:
         for name, value in (run.identity.get(group) or {}).items():
@@ -108,7 +111,7 @@ def _commit(start: dict[str, Any]) -> str:
 
 
 def _listed(values: Any) -> str:
-    """Each value once, numbers in order."""
+    """The distinct values as text. Numbers are sorted."""
     distinct = list(dict.fromkeys(values))
     if all(isinstance(value, int | float) for value in distinct):
         return " or ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in sorted(distinct))

@@ -1,7 +1,7 @@
 """The list of all experiments: `python -m experiments.report.experiments` writes it into docs/experiments.md.
 
-What an experiment is comes from its file in conf/experiment, what it cost from results/. The prose of the document,
-outside the two marked parts, is written by hand.
+Descriptions come from conf/experiment, costs from results/. The text outside the two marked parts of the document is
+written by hand.
 """
 
 from itertools import groupby
@@ -25,14 +25,14 @@ TEST_IMAGES |= {"ImageNet": 50_000}
 
 
 def page(document: str) -> str:
-    """The document with its table and its commands written anew."""
+    """The document with its table and its commands updated."""
     everything = sorted((experiment(file.stem) for file in (CONF / "experiment").glob("*.yaml")), key=_place)
     rows = "\n".join([HEADER, *map(row, everything)])
     return _replaced(_replaced(document, "table", rows), "commands", commands(everything))
 
 
 def row(one: Experiment) -> str:
-    """One experiment in the table."""
+    """The table row of one experiment."""
     what = f"{one.paper}{', ' if one.item else ''}{one.item}: {one.shows}"
     ran = run_here(one, find_runs(RESULTS / one.name))
     return f"| `{one.name}` | {what} | {one.needs or 'nothing'} | {samples(one)} | {examples(one)} | {ran} |"
@@ -55,7 +55,7 @@ def samples(one: Experiment) -> str:
 
 
 def examples(one: Experiment) -> str:
-    """How many examples it certifies at one noise level."""
+    """Number of examples certified at one noise level."""
     dataset = one.config.dataset
     whole = TEST_IMAGES.get(dataset._target_.rpartition(".")[2], 0)
     count = one.config.limit or dataset.get("count") or len(range(0, whole, dataset.get("step", 1)))
@@ -63,7 +63,7 @@ def examples(one: Experiment) -> str:
 
 
 def run_here(one: Experiment, runs: list[StoredRun]) -> str:
-    """The cost of its committed runs: first those of its own certifier, then the others by what sets them apart."""
+    """Cost of the committed runs: first those with the experiment's own certifier, then the others by certifier."""
     kinds: dict[str, list[StoredRun]] = {}
     for run in runs:
         kinds.setdefault(_apart(one, run), []).append(run)
@@ -77,11 +77,11 @@ def run_here(one: Experiment, runs: list[StoredRun]) -> str:
 
 
 def commands(everything: list[Experiment]) -> str:
-    """The commands of all experiments, by what they need."""
+    """The commands of all experiments, grouped by what they need."""
     parts = []
     for needs, some in groupby(sorted(everything, key=lambda one: (one.needs != "", one.needs)), lambda one: one.needs):
         lines = "\n".join(line for one in some for line in one.commands())
-        parts.append(f"Needs: {needs or 'nothing but minutes to hours of a CPU'}.\n\n```bash\n{lines}\n```")
+        parts.append(f"Needs: {needs or 'nothing else; minutes to hours on a CPU'}.\n\n```bash\n{lines}\n```")
     return "\n\n".join(parts)
 
 
@@ -90,15 +90,15 @@ def _place(one: Experiment) -> tuple[int, bool, str]:
 
 
 def _apart(one: Experiment, run: StoredRun) -> str:
-    """What sets a run's certifier apart from the experiment's own, as " of Predict"; empty where nothing does."""
+    """How a run's certifier differs from the experiment's, such as " with Predict". Empty if it does not."""
     certifier = run.identity["certifier"]
     own = located(one.config.certifier._target_).__name__
-    kind = "" if certifier["type"] == own else f" of {certifier['type']}"
-    return kind + " by the medoid" * (certifier.get("center") == "medoid")
+    kind = "" if certifier["type"] == own else f" with {certifier['type']}"
+    return kind + " with the medoid as center" * (certifier.get("center") == "medoid")
 
 
 def _replaced(document: str, part: str, text: str) -> str:
-    """The document with another text between the two comments that mark a part."""
+    """Replace the text between the two comments that mark a part of the document."""
     first, last = f"<!-- {part}: written by python -m experiments.report.experiments -->", f"<!-- end of {part} -->"
     before, rest = document.split(first)
     after = rest.split(last)[1]

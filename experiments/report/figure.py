@@ -1,4 +1,4 @@
-"""Figures and tables from finished runs: what one is, where its data is found, and how it is written."""
+"""Figures and tables from finished runs: the base class, the search for runs, and the files written."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -19,22 +19,23 @@ from experiments.config.identity import identity_hash
 from experiments.runs.reader import StoredRun, find_runs
 
 CONF = Path(__file__).parents[2] / "conf"
-ABOUT = ("paper", "item", "shows")  # keys of a figure's file that are not its class's
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))  # told apart without color
-CLAIM_ROWS_SHOWN = 8  # of one claim on the terminal; of more, those that do not hold
+ABOUT = ("paper", "item", "shows")  # keys of a figure's file that are not arguments of its class
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))  # distinguishable without color
+CLAIM_ROWS_SHOWN = 8  # cases of a claim listed in the terminal; if there are more, only the failed ones
 plt.style.use(Path(__file__).with_name("paper.mplstyle"))
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn figure or a table, the data frame of exactly what is shown, and the paper's claims beside ours.
+    """A figure or table, the data that it shows, and the verdicts on the paper's claims.
 
     Attributes:
         figure: None for a table.
-        claims: rows of `claims.ROW`, a verdict each; empty where the paper prints and claims nothing.
-        notes: what a reader of the figure must know, a line each.
-        texts: for a table, the table as text by file suffix: "md" and "tex".
-        partial: why checks that hold reproduce nothing yet, such as too few runs; empty where they do.
+        table: exactly the data that is shown.
+        claims: one verdict per row, with the columns `claims.ROW`. Empty if the paper prints and claims nothing.
+        notes: what a reader of the figure must know, one line each.
+        texts: for a table, its text by file suffix: "md" and "tex".
+        partial: why the drawing reproduces nothing even if all checks hold, such as too few runs. Else empty.
     """
 
     figure: MatplotlibFigure | None
@@ -47,13 +48,13 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A drawing in its files.
+    """A drawing that was written to files.
 
     Attributes:
-        stem: the files' path without their suffixes.
-        drawing: what is in them.
-        runs: that it is of; empty where it needs none.
-        remarks: remarks.csv beside the figure's class, on checks that do not hold: why, where that is known.
+        stem: path of the files without suffix.
+        drawing: their content.
+        runs: the runs that it shows. Empty if it needs none.
+        remarks: the remarks.csv in the folder of the figure's class. It explains failed checks where known.
     """
 
     stem: Path
@@ -63,7 +64,7 @@ class Drawn:
 
     @property
     def path(self) -> Path:
-        """The PNG, of a table the Markdown."""
+        """The PNG of a figure, or the Markdown of a table."""
         return Path(f"{self.stem}.{'png' if self.drawing.figure else next(iter(self.drawing.texts))}")
 
 
@@ -71,24 +72,24 @@ class Figure(ABC):
     """One figure or table of a paper, drawn from the runs that share a name and a setting.
 
     Args:
-        experiments: the experiments that it is drawn for, each on its own unless `drawn_as` puts some together.
+        experiments: the experiments to draw. Each gets its own drawing unless `drawn_as` gives several the same name.
     """
 
-    needs_runs: ClassVar[bool] = True  # False: a figure of formulas, drawn once, from no runs
-    also: ClassVar[str] = ""  # what its runs need on the command line, beside what their experiment's file opens with
-    reads: ClassVar[str] = "run folders as certify.py writes them"  # what a folder named by source= may hold
-    made_by: ClassVar[tuple[str, ...]] = ()  # the commands that make its results, where no experiment does
-    paper = item = shows = ""  # which item of which paper it is, and what it shows; see `figure_of`
+    needs_runs: ClassVar[bool] = True  # False for a figure of formulas, which is drawn once
+    also: ClassVar[str] = ""  # overrides that its runs need in addition to the experiment's own
+    reads: ClassVar[str] = "run folders as certify.py writes them"  # what the folder given as source= may contain
+    made_by: ClassVar[tuple[str, ...]] = ()  # the commands that make its results if no experiment does
+    paper = item = shows = ""  # set by `figure_of` from the figure's file
 
     def __init__(self, experiments: list[str]) -> None:
         self.experiments = experiments
 
     def folders(self, results: Path) -> list[Path]:
-        """Where its runs are, below the folder of all results."""
+        """The folders of its runs in the results folder."""
         return [results / experiment for experiment in self.experiments]
 
     def find(self, folder: Path) -> list[StoredRun]:
-        """The runs below a folder."""
+        """The runs in a folder and its subfolders."""
         return find_runs(folder)
 
     @abstractmethod
@@ -96,27 +97,27 @@ class Figure(ABC):
         """Whether this run's results belong in the figure."""
 
     def drawn_as(self, run: StoredRun) -> str:
-        """The name that runs drawn together share and that their drawing bears: that of their experiment."""
+        """The name of a run's drawing: that of its experiment. Runs with the same name are drawn together."""
         return named_by_center(run.record["config"]["name"], run)
 
     def setting(self, run: StoredRun) -> dict[str, Any]:
-        """What runs must have in common to be drawn together: all but the noise."""
+        """The settings that runs must share to be drawn together: all but the noise."""
         return {key: value for key, value in run.identity.items() if key != "noise"}
 
     def enough(self, runs: list[StoredRun]) -> bool:
-        """Whether runs that share a name and a setting are enough to draw: any are, unless a figure compares some."""
+        """Whether runs with the same name and setting suffice for a drawing. By default one run does."""
         return bool(runs)
 
     @abstractmethod
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        """Draw runs of one `setting`; all of them `usable`, at least one unless the figure needs none."""
+        """Draw runs that share a `setting`. All are `usable`. There is at least one unless the figure needs none."""
 
 
 def figure_of(name: str, node: dict[str, Any]) -> Figure:
     """The figure that a file of conf/figure describes. A user's own file may leave out `paper`, `item` and `shows`.
 
     Raises:
-        SettingError: as `checked_group`.
+        SettingError: a key is unknown or a value is invalid (`checked_group`).
     """
     own = {key: value for key, value in node.items() if key not in ABOUT}
     figure: Figure = checked_group(f"figure {name}", own).build()
@@ -125,12 +126,12 @@ def figure_of(name: str, node: dict[str, Any]) -> Figure:
 
 
 def named_by_center(name: str, run: StoredRun) -> str:
-    """The name of a drawing, with the center where a run of center smoothing takes the paper's, the medoid."""
+    """The name of a drawing, with the suffix _medoid if the run uses the medoid as center, as the paper does."""
     return f"{name}_medoid" if run.identity["certifier"].get("center") == "medoid" else name
 
 
 class TheoryFigure(Figure):
-    """A figure of formulas, or of images and noise alone."""
+    """A figure that needs no runs: it shows formulas, or images under noise."""
 
     needs_runs = False
 
@@ -142,18 +143,18 @@ class TheoryFigure(Figure):
 
 
 def legend_entries(figure: MatplotlibFigure) -> dict[str, Any]:
-    """A line for each label that any of its panels has."""
+    """One legend entry for each label in any panel."""
     return {label: line for axis in figure.axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
 
 
 def drawings(name: str, figure: Figure, results: Path, source: Path | None, out: Path) -> list[Drawn]:
-    """Draw a figure, into files, for each name and setting that has results.
+    """Draw a figure to files, once for each name and setting that has results.
 
     Args:
-        name: of the figure, with which the files' names begin.
-        figure: to draw.
-        results: the folder of the experiments' results.
-        source: a folder of runs to draw instead of the figure's experiments' under `results`.
+        name: name of the figure. The files' names begin with it.
+        figure: the figure to draw.
+        results: the folder with the results of all experiments.
+        source: a folder of runs to draw instead of those in `results`.
         out: the folder to write to.
     """
     if not figure.needs_runs:
@@ -175,7 +176,10 @@ def drawings(name: str, figure: Figure, results: Path, source: Path | None, out:
 
 
 def _write(figure: Figure, runs: list[StoredRun], stem: Path) -> Drawn:
-    """PDF and PNG or the texts, and the CSV of what is shown, byte for byte the same for the same data; the claims."""
+    """Write PDF and PNG, or a table's texts, with the CSV of the data and of the claims.
+
+    The same data give the same bytes.
+    """
     drawing = figure.draw(runs)
     stem.parent.mkdir(parents=True, exist_ok=True)
     if drawing.figure:
@@ -198,7 +202,7 @@ def _write(figure: Figure, runs: list[StoredRun], stem: Path) -> Drawn:
 def _write_claims(claims: pd.DataFrame, stem: Path) -> None:
     path = Path(f"{stem}.claims.csv")
     if claims.empty:
-        path.unlink(missing_ok=True)  # those of an earlier drawing
+        path.unlink(missing_ok=True)  # from an earlier drawing
         return
     claims.to_csv(path, index=False)
     for claim, rows in claims.groupby("claim", sort=False):

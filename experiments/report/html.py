@@ -1,4 +1,4 @@
-"""figures/index.html: every artefact as a card, in one file that needs no network and no script."""
+"""figures/index.html: one card per artefact, in one file that needs no network and no scripts."""
 
 import base64
 import struct
@@ -21,7 +21,7 @@ from experiments.report.costs import cost_of, provenance_of
 from experiments.report.figure import Drawn
 
 STYLE = Path(__file__).with_name("page.css")
-ROWS_SHOWN = 8  # of a drawing's verdicts; of more, those that do not hold, and the others on a click
+ROWS_SHOWN = 8  # verdicts shown per drawing; if there are more, only the failed ones are open, the others fold out
 MARKS = {
     Status.REPRODUCED: ("good", "✓"),
     Status.TREND: ("trend", "↗"),
@@ -30,16 +30,16 @@ MARKS = {
     Status.MISSING: ("none", "○"),
 }
 EXPLAINED = {
-    Status.REPRODUCED: "all checks hold on the paper's own data, or the item needs none",
-    Status.TREND: "all checks hold, on data that stand in for the paper's, or orderings alone",
-    Status.DRAWN: "nothing that the paper prints could be held against it",
-    Status.DIFFERS: "a check fails; which one stands below it",
-    Status.MISSING: "needs data, weights or hardware that were not here",
+    Status.REPRODUCED: "all checks hold, on the paper's own data or for an item that needs no data",
+    Status.TREND: "all checks hold, but on substitute data, or only orderings are checked",
+    Status.DRAWN: "the paper prints nothing to compare it with",
+    Status.DIFFERS: "at least one check fails; its card shows which",
+    Status.MISSING: "needs data, weights or hardware that were not available",
 }
 
 
 def write_page(artefacts: list[Artefact], path: Path) -> None:
-    """Write the page, the same bytes for the same results; the drawings' PNG files are read back and put into it."""
+    """Write the page, with the drawings' PNG files embedded. The same results give the same bytes."""
     counts = Counter(artefact.status for artefact in artefacts)
     papers = by_paper(artefacts)
     path.write_text(
@@ -48,15 +48,15 @@ def write_page(artefacts: list[Artefact], path: Path) -> None:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Certified smoothing: what came out, beside the papers</title>
+<title>Certified smoothing: results compared with the papers</title>
 <style>
 {STYLE.read_text()}</style>
 </head>
 <body>
 <header>
-<h1>What came out, beside the papers</h1>
-<p>Every table and figure of the papers, run or not. Statuses are computed from the checks in each card; tolerances
-and their reasons stand in expected.csv and claims.csv.
+<h1>Results compared with the papers</h1>
+<p>Every table and figure of the papers, run or not. Each status is computed from the checks on its card. Tolerances
+and their reasons are in expected.csv and claims.csv.
 Made by <code>make figures</code> from <code>results/</code>.</p>
 <dl class="counts">
 {"".join(_count(status, counts[status]) for status in Status)}</dl>
@@ -89,7 +89,7 @@ def _contents(paper: str, artefacts: list[Artefact]) -> str:
 
 
 def _place(artefact: Artefact) -> str:
-    """Which of its paper, as fig. 3(a); the id where it is of none."""
+    """The item of the paper, such as fig. 3(a), or the figure's id if it belongs to no paper."""
     return artefact.item or artefact.name
 
 
@@ -109,7 +109,7 @@ def _card(artefact: Artefact) -> str:
 </header>
 <p class="why">{escape(_sentence(artefact.why))}.</p>
 <pre>{escape(artefact.command)}
-{f"<span># from the results of</span>{chr(10)}{made}" if made else ""}</pre>
+{f"<span># draws the results of</span>{chr(10)}{made}" if made else ""}</pre>
 {"".join(_drawing(drawn, several=len(artefact.drawn) > 1) for drawn in artefact.drawn)}
 {_lacking(artefact.lacking, opened=not artefact.drawn)}</article>
 """
@@ -135,21 +135,21 @@ def _drawing(drawn: Drawn, *, several: bool) -> str:
 
 
 def _picture(drawn: Drawn) -> str:
-    """The PNG; where there is none, the tables of the Markdown, but for what is shown as verdicts."""
+    """The PNG. Without one, the tables of the Markdown, except the one that is shown as verdicts."""
     if drawn.drawing.figure:
         png = drawn.path.read_bytes()
-        width, height = struct.unpack(">II", png[16:24])  # of its header: the page must not jump as pictures come in
+        width, height = struct.unpack(">II", png[16:24])  # of the header: keeps the page from jumping as it loads
         size = f'width="{width}" height="{height}" alt="{escape(drawn.stem.name)}"'
         return f'<figure><img {size} src="data:image/png;base64,{base64.b64encode(png).decode()}"></figure>\n'
     return "".join(
         f"<p>{_strong(caption)}</p>\n{_table(lines[0], lines[1:])}"
         for caption, lines in tables_of(drawn.drawing.texts["md"])
-        if not caption.startswith("Beside the paper")
+        if not caption.startswith("Compared with the paper")
     )
 
 
 def tables_of(text: str) -> list[tuple[str, list[list[str]]]]:
-    """The tables of a Markdown text, each with the line above it: caption, and cells by line, the header first."""
+    """The tables of a Markdown text: for each its caption, the line above it, and its lines of cells, header first."""
     found: list[tuple[str, list[list[str]]]] = []
     caption = ""
     for line in text.splitlines():
@@ -158,7 +158,7 @@ def tables_of(text: str) -> list[tuple[str, list[list[str]]]]:
         elif caption:
             found.append((caption, [_cells(line)]))
             caption = ""
-        elif set(line) - set("|- "):  # not the rule below a header
+        elif set(line) - set("|- "):  # skip the rule below a header
             found[-1][1].append(_cells(line))
     return found
 

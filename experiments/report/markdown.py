@@ -1,4 +1,4 @@
-"""REPORT.md: every artefact's status, and paper | ours | difference | tolerance, as text that git can compare."""
+"""REPORT.md: every artefact's status and its table paper | ours | difference | tolerance, as text for git diff."""
 
 from collections import Counter
 from pathlib import Path
@@ -18,18 +18,23 @@ from experiments.report.costs import cost_of, provenance_of
 from experiments.report.figure import Drawn
 from experiments.report.text_table import markdown
 
-INTRODUCTION = """# What came out, beside the papers
+INTRODUCTION = """# Results compared with the papers
 
-Written by `make figures` from `results/`; every status is computed from the verdicts below it. *reproduced*: all
-checks hold, on the paper's own data, printed numbers among them where runs are needed. *trend reproduced*: all hold, on
-data that stand in for the paper's, or orderings alone. *differs*: a check fails. *drawn*: there is nothing to check.
-Tolerances and their reasons: `expected.csv` and `claims.csv` of the papers' folders in `experiments/`. The pictures are
-in `figures/index.html`.
+Written by `make figures` from `results/`. Every status is computed from the verdicts below it:
+
+- *reproduced*: all checks hold on the paper's own data. If runs are needed, a printed number is among the checks.
+- *trend reproduced*: all checks hold, but on substitute data, or only orderings are checked.
+- *differs*: at least one check fails.
+- *drawn*: there is nothing to check against the paper.
+- *not run here*: there are no results; the commands that create them are listed.
+
+Tolerances and their reasons are in `expected.csv` and `claims.csv` of each paper's folder in `experiments/papers/`. The
+figures are in `figures/index.html`.
 """
 
 
 def write_report(artefacts: list[Artefact], path: Path) -> None:
-    """Write all artefacts to a Markdown file, the same bytes for the same results."""
+    """Write all artefacts to a Markdown file. The same results give the same bytes."""
     counts = Counter(artefact.status for artefact in artefacts)
     lines = [[f"[{a.title}](#{a.name})", f"`{a.name}`", a.status.value] for a in _ordered(artefacts)]
     parts = [

@@ -1,4 +1,4 @@
-"""Any run's table in the terminal: medians, certified accuracy at radii, abstentions, whatever its columns hold."""
+"""Prints any run's table in the terminal: medians, certified accuracy or abstentions, depending on its columns."""
 
 from pathlib import Path
 
@@ -14,20 +14,20 @@ from smoothing import SmoothingError
 
 ROWS_SHOWN = 24
 RADII = 8  # columns of certified accuracy, from 0 up to the largest radius
-NUMBER = r"(?<![A-Za-z])[-+]?\d+(\.\d+)?(e[-+]?\d+)?"  # not that of Delta1
+NUMBER = r"(?<![A-Za-z])[-+]?\d+(\.\d+)?(e[-+]?\d+)?"  # does not match the 1 of Delta1
 STEPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 def summaries(folder: Path) -> str:
-    """A summary of each run in a run folder, or below a folder of them. Raises SmoothingError where there is none."""
+    """A summary of each run in a folder and its subfolders. Raises SmoothingError if there is no run."""
     runs = find_runs(folder)
     if not runs:
-        raise SmoothingError(f"table: no run.json in '{folder}' or below; expected a folder that certify.py wrote")
+        raise SmoothingError(f"table: no run.json in '{folder}' or below; give a folder that certify.py wrote")
     return "\n\n".join(summary(run) for run in runs)
 
 
 def summary(run: StoredRun) -> str:
-    """A run's folder, settings, cost and, whatever its length, the summary of its table."""
+    """A run's folder, settings, cost and the summary of its table."""
     made = provenance_of([run])
     lines = [str(run.folder), *(f"  {heading}: {text}" for heading, text in made.items())]
     if run.table.empty:
@@ -36,7 +36,7 @@ def summary(run: StoredRun) -> str:
 
 
 def terminal_table(folder: Path) -> str:
-    """A run's table for people: its rows where they are few, else a summary."""
+    """A run's table for the terminal: all rows, or a summary if there are more than `ROWS_SHOWN`."""
     table = read_table(folder)
     if len(table) > ROWS_SHOWN:
         return "\n".join(table_summary(table))
@@ -55,7 +55,7 @@ def terminal_table(folder: Path) -> str:
 
 
 def table_summary(table: pd.DataFrame) -> list[str]:
-    """What a table says, by its columns: output certificates, classification with or without radii, attacks."""
+    """The summary that fits a table's columns: output certificates, classification with or without radii, attacks."""
     if "eps_out" in table:
         count, examples = empty_examples(table), table["index"].nunique()
         empty = [f"{count} of {examples} examples: the smoothed output is empty"] if count else []
@@ -73,19 +73,19 @@ def table_summary(table: pd.DataFrame) -> list[str]:
         if column in table:
             held = table[column].where(table["correct"].astype(bool), -1.0).to_numpy(dtype=np.float64)
             lines += _aligned([("r", *_radii(held)), (heading, *(f"{(held >= r).mean():.3f}" for r in _radii(held)))])
-            lines.append(f"mean {column} of examples, 0 where not correct: {held.clip(min=0).mean():.4g}")
+            lines.append(f"mean {column} over all examples (0 if misclassified): {held.clip(min=0).mean():.4g}")
     return lines + _reasons(table)
 
 
 def _reasons(table: pd.DataFrame) -> list[str]:
-    """Why rows have no certificate: each reason once, whatever its numbers, with how often and the numbers of one."""
+    """Why rows have no certificate: each reason once with its count. Reasons that differ only in numbers are merged."""
     if "reason" not in table:
         return []
     told = table.assign(reason=table["reason"].astype(str))
     told = told[~told["status"].isin(["certified", "predicted"]) & (told["reason"] != "")]
     alike = told.groupby([told["status"], told["reason"].str.replace(NUMBER, "#", regex=True)], sort=False)
     found = sorted(((len(rows), status, rows["reason"].iloc[0]) for (status, _), rows in alike), reverse=True)
-    return [f"{count} {status}: {reason}{', for one' if count > 1 else ''}" for count, status, reason in found]
+    return [f"{count} {status}{', for example' if count > 1 else ''}: {reason}" for count, status, reason in found]
 
 
 def _radii(held: np.ndarray) -> list[float]:
@@ -110,7 +110,7 @@ def _medians(table: pd.DataFrame) -> list[tuple[object, ...]]:
 
 
 def _successes(table: pd.DataFrame) -> list[tuple[object, ...]]:
-    lines: list[tuple[object, ...]] = [("within", "examples", "attacked", "success of attacked")]
+    lines: list[tuple[object, ...]] = [("within", "examples", "attacked", "share that succeeded")]
     for factor, rows in table.groupby("factor"):
         attacked = rows["status"] == "attacked"
         share = f"{rows.loc[attacked, 'success'].astype(bool).mean():.1%}" if attacked.any() else "-"
@@ -119,7 +119,7 @@ def _successes(table: pd.DataFrame) -> list[tuple[object, ...]]:
 
 
 def _aligned(lines: list[tuple[object, ...]]) -> list[str]:
-    """Cells as text under each other, to the right."""
+    """Cells as right-aligned columns of text."""
     cells = [[f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]

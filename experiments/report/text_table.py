@@ -1,4 +1,4 @@
-"""Tables as text, Markdown and LaTeX (booktabs), from strings."""
+"""Formats tables of strings as Markdown and LaTeX (booktabs)."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, header, row
 
 
 def texts(tables: Sequence[Table]) -> dict[str, str]:
-    """Tables one after another, by file suffix."""
+    """All tables in one text, by file suffix: "md" and "tex"."""
     return {
         "md": "\n".join(f"{title}.\n\n{markdown(header, rows)}" for title, header, rows in tables),
         "tex": "\n".join(latex(header, rows, f"{title}.") for title, header, rows in tables),
@@ -17,7 +17,7 @@ def texts(tables: Sequence[Table]) -> dict[str, str]:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, columns aligned for reading as text; the last line ends with a line end."""
+    """A Markdown table with padded columns, ending with a newline."""
     widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
     lines = [header, ["-" * width for width in widths], *rows]
     return "".join(
@@ -27,7 +27,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def latex(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A table environment that needs the package booktabs; **cell** is set in bold."""
+    """A LaTeX table environment; it needs the package booktabs. A cell written as **cell** is set in bold."""
     lines = [
         r"\begin{table}",
         r"  \centering",

@@ -1,4 +1,4 @@
-"""The autoencoder: the published layers, on images of any size that they divide."""
+"""The autoencoder: the published layers, for images of any size that they can divide."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 def layers_of(model, x):
-    """What each layer is and gives, in the order that they run in, for one image."""
+    """Type and output shape of each layer, in the order of execution, for one image."""
     seen = []
     hooks = [
         layer.register_forward_hook(lambda layer, _, out: seen.append((type(layer).__name__, tuple(out.shape[1:]))))
@@ -60,7 +60,7 @@ def test_the_layers_are_the_papers(shape, half, quarter):
 
 @pytest.mark.parametrize(("shape", "bottleneck"), [((1, 28, 28), 256), ((3, 32, 32), 256), ((1, 8, 8), 32)])
 def test_number_of_weights(shape, bottleneck):
-    """Counted by hand: k k in out + out a convolution, in out + out a linear layer, 2 a channel normalised."""
+    """Counted by hand: k k in out + out per convolution, in out + out per linear layer, 2 per normalised channel."""
     channels, side, _ = shape
     features = 128 * (side // 4) ** 2
     convolutions = [(9, channels, 32), (16, 32, 64), (16, 64, 128), (16, 128, 64), (16, 64, 32), (9, 32, channels)]

@@ -1,4 +1,4 @@
-"""Classifiers: the literature's sizes, normalisation first and exact, row i a function of image i."""
+"""Classifiers: sizes as in the literature, exact normalisation as the first layer, output i depends only on image i."""
 
 import copy
 
@@ -37,7 +37,7 @@ def test_he_et_al_give_these_numbers_of_weights(depth, millions):
 
 
 def projected_resnet_weights(depth, num_classes):
-    """Counted from bearpaw/pytorch-classification: convolutions without bias, two numbers a batch-normed channel."""
+    """Counted from bearpaw/pytorch-classification: convolutions without bias, two numbers per batch norm channel."""
     count, channels = 9 * 3 * 16 + 2 * 16, 16
     for width in (16, 32, 64):
         if channels != width:
@@ -55,7 +55,7 @@ def test_the_network_of_cohen_et_al_has_this_number_of_weights(depth, published)
 
 
 def test_a_projecting_shortcut_is_a_convolution_and_a_batch_norm():
-    """At zero residual weights a block is relu(bn(W x)) of every second pixel; others are relu(x)."""
+    """With zero residual weights, such a block is relu(bn(W x)) of every second pixel. Other blocks are relu(x)."""
     model = ProjectedResNet(10, 3, MEAN, STD, depth=8).eval()
     for block in model.features[4:]:
         for parameter in block.residual.parameters():
@@ -70,8 +70,8 @@ def test_a_projecting_shortcut_is_a_convolution_and_a_batch_norm():
 
 
 def test_the_small_network_of_wong_et_al():
-    """Counted from locuslab/convex_adversarial, `cifar_model_resnet` with N = 1 and factor 1; biases everywhere."""
-    convolutions = [(3, 16, 3)]  # channels, width, side of the window
+    """Counted from locuslab/convex_adversarial, `cifar_model_resnet` with N = 1, factor 1. All layers have biases."""
+    convolutions = [(3, 16, 3)]  # input channels, output channels, kernel size
     for channels, width, first, skip in ((16, 16, 3, 1), (16, 16, 3, 1), (16, 32, 4, 2), (32, 64, 4, 2)):
         convolutions += [(channels, width, first), (width, width, 3), (channels, width, skip)]
     count = sum(c * w * k * k + w for c, w, k in convolutions) + 4096 * 1000 + 1000 + 1000 * 10 + 10
@@ -96,7 +96,7 @@ def test_torchvision_gives_this_number_of_weights():
 
 
 def wide_resnet_weights(depth, width, num_classes, in_channels):
-    """Counted from Zagoruyko and Komodakis, table 1: convolutions without bias, two numbers a batch-normed channel."""
+    """Counted from Zagoruyko and Komodakis, table 1: convolutions without bias, two numbers per batch norm channel."""
     count = 9 * in_channels * 16
     channels = 16
     for wide in (16 * width, 32 * width, 64 * width):
@@ -119,7 +119,7 @@ def test_zagoruyko_and_komodakis_give_these_numbers_of_weights(depth, width, mil
 
 
 def test_a_wide_block_is_pre_activated():
-    """At zero residual weights: the identity, or where the width changes a projection of relu(bn(x))."""
+    """With zero residual weights a block is the identity, or a projection of relu(bn(x)) if the width changes."""
     model = WideResNet(10, 3, MEAN, STD, depth=16, width=2).eval()
     widens, keeps = model.features[2], model.features[3]
     assert model.features[4].residual[0].stride == (2, 2)
@@ -138,7 +138,7 @@ def test_scores_for_each_class_and_rows_of_their_own(which):
     classes = 7 if which == 3 else 10
     images = torch.rand(6, *shape)
     model.train()
-    for _ in range(2):  # so that running statistics are not those of the start
+    for _ in range(2):  # so that running statistics differ from their initial values
         model(images + torch.randn_like(images))
     model.eval()
     with torch.inference_mode():
@@ -152,7 +152,7 @@ def test_scores_for_each_class_and_rows_of_their_own(which):
 
 @pytest.mark.parametrize("which", range(7))
 def test_normalisation_is_the_first_layer(which):
-    """A classifier of normalised images with mean 0 and std 1 in its place gives the same scores."""
+    """The same classifier with mean 0 and std 1 gives the same scores for normalised images."""
     model, shape = classifiers()[which]
     model.eval()
     first = next(m for m in model.modules() if isinstance(m, Normalisation))

@@ -1,4 +1,4 @@
-"""A denoiser in front of a classifier: the composition of the two, with the classifier named by its class."""
+"""A denoiser in front of a classifier: the composition of both, where the classifier is given by its class."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""DnCNN: the paper's size, a residual network, row i a function of image i."""
+"""DnCNN: size as in the paper, residual output, output i depends only on image i."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def test_it_subtracts_what_its_network_finds():
 
 def test_rows_of_their_own():
     model, images = DnCNN(3, depth=5, width=8), torch.rand(6, 3, 9, 7)
-    model(images)  # so that running statistics are not those of the start
+    model(images)  # so that running statistics differ from their initial values
     model.eval()
     with torch.inference_mode():
         together, alone = model(images), torch.cat([model(image[None]) for image in images])

@@ -1,4 +1,4 @@
-"""The batched detector against facenet-pytorch's own, one image at a time."""
+"""The batched detector compared with facenet-pytorch's own, one image at a time."""
 
 import sys
 
@@ -52,7 +52,7 @@ def test_the_boxes_are_those_of_detect(mtcnn, detector, sigma):
 @pytest.mark.parametrize("sigma", [0.0, 0.05, 0.1, 0.25, 0.5])
 def test_the_boxes_are_those_of_detect_on_every_photograph(mtcnn, detector, sigma):
     boxes = assert_same_boxes(mtcnn, detector, noisy_faces(range(101), sigma))
-    found = (boxes[:, 2] > boxes[:, 0]).mean()  # so that boxes are compared, and at large sigma empty sets, too
+    found = (boxes[:, 2] > boxes[:, 0]).mean()  # so that boxes are compared, and also empty sets at large sigma
     assert found > 0.9 if sigma <= 0.1 else 0.1 < found < 1
 
 
@@ -67,7 +67,7 @@ def test_of_several_faces_the_largest(mtcnn, detector):
 
 
 def tight_crops(count, sigma):
-    """A noisy face that fills 160 x 160: candidates that cover the whole image have equal scores."""
+    """A noisy face that fills 160 x 160. Candidates that cover the whole image have equal scores."""
     face = FACES[0][None, :, 60:175, 52:139]
     whole = torch.nn.functional.interpolate(face, size=(160, 160), mode="bilinear", antialias=True)
     return whole + sigma * torch.randn((count, 3, 160, 160), generator=torch.Generator().manual_seed(0))
@@ -75,13 +75,13 @@ def tight_crops(count, sigma):
 
 @pytest.mark.parametrize("sigma", [0.0, 0.25])
 def test_equal_scores_are_settled_as_by_detect(mtcnn, detector, monkeypatch, sigma):
-    """With a sort that keeps the order of equal scores: that of `numpy.argsort` depends on the processor."""
+    """The sort is stable. The order of equal scores under `numpy.argsort` depends on the processor."""
     monkeypatch.setattr("numpy.argsort", lambda values: np.array(sorted(range(len(values)), key=values.__getitem__)))
     assert_same_boxes(mtcnn, detector, tight_crops(10, sigma))
 
 
 def test_of_equal_scores_and_of_equal_areas_the_last_box():
-    """Two boxes that overlap, with equal scores: the last suppresses the first. Two apart, of one size: the last."""
+    """Of two overlapping boxes with equal scores, the last wins. Of two disjoint boxes of one size, the last wins."""
     overlapping = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11]])
     apart = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])
     owner, equal = torch.zeros(2, dtype=torch.long), torch.tensor([0.9, 0.9])
@@ -120,7 +120,7 @@ def test_coordinates_are_kept_as_floats(detector):
 
 
 def test_pixels_are_in_0_1(detector):
-    """The same photograph in 0..255 is another, saturated input."""
+    """The same photograph in 0..255 is a different, saturated input."""
     assert not torch.allclose(detector(FACES[0][None]), detector(255 * FACES[0][None]))
 
 
@@ -150,7 +150,7 @@ def test_max_pool_gives_its_parents_numbers(side, shape):
 
 
 def test_the_largest_box_left_is_that_of_suppression_box_by_box():
-    """Against a loop over boxes: each suppresses those of its image with lower scores that it mostly covers."""
+    """Compared with a loop: each box suppresses boxes of its image with lower scores that it mostly covers."""
     draw = torch.Generator().manual_seed(0)
     n, count, threshold = 30, 200, 0.7
     corner, sides = torch.rand(count, 2, generator=draw) * 30, 5 + torch.rand(count, 2, generator=draw) * 60
@@ -195,7 +195,7 @@ def test_on_cuda(detector):
     with torch.no_grad():
         expected, found = detector(images), FaceDetector().cuda()(images.cuda()).cpu()
     close = (expected - found).abs().amax(dim=1) < 0.5
-    assert close.float().mean() >= 0.9  # another device rounds otherwise, and a detector is not continuous
+    assert close.float().mean() >= 0.9  # another device rounds differently, and a detector is not continuous
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):

@@ -1,4 +1,4 @@
-"""BigGAN-deep-128 with random weights: the real ones are not here to test with."""
+"""BigGAN-deep-128 with random weights, because the real weights are not available for tests."""
 
 import sys
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ def test_an_image_is_that_of_the_package_for_its_class_and_truncation(generator)
 
 
 def test_the_number_of_weights_is_the_published_networks(generator):
-    """The release's file for 128 x 128 images holds 50.4 million weights."""
+    """The released file for 128 x 128 images has 50.4 million weights."""
     assert sum(p.numel() for p in generator.network.parameters()) == pytest.approx(50.4e6, rel=0.001)
 
 
@@ -103,7 +103,7 @@ def test_without_a_network_the_address_is_named(monkeypatch):
     ],
 )
 def test_refused_before_any_weights_are_looked_for(settings, message, monkeypatch):
-    monkeypatch.setitem(sys.modules, "nltk", None)  # so that importing it fails
+    monkeypatch.setitem(sys.modules, "nltk", None)  # makes its import fail
     monkeypatch.setitem(sys.modules, "nltk.corpus", None)
     with pytest.raises(SettingError, match=message):
         BigGAN("nowhere", **settings)
@@ -111,7 +111,7 @@ def test_refused_before_any_weights_are_looked_for(settings, message, monkeypatc
 
 @dataclass
 class Sense:
-    """A synset, with as much of NLTK's interface as the package looks at."""
+    """A synset with the part of NLTK's interface that the package uses."""
 
     word: str
     number: int
@@ -137,7 +137,7 @@ class Sense:
 
 @pytest.fixture
 def wordnet(monkeypatch):
-    """WordNet 3.0 on butterflies, in an order that is neither its own nor that of the names."""
+    """WordNet 3.0's butterflies, in an order that is neither WordNet's nor alphabetical."""
     kinds = {"pierid": 2280458, "sulphur_butterfly": 2281406, "ringlet": 2277742, "lycaenid": 2281787}
     kinds |= {"nymphalid": 2274822, "danaid": 2279637}
     insect = Sense(
@@ -158,7 +158,7 @@ def wordnet(monkeypatch):
 
 
 def test_the_authors_butterfly_is_a_lycaenid(generator, wordnet):
-    """326, as `one_hot_from_names` gave with NLTK 3.5 to 3.8.1 on WordNet 3.0; and the default is that class."""
+    """It is class 326, as `one_hot_from_names` returned with NLTK 3.5 to 3.8.1 on WordNet 3.0. It is our default."""
     assert class_of("Butterfly") == 326
     assert int(generator.label.argmax()) == 326
 

@@ -1,4 +1,4 @@
-"""The reconstructor: measurements y = A x, A of variance 1/256, a back-projection, the autoencoder without its code."""
+"""The reconstructor: y = A x with A of variance 1/256, a back-projection, and the autoencoder without its code."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def test_the_matrix_is_gaussian_of_variance_one_over_its_rows(shape, pixels):
 
 @pytest.mark.parametrize("shape", [MNIST, CIFAR10])
 def test_the_back_projection_is_the_pseudo_inverse(shape):
-    """The four conditions of Penrose; with fewer measurements than pixels A A^+ is the identity."""
+    """Penrose's four conditions hold. With fewer measurements than pixels, A A^+ is the identity."""
     model = Reconstructor(shape)
     a, back = model.matrix.double(), model.back.double()
     assert torch.allclose(a @ back, torch.eye(256, dtype=torch.float64), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Randomized smoothing (Cohen, Rosenfeld and Kolter 2019): its tables and figures beside what the paper prints."""
+"""Randomized smoothing (Cohen, Rosenfeld and Kolter 2019): its tables and figures, compared with the paper."""
 
 from experiments.papers.cohen2019.ablations import Ablations
 from experiments.papers.cohen2019.attacks import AttackTable

@@ -1,4 +1,4 @@
-"""Figure 8 of Cohen et al.: other bounds, other n, other alpha, all read off the counts of one run."""
+"""Figure 8 of Cohen et al.: other bounds, n and alpha, all computed from the counts of one run."""
 
 from itertools import pairwise
 
@@ -26,12 +26,12 @@ from smoothing.statistics import clopper_pearson_lower
 
 
 class Ablations(CohenFigure):
-    """Fig. 8: three panels, one for each of bound, n and alpha, the others as in the run.
+    """Fig. 8: one panel each for the bound, n and alpha. Each panel varies one and keeps the run's other two.
 
     Args:
         experiments: see `Figure`.
-        sigma: the run to draw, or the one nearest to it.
-        n: samples that the counts are rescaled to.
+        sigma: noise level of the run to draw; the nearest one is taken.
+        n: numbers of samples to rescale the counts to.
         alpha: failure probabilities of a certificate.
     """
 
@@ -40,7 +40,7 @@ class Ablations(CohenFigure):
         self.sigma, self.n, self.alpha = sigma, n, alpha
 
     def usable(self, run: StoredRun) -> bool:
-        return super().usable(run) and "n_a" in run.table  # the published rows hold no counts
+        return super().usable(run) and "n_a" in run.table  # the published rows have no counts
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         run = min(in_order(runs), key=lambda run: abs(sigma_of(run) - self.sigma))
@@ -82,7 +82,7 @@ class Ablations(CohenFigure):
 def _quantities(
     table: pd.DataFrame, panels: dict[str, dict[str, tuple[int, float, Radius]]]
 ) -> dict[str, dict[str, float]]:
-    """What claims.csv says of cohen_ablations: how far any curve is above one that the paper puts above it."""
+    """The quantities of cohen_ablations in claims.csv: how far a curve rises above one that should lie above it."""
     curves = {name: part["accuracy"].to_numpy() for name, part in table.groupby("curve")}
     sigma = f"sigma = {table['sigma'].iloc[0]:g}"
 

@@ -1,4 +1,4 @@
-"""How tight the certificates are: Cohen et al.'s attack within multiples of the certified radius (section 4, J.3)."""
+"""Tightness of the certificates: Cohen et al.'s attack within multiples of the certified radius (section 4, J.3)."""
 
 import pandas as pd
 
@@ -11,13 +11,13 @@ from experiments.runs.reader import StoredRun, experiment_of
 
 
 class AttackTable(CohenFigure):
-    """The share of attacked examples whose class changes, with its 95% Clopper-Pearson interval, for each sigma.
+    """For each sigma, the share of attacked examples whose class changes, with its 95% Clopper-Pearson interval.
 
-    An example that Certify abstains on or gets wrong is not attacked and not counted.
+    Examples on which Certify abstains or is wrong are neither attacked nor counted.
 
     Args:
         experiments: see `Figure`.
-        expected_for: the experiment whose numbers the paper prints; beside others they stand for orientation only.
+        expected_for: the experiment of the paper's numbers. Other experiments show them for orientation only.
     """
 
     certifier = "Attack"
@@ -34,7 +34,7 @@ class AttackTable(CohenFigure):
         if experiment_of(runs[0]) != self.expected_for:
             printed = table["paper"].notna()
             table["within"] = None
-            table.loc[printed, "reason"] = f"not comparable: the paper's number is of {self.expected_for}"
+            table.loc[printed, "reason"] = f"not comparable: the paper's number is for {self.expected_for}"
         name = runs[0].record["config"]["name"]
         caption = f"Attacks on certified examples that succeed within multiples of the certified radius R, {name}"
         header, lines = _grid(table, self.expected_for)
@@ -63,7 +63,7 @@ def _shares(sigma: float, factor: float, rows: pd.DataFrame) -> dict[str, float 
 
 
 def _grid(table: pd.DataFrame, expected_for: str) -> tuple[list[str], list[list[str]]]:
-    """A line for each sigma, then the paper's."""
+    """One line for each sigma, followed by the paper's line."""
     factors = sorted(table["factor"].unique())
     lines = []
     for sigma, part in table.groupby("sigma"):
@@ -82,7 +82,7 @@ def _cell(row: pd.Series) -> str:
 
 
 def _notes(table: pd.DataFrame) -> list[str]:
-    notes = ["in brackets: the 95% interval of the share over attacked examples"]
+    notes = ["in brackets: the 95% confidence interval of the share over attacked examples"]
     for row in table.dropna(subset="paper").itertuples():
         verdict = {True: "within", False: "outside"}.get(row.within, "")
         beside = f"{verdict} its tolerance of {row.tolerance:g} ({row.reason})" if verdict else row.reason

@@ -1,4 +1,4 @@
-"""Figures 7 and 13 of Cohen et al.: smoothing beside other certified defences, whose networks are third parties'."""
+"""Figures 7 and 13 of Cohen et al.: smoothing compared with other certified defences, which used others' networks."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ OTHERS = HERE / "baselines.csv"
 
 
 class Baselines(CohenFigure):
-    """Certified accuracy by smoothing, from runs; and a row for each other method of the figures: why it is not here.
+    """Certified accuracy by smoothing, from runs, and a list of the figures' other methods with why they are missing.
 
     Args:
-        experiments: see `Figure`; only their runs are used.
-        radii: the columns, in [0, 1] pixel units, or divided by the one standard deviation of data that are normalised
-            so before the noise (`CIFAR10Preprocessed`): the units of the paper's figures.
+        experiments: see `Figure`. Only their runs are used.
+        radii: the columns, in the units of the paper's figures. These are [0, 1] pixel units, or those divided by the
+            standard deviation if the data is normalised before noise is added (`CIFAR10Preprocessed`).
     """
 
     def __init__(self, experiments: list[str], radii: list[float]) -> None:
@@ -48,13 +48,13 @@ class Baselines(CohenFigure):
             [model, sigma, *(f"{accuracy:.2f}" for accuracy in part.set_index("radius").loc[self.radii, "accuracy"])]
             for (model, sigma), part in smoothing.groupby(["network", "sigma"], sort=False)
         ]
-        absent = "Methods of figures 7 and 13 that are not among the rows above"
+        absent = "Methods of figures 7 and 13 that are not in the table above"
         tables = [(caption, columns, lines), (absent, list(others), others.astype(str).to_numpy().tolist())]
         table = pd.concat([others.assign(radius=np.nan), smoothing.assign(method="smoothing", source=name)])
         return Drawing(None, table, pd.DataFrame(), alpha_notes(runs), texts(tables))
 
     def _accuracies(self, model: str, runs: list[StoredRun]) -> pd.DataFrame:
-        """A row for each sigma and radius, and at each radius the best sigma's again."""
+        """One row for each sigma and radius, and one for the best sigma at each radius."""
         parts = [
             certified_accuracy(*rows_of(run), np.array(self.radii) * _std(run)).assign(
                 radius=self.radii, sigma=f"{sigma_of(run) / _std(run):g}"
@@ -67,7 +67,7 @@ class Baselines(CohenFigure):
 
 
 def _std(run: StoredRun) -> float:
-    """The standard deviation that pixels were divided by before noise was added; 1 where they were not."""
+    """The standard deviation by which pixels were divided before noise was added. 1 if they were not."""
     dataset = run.identity["dataset"]
     stds = set(dataset["std"]) if dataset["type"] == "CIFAR10Preprocessed" else {1.0}
     return float(stds.pop()) if len(stds) == 1 else 1.0

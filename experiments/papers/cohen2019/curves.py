@@ -1,4 +1,4 @@
-"""Certified accuracy against radius: figures 6, 14 and 15 of Cohen et al. Every band: 95% over test examples."""
+"""Certified accuracy against radius: figures 6, 14 and 15 of Cohen et al. All bands are 95% over test examples."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,15 +14,15 @@ from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing.radii import high_probability_accuracy
 
 POINTS = 301
-IN_REACH = 1.5  # a run's limit is on the axis of `Curves` unless it is more than so many times the largest radius found
+IN_REACH = 1.5  # `Curves` omits a run's limit beyond this multiple of the largest radius found
 UNDEFENDED = NAME.replace(", ", ",\n").replace(" (", "\n(")  # in the legend
 RADIUS = "l2 radius ([0, 1] pixel units)"
 
 
 class Curves(CohenFigure):
-    """Fig. 6: certified accuracy against radius, a curve for each sigma, down to sigma Phi^-1(alpha^(1/n)).
+    """Fig. 6: certified accuracy against radius, one curve for each sigma, up to the radius sigma Phi^-1(alpha^(1/n)).
 
-    With the undefended network's upper bound where its run is found beside.
+    The upper bound of the undefended network is added if its run is in the same results folder.
     """
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
@@ -40,7 +40,7 @@ class Curves(CohenFigure):
             if limit <= end:
                 axis.plot(limit, 0, "|", color=f"C{i}", ms=8, mew=1.5, clip_on=False)
             else:
-                notes.append(f"{name}: the largest radius that n can certify, {limit:.3g}, is right of the figure")
+                notes.append(f"{name}: the largest radius that n can certify, {limit:.3g}, is outside the figure")
             parts.append(curve.assign(curve=name, sigma=sigma_of(run), largest_certifiable=limit))
             largest[name] = run.table["radius"].max() / limit
         quantities = {"largest certified radius over sigma Phi^-1(alpha^(1/n))": largest, **_tradeoff(runs)}
@@ -60,7 +60,7 @@ class Curves(CohenFigure):
 
 
 def _tradeoff(runs: list[StoredRun]) -> dict[str, dict[str, float]]:
-    """What claims.csv says of the smallest sigma and the largest."""
+    """The quantities in claims.csv that compare the smallest and the largest sigma."""
     low, high = runs[0], runs[-1]
     if sigma_of(low) == sigma_of(high) or not all(run.table["correct"].any() for run in (low, high)):
         return {}
@@ -76,7 +76,7 @@ def _tradeoff(runs: list[StoredRun]) -> dict[str, dict[str, float]]:
 
 
 def _undefended_quantity(runs: list[StoredRun], distance: float) -> dict[str, dict[str, float]]:
-    """What claims.csv says of the undefended network, whose average distance this is, beside the best sigma."""
+    """The quantity in claims.csv that compares the undefended network's average distance with the best sigma's ACR."""
     average, sigma = max((average_radius(*rows_of(run)), sigma_of(run)) for run in runs)
     if not average:
         return {}
@@ -85,12 +85,12 @@ def _undefended_quantity(runs: list[StoredRun], distance: float) -> dict[str, di
 
 
 class HighProbability(CohenFigure):
-    """Fig. 14: the accuracy that the rows show, and theorem 6's lower bound on the true one, at each radius.
+    """Fig. 14: approximate certified accuracy, and theorem 6's lower bound on the true one, at each radius.
 
     Args:
         experiments: see `Figure`.
-        sigma: the run to draw, or the one nearest to it.
-        rho: failure probability of the lower bound, at each radius on its own.
+        sigma: noise level of the run to draw; the nearest one is taken.
+        rho: failure probability of the lower bound, for each radius separately.
     """
 
     def __init__(self, experiments: list[str], sigma: float, rho: float) -> None:
@@ -112,7 +112,7 @@ class HighProbability(CohenFigure):
         figure.suptitle(f"{run.record['config']['name']}, sigma = {sigma_of(run):g}", fontsize=9)
         figure.legend(loc="outside right center", title=band_title([curve]))
         gap = float((curve["accuracy"] - curve["high_probability"]).max())
-        as_printed = m >= 500 and alpha <= 0.001  # the claim is about such a run
+        as_printed = m >= 500 and alpha <= 0.001  # the claim is about a run of this size
         cases = {f"sigma = {sigma_of(run):g}, {m} examples": gap} if as_printed else {}
         note = f"largest difference {gap:.4f} for {m} examples, alpha = {alpha:.3g}, rho = {self.rho:g}"
         claims = verdicts(CLAIMS, "cohen_high_probability", {"largest difference of the two lines": cases})
@@ -120,7 +120,7 @@ class HighProbability(CohenFigure):
 
 
 class TrainingNoise(CohenFigure):
-    """Fig. 15: the same noise of certification, base classifiers trained with other noise; a panel for each sigma."""
+    """Fig. 15: base classifiers trained with different noise levels, one panel for each sigma of certification."""
 
     also = "checkpoint=<one trained with another sigma> allow_mismatch=true"
 
@@ -158,13 +158,13 @@ class TrainingNoise(CohenFigure):
         notes = alpha_notes([run for group in compared.values() for run in group])
         alone = ", ".join(f"{sigma:g}" for sigma in by_sigma if sigma not in compared)
         if alone:
-            notes.append(f"certified with one training noise alone, not shown: sigma = {alone}")
+            notes.append(f"not shown, because only one training noise was certified: sigma = {alone}")
         claims = verdicts(CLAIMS, "cohen_training_noise", _training_quantities(compared))
         return Drawing(figure, pd.concat(parts, ignore_index=True), claims, notes)
 
 
 def _training_quantities(compared: dict[float, list[StoredRun]]) -> dict[str, dict[str, float]]:
-    """What claims.csv says of cohen_training_noise, by average certified radius, for each sigma of certification."""
+    """The quantities of cohen_training_noise in claims.csv: ratios of ACR for each sigma of certification."""
     against_others, less_against_more = {}, {}
     for sigma, group in compared.items():
         average = {
@@ -186,20 +186,20 @@ def _training_quantities(compared: dict[float, list[StoredRun]]) -> dict[str, di
 
 
 def curve_of(run: StoredRun, end: float) -> pd.DataFrame:
-    """A run's certified accuracy at radii from 0 to `end`, from its rows."""
+    """A run's certified accuracy at radii from 0 to `end`."""
     return certified_accuracy(*rows_of(run), np.linspace(0, end, POINTS), limit_of(run))
 
 
 def draw_curve(axis: Axes, curve: pd.DataFrame, i: int, label: str) -> None:
-    """The i-th curve of an axis and its band."""
+    """Draw the i-th curve of an axis and its band."""
     axis.fill_between(curve["radius"], curve["low"], curve["high"], color=f"C{i}", alpha=0.12, lw=0)
     axis.plot(curve["radius"], curve["accuracy"], color=f"C{i}", ls=LINES[i % len(LINES)], label=label)
 
 
 def finish(axis: Axes, end: float) -> None:
-    """Labels and limits of an axis of curves."""
+    """Set the labels and limits of an axis of curves."""
     axis.set(xlabel=RADIUS, ylabel="certified accuracy", xlim=(0, end), ylim=(0, 1))
-    axis.xaxis.set_major_formatter("{x:g}")  # 1 and not 1.00, which touches the next panel's 0
+    axis.xaxis.set_major_formatter("{x:g}")  # 1, because 1.00 would touch the next panel's 0
 
 
 def band_title(curves: list[pd.DataFrame]) -> str:

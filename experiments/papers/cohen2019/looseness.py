@@ -1,4 +1,4 @@
-"""Proposition 6 and lemma 5 of Cohen et al. (appendix B): how loose theorem 1 can be on one classifier. No runs."""
+"""Proposition 6 and lemma 5 of Cohen et al. (appendix B): how loose theorem 1 can be for one classifier. No runs."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,17 +14,17 @@ from smoothing import SettingError
 from smoothing.radii import Values, cohen_radius
 
 POINTS = 601
-REACH = 6.0  # of the axis, in sigma
-INTERVALS = 41  # ends, and widths, at which lemma 5 is tried
+REACH = 6.0  # half-width of the axis, in sigma
+INTERVALS = 41  # numbers of ends and of widths at which lemma 5 is checked
 
 
 class Looseness(TheoryFigure):
-    """A classifier of the line that answers B on [-t, t] alone: its smoothed classifier answers A everywhere.
+    """A classifier on the line that returns B only on [-t, t]. Its smoothed classifier returns A everywhere.
 
-    So it is robust at every radius; theorem 1 certifies tau at 0.
+    The smoothed classifier is therefore robust at every radius, but theorem 1 certifies only tau at 0.
 
     Args:
-        tau: what theorem 1 certifies at 0, over sigma; a curve each.
+        tau: the radii that theorem 1 certifies at 0, divided by sigma; one curve each.
     """
 
     def __init__(self, tau: list[float]) -> None:
@@ -54,7 +54,7 @@ class Looseness(TheoryFigure):
             "radius that theorem 1 certifies at 0 over tau": certified,
             "largest mass of an interval over that of the centered one of its width": {"standard normal": lemma_5()},
         }
-        note = "the smoothed classifier answers A at every x: its true radius is infinite"
+        note = "the smoothed classifier returns A at every x, so its true radius is infinite"
         return Drawing(
             figure, pd.concat(parts, ignore_index=True), verdicts(CLAIMS, "cohen_looseness", quantities), [note]
         )
@@ -63,12 +63,12 @@ class Looseness(TheoryFigure):
 def half_width(tau: float, sigma: float = 1.0) -> float:
     """The t of proposition 6: -sigma Phi^-1(Phi(tau / sigma) / 2), > 0.
 
-    The classifier that answers B on [-t, t] and A elsewhere has p_A(0) = Phi(tau / sigma), so that theorem 1 certifies
-    tau at 0.
+    The classifier that returns B on [-t, t] and A elsewhere has p_A(0) = Phi(tau / sigma), so theorem 1 certifies tau
+    at 0.
 
     Args:
-        tau: > 0, in sigma's units.
-        sigma: of the Gaussian noise, > 0.
+        tau: certified radius, > 0, in the units of sigma.
+        sigma: noise level of the Gaussian noise, > 0.
 
     Raises:
         SettingError: tau or sigma is not a positive number.
@@ -86,15 +86,15 @@ def probability_of_a(x: ArrayLike, tau: float, sigma: float = 1.0) -> Values:
 
 
 def interval_mass(low: ArrayLike, high: ArrayLike) -> Values:
-    """P[low <= N(0, 1) <= high] for low <= high, any shapes, accurate in both tails."""
+    """P[low <= N(0, 1) <= high] for low <= high. Any shapes; accurate in both tails."""
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     return np.where(low > 0, norm.sf(low) - norm.sf(high), norm.cdf(high) - norm.cdf(low))
 
 
 def lemma_5() -> float:
-    """The largest mass of any interval [low, low + w] over that of [-w/2, w/2], on a grid that has the centered ones.
+    """The largest ratio of the mass of [low, low + w] to that of [-w/2, w/2], on a grid that includes low = -w/2.
 
-    Lemma 5: it is 1, as no interval of one width has more mass under N(0, 1) than the centered one.
+    Lemma 5 says that it is 1: among intervals of one width, the centered one has the most mass under N(0, 1).
     """
     width = np.linspace(0, 8, INTERVALS)[1:, None]
     low = -width / 2 + np.linspace(-6, 6, INTERVALS)

@@ -20,26 +20,26 @@ from smoothing import Gaussian, SettingError
 from smoothing.radii import cohen_radius
 from smoothing.streams import Stage, Stream
 
-SIDE, LEFT = 224, 107  # of the square of the astronaut's portrait that holds the head
+SIDE, LEFT = 224, 107  # side and left edge of the square around the astronaut's head
 HALVINGS = 5  # 224 = 2^5 * 7
-CLASS_PROBABILITY = 0.9  # at which radii are compared; any other gives the same ratio
-CLIPPED = "noisy pixels below 0 or above 1 are shown clipped"
+CLASS_PROBABILITY = 0.9  # p_A for the comparison of radii; every other value gives the same ratio
+CLIPPED = "noisy pixels are clipped to [0, 1] for display"
 
 
 class NoisyImages(TheoryFigure):
-    """Fig. 2 and appendix K: test images, clean and under the noise of each sigma.
+    """Fig. 2 and appendix K: test images, clean and under Gaussian noise at each sigma.
 
-    The noise is that of the first estimation sample that Certify draws for the example with this seed on a CPU, with
+    The noise is the first estimation sample that Certify draws for the example with this seed on a CPU with
     noise.grid=0.
 
     Args:
-        dataset: a data set, as a file of conf/dataset describes it.
-        indices: of the images, a row each.
-        sigma: a column each.
-        seed: of the noise.
+        dataset: settings of a data set, as in a file of conf/dataset.
+        indices: indices of the images, one row each.
+        sigma: noise levels, one column each.
+        seed: seed of the noise.
 
     Raises:
-        SettingError: no such data set, or no image of such an index.
+        SettingError: the data set is unknown, or it has no image with one of the indices.
     """
 
     def __init__(self, dataset: dict[str, Any], indices: list[int], sigma: list[float], seed: int = 0) -> None:
@@ -68,17 +68,17 @@ class NoisyImages(TheoryFigure):
 
 
 class Resolutions(TheoryFigure):
-    """Fig. 4 and 12: one photograph at several resolutions under the same noise, and proposition 7 by measurement.
+    """Figs. 4 and 12: one photograph at several resolutions under the same noise, and a measurement of proposition 7.
 
     The photograph (skimage's astronaut; NASA, public domain) is halved by averaging squares of 2 x 2 pixels.
 
     Args:
-        sigma: a column each.
-        halvings: rows but for the first, which shows 224 x 224 pixels; 0 to 5.
-        seed: of the noise.
+        sigma: noise levels, one column each.
+        halvings: number of rows after the first, which shows 224 x 224 pixels; 0 to 5.
+        seed: seed of the noise.
 
     Raises:
-        SettingError: halvings out of range.
+        SettingError: halvings is out of range.
     """
 
     def __init__(self, sigma: list[float], halvings: int = 2, seed: int = 0) -> None:
@@ -105,7 +105,7 @@ class Resolutions(TheoryFigure):
         return Drawing(figure, table, verdicts(CLAIMS, "cohen_resolution", self._quantities(images[0])), [])
 
     def _quantities(self, x: Tensor) -> dict[str, dict[str, float]]:
-        """Appendix G, measured: noise of 2 sigma on the image at twice the resolution, seen after averaging."""
+        """Appendix G, measured: noise of 2 sigma on the image at twice the resolution, after averaging."""
         spread, radius = {}, {}
         for i, sigma in enumerate(self.sigma):
             left = float(halved(noise_of(2 * sigma, x, self.seed, i)).std())
@@ -119,7 +119,7 @@ class Resolutions(TheoryFigure):
 
 
 def noise_of(sigma: float, x: Tensor, seed: int, example: int) -> Tensor:
-    """Gaussian noise of the shape of x, from the example's estimation samples; none where sigma is 0."""
+    """Gaussian noise in the shape of x, from the example's first estimation sample. Zero if sigma is 0."""
     if sigma == 0:
         return torch.zeros_like(x)
     source = Stream(seed, example, Stage.ESTIMATION).block(0, x.device)
@@ -138,7 +138,7 @@ def halved(x: Tensor) -> Tensor:
 
 
 def _show(axis: Axes, x: Tensor, seen: Tensor, sigma: float) -> dict[str, float]:
-    """Show a noisy image; returns what its row of the table says of it."""
+    """Show a noisy image and return its row of the table."""
     pixels = seen.clamp(0, 1).permute(1, 2, 0).numpy()
     axis.imshow(
         pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest"

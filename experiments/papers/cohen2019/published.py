@@ -1,13 +1,13 @@
-"""Other authors' per-example results, read as if they were runs of ours.
+"""Reads other authors' per-example results as if they were our runs.
 
-Three repositories publish them; a file or its folders say what it is of:
+Three repositories publish such files. The path of a file says what it contains:
 locuslab/smoothing               certify/<data set>/<model>/noise_<training sigma>/test/sigma_<sigma>
                                  predict/<data set>/<model>/noise_<sigma>/test/N_<samples>
 Hadisalman/smoothing-adversarial certify[/best_models]/<data set>/<method>/<model>/noise_<..>/test/sigma_<sigma>
 jh-jeong/smoothing-consistency   certify/<data set>/<method>/<model>/noise_<sigma>[_<number of the training>]
-The columns are `CERTIFY`, for Predict without radius, separated by tabs or commas. Columns beside them are ignored.
-A radius has 3 significant digits; predict is -1 where abstained; time is in seconds or H:MM:SS. n0, n and alpha are
-those that all three papers state; where a file's radii say otherwise, `results.alpha_of` finds out.
+The columns are `CERTIFY`, without radius for Predict, separated by tabs or commas. Other columns are ignored.
+A radius has 3 significant digits. predict is -1 for an abstention. time is in seconds or H:MM:SS. n0, n and alpha are
+those that all three papers state. If a file's radii contradict the stated alpha, `results.alpha_of` computes it.
 """
 
 import io
@@ -27,7 +27,7 @@ from smoothing import SmoothingError
 NUMBER = r"(?P<value>\d+(?:\.\d+)?)(?P<rest>_\w+)?"
 FILE = re.compile(rf"(?P<kind>sigma|N|noise)_{NUMBER}(?:\.(?:txt|tsv|csv))?")
 TRAINING = re.compile(rf"noise_{NUMBER}")
-ACCURACIES = "_acc"  # ends the name of a file of accuracies beside smoothing-consistency's rows
+ACCURACIES = "_acc"  # suffix of smoothing-consistency's files of accuracies, which have no rows
 DATASETS = ("cifar10", "cifar100", "imagenet", "mnist", "svhn")
 NETWORK = re.compile(r"resnet|densenet|lenet|wrn|vgg|vit|cnn|mlp", re.IGNORECASE)
 UNKNOWN = "unknown"  # network
@@ -42,16 +42,16 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class Place:
-    """What the path of a file says.
+    """The information in a file's path.
 
     Attributes:
         kind: Certify or Predict.
-        dataset: as its folder is named.
-        method: of training: the folders that name neither data set nor model; empty for Cohen et al.'s own.
-        model: as its folder is named; `UNKNOWN` where none is.
-        sigma: of certification.
-        training_sigma: None where no folder says.
-        n: samples of Predict; None for Certify.
+        dataset: name of its folder.
+        method: training method, from the folders that name neither data set nor model. Empty for Cohen et al.'s own.
+        model: name of its folder, or `UNKNOWN`.
+        sigma: noise level of certification.
+        training_sigma: noise level of training. None if the path does not say.
+        n: number of samples of Predict. None for Certify.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class Place:
 
 @dataclass(frozen=True)
 class PublishedRun(StoredRun):
-    """One file. `folder` is the file."""
+    """One published file. `folder` is the path of the file."""
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -73,9 +73,10 @@ class PublishedRun(StoredRun):
 
 
 def published_runs(source: Path) -> list[StoredRun]:
-    """All such files below `source`, in order of their paths; empty where there are none.
+    """All published files in `source` and its subfolders, sorted by path.
 
-    Of several trainings of one method, model and sigma, the second ones are drawn together, and so on.
+    If a method, model and sigma has several training runs, the first of each sigma are drawn together, then the second,
+    and so on.
     """
     runs: list[StoredRun] = []
     seen: Counter[Place] = Counter()
@@ -88,7 +89,7 @@ def published_runs(source: Path) -> list[StoredRun]:
 
 
 def place_of(path: Path) -> Place | None:
-    """What a path says; None where it is not that of such a file, or of training images."""
+    """The information in a path. None if it is not a published file, or one about training images."""
     file, folders = FILE.fullmatch(path.name), list(path.parts[:-1])
     if not file or (file["rest"] and (file["kind"] != "noise" or file["rest"].endswith(ACCURACIES))):
         return None
@@ -117,10 +118,10 @@ def place_of(path: Path) -> Place | None:
 
 
 def read_published(path: Path) -> pd.DataFrame:
-    """Such a file in the columns of our tables, counts and p_lower aside. A last line without its end is left out.
+    """A published file with the columns of our tables, except counts and p_lower. An unfinished last line is dropped.
 
     Raises:
-        SmoothingError: the file is another one, or a row contradicts itself.
+        SmoothingError: the file has another format, or a row contradicts itself.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
@@ -150,7 +151,7 @@ def read_published(path: Path) -> pd.DataFrame:
 
 
 def _whole(rows: str, separator: str, columns: int) -> str:
-    """The rows without a last one that was still being written: it has no line end, and too few columns or no time."""
+    """The rows without an unfinished last one, which has no newline and lacks columns or the time."""
     before, _, last = rows.rpartition("\n")
     fields = last.split(separator)
     try:
@@ -161,10 +162,10 @@ def _whole(rows: str, separator: str, columns: int) -> str:
 
 
 def _require_consistent(table: pd.DataFrame) -> None:
-    """Raises ValueError for a row that cannot be: twice the same index, no radius, or correct where it is not."""
+    """Raises ValueError if an index occurs twice, a radius is missing, or correct contradicts label and predict."""
     twice = table.loc[table["index"].duplicated(), "index"]
     if len(twice):
-        raise ValueError(f"idx {twice.iloc[0]} is there twice")
+        raise ValueError(f"idx {twice.iloc[0]} occurs twice")
     radius = table["radius"] if "radius" in table else pd.Series(0.0, index=table.index)
     wrong = (table["correct"] != (table["predict"] == table["label"])) | ~np.isfinite(radius) | (radius < 0)
     if wrong.any():
@@ -184,13 +185,13 @@ def _record(place: Place, training: int) -> dict[str, Any]:
     if place.training_sigma is not None:
         identity["training"] = {"noise": {"type": "Gaussian", "sigma": place.training_sigma}}
     method = [part for part in (place.method, str(training) if training > 1 else "") if part]
-    if method:  # Cohen et al.'s own files have none
+    if method:  # Cohen et al.'s own files have no method
         identity["method"] = "/".join(method)
     return {"identity": identity, "config": {"name": f"{place.dataset}_gaussian{PUBLISHED}"}}
 
 
 def _seconds(time: str) -> float:
-    """15.4, 0:00:14.206886 or 1 day, 0:00:14."""
+    """Seconds from a text such as 15.4, 0:00:14.206886 or 1 day, 0:00:14."""
     days, _, clock = time.rpartition("day")
     seconds = 0.0
     for part in clock.lstrip("s, ").split(":"):

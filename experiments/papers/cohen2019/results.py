@@ -1,4 +1,4 @@
-"""Classification runs, ours and the published ones, as certified accuracies: from rows, or from counts read again."""
+"""Certified accuracy of classification runs, ours or published: from their rows, or recomputed from counts."""
 
 from collections.abc import Callable
 from functools import cache
@@ -23,14 +23,14 @@ HERE = Path(__file__).parent
 EXPECTED, CLAIMS = HERE / "expected.csv", HERE / "claims.csv"
 Radius = Callable[[float, float], float]  # sigma, p_lower -> radius
 BOUNDS: dict[str, Radius] = {"Cohen et al.": cohen_radius, "Li et al.": li_radius, "Lecuyer et al.": lecuyer_radius}
-ROUNDING = 0.005  # of a radius with 3 significant digits, relative
+ROUNDING = 0.005  # relative rounding error of a radius with 3 significant digits
 
 
 class CohenFigure(Figure):
-    """A figure or table of classification runs under Gaussian noise, also of the published ones.
+    """A figure or table of classification runs under Gaussian noise, ours or published.
 
-    Runs are drawn together if they differ in the noise alone: in that of certification and that of training, with which
-    the weights differ.
+    Runs are drawn together if they differ only in the noise of certification, the noise of training and therefore the
+    weights.
     """
 
     certifier = "Certify"
@@ -44,7 +44,7 @@ class CohenFigure(Figure):
         return right and run.identity["noise"]["type"] == "Gaussian" and noise_matches(run)
 
     def drawn_as(self, run: StoredRun) -> str:
-        """With other authors' method of training and network, where a run is of one."""
+        """The experiment's name. Runs of other authors add their training method and network."""
         name, method, network = super().drawn_as(run), run.identity.get("method"), run.identity["model"]["type"]
         return f"{name}-{method}-{network}".replace("/", "_").removesuffix(f"-{UNKNOWN}") if method else name
 
@@ -53,12 +53,12 @@ class CohenFigure(Figure):
 
 
 def of_the_paper(run: StoredRun) -> bool:
-    """Whether the paper's numbers can be held against a run: not where other authors trained by another method."""
+    """Whether a run can be compared with the paper's numbers. False if others trained it by another method."""
     return "method" not in run.identity
 
 
 def in_order(runs: list[StoredRun]) -> list[StoredRun]:
-    """Runs by sigma, training noise and samples; of two that differ in weights alone, the one started last."""
+    """Runs sorted by sigma, training noise and samples. Of runs that differ only in weights, the latest is kept."""
     found: dict[tuple[float, float, int], StoredRun] = {}
     for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
         found[(sigma_of(run), training_sigma(run) or 0.0, run.identity["certifier"]["n"])] = run
@@ -66,7 +66,7 @@ def in_order(runs: list[StoredRun]) -> list[StoredRun]:
 
 
 def tidy(runs: list[StoredRun]) -> pd.DataFrame:
-    """All rows, an example each: experiment, sigma, training_sigma and the columns of the tables."""
+    """All rows, one per example: experiment, sigma, training_sigma and the columns of the tables."""
     parts = []
     for run in in_order(runs):
         noise = {"sigma": sigma_of(run), "training_sigma": training_sigma(run)}
@@ -80,10 +80,10 @@ def limit_of(run: StoredRun) -> float:
 
 
 def alpha_of(run: StoredRun) -> float:
-    """The run's alpha; where a radius is above what that can certify, the alpha that such a radius takes.
+    """The run's alpha. If a radius is too large for it, the alpha that the radius requires.
 
-    The authors state 0.001, but 7 of their 12 test files (2 of CIFAR-10, 5 of ImageNet) hold radii that n = 100,000
-    samples give at alpha = 0.01 only.
+    The authors state 0.001, but 7 of their 12 test files (2 of CIFAR-10, 5 of ImageNet) have radii that n = 100,000
+    samples can only certify at alpha = 0.01.
     """
     largest = run.table["radius"].max()
     if largest <= limit_of(run) * (1 + ROUNDING):
@@ -92,7 +92,7 @@ def alpha_of(run: StoredRun) -> float:
 
 
 def alpha_notes(runs: list[StoredRun]) -> list[str]:
-    """Which runs' radii do not go with the alpha that they state."""
+    """One note for each run whose radii contradict its stated alpha."""
     notes = []
     for run in runs:
         stated, largest = run.identity["certifier"]["alpha"], run.table["radius"].max()
@@ -105,12 +105,13 @@ def alpha_notes(runs: list[StoredRun]) -> list[str]:
 
 
 def radii_from_counts(run: StoredRun, n: int, alpha: float, bound: Radius | None = None) -> Values:
-    """The radius that each example would have with other n, alpha or bound: (examples,), 0 where not certified.
+    """The radius of each example with another n, alpha or bound: (examples,), 0 where not certified.
 
-    No bound: that of the run's own noise, with what its grid takes off.
+    Without a bound, the radius is that of the run's noise, including the reduction for its grid.
 
-    The counts are rescaled to n, rounded down, "under the assumption that the relative class proportions would have
-    remained constant" (Cohen et al., section 4): where n is not the run's own, a projection and no certificate.
+    The counts are rescaled to n and rounded down, "under the assumption that the relative class proportions would have
+    remained constant" (Cohen et al., section 4). If n is not the run's own, the result is a projection, not a
+    certificate.
     """
     noise = Gaussian(sigma_of(run), run.identity.get("grid"))
 
@@ -126,5 +127,5 @@ def radii_from_counts(run: StoredRun, n: int, alpha: float, bound: Radius | None
 
 
 def selected_correctly(run: StoredRun) -> NDArray[np.bool_]:
-    """Whether the class that selection guessed is the label, certified or not: (examples,)."""
+    """Whether the class chosen by the selection samples is the label, certified or not: (examples,)."""
     return (run.table["guess"] == run.table["label"]).to_numpy(dtype=bool)

@@ -1,6 +1,7 @@
 """Tables 1 to 4 of Cohen et al.: certified accuracy at radii, the best sigma for each radius, and Predict against N.
 
-Each is written as Markdown, LaTeX and CSV, with paper | ours | difference | within tolerance where the paper prints it.
+Each is written as Markdown, LaTeX and CSV. Where the paper prints a number, the table has paper, ours, difference and
+whether ours is within the tolerance.
 """
 
 from dataclasses import replace
@@ -25,11 +26,11 @@ from experiments.report.text_table import texts
 from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
 OUTSIDE_MARK, PAPER_N = "*", 100_000
-STAND_IN = 100  # times as many samples as were compared make a stand-in for g
-FEWEST_ABSTENTIONS = 30  # that a majority is read off
+STAND_IN = 100  # a prediction from this many times more samples stands in for g
+FEWEST_ABSTENTIONS = 30  # abstentions needed to judge a majority
 CONTRADICTION = (
-    "the paper contradicts itself on N = 10,000: appendix E.2 says in words that it abstains 4 % of the time, "
-    "table 4 and section 4 say 1 %; table 4 is held against"
+    "the paper contradicts itself on N = 10,000: appendix E.2 says that it abstains 4 % of the time, table 4 and "
+    "section 4 say 1 %; we compare with table 4"
 )
 VALUES = {"accuracy": "certified accuracy", "share": "share of the examples"}
 
@@ -39,8 +40,8 @@ class CertifiedAccuracyTable(CohenFigure):
 
     Args:
         experiments: see `Figure`.
-        radii: the columns, in units of the input.
-        expected: the figure of expected.csv to hold it against; then only runs of `experiments` are used. None: none.
+        radii: the columns, in the units of the input.
+        expected: id in expected.csv of the numbers to compare with. If given, only runs of `experiments` are used.
     """
 
     def __init__(self, experiments: list[str], radii: list[float], expected: str | None = None) -> None:
@@ -77,13 +78,13 @@ class CertifiedAccuracyTable(CohenFigure):
 class PredictTable(CohenFigure):
     """Table 4: Predict against its number of samples N.
 
-    A prediction is *correct* if it is the label, *accurate* if it is g(x), for which the prediction from the most
-    samples that there are stands in (the paper: N = 100,000).
+    A prediction is *correct* if it is the label, and *accurate* if it is g(x). The prediction from the most samples
+    stands in for g(x) (N = 100,000 in the paper).
 
     Args:
         experiments: see `Figure`.
-        expected_for: the experiment and sigma whose numbers the paper prints.
-        expected_sigma: likewise.
+        expected_for: the experiment of the paper's numbers.
+        expected_sigma: the sigma of the paper's numbers.
     """
 
     certifier = "Predict"
@@ -124,13 +125,13 @@ class PredictTable(CohenFigure):
                 for name, share in shares.items()
             ]
         long = pd.DataFrame(rows)
-        as_printed = most_samples >= PAPER_N and sigma == self.expected_sigma  # few samples make a poor stand-in for g
+        as_printed = most_samples >= PAPER_N and sigma == self.expected_sigma  # fewer samples cannot stand in for g
         if as_printed and experiment_of(most) == self.expected_for and of_the_paper(most):
             long = beside_paper(EXPECTED, "cohen_predict", long, "N", "outcome", "share")
         name = most.record["config"]["name"]
         caption = (
-            f"Predict against its samples N, {name}, sigma = {sigma:g}, {_examples(long)}; "
-            f"accurate: as predicted from N = {most_samples}"
+            f"Predict against its number of samples N, {name}, sigma = {sigma:g}, {_examples(long)}; "
+            f"accurate: same class as with N = {most_samples}"
         )
         beside = "paper" in long
         drawing = _drawing(
@@ -141,7 +142,7 @@ class PredictTable(CohenFigure):
 
 
 def _abstentions(run: StoredRun, g: pd.Series, most_samples: int) -> dict[str, dict[str, float]]:
-    """What claims.csv says of the predictions from the fewest samples; nothing where more samples are few, too."""
+    """The quantity in claims.csv about predictions from the fewest samples. Empty if g has no good stand-in."""
     n = run.identity["certifier"]["n"]
     both = run.table.set_index("index").join(g, how="inner")
     abstained = both[both["predict"] < 0]
@@ -155,7 +156,7 @@ def _abstentions(run: StoredRun, g: pd.Series, most_samples: int) -> dict[str, d
 def _grid(
     table: pd.DataFrame, row: str, column: str, value: str, prefix: str, *, bold: bool
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and lines: ours, and the paper's number in parentheses, marked where ours is outside its tolerance."""
+    """Header and lines: our number, with the paper's in parentheses and a mark if ours is outside the tolerance."""
     columns = list(table[column].unique())
     header = [row, *(c if isinstance(c, str) else f"{prefix}{c:g}" for c in columns)]
     largest = table.groupby(column)[value].max()
@@ -179,7 +180,7 @@ def _drawing(
     more: list[tuple[str, list[str], list[list[str]]]],
     notes: list[str],
 ) -> Drawing:
-    """A table without a figure: the grid, further tables, and every number beside the paper's."""
+    """A table without a figure: the grid, further tables, and the comparison with the paper."""
     claims = pd.DataFrame()
     if "paper" in table:
         caption += f". In parentheses: the paper; {OUTSIDE_MARK}: outside the tolerance of expected.csv"
@@ -192,7 +193,7 @@ def _drawing(
             numbers = [f"{e['paper']:.2f}", f"{e[value]:.3f}", f"{e['difference']:+.3f}", f"{e['tolerance']:.3f}"]
             lines.append([f"{e[row]:g}", place, *numbers, "yes" if e["within"] else "no"])
         header = [row, column, "paper", "ours", "difference", "tolerance", "within"]
-        more = [*more, ("Beside the paper", header, lines)]
+        more = [*more, ("Compared with the paper", header, lines)]
     tables = [(caption, *grid), *more]
     return Drawing(None, table, claims, notes, texts(tables))
 

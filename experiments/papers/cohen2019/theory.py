@@ -1,4 +1,4 @@
-"""Figures 5 and 16 of Cohen et al.: what the bounds and the sample size allow, whatever the network. No runs."""
+"""Figures 5 and 16 of Cohen et al.: what the bounds and the sample size allow for any network. No runs."""
 
 from collections.abc import Callable
 
@@ -22,13 +22,13 @@ from smoothing.radii import (
 
 
 class Bounds(TheoryFigure):
-    """Fig. 5 left and 16: radius over sigma against p_A by the three bounds, and what the parameters of two do.
+    """Figs. 5 left and 16: radius / sigma against p_A by three bounds, and the effect of two bounds' parameters.
 
     Args:
         largest_p_a: right end of the axes; p_B = 1 - p_A throughout.
-        betas: Lecuyer et al.'s b, a curve each.
-        parameters: Li et al.'s a, a curve each.
-        p_a: a curve against either parameter for each.
+        betas: values of Lecuyer et al.'s beta, one curve each.
+        parameters: values of Li et al.'s alpha, one curve each.
+        p_a: values of p_A, one curve each against either parameter.
     """
 
     def __init__(self, largest_p_a: float, betas: list[float], parameters: list[float], p_a: list[float]) -> None:
@@ -100,7 +100,7 @@ def _each(bound: Callable[[float, float], float], probabilities: Values) -> Valu
 
 
 def _lecuyer_at(p_a: float, b: Values | float) -> Values:
-    """NaN where this b gives no radius: above ln(p_A / p_B) / 2."""
+    """Lecuyer et al.'s radius. NaN where beta gives none, above ln(p_A / p_B) / 2."""
     b = np.asarray(b, dtype=np.float64)
     most = np.log(p_a / (1 - p_a)) / 2
     return np.where(b < most, lecuyer_radius_at(1.0, p_a, 1 - p_a, np.minimum(b, most)), np.nan)
@@ -111,7 +111,7 @@ def _li_at(p_a: float, a: Values | float) -> Values:
 
 
 class Samples(TheoryFigure):
-    """Fig. 5 right: sigma Phi^-1(alpha^(1/n)), the largest radius that n samples certify, over sigma, against n.
+    """Fig. 5 right: Phi^-1(alpha^(1/n)), the largest radius that n samples certify divided by sigma, against n.
 
     Args:
         alpha: failure probability of a certificate.
@@ -130,16 +130,16 @@ class Samples(TheoryFigure):
         figure, axis = plt.subplots(figsize=(4.4, 2.8))
         axis.plot(samples, radius, label=f"all n samples agree, alpha = {self.alpha:g}")
         axis.plot([four], [4.0], "o", color="C1", label=f"4 sigma: n = {four:,}")
-        axis.axvline(least, color="0.5", ls=":", lw=0.8, label=f"n = {least}: the fewest that certify anything")
+        axis.axvline(least, color="0.5", ls=":", lw=0.8, label=f"n = {least}: the fewest samples that certify")
         axis.set(xscale="log", xlabel="samples n", ylabel="largest certified l2 radius / sigma", ylim=(0, None))
         axis.legend(loc="lower right")
         quantity = {"log10 of the samples that 4 sigma needs": {f"alpha = {self.alpha:g}": float(np.log10(four))}}
         table = pd.DataFrame({"n": samples, "radius": radius, "alpha": self.alpha})
-        return Drawing(figure, table, verdicts(CLAIMS, "cohen_samples", quantity), [f"4 sigma takes {four:,} samples"])
+        return Drawing(figure, table, verdicts(CLAIMS, "cohen_samples", quantity), [f"4 sigma needs {four:,} samples"])
 
 
 def _samples_for(radius: float, alpha: float) -> int:
-    """The least n whose largest radius, for sigma = 1, is at least `radius`, by bisection: it grows with n."""
+    """The least n whose largest radius, for sigma = 1, is at least `radius`. Found by bisection."""
     low, high = 0, least_samples(alpha)
     while largest_radius(1.0, high, alpha) < radius:
         low, high = high, 2 * high

@@ -1,4 +1,4 @@
-"""The times that Cohen et al. state (section 4, appendix E.2), beside those of runs."""
+"""The times that Cohen et al. state (section 4, appendix E.2), compared with those of runs."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ RATIOS = {
     "mean seconds of Predict at N = 10,000 over those at N = 100": (3, 2),
     "mean seconds of a certificate of ImageNet over those of CIFAR-10": (1, 0),
     "mean seconds of a certificate of ImageNet over those of Predict at N = 100": (1, 2),
-}  # between which of the times of `STATED`
+}  # ratios of two times in `STATED`
 
 
 class Times(CohenFigure):
-    """Mean seconds for an example of each experiment and procedure; the authors' own files apart from ours.
+    """Mean seconds per example for each experiment and procedure. The authors' files are listed separately.
 
-    A time is held against the paper's where the machine is the paper's. Elsewhere ratios of two of its times are, where
-    one machine has both.
+    Times are compared with the paper's only on the paper's hardware. On other hardware, ratios of two times are
+    compared if one machine has both.
     """
 
     def usable(self, run: StoredRun) -> bool:
@@ -47,7 +47,7 @@ class Times(CohenFigure):
         by = ["experiment", "certifier", "n", "device"]
         table = rows.groupby(by, as_index=False).agg(mean_seconds=("seconds", "mean"), runs=("seconds", "size"))
         table["paper"] = [STATED.get((e, c, n)) for e, c, n in table[by[:3]].itertuples(index=False)]
-        header = ["experiment", "procedure", "samples", "mean seconds for an example", "the paper's", "device"]
+        header = ["experiment", "procedure", "samples", "mean seconds per example", "the paper's", "device"]
         lines = [
             [
                 *(r.experiment, r.certifier, f"{r.n:,}", f"{r.mean_seconds:.3g}"),
@@ -56,7 +56,7 @@ class Times(CohenFigure):
             ]
             for r in table.itertuples()
         ]
-        caption = "Mean seconds for an example, all noise levels together"
+        caption = "Mean seconds per example, all noise levels together"
         claims = verdicts(CLAIMS, "cohen_time", _quantities(table))
         return Drawing(None, table, claims, [], texts([(caption, header, lines)]))
 
@@ -73,7 +73,7 @@ def _row(run: StoredRun) -> dict[str, Any]:
 
 
 def _quantities(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """What claims.csv says of cohen_time: times on the paper's hardware, ratios on any one machine."""
+    """The quantities of cohen_time in claims.csv: times on the paper's hardware, ratios on any single machine."""
     found: dict[str, dict[str, float]] = {}
     keys = list(STATED)
     for device, rows in table.groupby("device"):

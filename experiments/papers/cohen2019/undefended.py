@@ -1,4 +1,4 @@
-"""The dashed line of figure 6: how robust the network is, at most, trained on clean images and without smoothing."""
+"""The dashed line of figure 6: an upper bound on the robustness of the network trained on clean images, unsmoothed."""
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,9 @@ NAME = "undefended, upper bound (DeepFool)"
 
 
 def undefended_beside(run: StoredRun) -> StoredRun | None:
-    """The run <data set>_undefended in the results beside a run of <data set>_gaussian; None where there is none.
+    """The run of <data set>_undefended in the same results folder as a run of <data set>_gaussian, or None.
 
-    It must be of the same data set and model and trained without noise; of several, the one started last.
+    It must have the same data set and model and be trained without noise. The latest one is taken.
     """
     experiment = str(run.record["config"]["name"]).replace("_gaussian", "_undefended")
     found = [
@@ -27,12 +27,12 @@ def undefended_beside(run: StoredRun) -> StoredRun | None:
 
 
 def upper_bound(run: StoredRun, at: Values) -> pd.DataFrame:
-    """The share of test examples that DeepFool does not change within each radius of `at`, as `certified_accuracy`."""
+    """The share of test examples that DeepFool cannot change within each radius of `at`, like `certified_accuracy`."""
     distance = run.table["distance"].to_numpy(dtype=np.float64)
-    survived = np.nextafter(distance, 0)  # the largest radius at which nothing was found: the share is of distance > r
+    survived = np.nextafter(distance, 0)  # the largest radius without a success: the share counts distance > r
     return certified_accuracy(distance > 0, survived, at)
 
 
 def average_distance(run: StoredRun, end: float) -> float:
-    """Area under `upper_bound` from 0 to `end`: the mean distance, of which none counts more than `end`."""
+    """The area under `upper_bound` from 0 to `end`: the mean distance, with each capped at `end`."""
     return float(run.table["distance"].clip(upper=end).mean())

@@ -1,4 +1,4 @@
-"""Center smoothing (Kumar and Goldstein 2021): its figures beside what the paper prints."""
+"""Center smoothing (Kumar and Goldstein 2021): its figures, compared with the paper."""
 
 from experiments.papers.kumar2021.curves import (
     BaselineCurves,

@@ -26,23 +26,23 @@ from experiments.report.figure import Drawing
 from experiments.runs.reader import StoredRun, training_sigma
 from smoothing import SettingError
 
-BASELINE_H = 2  # of the bounds that appendix F prints
-SAME_H = 1e-3  # relative: sigma = eps_in / h is typed rounded
-ONE_LEVEL = "one noise level shows no trend"
-WITH, WITHOUT = "trained with noise", "trained without"
+BASELINE_H = 2  # h of the bounds that appendix F prints
+SAME_H = 1e-3  # relative tolerance, because users round sigma = eps_in / h
+ONE_LEVEL = "one noise level cannot show a trend"
+WITH, WITHOUT = "trained with noise", "trained without noise"
 
 
 class MedianCurves(CenterFigure):
-    """Fig. 7: a curve for each h = eps_in / sigma, of which each run gives one point.
+    """Fig. 7: one curve for each h = eps_in / sigma. Each run gives one point of each curve.
 
     Args:
         experiments: see `Figure`.
         metric: see `CenterFigure`.
-        h: the ratios to draw, of those that the runs' tables hold; at most `most_h`.
-        claims: the figure of claims.csv to hold it against.
+        h: the ratios to draw, if the runs' tables have them; at most `most_h`.
+        claims: id in claims.csv of the claims to check.
 
     Raises:
-        SettingError: no h, or too many.
+        SettingError: h is empty or has too many values.
     """
 
     most_h = len(STYLES)
@@ -50,14 +50,14 @@ class MedianCurves(CenterFigure):
     def __init__(self, experiments: list[str], metric: str, h: list[float], claims: str) -> None:
         super().__init__(experiments, metric)
         if not 1 <= len(h) <= self.most_h:
-            raise SettingError(f"figure.h: expected 1 to {self.most_h} numbers, as [2], got {h}")
+            raise SettingError(f"figure.h: expected 1 to {self.most_h} numbers, such as [2], got {h}")
         self.h, self.claims = h, claims
 
     def usable(self, run: StoredRun) -> bool:
         return super().usable(run) and len(self._points(run)) > 0
 
     def label(self, run: StoredRun, h: float) -> str:
-        """The curve that a run's point belongs to."""
+        """The label of the curve to which a run's point belongs."""
         return f"h = {h:g}"
 
     def levels(self, run: StoredRun) -> dict[str, float]:
@@ -66,7 +66,7 @@ class MedianCurves(CenterFigure):
         return {} if largest is None else {"largest between two images": largest}
 
     def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
-        """What claims.csv says something about."""
+        """The quantities of this figure in claims.csv."""
         return trend_quantities(table)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
@@ -92,7 +92,7 @@ class MedianCurves(CenterFigure):
         return Drawing(figure, table, claims, notes, partial=ONE_LEVEL if len(runs) == 1 else "")
 
     def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
-        """Draw what else belongs in a panel."""
+        """Draw anything else that belongs in a panel."""
 
     def _table(self, grouped: dict[str, list[StoredRun]]) -> pd.DataFrame:
         parts = [
@@ -107,14 +107,14 @@ class MedianCurves(CenterFigure):
         return table[["panel", "curve", *parts[0].columns[:-2]]].reset_index(drop=True)
 
     def _points(self, run: StoredRun) -> pd.DataFrame:
-        """The rows of `medians_of` at one of the chosen h, which stands in them as it was chosen."""
+        """The rows of `medians_of` at the chosen h. Their h is replaced by the exact chosen value."""
         medians = medians_of(run)
         near = np.isclose(medians["h"].to_numpy()[:, None], self.h, rtol=SAME_H)
         return medians[near.any(axis=1)].assign(h=np.array(self.h)[near.argmax(axis=1)[near.any(axis=1)]])
 
 
 class GeneratorCurves(MedianCurves):
-    """Fig. 4(a), whose metric costs a factor of ten where others cost three."""
+    """Fig. 4(a): LPIPS, for which eps_out has a factor of ten instead of three."""
 
     def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
         found = super().quantities(table)
@@ -137,7 +137,7 @@ class GeneratorCurves(MedianCurves):
 
 
 class TotalVariationCurves(MedianCurves):
-    """Fig. 5, with the largest distance that two images can have, and what the paper says that it is."""
+    """Fig. 5, with the largest possible distance between two images and the paper's value for it."""
 
     def levels(self, run: StoredRun) -> dict[str, float]:
         found, shape = super().levels(run), image_shape(run)
@@ -148,7 +148,7 @@ class TotalVariationCurves(MedianCurves):
 
 
 class BaselineCurves(MedianCurves):
-    """Fig. 6: l2 certificates, the largest of them too, beside the bound of smoothing by the expectation."""
+    """Fig. 6: median and largest l2 certificates, compared with the bound of expectation smoothing."""
 
     most_h = 1
 
@@ -177,7 +177,7 @@ class BaselineCurves(MedianCurves):
 
 
 class TrainingNoiseCurves(MedianCurves):
-    """Fig. 8: base functions trained under the noise of certification and ones trained on clean inputs, at one h."""
+    """Fig. 8: base functions trained under the noise of certification or on clean inputs, at one h."""
 
     also = "trainer.noisy=true,false"
     most_h = 1
@@ -196,7 +196,7 @@ class TrainingNoiseCurves(MedianCurves):
 
     @staticmethod
     def _both(runs: list[StoredRun]) -> list[StoredRun]:
-        """Those of panels in which there are runs of either training."""
+        """The runs of panels that have both kinds of training."""
         groups = [group for group in by_panel(runs).values() if len({bool(training_sigma(run)) for run in group}) > 1]
         return [run for group in groups for run in group]
 
@@ -214,9 +214,9 @@ class TrainingNoiseCurves(MedianCurves):
 
 
 def expectation_bound(h: float, k: int) -> float:
-    """No l2 perturbation of h sigma moves the expectation of k outputs in [0, 1] under the noise by more.
+    """How far an l2 perturbation of h sigma can move the expectation of k outputs in [0, 1] under Gaussian noise.
 
-    The bound of Wolf (2019) as center smoothing's appendix F has it: sqrt(k) erf(h / (2 sqrt(2))), which is
-    sqrt(k) (2 Phi(h / 2) - 1): the total variation distance of the two Gaussians times the diameter of [0, 1]^k.
+    The bound of Wolf (2019), from center smoothing's appendix F: sqrt(k) erf(h / (2 sqrt(2))) =
+    sqrt(k) (2 Phi(h / 2) - 1). It is the total variation distance of the two Gaussians times the diameter of [0, 1]^k.
     """
     return sqrt(k) * (2 * float(norm.cdf(h / 2)) - 1)

@@ -1,8 +1,8 @@
 """Fig. 3 of center smoothing: certified boxes of a face detector.
 
-Two readings of the paper's eps are computed from the same draws. *Stated*: eps in [0, 1] pixel units, as sigma is.
-*Published code*: it scales sigma to pixels in 0..255 but not eps, so it certifies a perturbation of eps on the 0..255
-scale, which is eps / 255 in [0, 1] units.
+Two interpretations of the paper's eps are computed from the same draws. *Stated*: eps is in [0, 1] pixel units, like
+sigma. *Published code*: it scales sigma to pixels in 0..255 but not eps, so eps is on the 0..255 scale, which is
+eps / 255 in [0, 1] units.
 """
 
 import matplotlib.pyplot as plt
@@ -27,15 +27,15 @@ SUBTITLES = {
 }
 BOUNDS, COLORS = ("exact", "paper"), ("C1", "C0")
 MEDIANS = ("eps_out", "smoothing_error", "examples", "abstained", "failed")
-ASIDE = 0.009  # in eps_in: so that marks at 1 do not lie on each other
-ALMOST_PERFECT = 0.8  # an overlap, 1 - smoothing error (fig. 3(b)); section 5.1 calls the same a large one
-CLAIMED = 0.2  # fig. 3(a): eps_out stays below it for h = 2
+ASIDE = 0.009  # horizontal shift in eps_in, so that marks at 1 do not overlap
+ALMOST_PERFECT = 0.8  # overlap, 1 - smoothing error (fig. 3(b)); section 5.1 calls this overlap large
+CLAIMED = 0.2  # fig. 3(a): eps_out stays below this value for h = 2
 
 
 class FaceCurves(Figure):
     """Fig. 3(a): median certified output radius and smoothing error against eps_in, for each h = eps_in / sigma.
 
-    Each run is one sigma, at which every h is read off. Both bounds and both readings come from the same draws.
+    Each run has one sigma and gives a point for every h. Both bounds and both interpretations use the same draws.
     """
 
     def __init__(self, experiments: list[str], eps: list[float], h: list[float]) -> None:
@@ -74,7 +74,7 @@ class FaceCurves(Figure):
         return Drawing(figure, table, self._claims(table), notes)
 
     def _of_the_axis(self, run: StoredRun) -> list[float]:
-        """Those h at which eps_in = h sigma is one of `eps`."""
+        """The values of h for which eps_in = h sigma is one of `eps`."""
         return [h for h in self.h if np.isclose(h * run.identity["noise"]["sigma"], self.eps).any()]
 
     def _rows(self, run: StoredRun) -> list[dict[str, object]]:
@@ -108,7 +108,7 @@ class FaceCurves(Figure):
 
 
 def _without_face(runs: list[StoredRun]) -> list[str]:
-    """A line for each run with examples whose smoothed box is empty: their certificates are of no face."""
+    """A note for each run with empty smoothed boxes: their certificates say that no face is found."""
     counts = [(run, empty_examples(run.table), run.table["index"].nunique()) for run in runs]
     return [f"sigma = {sigma_of(run):g}: {empty} of {all_}: no face" for run, empty, all_ in counts if empty]
 
@@ -118,7 +118,7 @@ def _jaccard(run: StoredRun) -> bool:
 
 
 def _plot_radii(axis: Axes, curve: pd.DataFrame, bound: str, color: str, label: str, aside: float) -> None:
-    """The medians below 1 as a line; the others, which say nothing about a Jaccard distance, as triangles at 1."""
+    """Draw medians below 1 as a line. Others say nothing about a Jaccard distance and are triangles at 1."""
     paper = bound == "paper"
     says = curve["eps_out"] < 1
     lines, marks, face = ("--", "s", "white") if paper else ("-", "o", color)
@@ -132,8 +132,8 @@ class Boxes(Figure):
 
     Args:
         experiments: see `Figure`.
-        sigma: the run to draw, or the one nearest to it.
-        columns: photographs in a row.
+        sigma: noise level of the run to draw; the nearest one is taken.
+        columns: number of photographs in a row.
     """
 
     def __init__(self, experiments: list[str], sigma: float, columns: int) -> None:

@@ -1,4 +1,4 @@
-"""Fig. 4(b) of center smoothing: images of a base function beside those of the smoothed one."""
+"""Fig. 4(b) of center smoothing: output images of a base function and of the smoothed function."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ class SmoothedImages(Figure):
 
     Args:
         experiments: see `Figure`.
-        sigma: the run to draw, or the one nearest to it.
-        columns: examples to show.
+        sigma: noise level of the run to draw; the nearest one is taken.
+        columns: number of examples to show.
     """
 
     def __init__(self, experiments: list[str], sigma: float, columns: int) -> None:
@@ -79,7 +79,7 @@ def _draws_of(run: StoredRun, index: int) -> CenterDraws | None:
 
 
 def _show(axis: Axes, image: Tensor) -> None:
-    """An image (C, H, W), values outside of [0, 1] clipped."""
+    """Show an image (C, H, W). Values are clipped to [0, 1]."""
     pixels = image.float().clamp(0, 1).permute(1, 2, 0).numpy()
     axis.imshow(pixels if len(image) == 3 else pixels[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axis.set(xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""Center smoothing's runs as medians over examples; which runs are drawn together, and in which panel."""
+"""Medians over the examples of center smoothing's runs, and the grouping of runs into drawings and panels."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from smoothing import CenterDraws, CenterSettings, Metric, Noise, certificate
 CLAIMS = Path(__file__).with_name("claims.csv")
 PAPER_DATA = ("MNIST", "CIFAR10")  # drawn together, as in the paper's figures 5 to 7
 TASKS = {"Autoencoder": "dimensionality reduction", "Reconstructor": "reconstruction", "BigGAN": "generator"}
-SPACES = {"Reconstructor": "measurements", "BigGAN": "latents"}  # that the base function's inputs are of
+SPACES = {"Reconstructor": "measurements", "BigGAN": "latents"}  # input space of the base function if not pixels
 METRICS = {
     "TotalVariation": "total variation distance",
     "Angular": "angular distance",
@@ -35,14 +35,14 @@ METRICS = {
 
 
 class CenterFigure(Figure):
-    """A figure of medians over the examples of center smoothing's runs, a panel for each data set and base function.
+    """A figure of medians over the examples of center smoothing's runs, one panel per data set and base function.
 
-    Runs are drawn together that differ in these and in the noise, of certification and of training, alone; those on
-    the paper's two data sets of images in one drawing, those on any other in one of their own.
+    Runs are drawn together if they differ only in data set, base function, and the noise of certification and training.
+    The paper's two image data sets share a drawing. Every other data set has its own.
 
     Args:
         experiments: see `Figure`.
-        metric: the class of output metric whose runs to draw.
+        metric: class of the output metric; only its runs are drawn.
     """
 
     noise = "Gaussian"
@@ -58,7 +58,7 @@ class CenterFigure(Figure):
         return right and types["certifier"] in self.certifiers and self.compared(run)
 
     def compared(self, run: StoredRun) -> bool:
-        """Whether its base function was trained as the figure asks: under the noise of certification."""
+        """Whether the base function's training fits the figure. By default: under the noise of certification."""
         return noise_matches(run)
 
     def drawn_as(self, run: StoredRun) -> str:
@@ -72,11 +72,11 @@ class CenterFigure(Figure):
 
 
 def medians_of(run: StoredRun) -> pd.DataFrame:
-    """A run's medians over examples, a row for each eps_in of its table.
+    """A run's medians over examples, one row for each eps_in of its table.
 
-    Columns sigma, h = eps_in / sigma, eps_in, eps_out, smoothing_error, largest_eps_out (of those certified, NaN where
-    none is), examples, abstained and failed (shares of the examples). In a median, an example without a certificate, or
-    an f_hat(x) that abstained, counts as +infinity.
+    Columns: sigma, h = eps_in / sigma, eps_in, eps_out, smoothing_error, largest_eps_out (over certified examples, NaN
+    if there are none), examples, abstained and failed (shares of the examples). In a median, an example without a
+    certificate, or with an f_hat(x) that abstained, counts as +infinity.
     """
     rows = []
     for eps, table in run.table.groupby("eps_in"):
@@ -89,9 +89,9 @@ def medians_of(run: StoredRun) -> pd.DataFrame:
 def read_again(
     run: StoredRun, draws: Sequence[CenterDraws], eps: float, noise: Noise, metric: Metric, settings: CenterSettings
 ) -> dict[str, float]:
-    """The medians of certificates read off a run's kept draws with settings that need not be those of the run.
+    """Medians of certificates recomputed from a run's stored draws, with settings that may differ from the run's.
 
-    Keys: the last columns of `medians_of`, from eps_out on.
+    Keys: the columns of `medians_of` from eps_out on.
     """
     medoid = run.identity["certifier"].get("center") == "medoid"
     betas = [None if medoid else metric.beta(d.base_output) for d in draws]
@@ -113,7 +113,7 @@ def _medians(status: Any, eps_out: Any, smoothing_error: Any) -> dict[str, float
 
 
 def abstention_notes(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """A line for each row of a table of medians in which not every example has a certificate, named by `columns`."""
+    """A note for each row of medians in which some example has no certificate. `columns` identify the row."""
     return [
         f"{', '.join(_written(name, row[name]) for name in columns)}: of {row['examples']} examples, "
         f"{row['abstained']:.0%} abstained and {row['failed']:.0%} failed (both count as infinite)"
@@ -127,10 +127,10 @@ def _written(name: str, value: float | str) -> str:
 
 
 def by_panel(runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
-    """Runs by the title of their panel, in the paper's order, by sigma in each.
+    """Runs by panel title: panels in the paper's order, runs sorted by sigma.
 
-    Of two runs that differ in weights alone, the one started last. Two base functions of one title are told apart by
-    those of their settings that differ.
+    Of runs that differ only in weights, the latest is kept. If two base functions have the same title, the settings
+    that differ are added to it.
     """
     found: dict[tuple[str, float, float], StoredRun] = {}
     for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
@@ -167,23 +167,23 @@ def _place(run: StoredRun) -> tuple[int, str, int, str]:
 
 
 def space_of(run: StoredRun) -> str:
-    """What eps_in is measured on, for an axis."""
+    """The space and units of eps_in, for an axis label."""
     return SPACES.get(run.identity["model"]["type"], "pixels in [0, 1]")
 
 
 def image_shape(run: StoredRun) -> tuple[int, int, int] | None:
-    """(C, H, W) of the run's images, which base functions from images to images also give; None where none is stated.
+    """Shape (C, H, W) of the run's images, which is also the output shape. None if the data set does not state one.
 
-    From the class of the data set: the data need not be there.
+    It comes from the class of the data set, so the data is not needed.
     """
     shape = getattr(Group.from_dict(run.record["config"]["dataset"]).located, "shape", None)
     return shape if isinstance(shape, tuple) else None
 
 
 def largest_distance(run: StoredRun) -> float | None:
-    """How far apart two of the run's images can be in its metric: certificates from there up say nothing.
+    """The largest possible distance between two of the run's images. Certificates at or above it are vacuous.
 
-    None where that, or the images' shape, is not known.
+    None if the distance or the images' shape is unknown.
     """
     shape = image_shape(run)
     if shape is None:
@@ -194,11 +194,11 @@ def largest_distance(run: StoredRun) -> float | None:
 
 
 def trend_quantities(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """What the paper says of all its curves (section 5), by quantity and case, where it can be told.
+    """The quantities of section 5's claims about all curves that the table determines: by quantity, then by case.
 
     Args:
         table: columns panel, h and those of `medians_of`, sorted by eps_in. Two h are compared at eps_in that agree to
-            three digits, as sigma = eps_in / h is typed rounded.
+            three digits, because users round sigma = eps_in / h.
     """
     found: dict[str, dict[str, float]] = {}
     for (panel, h), curve in table.groupby(["panel", "h"], sort=False):
@@ -221,7 +221,7 @@ def trend_quantities(table: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _largest_ratio(case: str, above: Any, below: Any) -> dict[str, float]:
-    """The largest ratio that is a number, of a case; empty where there is none, as of two infinite medians."""
+    """The largest ratio of a case that is not NaN. Empty if there is none, such as for two infinite medians."""
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = np.asarray(above, dtype=np.float64) / np.asarray(below, dtype=np.float64)
     known = ratios[~np.isnan(ratios)]

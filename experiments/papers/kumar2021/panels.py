@@ -1,4 +1,4 @@
-"""How medians are drawn: panels, styles, axes and one legend for all of them."""
+"""Draws medians: panels, styles, axes and a common legend."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,12 +10,12 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from experiments.papers.kumar2021.medians import METRICS
 from experiments.report.figure import legend_entries
 
-STYLES = (("C1", "-", "o"), ("C0", "--", "s"), ("C2", "-.", "D"))  # told apart without color
-FEW_TICKS = 30  # a logarithmic axis that spans less is labelled between powers of ten, too
+STYLES = (("C1", "-", "o"), ("C0", "--", "s"), ("C2", "-.", "D"))  # distinguishable without color
+FEW_TICKS = 30  # a logarithmic axis with a smaller ratio also has labels between powers of ten
 
 
 def panel_axes(count: int) -> tuple[MatplotlibFigure, list[Axes]]:
-    """A figure of so many panels, at most two in a row."""
+    """A figure with `count` panels, at most two per row."""
     columns = min(2, count)
     rows = -(-count // columns)
     figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=(4.4 if count == 1 else 7.0, 0.9 + 2.1 * rows))
@@ -25,13 +25,13 @@ def panel_axes(count: int) -> tuple[MatplotlibFigure, list[Axes]]:
 
 
 def label_left(axes: list[Axes], metric: str) -> None:
-    """Name the distance beside the first panel of each row."""
+    """Label the y axis of the first panel in each row with the distance."""
     for axis in axes[::2]:
         axis.set_ylabel(f"median {METRICS.get(metric, metric)}")
 
 
 def draw_medians(axis: Axes, curve: pd.DataFrame, style: tuple[str, object, str], label: str) -> None:
-    """eps_out with full marks, smoothing error thin with hollow ones, infinite medians of either on the upper edge."""
+    """Draw eps_out with filled marks and smoothing error with hollow ones. Infinite medians are on the upper edge."""
     color, line, mark = style
     for column, thick, face, name in (
         ("eps_out", 1.4, color, "eps_out"),
@@ -48,7 +48,7 @@ def draw_medians(axis: Axes, curve: pd.DataFrame, style: tuple[str, object, str]
 
 
 def finish(axis: Axes, table: pd.DataFrame) -> None:
-    """Limits; a logarithmic axis of distances wherever there is no zero among them."""
+    """Set the limits. The axis of distances is logarithmic unless one of them is zero."""
     axis.set_xlim(0, 1.05 * table["eps_in"].max())
     if (table[["eps_out", "smoothing_error"]] > 0).all(axis=None):
         axis.set_yscale("log")
@@ -61,11 +61,11 @@ def finish(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def legend(figure: MatplotlibFigure, table: pd.DataFrame) -> None:
-    """One legend below all panels, a line for each label that any panel has."""
+    """One legend below all panels, with an entry for each label in any panel."""
     shown = legend_entries(figure)
     low, high = table["examples"].min(), table["examples"].max()
     title = f"examples: {low if low == high else f'{low} to {high}'}"
     if np.isinf(table[["eps_out", "smoothing_error"]]).any(axis=None):
-        title += "\non the upper edge: infinite, half of the examples or more without certificate"
+        title += "\non the upper edge: infinite, because half of the examples or more have no certificate"
     columns = 2 if len(figure.axes) == 1 else 3
     figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=columns, title=title)

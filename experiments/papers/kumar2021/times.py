@@ -1,4 +1,4 @@
-"""The times that center smoothing states, 1 to 3 minutes for an input, beside those of runs."""
+"""The times in the center smoothing paper, 1 to 3 minutes per input, compared with those of runs."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from experiments.report.text_table import texts
 from experiments.runs.reader import StoredRun, experiment_of
 
 CERTIFIERS = ("CenterSmoothing", "CenterSmoothingHD")
-GENERATOR = "imagenet_lpips"  # of which the paper says about three minutes
+GENERATOR = "imagenet_lpips"  # about three minutes in the paper
 
 
 class Times(Figure):
-    """Seconds for an input of each experiment: the median over its runs of their means.
+    """Seconds per input for each experiment: the median of its runs' means.
 
-    The paper's are those of one RTX 2080 Ti. Elsewhere their ratio is judged, slowest over fastest, among experiments
-    with equal numbers of samples: 1 to 3 minutes are a ratio of 3.
+    The paper's times are for one RTX 2080 Ti. On other hardware only a ratio is judged: slowest over fastest, among
+    experiments with equal numbers of samples. 1 to 3 minutes give a ratio of 3.
     """
 
     def usable(self, run: StoredRun) -> bool:
@@ -35,7 +35,7 @@ class Times(Figure):
         by = ["experiment", "samples", "device"]
         table = rows.groupby(by, as_index=False).agg(seconds=("seconds", "median"), runs=("seconds", "size"))
         table["paper"] = ["about 180" if name == GENERATOR else "60 to 180" for name in table["experiment"]]
-        header = ["experiment", "samples for an input", "seconds for an input", "the paper's", "runs", "device"]
+        header = ["experiment", "samples per input", "seconds per input", "the paper's", "runs", "device"]
         lines = [
             [r.experiment, f"{r.samples:,}", f"{r.seconds:.3g}", r.paper, str(r.runs), r.device]
             for r in table.itertuples()
@@ -48,7 +48,7 @@ class Times(Figure):
             if len(same) > 1
         }
         quantity = "seconds of the slowest experiment over those of the fastest at equal samples"
-        caption = "Seconds for an input; the paper's on one NVIDIA RTX 2080 Ti, with 1,020,000 samples for most"
+        caption = "Seconds per input; the paper's times are for one NVIDIA RTX 2080 Ti and mostly 1,020,000 samples"
         claims = verdicts(CLAIMS, "center_time", {quantity: ratios})
         return Drawing(None, table, claims, [], texts([(caption, header, lines)]))
 

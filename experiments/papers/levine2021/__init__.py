@@ -1,4 +1,4 @@
-"""Deterministic smoothing against l1 (Levine and Feizi 2021): its tables and figures beside what the paper prints."""
+"""Deterministic smoothing against l1 (Levine and Feizi 2021): tables and figures, compared with the paper."""
 
 from experiments.papers.levine2021.certification_time import CertificationTime
 from experiments.papers.levine2021.curves import DenoiserCurves, EverySigma, MethodCurves

@@ -1,4 +1,4 @@
-"""Figure 6 of Levine and Feizi: certification time for each image, against sigma."""
+"""Figure 6 of Levine and Feizi: certification time per image against sigma."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,15 +10,14 @@ from experiments.report.figure import Drawing
 from experiments.runs.reader import StoredRun
 
 MARKERS = {"uniform": "s", "SSN": "^", "DSSN": "o"}
-PAPERS_LEVELS, PAPERS_SIGMA = 255, 3.5  # of the images, and of the two times that the paper prints
+PAPERS_LEVELS, PAPERS_SIGMA = 255, 3.5  # levels of the paper's images; sigma of the two times that it prints
 
 
 class CertificationTime(LevineFigure):
-    """Fig. 6: mean seconds for each image that was certified in full, on a logarithmic axis.
+    """Fig. 6: mean seconds per fully certified image, on a logarithmic axis.
 
-    The mean, because the paper states means and its authors' files hold nothing else.
-
-    Where a noise and sigma has base classifiers with and without stability training, those without are timed.
+    It shows means because the paper and its authors' files contain only means. If a noise and sigma has base
+    classifiers with and without stability training, those without are timed.
     """
 
     def usable(self, run: StoredRun) -> bool:
@@ -34,7 +33,7 @@ class CertificationTime(LevineFigure):
             color, line = STYLES[method]
             (drawn,) = axis.plot(part["sigma"], part["mean_seconds"], color=color, ls=line, label=method)
             drawn.set(marker=MARKERS[method], markerfacecolor="none")
-        axis.set(xlabel="sigma", ylabel="mean seconds for each image", yscale="log", xlim=(0, None))
+        axis.set(xlabel="sigma", ylabel="mean seconds per image", yscale="log", xlim=(0, None))
         axis.grid(which="minor", alpha=0.15)
         name = self.drawn_as(runs[0])
         figure.suptitle(name, fontsize=9)
@@ -44,12 +43,12 @@ class CertificationTime(LevineFigure):
         quantities = _quantities(table, ratios, name) if levels == {PAPERS_LEVELS} else {}
         notes = [*_ratio_notes(ratios), *_machine_notes(table)]
         if levels != {PAPERS_LEVELS}:
-            notes.append(f"not held against the paper's times: DSSN's are those of {PAPERS_LEVELS} levels a unit")
+            notes.append(f"not compared with the paper's times: its DSSN times are for {PAPERS_LEVELS} levels per unit")
         return Drawing(figure, table, levine_verdicts("dssn_time", quantities), notes)
 
 
 def _row(classifier: Classifier, run: StoredRun) -> dict[str, object]:
-    whole = run.table[run.table["n"] > 0]  # estimation is left out where selection guessed another class
+    whole = run.table[run.table["n"] > 0]  # estimation is skipped if selection chose a wrong class
     evaluations = whole["n"] + whole.get("n0", 0)
     return {
         "method": classifier.method,
@@ -63,7 +62,7 @@ def _row(classifier: Classifier, run: StoredRun) -> dict[str, object]:
 
 
 def _ratios(table: pd.DataFrame) -> pd.DataFrame:
-    """Uniform noise over DSSN at each sigma that has both: mean seconds, as the paper's, and evaluations."""
+    """Ratios of uniform noise to DSSN at each sigma that has both: mean seconds, as in the paper, and evaluations."""
     by = table.set_index(["method", "sigma"])
     both = [s for s in table["sigma"].unique() if {("uniform", s), ("DSSN", s)} <= set(by.index)]
     rows = [
@@ -78,7 +77,7 @@ def _ratios(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _quantities(table: pd.DataFrame, ratios: pd.DataFrame, name: str) -> dict[str, dict[str, float]]:
-    """What claims.csv says of dssn_time."""
+    """The quantities of dssn_time in claims.csv."""
     at = ratios[ratios["sigma"] == PAPERS_SIGMA]
     ratio = {f"{name}": float(at["seconds"].iloc[0])} if len(at) else {}
     dssn = table[table["method"] == "DSSN"]
@@ -94,14 +93,14 @@ def _quantities(table: pd.DataFrame, ratios: pd.DataFrame, name: str) -> dict[st
 
 def _ratio_notes(ratios: pd.DataFrame) -> list[str]:
     return [
-        f"sigma = {r.sigma:g}: uniform noise over DSSN is {r.seconds:.3g} in mean seconds, "
+        f"sigma = {r.sigma:g}: the ratio of uniform noise to DSSN is {r.seconds:.3g} in mean seconds, "
         f"{r.evaluations:.3g} in evaluations of the base classifier"
         for r in ratios.itertuples()
     ]
 
 
 def _machine_notes(table: pd.DataFrame) -> list[str]:
-    """The hardware that each method ran on, as run.json has it."""
+    """The hardware of each method, from run.json."""
     return [
         f"{method} ran on: {'; '.join(sorted(part['device'].unique()))}"
         for method, part in table.groupby("method", sort=False)

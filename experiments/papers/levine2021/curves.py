@@ -1,4 +1,4 @@
-"""Certified accuracy against l1 radius: figures 7 and 8 of Levine and Feizi, and those of their appendix."""
+"""Certified accuracy against l1 radius: figures 7 and 8 of Levine and Feizi, and the figures of their appendix."""
 
 from typing import Any
 
@@ -25,25 +25,25 @@ from experiments.report.figure import Drawing, legend_entries
 from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
 POINTS = 301
-STYLES = {"uniform": ("C1", "--"), "SSN": ("C2", "-."), "DSSN": ("C0", "-")}  # told apart without color
+STYLES = {"uniform": ("C1", "--"), "SSN": ("C2", "-."), "DSSN": ("C0", "-")}  # distinguishable without color
 DASHES = ("-", "--", "-.", ":")
 RADIUS = "l1 radius"
 WITHOUT, WITH = "without stability training", "with stability training"
 
 
 class MethodCurves(LevineFigure):
-    """Figs. 7 and 8: a panel for each sigma, a curve and its 95% band for each method.
+    """Figs. 7 and 8: one panel for each sigma, with a curve and its 95% band for each method.
 
-    A row of panels each without and with stability training, as far as there are runs.
+    Runs without and with stability training have separate rows of panels. Rows without runs are omitted.
 
     Attributes:
-        rows: what the rows can be, from the top.
+        rows: the possible rows, from the top.
 
     Args:
-        experiments: see `Figure`; no others are drawn, as the claims are about these.
-        sigma: the noise levels to draw, of those that there are runs of.
+        experiments: see `Figure`. Only their runs are drawn, because the claims are about them.
+        sigma: the noise levels to draw, if there are runs.
         methods: uniform, SSN, DSSN, or some of them.
-        claims: the figure of claims.csv to hold it against.
+        claims: id in claims.csv of the claims to check.
     """
 
     rows: tuple[str, ...] = (WITHOUT, WITH)
@@ -62,11 +62,11 @@ class MethodCurves(LevineFigure):
         return not denoiser_of(run)
 
     def row_of(self, classifier: Classifier) -> str:
-        """The row that a classifier is drawn in."""
+        """The row of panels for a classifier."""
         return WITH if classifier.stability else WITHOUT
 
     def described(self, classifier: Classifier) -> dict[str, str | bool]:
-        """What the table says of a classifier's row."""
+        """The columns of the table that describe a classifier's row."""
         return {"stability_training": classifier.stability}
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
@@ -103,9 +103,9 @@ class MethodCurves(LevineFigure):
 
 
 class DenoiserCurves(MethodCurves):
-    """Appendix: rows without and with a denoiser in front of the base classifier (Salman et al. 2020), by its training.
+    """Appendix: the base classifier alone and behind a denoiser (Salman et al. 2020); one row per denoiser training.
 
-    Drawn at the sigmas at which there are runs with one.
+    Drawn at each sigma that has runs with a denoiser.
     """
 
     rows = ("without denoiser", *(f"with denoiser ({training})" for training in DENOISERS.values()))
@@ -131,9 +131,9 @@ class DenoiserCurves(MethodCurves):
 
 
 class EverySigma(LevineFigure):
-    """Appendix: all curves of a method in one panel, from the least sigma to the largest.
+    """Appendix: all curves of a method in one panel, from the smallest sigma to the largest.
 
-    A column for each method; a row each without and with stability training, as far as there are runs.
+    Methods are columns. Runs without and with stability training have separate rows. Rows without runs are omitted.
     """
 
     def usable(self, run: StoredRun) -> bool:
@@ -172,12 +172,12 @@ class EverySigma(LevineFigure):
 
 
 def curve_of(run: StoredRun) -> pd.DataFrame:
-    """A run's certified accuracy at radii from 0 to a little above lambda, which no certificate reaches beyond."""
+    """A run's certified accuracy at radii from 0 to just above lambda, the largest possible radius."""
     return accuracy_at(run, np.linspace(0, 1.03 * lambda_of(run), POINTS))
 
 
 def _finish(axes: NDArray[Any], titles: list[str]) -> None:
-    """Titles, labels and limits of a grid of panels."""
+    """Set the titles, labels and limits of a grid of panels."""
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title)
     for axis in axes[-1]:
@@ -190,7 +190,7 @@ def _finish(axes: NDArray[Any], titles: list[str]) -> None:
 
 
 def _legend(figure: MatplotlibFigure, title: str, order: list[str]) -> None:
-    """One legend above the panels, a line for each label that any panel has."""
+    """One legend above the panels, with an entry for each label in any panel."""
     shown = legend_entries(figure)
     labels = [label for label in order if label in shown]
     figure.legend(

@@ -1,21 +1,21 @@
-"""How far one noise is above another: what claims.csv says of curves of certified accuracy, from the runs."""
+"""Gaps in certified accuracy between noises: the quantities in claims.csv, computed from the runs."""
 
 import numpy as np
 
 from experiments.papers.levine2021.results import Classifier, accuracy_at, clean_accuracy, mean_accuracy
 from experiments.runs.reader import StoredRun
 
-Row = dict[tuple[str, float], StoredRun]  # of a figure's panels: runs by method and sigma
-Said = list[tuple[str, str, float]]  # quantity, at which sigma, value
-LEAST_SIGMA = 0.15  # of figure 8
+Row = dict[tuple[str, float], StoredRun]  # a row of a figure's panels: runs by method and sigma
+Said = list[tuple[str, str, float]]  # quantity, sigma as text, value
+LEAST_SIGMA = 0.15  # the smallest sigma of figure 8
 
 
 def gap_quantities(by_row: dict[str, dict[Classifier, StoredRun]], name: str) -> dict[str, dict[str, float]]:
-    """All that claims.csv says of a figure of `MethodCurves`, as far as the runs tell: by quantity, then by case.
+    """The quantities of a `MethodCurves` figure in claims.csv that the runs determine: by quantity, then by case.
 
     Args:
         by_row: the drawn runs of each row of panels.
-        name: of the data.
+        name: name of the data.
     """
     rows = {row: {(c.method, c.sigma): run for c, run in runs.items()} for row, runs in by_row.items()}
     cases = [(f"{name}, {row}", [*_across_sigma(some), *_each_sigma(some)]) for row, some in rows.items()]
@@ -31,7 +31,7 @@ def gap_quantities(by_row: dict[str, dict[Classifier, StoredRun]], name: str) ->
 
 
 def _across_sigma(runs: Row) -> Said:
-    """What is said of the smallest, the middle and the largest sigma that the compared methods have."""
+    """The quantities at the smallest, middle and largest sigma that all compared methods have."""
     said: Said = []
     two, three = _sigmas(runs, "DSSN", "uniform"), _sigmas(runs, "DSSN", "uniform", "SSN")
     if len(two) > 1:
@@ -55,10 +55,10 @@ def _across_sigma(runs: Row) -> Said:
 
 
 def _each_sigma(runs: Row) -> Said:
-    """What is said of uniform noise against DSSN at one sigma.
+    """The quantities that compare uniform noise with DSSN at one sigma.
 
-    They are compared at radii k/q, as no two quantised images are at any other distance from each other, up to the
-    largest that L noisy inputs can certify for every class: k = floor((L - 1) / 2).
+    Radii are multiples k/q, the only l1 distances between quantised images. k goes up to the largest value that L noisy
+    inputs can certify for every class: floor((L - 1) / 2).
     """
     said: Said = []
     for sigma in _sigmas(runs, "DSSN", "uniform"):
@@ -72,7 +72,7 @@ def _each_sigma(runs: Row) -> Said:
 
 
 def _at_least_sigma(trained: Row) -> Said:
-    """What is said of the paper's least sigma, with stability training."""
+    """The quantities at the paper's smallest sigma, with stability training."""
     if LEAST_SIGMA not in _sigmas(trained, "DSSN", "uniform"):
         return []
     quantity = "mean gap of DSSN over uniform noise with stability training at sigma = 0.15"
@@ -89,10 +89,10 @@ def _trained_over_untrained(first: Row, trained: Row) -> Said:
 
 
 def _sigmas(runs: Row, *methods: str) -> list[float]:
-    """The sigmas at which all of the methods have a run, in order."""
+    """The sigmas at which all methods have a run, sorted."""
     return sorted(set.intersection(*({sigma for method, sigma in runs if method == m} for m in methods)))
 
 
 def _gap(runs: Row, upper: str, lower: str, sigma: float) -> float:
-    """Mean gap in certified accuracy over radii from 0 to lambda."""
+    """The mean gap in certified accuracy over radii from 0 to lambda."""
     return mean_accuracy(runs[upper, sigma]) - mean_accuracy(runs[lower, sigma])

@@ -19,16 +19,16 @@ from smoothing.streams import Stage, Stream
 
 
 class NoisyImages(TheoryFigure):
-    """One test image, clean and with one sample of each noise at each sigma; no runs.
+    """One test image, clean and with one sample of each noise at each sigma. No runs.
 
-    Splitting noise stays in [0, 1]. The image with uniform noise is scaled so that its range, [-lambda, 1 + lambda],
-    is what is shown, as in the paper.
+    Splitting noise stays in [0, 1]. Under uniform noise the range [-lambda, 1 + lambda] is scaled to the gray scale, as
+    in the paper.
 
     Args:
-        dataset: as in conf/dataset, with labels.
-        index: of the test image.
-        sigma: a column for each.
-        seed: of the noise.
+        dataset: settings of a labelled data set, as in conf/dataset.
+        index: index of the test image.
+        sigma: noise levels, one column each.
+        seed: seed of the noise.
     """
 
     def __init__(self, dataset: dict[str, Any], index: int, sigma: list[float], seed: int = 0) -> None:
@@ -38,7 +38,7 @@ class NoisyImages(TheoryFigure):
     def draw(self, runs: list[StoredRun]) -> Drawing:
         dataset = checked_group("dataset", self.dataset).build()
         if not isinstance(dataset, LabelledDataset):
-            raise SettingError("figure dataset: expected one whose pixel levels are known, as dataset=digits")
+            raise SettingError("figure.dataset: expected a labelled data set; set _target_: experiments.data.Digits")
         try:
             x = dataset[self.index]
         except IndexError as error:
@@ -58,7 +58,7 @@ class NoisyImages(TheoryFigure):
         for axis, title in zip(axes[0], ("clean", *(f"sigma = {sigma:g}" for sigma in self.sigma)), strict=True):
             axis.set_title(title)
         clean = _pixels(x, x).assign(noise="none", sigma=0.0)
-        note = f"test image {self.index}; uniform noise is shown from -lambda to 1 + lambda, DSSN from 0 to 1"
+        note = f"test image {self.index}; gray scale: -lambda to 1 + lambda for uniform noise, 0 to 1 for DSSN"
         return Drawing(figure, pd.concat([clean, *parts], ignore_index=True), pd.DataFrame(), [note])
 
     def _noisy(self, name: str, sigma: float, x: Tensor, levels: int) -> Tensor:
@@ -66,13 +66,13 @@ class NoisyImages(TheoryFigure):
 
 
 class NoisyPhotographs(TheoryFigure):
-    """Fig. 3 as it is printed: photographs above the same under DSSN and under uniform noise of one sigma; no runs.
+    """Fig. 3: photographs, clean, under DSSN and under uniform noise of the same sigma. No runs.
 
-    How discernible an image is under a noise is measured by its correlation, over pixels, with the clean one.
+    The measure of how discernible a noisy image is: the correlation of its pixels with those of the clean image.
 
     Args:
-        sigma: of both noises.
-        seed: of the noise.
+        sigma: noise level of both noises.
+        seed: seed of the noise.
     """
 
     def __init__(self, sigma: float, seed: int = 0) -> None:
@@ -95,7 +95,7 @@ class NoisyPhotographs(TheoryFigure):
                     rows.append({"photograph": NAMES[index], "noise": name, "correlation": correlation})
         for axis, name in zip(axes[:, 0], ("clean", "DSSN", "uniform"), strict=True):
             axis.set_ylabel(name)
-        figure.suptitle(f"sigma = {self.sigma:g}; uniform noise is shown from -lambda to 1 + lambda", fontsize=8)
+        figure.suptitle(f"sigma = {self.sigma:g}; uniform noise: gray scale from -lambda to 1 + lambda", fontsize=8)
         table = pd.DataFrame(rows).assign(sigma=self.sigma, seed=self.seed)
         wide = table.pivot(index="photograph", columns="noise", values="correlation")
         ratios = (wide["uniform"] / wide["DSSN"]).to_dict()
@@ -104,13 +104,13 @@ class NoisyPhotographs(TheoryFigure):
 
 
 def noisy_image(name: str, sigma: float, x: Tensor, levels: int, seed: int, index: int) -> Tensor:
-    """One sample of DSSN or of uniform noise on an image (C, H, W), the example's first of its predictions."""
+    """An image (C, H, W) with one sample of DSSN or of uniform noise: the first of the example's prediction samples."""
     noise = DeterministicSplitting(sigma, levels, tuple(x.shape)) if name == "DSSN" else Uniform(sigma)
     return noise.sample(x, 1, Stream(seed, index, Stage.PREDICTION).block(0, torch.device("cpu")))[0]
 
 
 def as_shown(name: str, sigma: float, noisy: Tensor) -> Tensor:
-    """Uniform noise scaled so that its range, [-lambda, 1 + lambda], is what is shown; others as they are."""
+    """The image to display: under uniform noise [-lambda, 1 + lambda] is scaled to [0, 1]; others are unchanged."""
     lam = Uniform(sigma).lam
     return (noisy + lam) / (1 + 2 * lam) if name == "uniform" else noisy
 
@@ -123,7 +123,7 @@ def _show(axis: plt.Axes, image: Tensor) -> None:
 
 
 def _pixels(noisy: Tensor, shown: Tensor) -> pd.DataFrame:
-    """A line for each pixel: where it is, its value, and the one that is shown."""
+    """One row per pixel: its position, its value, and the displayed value."""
     channel, row, column = np.indices(tuple(noisy.shape)).reshape(3, -1)
     return pd.DataFrame(
         {"channel": channel, "row": row, "column": column, "value": noisy.flatten(), "shown": shown.flatten()}

@@ -1,6 +1,6 @@
 """Figure 4, proposition 1 and equation 19 of Levine and Feizi: correlated noise breaks the bound, equal splits keep it.
 
-All is counted, nothing sampled: noise and split positions on the half-steps of a grid that both points are on.
+Everything is counted exactly. Both points are on a grid; noise and split positions are on its half-steps.
 """
 
 from collections.abc import Callable
@@ -19,21 +19,21 @@ from experiments.runs.reader import StoredRun
 from smoothing.noise.splitting import split
 
 Indices = NDArray[np.int64]
-LEVELS = 20  # grid steps in a unit; 2 lambda = 1 holds as many half-steps
+LEVELS = 20  # grid steps per unit; 2 lambda = 1 has as many half-steps
 X, MOVED = np.array([0.8, 0.2]), np.array([0.6, 0.4])  # the proposition's points
 LAM = 0.5
-THRESHOLD = 0.4  # of the proposition's base classifier
+THRESHOLD = 0.4  # threshold of the proposition's base classifier
 HALF_STEP = 0.5 / LEVELS
-EQUAL_LAMBDAS = (1.0, 1.5, 6.0)  # of equation 19, above 1/2
+EQUAL_LAMBDAS = (1.0, 1.5, 6.0)  # values above 1/2 for equation 19
 
 
 def additive(x: Values, k: Indices) -> Values:
-    """X + noise, the noise being half-step k of (-1/2, 1/2): (2,), (n, 2) -> (n, 2)."""
+    """Add noise at half-step k of (-1/2, 1/2): (2,), (n, 2) -> (n, 2)."""
     return (np.round(2 * LEVELS * x) + 2 * k + 1 - LEVELS) / (2 * LEVELS)
 
 
 def splitting(x: Values, k: Indices) -> Values:
-    """2 x~ - 1/2, split at half-step k of (0, 1), so scaled as to lie where x + noise does: (2,), (n, 2) -> (n, 2)."""
+    """2 x~ - 1/2, split at half-step k of (0, 1); the scale gives the range of x + noise: (2,), (n, 2) -> (n, 2)."""
     numerators = torch.from_numpy(np.round(2 * LEVELS * x).astype(np.int32))
     splits = torch.from_numpy((2 * k + 1).astype(np.int32))
     return 2 * split(numerators, splits, 2 * LEVELS, LEVELS).numpy().astype(np.float64) - 0.5
@@ -49,10 +49,10 @@ PANELS: dict[str, tuple[Callable[[Values, Indices], Values], Indices]] = {
 
 
 class JointNoise(TheoryFigure):
-    """The noisy versions of two points of the plane under three joint laws, all of whose marginals have lambda = 1/2.
+    """Noisy versions of two points in the plane under three joint distributions whose marginals have lambda = 1/2.
 
-    The laws at x and x' may differ by |x - x'| / (2 lambda) in total variation, that is, in the probability that any
-    base classifier gives to a class: that is the bound which the certificates rest on.
+    The certificates rest on this bound: the total variation distance between the distributions at x and x' is at most
+    |x - x'| / (2 lambda). It limits how much any base classifier's class probability can change.
     """
 
     def __init__(self) -> None:
@@ -95,9 +95,9 @@ class JointNoise(TheoryFigure):
 
 
 def equal_splits(x: Values, lam: float) -> tuple[Values, Values]:
-    """All noisy versions of a point under one split position for all pixels: (2,) -> (n, 2); and those n positions.
+    """All noisy versions of a point when all pixels share one split position: (2,) -> (n, 2), and the n positions.
 
-    Positions are the half-steps of (0, 2 lambda); 2 lambda is a whole number of steps.
+    Positions are the half-steps of (0, 2 lambda). 2 lambda is a whole number of steps.
     """
     numerators = torch.from_numpy(np.round(2 * LEVELS * x).astype(np.int32))
     splits = torch.arange(1, round(4 * lam * LEVELS), 2, dtype=torch.int32)
@@ -106,7 +106,7 @@ def equal_splits(x: Values, lam: float) -> tuple[Values, Values]:
 
 
 def _equation_19() -> dict[str, dict[str, float]]:
-    """Equal split positions at lambda > 1/2: p is a constant plus a function in [0, 1 / (2 lambda)], on a whole grid.
+    """Equation 19 on a grid, for lambda > 1/2: with equal splits p is a constant plus a function in [0, 1/(2 lambda)].
 
     p(x) = (2 lambda - 1) / (2 lambda) f(1/2, 1/2) + 1 / (2 lambda) E[f(x~) | s < 1]; the base classifier is z1 > z2.
     """
@@ -132,12 +132,12 @@ def _equation_19() -> dict[str, dict[str, float]]:
 
 
 def probability(points: Values) -> float:
-    """Of the proposition's class, z1 > 0.4 + z2, under equally probable points (n, 2)."""
+    """The probability of the proposition's class, z1 > 0.4 + z2, over equally probable points (n, 2)."""
     return float(np.mean(points[:, 0] - points[:, 1] > THRESHOLD + HALF_STEP / 2))  # differences are whole steps
 
 
 def total_variation(one: Values, other: Values) -> float:
-    """Between the laws of two lists of as many equally probable points, (n, 2) each: 1 less what they share."""
+    """The total variation distance between two lists of n equally probable points, (n, 2) each."""
     places, of = np.unique(np.concatenate([one, other]), axis=0, return_inverse=True)
     first, second = (np.bincount(part, minlength=len(places)) for part in np.split(of.ravel(), 2))
     return 1 - float(np.minimum(first, second).sum()) / len(one)

@@ -1,4 +1,4 @@
-"""Figures 2 and 5 of Levine and Feizi: which noisy values a pixel can have, under splitting and uniform noise."""
+"""Figures 2 and 5 of Levine and Feizi: the possible noisy values of a pixel under splitting and uniform noise."""
 
 from math import sqrt
 
@@ -15,19 +15,19 @@ from experiments.runs.reader import StoredRun
 from smoothing import Noise, Splitting, Uniform
 from smoothing.streams import Stage, Stream
 
-LEVELS = 100  # of the drawn pixel values
-DOTS = 6  # samples at each of them
+LEVELS = 100  # number of steps of the drawn pixel values
+DOTS = 6  # samples at each pixel value
 
 
 class NoiseValues(TheoryFigure):
-    """Possible pairs of a pixel x and its noisy value: splitting noise above, uniform noise below; no runs.
+    """Possible pairs of a pixel x and its noisy value: splitting noise above, uniform noise below. No runs.
 
-    Grey are the possible pairs, dark those whose noisy value every x can have: it carries no information about x. The
-    dots are samples of the noises with which this project certifies.
+    Possible pairs are gray. They are dark if every x can have the noisy value, which then carries no information about
+    x. The dots are samples of the noises that this project certifies with.
 
     Args:
-        lam: a column for each lambda = sqrt(3) sigma.
-        seed: of the dots.
+        lam: values of lambda = sqrt(3) sigma, one column each.
+        seed: seed of the dots.
     """
 
     def __init__(self, lam: list[float], seed: int = 0) -> None:
@@ -56,23 +56,23 @@ class NoiseValues(TheoryFigure):
         return Drawing(figure, table, levine_verdicts("dssn_noise_values", _quantities(table)), [])
 
     def _samples(self, x: Values, noise: Noise) -> Values:
-        """Noisy values of each x: (points, DOTS)."""
+        """Sampled noisy values of each x: (points, DOTS)."""
         stream = Stream(self.seed, 0, Stage.PREDICTION)
         pixels = torch.from_numpy(x).to(torch.float32)
         return noise.sample(pixels, DOTS, stream.block(0, torch.device("cpu"))).T.numpy().astype(np.float64)
 
 
 def splitting_range(x: Values, lam: float) -> tuple[Values, Values]:
-    """Least and largest noisy value of each x under splitting noise (eqs. 27 and 28).
+    """The smallest and largest noisy value of each x under splitting noise (eqs. 27 and 28).
 
-    The first split position above x is x + u, 0 < u <= 2 lambda, and the last one below is x + u - 2 lambda; the middle
-    of what lies between them, within [0, 1], grows with u.
+    The first split position above x is x + u, 0 < u <= 2 lambda, and the last one below is x + u - 2 lambda. The noisy
+    value is the middle of the part of [0, 1] between them. It grows with u.
     """
     return (x + np.maximum(x - 2 * lam, 0)) / 2, (x + np.minimum(x + 2 * lam, 1)) / 2
 
 
 def uniform_range(x: Values, lam: float) -> tuple[Values, Values]:
-    """Least and largest value of x + noise."""
+    """The smallest and largest value of x + noise."""
     return x - lam, x + lam
 
 
@@ -88,7 +88,7 @@ def _draw(axis: Axes, x: Values, low: Values, high: Values, dots: Values) -> Non
 
 
 def _quantities(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """What claims.csv says of dssn_noise_values, for lambda above 1/2."""
+    """The quantities of dssn_noise_values in claims.csv, for lambda above 1/2."""
     uniform, splitting = {}, {}
     for (name, lam), part in table[table["lambda"] > 0.5].groupby(["noise", "lambda"]):
         shared = float(max(0.0, part["high"].min() - part["low"].max()))

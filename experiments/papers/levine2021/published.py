@@ -1,14 +1,14 @@
-"""The authors' own per-example results, read as if they were runs of ours.
+"""Reads the authors' own per-example results as if they were our runs.
 
-Their repository (alevine0/smoothingSplittingNoise, folder checkpoints) holds NumPy files in folders named by what they
-are: <cifar or imagenet>_<uniform, split or split_derandomized>_<sigma>[_stabilized], with
+Their repository (alevine0/smoothingSplittingNoise, folder checkpoints) has NumPy files in folders named
+<cifar or imagenet>_<uniform, split or split_derandomized>_<sigma>[_stabilized]:
 labels.npy        (examples,) the true classes
-preds.npy         (examples, classes) shares of the noisy inputs: of all of them for DSSN, of the n0 = 64 selection
-                  samples for the others
+preds.npy         (examples, classes) shares of the votes: over all noisy inputs for DSSN, else over the n0 = 64
+                  selection samples
 radius_l1.npy     (examples,) certified radii, float32; negative where p_lower < 1/2
-prob_lb.npy       (examples,) p_lower, not for DSSN: of a two-sided interval at alpha = 0.001
-time_per.npy      mean seconds for each image; not with a denoiser
-Results with a denoiser lie in denoise_results/<mse, stability or mse_retrain>. Pickled files are not opened.
+prob_lb.npy       (examples,) p_lower of a two-sided interval at alpha = 0.001; not for DSSN
+time_per.npy      mean seconds per image; not with a denoiser
+Results with a denoiser are in denoise_results/<mse, stability or mse_retrain>. Pickled files are not opened.
 """
 
 import re
@@ -35,9 +35,9 @@ NOISES = {
     "split": ("ssn", "Splitting"),
     "split_derandomized": ("dssn", "DeterministicSplitting"),
 }
-DENOISERS = ("mse", "stability", "mse_retrain")  # as `DenoiserTrainer.loss` names them
+DENOISERS = ("mse", "stability", "mse_retrain")  # the names of `DenoiserTrainer.loss`
 LEVELS = 255  # pixel values are k / 255
-STATED = {"n0": 64, "n": 100_000, "alpha": 0.0005}  # one side of their interval
+STATED = {"n0": 64, "n": 100_000, "alpha": 0.0005}  # alpha: one side of their interval
 EXPECTED = (
     "the folder checkpoints of Levine and Feizi with folders <cifar or imagenet>_<uniform, split or "
     "split_derandomized>_<sigma>[_stabilized] that hold radius_l1.npy"
@@ -46,7 +46,7 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class PublishedRun(StoredRun):
-    """One folder of the authors."""
+    """One of the authors' folders."""
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -54,7 +54,7 @@ class PublishedRun(StoredRun):
 
 
 def published_runs(source: Path) -> list[StoredRun]:
-    """All of the authors' folders below `source`, in order of their paths; empty where there are none."""
+    """All of the authors' folders in `source` and its subfolders, sorted by path."""
     runs: list[StoredRun] = []
     for path in sorted(source.rglob("radius_l1.npy")):
         folder = path.resolve().parent
@@ -65,10 +65,10 @@ def published_runs(source: Path) -> list[StoredRun]:
 
 
 def read_published(folder: Path, noise: dict[str, Any]) -> pd.DataFrame:
-    """A folder of the authors in the columns of our tables; DSSN's radii are read off the counts again.
+    """One of the authors' folders with the columns of our tables. DSSN's radii are recomputed from the counts.
 
     Raises:
-        SmoothingError: a file is missing or not theirs; a DSSN radius is not the one that its counts give.
+        SmoothingError: a file is missing or has another format, or a DSSN radius contradicts its counts.
     """
     try:
         labels, preds, radius = (
@@ -95,7 +95,7 @@ def read_published(folder: Path, noise: dict[str, Any]) -> pd.DataFrame:
 
 
 def _exact(preds: np.ndarray[Any, Any], radius: np.ndarray[Any, Any], sigma: float) -> dict[str, Any]:
-    """The columns of DSSN's certificates, from the counts, which the radii must agree with."""
+    """The columns of DSSN's certificates, computed from the counts. The radii must agree with them."""
     steps = floor(2 * sqrt(3) * sigma * LEVELS)
     noise = DeterministicSplitting(sigma, LEVELS, ())
     counts = (preds * steps).round().astype(int)
@@ -103,7 +103,7 @@ def _exact(preds: np.ndarray[Any, Any], radius: np.ndarray[Any, Any], sigma: flo
     columns = {name: [getattr(c, name) for c in found] for name in ("n_a", "n_b", "n", "p_lower", "radius_steps")}
     wrong = np.flatnonzero((radius * LEVELS).round() != np.array(columns["radius_steps"]))
     if len(wrong):
-        raise ValueError(f"the radius of example {wrong[0]} is not the one that its counts give")
+        raise ValueError(f"the radius of example {wrong[0]} contradicts its counts")
     return columns | {
         "predict": [c.prediction for c in found],
         "radius": [c.radius for c in found],

@@ -1,4 +1,4 @@
-"""Classification runs under the three l1 noises: which smoothed classifier a run is of, and its certified accuracy."""
+"""Classification runs under the three l1 noises: their smoothed classifiers and certified accuracy."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ class Classifier:
 
     Attributes:
         method: uniform, SSN or DSSN.
-        denoiser: how the denoiser in front of the base classifier was trained, as `DENOISERS` says; empty without one.
+        denoiser: training of the denoiser in front of the base classifier, a value of `DENOISERS`. Empty without one.
         stability: whether the base classifier had stability training (Li et al. 2019).
         sigma: noise level, lambda / sqrt(3), in the units of the input.
     """
@@ -38,15 +38,15 @@ class Classifier:
 
     @property
     def label(self) -> str:
-        """As the paper's table 1 names it, without its sigma."""
+        """Its name in the paper's table 1, without sigma."""
         return self.method + " + denoiser" * bool(self.denoiser) + " + stability" * self.stability
 
 
 class LevineFigure(Figure):
-    """A figure or table that compares noises, whose runs are those of several experiments.
+    """A figure or table that compares noises, with runs of several experiments.
 
-    Runs of one data set and one way of training are drawn together, whatever noise, sigma, stability training and
-    number of samples they have; the drawing is named by what their experiments' names begin with.
+    Runs of one data set and training method are drawn together. Their noise, sigma, stability training and number of
+    samples may differ. The drawing is named by the common prefix of the experiments' names.
     """
 
     reads = f"{Figure.reads}, or {EXPECTED}"
@@ -60,7 +60,7 @@ class LevineFigure(Figure):
 
     def drawn_as(self, run: StoredRun) -> str:
         name = experiment_of(run)
-        published = run.record["config"]["name"].removeprefix(name)  # nothing, for a run of ours
+        published = run.record["config"]["name"].removeprefix(name)  # empty for our own runs
         return (name.removesuffix("_denoised").rpartition("_")[0] or name) + published
 
     def setting(self, run: StoredRun) -> dict[str, Any]:
@@ -70,20 +70,20 @@ class LevineFigure(Figure):
 
 
 def trained_for(run: StoredRun) -> bool:
-    """Whether the base classifier was trained under the noise of certification, as far as the run says."""
+    """Whether the base classifier was trained under the noise of certification, as far as the run records it."""
     noise = run.identity["noise"]
     return bool(run.identity.get("training", {}).get("noise", noise) == noise)
 
 
 def denoiser_of(run: StoredRun) -> str:
-    """How the denoiser in front of the base classifier was trained, as `DENOISERS` says; empty without one."""
+    """The training of the denoiser in front of the base classifier, a value of `DENOISERS`. Empty without one."""
     if run.identity["model"]["type"] != "Denoised":
         return ""
     return DENOISERS[run.identity.get("training", {}).get("loss", "mse")]
 
 
 def classifiers(runs: list[StoredRun]) -> dict[Classifier, StoredRun]:
-    """The run of each smoothed classifier, in order; of several the one with the most samples, then started last."""
+    """The run of each smoothed classifier, sorted. Of several, the one with the most samples; of those, the latest."""
     found: dict[Classifier, StoredRun] = {}
     for run in sorted(runs, key=lambda run: (run.identity["certifier"].get("n", 0), str(run.record.get("started")))):
         stability = run.identity.get("training", {}).get("stability", 0.0) > 0
@@ -94,12 +94,12 @@ def classifiers(runs: list[StoredRun]) -> dict[Classifier, StoredRun]:
 
 
 def lambda_of(run: StoredRun) -> float:
-    """No certified radius is above it: lambda (p_A - p_B) <= lambda = sqrt(3) sigma."""
+    """The largest possible certified radius: lambda (p_A - p_B) <= lambda = sqrt(3) sigma."""
     return Uniform(sigma_of(run)).lam
 
 
 def accuracy_at(run: StoredRun, radii: Values) -> pd.DataFrame:
-    """Certified accuracy at l1 radii: the share of examples with the right class and a radius of at least that much.
+    """Certified accuracy at l1 radii: the share of examples with the correct class and at least this radius.
 
     Columns: see `certified_accuracy`.
     """
@@ -107,28 +107,28 @@ def accuracy_at(run: StoredRun, radii: Values) -> pd.DataFrame:
 
 
 def clean_accuracy(run: StoredRun) -> float:
-    """Share of examples that the smoothed classifier has right, certified or not.
+    """The share of examples that the smoothed classifier classifies correctly, certified or not.
 
-    A randomised certificate that abstains has its answer all the same: the class that the selection samples guessed,
-    which the authors' code returns, too.
+    For a randomised certificate that abstains, the class is the one chosen by the selection samples. The authors' code
+    also returns it.
     """
     table = run.table
     return float(np.mean(table["guess" if "guess" in table else "predict"] == table["label"]))
 
 
 def mean_accuracy(run: StoredRun) -> float:
-    """Certified accuracy, averaged over radii from 0 to lambda: the average certified radius over lambda."""
+    """Certified accuracy averaged over radii from 0 to lambda, which is ACR / lambda."""
     return average_radius(*rows_of(run)) / lambda_of(run)
 
 
 def example_notes(runs: dict[Classifier, StoredRun]) -> list[str]:
-    """A line where not all runs are of the same examples."""
+    """A note if the runs have different test examples."""
     counts = sorted({len(run.table) for run in runs.values()})
     if len({tuple(run.table["index"]) for run in runs.values()}) == 1:
         return []
-    return [f"the runs are not all of the same test examples: {counts[0]} to {counts[-1]} of them"]
+    return [f"the runs have different test examples: {counts[0]} to {counts[-1]} of them"]
 
 
 def levine_verdicts(figure: str, ours: dict[str, dict[str, float]]) -> pd.DataFrame:
-    """The paper's claims about a figure: see `verdicts`."""
+    """Verdicts on the paper's claims about a figure: see `verdicts`."""
     return verdicts(HERE / "claims.csv", figure, ours)

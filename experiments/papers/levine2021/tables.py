@@ -20,16 +20,16 @@ from experiments.report.text_table import texts
 from experiments.runs.reader import StoredRun, experiment_of
 
 OUTSIDE_MARK = "*"
-CLAIMS = "dssn_table_cifar10"  # of claims.csv, whichever data set the table is of
+CLAIMS = "dssn_table_cifar10"  # id in claims.csv, for every data set
 
 
 class BestAccuracyTable(LevineFigure):
-    """Best certified accuracy over sigma, with the clean accuracy and the sigma of the classifier that has it.
+    """Best certified accuracy over sigma, with the clean accuracy and the sigma of the best classifier.
 
     Args:
         experiments: see `Figure`.
-        radii: l1, > 0, in units of the input.
-        expected: the figure of expected.csv to hold it against; then only runs of `experiments` are used. None: none.
+        radii: l1 radii, > 0, in the units of the input.
+        expected: id in expected.csv of the numbers to compare with. If given, only runs of `experiments` are used.
     """
 
     def __init__(self, experiments: list[str], radii: list[float], expected: str | None = None) -> None:
@@ -44,19 +44,19 @@ class BestAccuracyTable(LevineFigure):
         found = classifiers(runs)
         every = pd.concat([_rows(c, run, np.array(self.radii)) for c, run in found.items()], ignore_index=True)
         best = every.loc[every.groupby(["method", "radius"], sort=False)["accuracy"].idxmax()].reset_index(drop=True)
-        best.loc[best["accuracy"] == 0, ["sigma", "clean_accuracy"]] = np.nan  # no classifier certifies this much
+        best.loc[best["accuracy"] == 0, ["sigma", "clean_accuracy"]] = np.nan  # no classifier certifies this radius
         table = _beside_paper(self.expected, best) if self.expected else best
         name, sizes = self.drawn_as(runs[0]), sorted({len(run.table) for run in runs})
         examples = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         caption = (
             f"Best certified accuracy over sigma at l1 radii in [0, 1] pixel units, {name}, {examples} test examples; "
-            "in parentheses the clean accuracy and the sigma of the classifier that has it"
+            "in parentheses: clean accuracy and sigma of the best classifier"
         )
         tables = [(caption, *_grid(table))]
         if self.expected:
             beside = (
-                "Beside the paper; differences in percentage points, of clean accuracies where the same sigma is best; "
-                f"{OUTSIDE_MARK}: outside the tolerance"
+                "Compared with the paper; differences in percentage points; clean accuracies are compared if the same "
+                f"sigma is best; {OUTSIDE_MARK}: outside the tolerance"
             )
             tables.append((beside, *_comparison(table)))
         claims = levine_verdicts(CLAIMS, _quantities(table, name))
@@ -75,7 +75,7 @@ def _rows(classifier: Classifier, run: StoredRun, radii: np.ndarray) -> pd.DataF
 
 
 def _beside_paper(figure: str, table: pd.DataFrame) -> pd.DataFrame:
-    """The paper's numbers, too: a clean accuracy is judged where the same sigma came out best, a sigma nowhere."""
+    """Add the paper's numbers. A clean accuracy is judged only if the same sigma is best. Sigmas are not judged."""
     expected = pd.read_csv(HERE / "expected.csv").query("figure == @figure").drop(columns="figure")
     printed = expected.rename(columns={name: f"paper_{name}" for name in ("accuracy", "clean_accuracy", "sigma")})
     both = table.merge(printed, on=["method", "radius"], how="left")
@@ -90,13 +90,13 @@ def _beside_paper(figure: str, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(accuracy: float, clean: float, sigma: float, *, digits: int = 1, bold: bool = False) -> str:
-    """70.5% (84.0% @ 0.5): certified accuracy, clean accuracy, sigma; certified accuracy alone where it is 0."""
+    """A cell such as 70.5% (84.0% @ 0.5): certified accuracy (clean accuracy @ sigma). If it is 0, nothing else."""
     certified = f"**{accuracy:.{digits}%}**" if bold else f"{accuracy:.{digits}%}"
     return certified if np.isnan(sigma) else f"{certified} ({clean:.{digits}%} @ {sigma:g})"
 
 
 def _grid(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """A line for each radius, a column for each method; the best method of a line in bold."""
+    """One line per radius and one column per method. The best method of each line is bold."""
     largest = table.groupby("radius")["accuracy"].max()
     lines = []
     for radius, part in table.groupby("radius"):
@@ -109,7 +109,7 @@ def _grid(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 
 def _comparison(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """A line for each of the paper's numbers that there are runs for."""
+    """One line for each of the paper's numbers that has runs."""
     lines = []
     for e in table.dropna(subset="paper_accuracy").itertuples():
         paper = _cell(e.paper_accuracy, e.paper_clean_accuracy, e.paper_sigma, digits=2)
@@ -122,11 +122,11 @@ def _comparison(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 
 def _quantities(table: pd.DataFrame, name: str) -> dict[str, dict[str, float]]:
-    """What claims.csv says of table 1."""
+    """The quantities of table 1 in claims.csv."""
     best = table.pivot(index="radius", columns="method", values="accuracy")
 
     def excess(case: str, lower: str, upper: str, below: float = np.inf) -> dict[str, float]:
-        """The largest accuracy of `lower` above that of `upper`, at a radius at which either has any."""
+        """How far `lower` rises above `upper`, at most, over the radii at which either is above 0."""
         if not {lower, upper} <= set(best):
             return {}
         pair = best.loc[(best.index < below) & (best[[lower, upper]].max(axis=1) > 0), [lower, upper]]
@@ -148,7 +148,7 @@ def _quantities(table: pd.DataFrame, name: str) -> dict[str, dict[str, float]]:
 
 
 def _sigma_notes(runs: dict[Classifier, StoredRun]) -> list[str]:
-    """The sigmas that the best is taken over, for each method."""
+    """For each method, a note with the sigmas over which the best is taken."""
     by_method: dict[str, list[float]] = {}
     for classifier in runs:
         by_method.setdefault(classifier.label, []).append(classifier.sigma)

@@ -1,4 +1,4 @@
-"""Figures of what is new here."""
+"""Figures of our own contributions."""
 
 from experiments.papers.ours.exact_bounds import ExactBounds
 from experiments.papers.ours.l1_centers import DeterministicCurves

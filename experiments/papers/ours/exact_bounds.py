@@ -1,4 +1,4 @@
-"""Ours: the paper's bounds (Hoeffding, DKW) and exact binomial ones, on the same draws and by the samples they need."""
+"""Ours: the paper's bounds (Hoeffding, DKW) and exact binomial bounds, on the same draws and by samples needed."""
 
 from typing import Any
 
@@ -33,14 +33,14 @@ OUTSIDE_MARK = "*"
 
 
 class ExactBounds(Figure):
-    """Median eps_out by either bound on the same draws, and the mass that m distances need beyond p, with a table.
+    """Median eps_out by either bound on the same draws, the excess of k / m over p against m, and a table of samples.
 
-    R_hat is the k-th smallest of m distances. The paper's bound takes k / m = q = p + sqrt(ln(1/alpha2) / (2m)), the
-    exact one the least k that the binomial law allows. Of one k / m, both have one eps_out, but for chance.
+    R_hat is the k-th smallest of m distances. The paper's bound takes k / m = q = p + sqrt(ln(1/alpha2) / (2m)). The
+    exact bound takes the least k that the binomial distribution allows. Equal k / m give equal eps_out up to chance.
 
     Args:
         experiments: see `Figure`.
-        h: ratios eps_in / sigma to read off each run's draws, at most three.
+        h: ratios eps_in / sigma to compute from each run's draws, at most three.
     """
 
     def __init__(self, experiments: list[str], h: list[float]) -> None:
@@ -76,10 +76,10 @@ class ExactBounds(Figure):
         right.set(title="samples for the same eps_out", xlabel="certification samples m", ylabel="k / m - p")
         right.set(xscale="log", yscale="log")
         handles, labels = left.get_legend_handles_labels()
-        title = None if _says_something(read).all() else "on the upper edge: vacuous, or infinite as not certified"
+        title = None if _says_something(read).all() else "on the upper edge: vacuous, or infinite (not certified)"
         figure.legend(handles, labels, loc="outside lower center", ncols=2, title=title)
         table = pd.concat(
-            [read.assign(part="draws"), needed.assign(part="samples"), compared.assign(part="beside the paper")]
+            [read.assign(part="draws"), needed.assign(part="samples"), compared.assign(part="compared with the paper")]
         )
         named = read.assign(bound=read["bound"] + " bound")
         notes = [*_ratio_note(read), *abstention_notes(named, ["h", "bound", "eps_in"])]
@@ -101,12 +101,12 @@ class ExactBounds(Figure):
 
 
 def mass_needed(h: float, settings: CenterSettings) -> float:
-    """Algorithm 2's p = Phi(Phi^-1(1/2 + delta) + h): what the center's ball must hold at x."""
+    """Algorithm 2's p = Phi(Phi^-1(1/2 + delta) + h), the mass that the ball around the center must contain at x."""
     return Gaussian(1.0).mass(0.5 + settings.delta, h)
 
 
 def excess_mass(h: float, settings: CenterSettings) -> list[dict[str, Any]]:
-    """By bound, how far k / m lies above p for many m; no row where m distances certify nothing."""
+    """For each bound and many m, the excess of k / m over p. No row if m distances certify nothing."""
     p, rows = mass_needed(h, settings), []
     for m in SAMPLES.tolist():
         for bound, order_statistic in (("exact", exact_order_statistic), ("paper", dkw_order_statistic)):
@@ -117,7 +117,7 @@ def excess_mass(h: float, settings: CenterSettings) -> list[dict[str, Any]]:
 
 
 def samples_compared(h: float, m: int, settings: CenterSettings) -> list[dict[str, Any]]:
-    """What the paper's bound does with m distances, and how few the exact one needs for no larger an eps_out."""
+    """What the paper's bound achieves with m distances, and how few the exact bound needs for no larger eps_out."""
     p = mass_needed(h, settings)
     q, k = p + hoeffding_margin(m, settings.alpha2), exact_order_statistic(p, m, settings.alpha2)
     numbers: dict[str, float | None] = {
@@ -132,14 +132,14 @@ def samples_compared(h: float, m: int, settings: CenterSettings) -> list[dict[st
 
 
 def least_samples_below(p: float, alpha: float, q: float) -> int:
-    """The least m of which an exact order statistic k for the p-quantile has k <= q m.
+    """The least m for which some k <= q m makes the k-th order statistic an upper bound on the p-quantile.
 
-    Such a k exists where floor(q m) is one, as larger k are likelier large enough: all m are tried, many at once.
+    A larger k is more likely to be large enough, so only k = floor(q m) is tested. All m are tried, many at once.
 
     Args:
-        p: in (0, 1).
-        alpha: probability that the order statistic is too small, in (0, 1).
-        q: above p, at most 1.
+        p: probability of the quantile, in (0, 1).
+        alpha: failure probability of the bound, in (0, 1).
+        q: largest k / m; above p, at most 1.
     """
     start = 1
     while True:
@@ -153,7 +153,7 @@ def least_samples_below(p: float, alpha: float, q: float) -> int:
 
 
 def beside_claims(compared: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What claims.csv says of rows of `samples_compared`: they, with columns expected and within, and the verdicts."""
+    """The rows of `samples_compared` with new columns expected and within from claims.csv, and the verdicts."""
     table = compared.assign(said=[f"{row.quantity}, h = {row.h:g}, m = {row.m}" for row in compared.itertuples()])
     case = f"delta = {PAPER.delta:g}, alpha2 = {PAPER.alpha2:g}"
     numbers = table.set_index("said")["ours"].dropna()
@@ -163,7 +163,7 @@ def beside_claims(compared: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _texts(compared: pd.DataFrame) -> dict[str, str]:
-    """The table of samples as Markdown and LaTeX, the numbers of claims.csv in parentheses."""
+    """The table of samples as Markdown and LaTeX, with the numbers of claims.csv in parentheses."""
     quantities = list(compared["quantity"].unique())
     lines = []
     for (h, m), rows in compared.groupby(["h", "m"], sort=False):
@@ -176,8 +176,8 @@ def _texts(compared: pd.DataFrame) -> dict[str, str]:
         lines.append([f"{h:g}", f"{m:,}", *cells])
     header = ["h", "the paper's m", *quantities]
     caption = (
-        f"Samples that the paper's and the exact bound need, delta = {PAPER.delta:g}, alpha2 = {PAPER.alpha2:g}. In "
-        f"parentheses: claims.csv; {OUTSIDE_MARK}: outside its tolerance."
+        f"Samples needed by the paper's bound and the exact bound, delta = {PAPER.delta:g}, alpha2 = {PAPER.alpha2:g}. "
+        f"In parentheses: claims.csv; {OUTSIDE_MARK}: outside its tolerance."
     )
     return {"md": f"{caption}\n\n{markdown(header, lines)}", "tex": latex(header, lines, caption)}
 
@@ -187,7 +187,7 @@ def _number(value: float) -> str:
 
 
 def _plot(axis: Axes, curve: pd.DataFrame, style: dict[str, Any]) -> None:
-    """Medians; those that say nothing on the upper edge."""
+    """Draw medians. Those that say nothing are on the upper edge."""
     says = _says_something(curve)
     axis.plot(curve["eps_in"], curve["eps_out"].where(says), **style)
     if not says.all():
@@ -196,16 +196,16 @@ def _plot(axis: Axes, curve: pd.DataFrame, style: dict[str, Any]) -> None:
 
 
 def _says_something(read: pd.DataFrame) -> pd.Series:
-    """Whether each median is below what any two outputs keep to."""
+    """Whether each median is below the largest possible distance between two outputs."""
     return read["eps_out"] < read["largest"]
 
 
 def _ratio_note(read: pd.DataFrame) -> list[str]:
-    """How much smaller the exact bound's medians are, where both have one."""
+    """A note on how much smaller the exact bound's medians are at the points where both have one."""
     wide = read.pivot_table(index=["h", "eps_in"], columns="bound", values="eps_out").reindex(columns=list(BOUNDS))
     ratio = (wide["exact"] / wide["paper"])[np.isfinite(wide).all(axis=1)]
     if ratio.empty:
-        return ["the paper's bound certifies nothing with the samples of these draws"]
+        return ["the paper's bound certifies nothing with this number of samples"]
     return [
         f"median eps_out of the exact bound over the paper's on the same draws: {ratio.min():.3f} to {ratio.max():.3f} "
         f"at the {len(ratio)} points where both have one"

@@ -18,9 +18,9 @@ from experiments.runs.reader import StoredRun
 
 
 class DeterministicCurves(CenterFigure):
-    """Median eps_out and smoothing error against eps_in (l1), a curve for each sigma: one run gives all its points.
+    """Median eps_out and smoothing error against eps_in (l1), one curve per sigma. Each run gives a whole curve.
 
-    No paper has it.
+    It is in no paper.
     """
 
     noise = "DeterministicSplitting"

@@ -1,4 +1,4 @@
-"""Ours: how close white-box attacks came to what certificates allow, and how many certificates they broke."""
+"""Ours: how close white-box attacks came to the certified bounds, and how many certificates they broke."""
 
 import json
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ KINDS: dict[str, dict[str, Any]] = {
     "by sampling": {"color": "C0", "marker": "o"},
     "without error": {"color": "C1", "marker": "s"},
 }
-CHANCE = 1e-6  # of more violations than `allowed`, were every certificate as often false as it may be
+CHANCE = 1e-6  # probability of more violations than `allowed` if every certificate fails with its stated probability
 COLUMNS = ["index", *CASE, "factor", "moved", "ratio", "violated", "level_at_x", "level_at_attack"]
 
 
 def per_certificate(table: pd.DataFrame) -> pd.DataFrame:
-    """A line a certificate: the closest attempt, and the level.
+    """One row per certificate: the closest attempt, and the level.
 
-    A certificate counts as violated if any attempt violates it, which has a probability of at most `level`: that of the
-    draws at x, and for each attempt within the input radius that of the draws at x'.
+    A certificate counts as violated if any attempt violates it. This has probability at most `level`: the failure
+    probability of the draws at x, plus that of the draws at x' for each attempt within the input radius.
     """
     inside = table["factor"] <= 1
     groups = table.assign(at_attack=table["level_at_attack"].where(inside, 0.0)).groupby("index", sort=False)
@@ -42,9 +42,9 @@ def per_certificate(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """A line a case: attempts, certificates, those violated, how many may be, and the closest ratio and its median.
+    """One row per case: attempts, certificates, violated and allowed ones, the closest ratio and the median ratio.
 
-    Ratios of 0, of certificates that no attempt came near, count in the median as 0.
+    The median includes certificates without any success, whose ratio is 0.
     """
     groups = per_certificate(table).groupby(CASE, sort=False)
     found = groups.agg(
@@ -62,13 +62,13 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def allowed(certificates: int, level: float) -> int:
-    """The most false certificates, each so with probability `level`, that more than CHANCE of benches would exceed."""
+    """The number of violations that is exceeded with probability at most CHANCE if each has probability `level`."""
     return int(binom.isf(CHANCE, certificates, level)) if level > 0 else 0
 
 
 @dataclass(frozen=True)
 class Bench(StoredRun):
-    """What `experiments.benchmarks.tightness` wrote."""
+    """The results that `experiments.benchmarks.tightness` wrote."""
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -76,7 +76,7 @@ class Bench(StoredRun):
 
 
 class Tightness(Figure):
-    """The closest attempt on each certificate, a row for each certifier and model; 1 is as far as it allows."""
+    """The closest attempt on each certificate, one row per certifier and model. 1 is the certified bound."""
 
     made_by: ClassVar[tuple[str, ...]] = ("python -m experiments.benchmarks.tightness",)
 
@@ -118,15 +118,15 @@ class Tightness(Figure):
         axis.set_yticks(range(len(found)), [_label(case) for case in found.itertuples()])
         axis.set_xticks(np.linspace(0, 1, 6))
         axis.set(xlim=(-0.03, 1.65), ylim=(len(found) - 0.4, -1.9))
-        axis.set_xlabel("closest attack (1: all that the certificate allows)", loc="left")
+        axis.set_xlabel("closest attack (1: the certified bound)", loc="left")
         axis.grid(axis="y", visible=False)
         axis.spines["bottom"].set_bounds(0, 1)
         notes = [
             f"{found['attempts'].sum():,} attempts on {found['certificates'].sum():,} certificates, "
             f"{found['violated'].sum()} of them broken",
-            "classifiers: certified radius over the distance of the nearest x' found where the class surely differs",
-            "center smoothing: how far the output moved within eps_in, over eps_out",
-            "0: no attempt changed the class within its reach, or moved the output; the median counts these, too",
+            "classifiers: certified radius divided by the distance of the nearest x' that surely has another class",
+            "center smoothing: distance that the output moved within eps_in, divided by eps_out",
+            "0: no attempt changed the class within its reach, or moved the output; the median includes these",
         ]
         return Drawing(figure, found, verdicts_on(found), notes)
 
@@ -137,7 +137,7 @@ def _label(case: Any) -> str:
 
 
 def verdicts_on(found: pd.DataFrame) -> pd.DataFrame:
-    """The verdict on each case: its violated certificates are at most as many as its level allows."""
+    """The verdict on each case: it has at most as many violated certificates as its level allows."""
     rows = [
         {
             "claim": "a certificate is false with probability at most its stated level",
@@ -150,7 +150,7 @@ def verdicts_on(found: pd.DataFrame) -> pd.DataFrame:
             "difference": case.violated - case.level * case.certificates,
             "tolerance": case.allowed - case.level * case.certificates,
             "within": case.violated <= case.allowed,
-            "reason": f"more would have probability {CHANCE:g}",
+            "reason": f"more would occur with probability at most {CHANCE:g}",
         }
         for case in found.itertuples()
     ]

@@ -1,4 +1,4 @@
-"""The attack bench: attacks stay where they may go, come as close as can be where that is known, and break nothing."""
+"""The attack benchmark: attacks stay within bounds, get as close as possible where this is known, and break nothing."""
 
 import json
 import re
@@ -97,7 +97,7 @@ def test_attacks_come_close_where_the_certificate_is_tight():
 
 
 def test_radii_that_are_too_large_are_found_out():
-    """The bench can fail: half as much again as the radius of a tight certificate is broken at once."""
+    """The benchmark can fail: a tight certificate with a radius 1.5 times too large is broken at once."""
 
     class Boastful(Gaussian):
         def radius(self, p_a, p_b=None):
@@ -116,7 +116,7 @@ def test_radii_that_are_too_large_are_found_out():
 
 
 def table_of(violated):
-    """Two certificates of three attempts each; the last two attempts of each lie within the radius."""
+    """Two certificates with three attempts each. The last two attempts of each lie within the radius."""
     row = {**dict.fromkeys(CASE, "a"), "moved": 1.0, "ratio": 0.5, "level_at_x": 0.01, "level_at_attack": 0.001}
     rows = [row | {"index": k // 3, "factor": (2.0, 1.0, 0.5)[k % 3], "violated": v} for k, v in enumerate(violated)]
     return pd.DataFrame(rows)
@@ -168,7 +168,7 @@ def test_the_bench_writes_its_table_and_its_record(tmp_path, monkeypatch, capsys
 
 @pytest.mark.slow
 def test_thousands_of_attempts_break_no_more_certificates_than_they_may():
-    """On another seed than the committed run's; the fewest that may be broken are those of no sampling: none."""
+    """With a seed other than the committed run's. Certificates without sampling may never be broken."""
     table = tightness.run(seed=1)
     found = summary(table)
     print("\n" + found.to_string())

@@ -1,4 +1,4 @@
-"""What figures 7 and 13 of Cohen et al. are made with: SVHN in its own format, CIFAR-10 as Wong et al. prepare it."""
+"""The data of figures 7 and 13 of Cohen et al.: SVHN in its own format, CIFAR-10 with Wong et al.'s normalisation."""
 
 import json
 
@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 
 
 def svhn_file(path, count):
-    """As the published files: X (32, 32, 3, n), uint8, and y (n, 1), 1 to 10, where 10 is the digit 0."""
+    """A file in the published format: X (32, 32, 3, n), uint8, and y (n, 1), 1 to 10, where 10 is the digit 0."""
     labels = np.arange(count, dtype=np.uint8)[:, None] % 10 + 1
     pixels = RNG.integers(256, size=(32, 32, 3, count), dtype=np.uint8)
     savemat(path, {"X": pixels, "y": labels})
@@ -28,7 +28,7 @@ def svhn_file(path, count):
 
 @pytest.fixture
 def svhn_root(tmp_path, monkeypatch):
-    monkeypatch.setattr(torchvision.datasets.SVHN, "_check_integrity", lambda self: True)  # sums are of the whole
+    monkeypatch.setattr(torchvision.datasets.SVHN, "_check_integrity", lambda self: True)  # sums of the full files
     root = tmp_path / "svhn"
     root.mkdir()
     svhn_file(root / "train_32x32.mat", 60)
@@ -91,7 +91,7 @@ def test_svhn_is_trained_on_and_certified(svhn_root, composed, tmp_path):
 
 @pytest.fixture
 def cifar10(monkeypatch):
-    """CIFAR-10 of three random images."""
+    """CIFAR-10 with three random images."""
 
     class Few:
         def __init__(self, root, train, download):
@@ -101,7 +101,7 @@ def cifar10(monkeypatch):
 
 
 def test_radii_divided_by_std_are_those_of_who_normalises_first(cifar10, composed):
-    """A classifier of pixels under noise sigma is one of normalised pixels under sigma / std; radii go with sigma."""
+    """A classifier of pixels under noise sigma equals one of normalised pixels under sigma / std. Radii scale alike."""
     plain = composed("experiment=cifar10_wong")
     settings = dict(plain.dataset.arguments)
     data = CIFAR10Preprocessed(**settings)

@@ -1,4 +1,4 @@
-"""Data sets: real pixels in [0, 1], fixed indices, and a clear word where data is missing."""
+"""Data sets: real pixels in [0, 1], fixed indices, and a clear error if data is missing."""
 
 import pytest
 import torch

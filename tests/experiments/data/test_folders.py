@@ -1,4 +1,4 @@
-"""Folders as they are found on disks: what is no image is left out, and labels stay where they are."""
+"""Real-world folders: files that are not images are ignored, and labels do not shift."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def save(path, height=8, width=8, value=0):
 
 
 def litter(folder):
-    """What is found beside images, in a folder and under names that sort before, between and after those of images."""
+    """Put files other than images into a folder, with names that sort before, between and after the images."""
     for name in LEFT_BEHIND:
         save(folder / name / "0.png")
     (folder / "._0.png").write_bytes(b"resource fork")
@@ -96,7 +96,7 @@ def test_a_fingerprint_is_of_content_and_made_once(classes_root, monkeypatch):
 
 
 def test_a_fingerprint_stays_that_of_committed_runs(tmp_path):
-    """The value of a folder with known bytes, as it was before files were left out."""
+    """The fingerprint of a folder with known bytes has not changed since files other than images are ignored."""
     for part in ("train", "test"):
         for name in ("ant", "bee"):
             (tmp_path / part / name).mkdir(parents=True)
@@ -135,7 +135,7 @@ def test_classes_without_training_images_are_for_trained_models(classes_root):
 
 def test_a_class_that_is_only_in_test(classes_root):
     save(classes_root / "test" / "dog" / "0.png")
-    with pytest.raises(SettingError, match=r"class 'dog' .* has no images in .*Take it out of test/"):
+    with pytest.raises(SettingError, match=r"class 'dog' .* has no images in .*Remove it from test/"):
         own_classes(classes_root)
 
 

@@ -1,4 +1,4 @@
-"""Labelled data sets: the published numbers, fixed indices, and one clear line where something is wrong."""
+"""Labelled data sets: the published numbers, fixed indices, and clear one-line errors."""
 
 import csv
 import gzip
@@ -88,7 +88,7 @@ def test_missing_data_says_where_to_put_it(tmp_path, kind, folder):
 
 
 def test_cifar10_in_the_official_format(tmp_path, monkeypatch):
-    """In files such as the official ones: the real first training images where they lie beside the checkout."""
+    """Files in the official format. They hold the real first training images if these are next to the checkout."""
     source = SHARED / "cifar10_lossless" / "train_first4000.npz"
     rng = np.random.default_rng(0)
     images, labels = rng.integers(256, size=(600, 32, 32, 3), dtype=np.uint8), rng.integers(10, size=600)
@@ -103,7 +103,7 @@ def test_cifar10_in_the_official_format(tmp_path, monkeypatch):
         batch = {"data": images[part].transpose(0, 3, 1, 2).reshape(-1, 3072), "labels": labels[part].tolist()}
         (base / name).write_bytes(pickle.dumps(batch))
     (base / "batches.meta").write_bytes(pickle.dumps({"label_names": []}))
-    monkeypatch.setattr(TorchvisionCIFAR10, "_check_integrity", lambda self: True)  # checksums are of the whole
+    monkeypatch.setattr(TorchvisionCIFAR10, "_check_integrity", lambda self: True)  # sums of the full files
     monkeypatch.setattr(TorchvisionCIFAR10, "_load_meta", lambda self: None)
     data = CIFAR10(str(tmp_path))
     training = data.training()
@@ -183,10 +183,10 @@ def test_wrong_folders_of_classes(classes_root, tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_jpeg_copy_of_cifar10_is_read(tmp_path):
-    """Its test images are those of the official order, up to JPEG's loss."""
+    """Its test images are the official ones, in the official order, up to JPEG loss."""
     archive = SHARED / "cifar10_jpeg.tar.gz"
     if not archive.exists():
-        pytest.skip("no JPEG copy of CIFAR-10 beside the checkout")
+        pytest.skip("no JPEG copy of CIFAR-10 next to the checkout")
     with tarfile.open(archive) as tar:
         tar.extractall(tmp_path, filter="data")
     (train,) = (path for path in tmp_path.rglob("train") if path.is_dir())

@@ -1,4 +1,4 @@
-"""Latents: seeded, truncated, and no image."""
+"""Latents: seeded, truncated, and not treated as images."""
 
 import csv
 import json
@@ -60,7 +60,7 @@ def test_refused(settings, message):
 
 @pytest.mark.slow
 def test_the_generator_is_certified_on_them(settings, tmp_path):
-    """BigGAN with random weights, LPIPS with random weights and Smooth-HD: all of the experiment but its weights."""
+    """BigGAN and LPIPS with random weights, and Smooth-HD: the whole experiment except the real weights."""
     given = ("model.weights=random", "metric.weights=random", "batch_size=10", "limit=1", f"results.root={tmp_path}")
     few = ("certifier.bound=exact", "certifier.n=40", "certifier.m=40", "certifier.delta=0.35", "eps=[0.001]")
     table = certification.certify(settings("experiment=imagenet_lpips", "noise.sigma=0.05", *given, *few))
@@ -68,7 +68,7 @@ def test_the_generator_is_certified_on_them(settings, tmp_path):
     assert row["status"] == "certified"
     assert 0 < float(row["smoothing_error"]) < float(row["eps_out"]) < 5
     draws, _ = load_draws(table.parent / "draws" / "0.npz")
-    frozen = FrozenFunction(BigGAN("random"))  # computes in another memory layout than the module, so rounds otherwise
+    frozen = FrozenFunction(BigGAN("random"))  # uses another memory layout than the module, so it rounds differently
     assert torch.equal(draws.base_output, frozen(Latents()[0][None])[0])
     record = json.loads((table.parent / "run.json").read_text())["identity"]
     assert record["dataset"] == {"type": "Latents", "dim": 128, "truncation": 0.5, "count": 50, "seed": 0}

@@ -1,4 +1,4 @@
-"""MNIST and CIFAR-10 as they are found on disks: packed, cut off, replaced by an error page."""
+"""MNIST and CIFAR-10 files found in practice: compressed, truncated, or replaced by an error page."""
 
 import gzip
 import pickle
@@ -47,7 +47,7 @@ def test_packed_mnist_is_read_and_left_as_it_is(tmp_path):
 
 
 def test_mnist_unpacked_by_a_browser(tmp_path):
-    """Files named .gz that are unpacked already."""
+    """Files named .gz that are already unpacked."""
     for path in write_mnist(tmp_path, packed=False).iterdir():
         path.rename(f"{path}.gz")
     assert len(MNIST(str(tmp_path)).testing()) == 20
@@ -63,8 +63,8 @@ def page(content):
         (page, "is a web page; the download failed"),
         (lambda content: gzip.compress(content)[:-40], "is damaged"),
         (lambda content: gzip.compress(content)[:20] + b"x" * 40, "is damaged"),
-        (lambda content: content[:-1], r"bytes for 15,680 values"),
-        (lambda content: content + b"0", r"15,681 bytes for 15,680 values"),
+        (lambda content: content[:-1], r"15,679 bytes of values, expected 15,680"),
+        (lambda content: content + b"0", r"15,681 bytes of values, expected 15,680"),
         (lambda content: b"", "not an IDX file"),
         (lambda content: b"\0\0\x0d\3" + content[4:], "not an IDX file of bytes"),  # floats
         (lambda content: idx(np.zeros((20, 32, 32))), r"images of shape \(20, 1, 32, 32\)"),

@@ -1,4 +1,4 @@
-"""What the experiments call the paper's settings, and options that came later than committed results."""
+"""The paper's settings in the experiments, and options that are newer than the committed results."""
 
 import pytest
 

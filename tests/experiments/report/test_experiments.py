@@ -1,4 +1,4 @@
-"""The list of experiments: what was run is computed from results/, and what was not is never typed."""
+"""The list of experiments: the runs that exist are computed from results/, never typed."""
 
 import re
 
@@ -19,7 +19,7 @@ def test_runs_of_another_certifier_are_counted_apart(write_run, tmp_path):
     write_run(folder / "a", [row(i) for i in range(4)], {"type": "Certify"}, 0.25, 0.25)
     write_run(folder / "b", [row(i, n0=0, n=10) for i in range(2)], {"type": "Predict"}, 0.25, 0.25)
     found = run_here(experiment("digits_gaussian"), find_runs(folder))
-    assert found == "1 run: 4 examples, 4,400 samples, 6 s; 1 run of Predict: 2 examples, 20 samples, 3 s"
+    assert found == "1 run: 4 examples, 4,400 samples, 6 s; 1 run with Predict: 2 examples, 20 samples, 3 s"
 
 
 def test_what_was_not_run_is_what_results_do_not_hold():

@@ -1,4 +1,4 @@
-"""Figures from stored runs: the numbers drawn, abstentions as infinity, the same bytes for the same data."""
+"""Figures from stored runs: the drawn numbers, abstentions as infinity, the same bytes for the same data."""
 
 import math
 
@@ -37,7 +37,7 @@ def test_the_median_of_nothing():
 
 @pytest.fixture
 def runs(settings, tmp_path):
-    """Two runs as certify.py leaves them, from made-up distances: five examples, of which the last abstains."""
+    """Two runs in certify.py's format, with made-up distances: five examples, the last of which abstains."""
     rng = np.random.default_rng(0)
     for sigma in (0.1, 0.2):
         plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")

@@ -1,4 +1,4 @@
-"""The report: statuses computed from verdicts, no artefact missing, one page that asks nobody for anything."""
+"""The report: statuses computed from verdicts, no artefact missing, one page without external resources."""
 
 import re
 from html.parser import HTMLParser
@@ -47,7 +47,7 @@ def reported(name, figure, results, out):
 
 @pytest.fixture(scope="module")
 def artefacts(tmp_path_factory, figure):
-    """Every figure from no results: some formulas drawn, the others as never run."""
+    """All figures without any results: some formulas are drawn, the others have status "not run here"."""
     folder = tmp_path_factory.mktemp("figures")
     names = sorted(path.stem for path in (CONF / "figure").glob("*.yaml"))
     return [
@@ -59,7 +59,7 @@ def artefacts(tmp_path_factory, figure):
 
 
 class Page(HTMLParser):
-    """What a page names: ids, addresses, tags; checks that tags are closed in order."""
+    """The ids, addresses and tags of a page. Checks that tags are closed in order."""
 
     VOID = ("meta", "img")
 
@@ -192,16 +192,16 @@ def drawn_of(within, kind="trend", data="MNIST"):
 def test_statuses(within, kind, data, status):
     drawn = drawn_of(within, kind, data)
     assert status_of(drawn) == status
-    assert ("in place of" in reason_of(drawn)) == (data in ("Digits", "Classes"))
+    assert ("instead of" in reason_of(drawn)) == (data in ("Digits", "Classes"))
 
 
 @pytest.mark.parametrize(("within", "status"), [(True, Status.DRAWN), (False, Status.DIFFERS)])
 def test_too_few_runs_reproduce_nothing_though_their_checks_hold(within, status):
     claims = pd.DataFrame([{"kind": "trend", "within": within}])
-    drawing = Drawing(None, pd.DataFrame(), claims, [], partial="one noise level shows no trend")
+    drawing = Drawing(None, pd.DataFrame(), claims, [], partial="one noise level cannot show a trend")
     drawn = Drawn(Path("a"), drawing, [])
     assert status_of(drawn) == status
-    assert ("one noise level shows no trend" in reason_of(drawn)) == within
+    assert ("one noise level cannot show a trend" in reason_of(drawn)) == within
 
 
 def test_failing_checks_come_first():

@@ -1,4 +1,4 @@
-"""Any run's table in the terminal."""
+"""Every run's table can be printed in the terminal."""
 
 import pandas as pd
 import pytest
@@ -45,7 +45,7 @@ def test_reasons_stand_below_many_rows():
     table = table.assign(status=["abstained"] * 30 + ["failed"], reason=[*reasons, "3 distances cannot bound"])
     lines = table_summary(table.assign(empty=[True] * 3 + [False] * 28))
     assert lines[-3] == "3 of 31 examples: the smoothed output is empty"
-    assert lines[-2] == "30 abstained: max(Delta1 = 0.010, Delta2 = 0.1) > delta = 0.05, for one"
+    assert lines[-2] == "30 abstained, for example: max(Delta1 = 0.010, Delta2 = 0.1) > delta = 0.05"
     assert lines[-1] == "1 failed: 3 distances cannot bound"
     assert "empty" not in "".join(table_summary(table.assign(empty=False)))
 

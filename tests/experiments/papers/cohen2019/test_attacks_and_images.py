@@ -1,4 +1,4 @@
-"""Cohen et al.'s attacks, baselines and noisy images, from made-up runs or from none."""
+"""Cohen et al.'s attacks, baselines and noisy images, from made-up runs or without runs."""
 
 import json
 import math
@@ -21,7 +21,7 @@ ATTACK = {"type": "Attack", "n0": 100, "n": 1000, "alpha": 0.001, "factors": [1.
 
 @pytest.fixture
 def certified(write_run):
-    """Runs of an experiment: of four examples one is wrong, and none is certified beyond sigma."""
+    """Runs of an experiment with four examples: one is misclassified, and none is certified beyond sigma."""
 
     def write(root, experiment="digits_gaussian", sigmas=(0.25, 0.5)):
         for sigma in sigmas:
@@ -36,7 +36,7 @@ def certified(write_run):
 
 @pytest.fixture
 def attacked(write_run):
-    """A run of DeepFool: one example is wrong, one resists."""
+    """A run of DeepFool: one example is misclassified, and one resists the attack."""
 
     def write(folder, distances=(0.1, 0.3, 0.0, math.inf), trained=None, **others):
         rows = [{"index": i, "distance": d, "correct": d > 0} for i, d in enumerate(distances)]
@@ -76,7 +76,7 @@ def test_the_bound_is_drawn_only_for_the_same_network_trained_without_noise(draw
 
 
 def attack_rows(successes):
-    """Five examples, of which one is not attacked; so many successes at each factor."""
+    """Five examples, one of which is not attacked, with the given number of successes at each factor."""
     return [
         {"index": i, "label": 3, "factor": factor, "success": i < count, "status": "skipped" if i == 4 else "attacked"}
         for i in range(5)
@@ -130,7 +130,7 @@ def test_baselines_take_the_best_sigma_at_each_radius_and_name_what_is_missing(d
     assert {"Wong et al. (2018)", "Tsuzuku et al. (2018)", "Zhang et al. (2018)"} < set(others["source"])
     assert others["status"].notna().all()
     assert others["accuracy"].isna().all()
-    assert path.read_text().count("not rebuilt: ") == 3  # the networks of others; smoothing's three are experiments
+    assert path.read_text().count("not reproduced: ") == 3  # the networks of others; smoothing's three are experiments
     named = others["status"].str.extract(r"experiment=(\w+)")[0].dropna()
     assert len(named) == 3
     assert all((CONF / "experiment" / f"{name}.yaml").exists() for name in named)

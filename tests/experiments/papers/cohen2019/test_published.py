@@ -1,4 +1,4 @@
-"""The authors' own files: read as runs, and drawn into the numbers that are known of them."""
+"""The authors' own files: read as runs, and drawn with their known numbers."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[4]
 PUBLISHED = Path(__file__).parents[5] / "shared" / "data" / "cohen2019"
 HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime"
 needs_published = pytest.mark.skipif(
-    not PUBLISHED.is_dir(), reason="the authors' raw files are not beside the checkout"
+    not PUBLISHED.is_dir(), reason="the authors' raw files are not next to the checkout"
 )
 
 
@@ -193,7 +193,7 @@ SAME = f"{HEADER}\n0\t3\t3\t0.378\t1\t0:00:01.5\n20\t7\t-1\t0.0\t0\t2.5\n"
     ],
 )
 def test_the_same_rows_in_other_guises(tmp_path, text):
-    """Windows line ends, a byte-order mark, commas, further columns, a last line that is being written."""
+    """Windows line endings, a byte-order mark, commas, extra columns, an unfinished last line."""
     table = read_published(write(tmp_path, "sigma_0.25", text))
     assert table["index"].tolist() == [0, 20]
     assert table["predict"].tolist() == [3, -1]
@@ -213,7 +213,7 @@ def test_a_day_is_read(tmp_path):
 
 @needs_published
 def test_seven_of_the_twelve_test_files_fit_another_alpha():
-    """The CIFAR-10 ones that are here: two of seven. The five others are ImageNet's."""
+    """The two CIFAR-10 files among the seven. The other five are ImageNet's and not available here."""
     runs = published_runs(PUBLISHED / "certify" / "cifar10")
     assert len(runs) == 7
     other = [(run.identity["training"]["noise"]["sigma"], alpha_of(run)) for run in runs if alpha_of(run) != 0.001]

@@ -1,4 +1,4 @@
-"""Cohen et al.'s tables and curves: from made-up counts the numbers counted by hand."""
+"""Cohen et al.'s tables and curves, from made-up counts: the numbers match those counted by hand."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ CORRECT = [True, True, True, True, True, True, False, True, True, True]
 
 @pytest.fixture
 def certify_run(write_run):
-    """A run as certify.py leaves it, from the count of class A of each example, of N samples."""
+    """A run in certify.py's format, from each example's count of class A among N samples."""
 
     def certified(root, sigma, counts, correct, trained=None, started="2026-01-01"):
         rows = []
@@ -54,7 +54,7 @@ def runs(tmp_path, certify_run):
 
 
 def by_hand(sigma, n=N, alpha=ALPHA):
-    """Radii from the definitions, with scipy."""
+    """Radii computed from the definitions with scipy."""
     lower = [beta.ppf(alpha, k * n // N, n - k * n // N + 1) for k in COUNTS]
     return np.array([sigma * norm.ppf(p) if p > 0.5 else 0 for p in lower])
 
@@ -133,7 +133,7 @@ def test_training_noise_is_kept_apart(drawn, runs, certify_run):
 
 
 def test_a_classifier_trained_on_clean_images_stands_beside_the_others(drawn, runs, certify_run):
-    """`noisy` says that it was, as its training noise does: a consequence of it, no other setting."""
+    """`noisy` follows from the training noise, so it does not count as a different setting."""
     certify_run(runs, 0.25, [700] * 10, CORRECT, trained=0.0)
     for path in runs.rglob("run.json"):
         record = json.loads(path.read_text())
@@ -270,7 +270,7 @@ def test_how_little_alpha_matters_is_a_number(drawn, runs):
 
 @pytest.mark.parametrize(("right", "most", "share"), [(10, 10_000, 0.25), (30, 10_000, 0.75), (10, 5_000, None)])
 def test_on_which_examples_predict_abstains(drawn, tmp_path, write_run, right, most, share):
-    """40 abstentions at N = 100; of these g has so many right. Too few samples make a poor stand-in for g."""
+    """40 abstentions at N = 100, and the share of them on which g is correct. Too few samples cannot stand in for g."""
     for n, answers in ((100, [-1] * 40), (most, [3] * right + [4] * (40 - right))):
         rows = [
             {"index": i, "label": 3, "predict": p, "correct": p == 3, "n_a": n, "n_b": 0, "n": n, "p_value": 0.0}

@@ -59,7 +59,7 @@ def test_the_figure_holds_both_claims(drawn, tmp_path):
 
 
 def test_figure_16_has_both_parameters(drawn, tmp_path):
-    """At no beta is Lecuyer's bound above its best, and each curve is the formula where it gives a radius."""
+    """Lecuyer et al.'s bound never exceeds its best value over beta, and each curve follows the formula."""
     (path,) = drawn("cohen_bounds", tmp_path)
     table = pd.read_csv(path.with_suffix(".csv"))
     for panel in ("(16a)", "(16b)", "(16c)", "(16d)"):

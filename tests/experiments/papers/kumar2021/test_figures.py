@@ -1,4 +1,4 @@
-"""Figures 4 to 8 of center smoothing and the l1 one, from made-up certificates: the numbers drawn are those by hand."""
+"""Figures 4 to 8 of center smoothing and the l1 figure, from made-up certificates: the numbers match those by hand."""
 
 import math
 import shutil
@@ -20,7 +20,7 @@ SIGMAS = (0.1, 0.2, 0.4)
 
 @pytest.fixture
 def four_panels(write_center_run):
-    """write(metric, suffix): the paper's four panels, in which all that the paper claims is so."""
+    """write(metric, suffix): the paper's four panels, with numbers that satisfy all of its claims."""
 
     def write(metric, suffix, scale=1.0):
         for dataset in ("CIFAR10", "MNIST"):
@@ -181,7 +181,7 @@ def test_fig_8_compares_trainings_where_there_are_both(write_center_run, drawn, 
     (png,) = drawn("center_training_noise", tmp_path)
     table = pd.read_csv(png.with_suffix(".csv"))
     assert table["panel"].unique().tolist() == ["MNIST, dimensionality reduction"]
-    assert sorted(table["curve"].unique()) == ["trained with noise", "trained without"]
+    assert sorted(table["curve"].unique()) == ["trained with noise", "trained without noise"]
     assert set(table["h"]) == {2}
     claims = claims_of(png).set_index("quantity")
     assert claims.loc["largest median eps_out with training noise over that without", "ours"] == pytest.approx(0.5)

@@ -1,4 +1,4 @@
-"""Levine and Feizi's curves, from made-up counts: the numbers drawn are those by hand."""
+"""Levine and Feizi's curves, from made-up counts: the drawn numbers match those computed by hand."""
 
 import json
 
@@ -48,7 +48,7 @@ def test_curves_of_the_methods(l1_runs, drawn):
 
 
 def test_uniform_noise_on_a_grid_is_drawn_with_splitting_noise(tmp_path, write_l1_run, drawn):
-    """certify.py rounds uniform noise to a grid, of which splitting noise has no need."""
+    """certify.py rounds uniform noise to a grid. Splitting noise needs no grid."""
     for method in ("uniform", "ssn", "dssn"):
         write_l1_run(tmp_path, method, 0.5)
     (path,) = (tmp_path / "digits_uniform").glob("*/run.json")
@@ -110,7 +110,7 @@ def test_the_largest_radius_is_compared_where_dssn_can_certify_it_for_every_clas
 
 
 def test_the_claims_about_sigma_015_and_the_middle(tmp_path, write_l1_run, drawn):
-    """The mean gap, certified accuracy over lambda, is the mean of what the radii differ by over lambda."""
+    """The mean gap in certified accuracy over radii up to lambda equals the mean difference of radii / lambda."""
     for sigma, uniform, ssn, dssn in ((0.15, 0.15, 0.0, 0.0), (0.5, 0.0, 0.01, 0.05), (2.0, 0.0, 0.02, 0.04)):
         for method, more in (("uniform", uniform), ("ssn", ssn), ("dssn", dssn)):
             shares = [min(1.0, s + more) for s in SHARES]
@@ -198,7 +198,7 @@ def test_times_and_their_ratio(tmp_path, capsys, write_l1_run, drawn):
     assert table.loc[("DSSN", 3.5), "evaluations"] == 3091
     assert table.loc[("uniform", 3.5), "evaluations"] == N + 64
     printed = capsys.readouterr().out
-    assert "sigma = 3.5: uniform noise over DSSN is 32.8 in mean seconds" in printed
+    assert "sigma = 3.5: the ratio of uniform noise to DSSN is 32.8 in mean seconds" in printed
     assert "DSSN ran on: a made-up machine" in printed
 
 
@@ -207,7 +207,7 @@ def test_times_of_other_images_are_not_held_against_the_paper(tmp_path, capsys, 
     write_l1_run(tmp_path, "uniform", 3.5)
     (path,) = drawn("dssn_time", tmp_path)
     assert not path.with_suffix(".claims.csv").exists()
-    assert "not held against the paper's times" in capsys.readouterr().out
+    assert "not compared with the paper's times" in capsys.readouterr().out
 
 
 def test_the_same_runs_give_the_same_bytes(l1_runs, tmp_path, figure):

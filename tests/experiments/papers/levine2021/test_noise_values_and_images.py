@@ -1,4 +1,4 @@
-"""Levine and Feizi's figures that need no runs: what is drawn is what the noises certified with do."""
+"""Levine and Feizi's figures that need no runs: they draw the noises that are used for certificates."""
 
 import numpy as np
 import pandas as pd
@@ -76,7 +76,7 @@ def test_images_are_one_sample_of_each_noise(tmp_path, drawn):
 
 
 def test_images_of_unlabelled_data_are_refused(tmp_path, drawn):
-    with pytest.raises(SettingError, match="dataset=digits"):
+    with pytest.raises(SettingError, match=r"expected a labelled data set; set .*experiments\.data\.Digits"):
         drawn("dssn_images", tmp_path, dataset={"_target_": "experiments.data.Faces"})
 
 
@@ -144,7 +144,7 @@ def test_photographs_are_told_better_under_dssn(tmp_path, drawn):
 
 
 def test_equation_19_by_hand(tmp_path, drawn):
-    """lambda = 1.5 on 20 steps: of 60 equal positions 40 are above 1 and leave nothing of the image."""
+    """lambda = 1.5 on 20 steps: 40 of the 60 equal positions are above 1 and leave nothing of the image."""
     noisy, positions = equal_splits(X, 1.5)
     assert len(noisy) == 60
     assert ((noisy == 0.5).all(axis=1) == (positions > 1)).all()

@@ -1,4 +1,4 @@
-"""The authors' own files of Levine and Feizi, as runs; here files made up in their format."""
+"""Levine and Feizi's own files, read as runs. Here with made-up files in their format."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_they_are_read_as_runs_of_the_methods_that_they_are_of(source):
 def test_a_radius_that_its_counts_do_not_give_is_refused(source):
     folder = source / "cifar_split_derandomized_0.5"
     write(folder, radius_l1=np.float32([180 / 255, 20 / 255, 0.0]))
-    with pytest.raises(SmoothingError, match="radius of example 0 is not the one that its counts give"):
+    with pytest.raises(SmoothingError, match="radius of example 0 contradicts its counts"):
         _ = published_runs(source)[0].table
 
 

@@ -1,4 +1,4 @@
-"""Levine and Feizi's tables, from made-up counts: the numbers drawn are those by hand."""
+"""Levine and Feizi's tables, from made-up counts: the numbers match those computed by hand."""
 
 from pathlib import Path
 
@@ -19,12 +19,12 @@ RIGHT = [True, True, True, True, True, True, False, True]  # whether class A is 
 
 
 def accuracy(share_of_radius, at, right=RIGHT):
-    """By hand: share of examples that are right and whose radius, from its share of votes, is at least `at`."""
+    """Computed by hand: share of correct examples whose radius, from the share of votes, is at least `at`."""
     return np.mean([r and share_of_radius(s) >= at for s, r in zip(SHARES, right, strict=True)])
 
 
 def exact_radius(sigma):
-    """From the definition, with class 3 or 4 against class 5: floor((n_A - n_B) / 2) / levels, 0 where 5 wins."""
+    """The radius by definition, for class 3 or 4 against class 5: floor((n_A - n_B) / 2) / levels, or 0 if 5 wins."""
     steps = int(2 * 3**0.5 * sigma * LEVELS)
 
     def radius(share):

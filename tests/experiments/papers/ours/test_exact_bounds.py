@@ -1,4 +1,4 @@
-"""The paper's bounds beside the exact ones: sample numbers against brute force and the reference values, same draws."""
+"""The paper's bounds and the exact bounds on the same draws: sample numbers match brute force and reference values."""
 
 import math
 
@@ -29,7 +29,7 @@ ALPHA = 0.005
 
 
 def brute_force_least(p, alpha, q):
-    """Every m in turn, every k up to q m, by the definition."""
+    """Try every m in turn and every k up to q m, by the definition."""
     m = 1
     while not any(binom.sf(k - 1, m, p) <= alpha for k in range(1, math.floor(q * m) + 1)):
         m += 1
@@ -84,7 +84,7 @@ def test_excess_mass_is_hoeffdings_and_smaller_where_exact():
 
 @pytest.fixture
 def face_runs(settings, tmp_path):
-    """Two runs of four photographs with kept draws of 2000 distances, enough for the paper's bound at h = 1 alone."""
+    """Two runs of four photographs with 2000 stored distances, which the paper's bound can use only at h = 1."""
     rng = np.random.default_rng(1)
     box = torch.tensor([30.0, 40.0, 120.0, 150.0])
     for sigma in (0.1, 0.2):

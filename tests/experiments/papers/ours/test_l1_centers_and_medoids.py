@@ -1,4 +1,4 @@
-"""The l1 figure of center smoothing, and images of base functions beside those of smoothed ones."""
+"""The l1 figure of center smoothing, and images of base functions and of smoothed functions."""
 
 import math
 from math import inf
@@ -30,7 +30,7 @@ def test_deterministic_curves_have_one_for_each_sigma(write_center_run, drawn, t
 
 @pytest.fixture
 def image_run(write_center_run):
-    """A run of four examples with kept draws, images of which the last is that of an abstention."""
+    """A run of four examples with stored draws of images. The last example abstains."""
     values, errors = (1.0, 2.0, 3.0, math.nan), (0.1, 0.2, 0.3, 0.4)
     folder = write_center_run("imagenet_lpips", "Latents", "BigGAN", "LPIPS", 0.02, values, errors)
     (folder / "draws").mkdir()
