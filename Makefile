@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 TESTS := OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-all test-slurm lint docs figures table bench lock clean
+.PHONY: help setup demo test test-fast test-all test-slurm lint docs figures table bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -28,6 +28,9 @@ demo: setup ## certify three photographs (about 2 minutes on 2 CPU cores) and dr
 
 test: setup ## run the tests, without the slow and the GPU ones
 	$(TESTS) -m "not slow and not gpu and not slurm"
+
+test-fast: setup ## run the quick tests of the library and the configuration, in under a minute
+	$(TESTS) -m "not long and not slow and not gpu and not slurm" tests/smoothing tests/experiments/config tests/test_house.py
 
 test-all: setup ## run every test, also the slow ones; GPU tests are skipped without a GPU
 	$(TESTS) -m "not slurm"

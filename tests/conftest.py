@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ def settings():
     """The checked settings of a certify command: settings("experiment=demo", "noise.sigma=0.2")."""
     register()
 
+    @cache
     def composed(*overrides):
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             return checked(compose("certify", list(overrides)), Settings)

@@ -73,4 +73,4 @@ def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python
 def test_train_says_that_the_detector_is_trained_already(python):
     done = python("train.py", "experiment=faces_jaccard")
     assert done.returncode == 0
-    assert "pre-trained" in done.stdout
+    assert "brings its own weights, so there is nothing to train" in done.stdout

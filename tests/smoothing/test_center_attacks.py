@@ -6,6 +6,8 @@ from experiments.benchmarks import attacked_models
 from experiments.benchmarks.attacks_on_centers import attack_center, attack_exact_center
 from smoothing import L2, CenterSmoothing, DeterministicSplitting, ExactCenterSmoothing, Gaussian
 
+pytestmark = pytest.mark.long
+
 IMAGES = attacked_models.images()
 SIGMA, EPS = 0.2, 0.3
 ATTACKED = 50

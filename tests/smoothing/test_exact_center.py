@@ -12,6 +12,8 @@ from smoothing import L2, DeterministicSplitting, Gaussian, Jaccard, SettingErro
 from smoothing.center_guarantee import CenterDraws
 from smoothing.exact_center import ExactCenterSmoothing, exact_center_certificate
 
+pytestmark = pytest.mark.long
+
 D, Q = 4, 5
 GRID = torch.tensor(list(product(range(Q + 1), repeat=D)), dtype=torch.float32)
 STEPS_APART = torch.cdist(GRID, GRID, p=1).round().int()

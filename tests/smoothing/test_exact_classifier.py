@@ -22,6 +22,8 @@ from smoothing import (
 from smoothing.exact_guarantee import exact_certificate
 from smoothing.smoothed_classifier import count_votes
 
+pytestmark = pytest.mark.long
+
 D, Q = 4, 5
 GRID = torch.tensor(list(product(range(Q + 1), repeat=D)), dtype=torch.float32)  # all inputs, in steps
 STEPS_APART = torch.cdist(GRID, GRID, p=1).round().int()

@@ -16,6 +16,8 @@ from smoothing.metrics import lpips as lpips_module
 
 METRICS = [L2(), TotalVariation(), Angular()]
 
+pytestmark = pytest.mark.long
+
 
 def images(n, *shape, scale=1.0):
     return torch.rand(n, *(shape or (3, 5, 4))) * scale

@@ -21,6 +21,7 @@ def random_counts(size):
     return zip(k.tolist(), n.tolist(), (10 ** rng.uniform(-6, -0.5, size)).tolist(), strict=True)
 
 
+@pytest.mark.long
 def test_clopper_pearson_against_statsmodels_and_its_definition():
     for k, n, alpha in random_counts(10_000):
         lower, upper = statistics.clopper_pearson_lower(k, n, alpha), statistics.clopper_pearson_upper(k, n, alpha)
@@ -39,6 +40,7 @@ def test_clopper_pearson_at_its_ends():
     assert statistics.clopper_pearson_upper(0, 10, 0.001) == pytest.approx(1 - 0.001 ** (1 / 10), rel=1e-9)
 
 
+@pytest.mark.long
 def test_clopper_pearson_agrees_with_scipy_binomtest():
     """Scipy finds the bounds by bisection, to 2e-12."""
     for k, n, alpha in random_counts(10_000):

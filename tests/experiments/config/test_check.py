@@ -17,6 +17,7 @@ CONF = Path(__file__).parents[3] / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes(settings, experiment):
     plain = settings(f"experiment={experiment}")
@@ -68,9 +69,9 @@ def test_mistakes_are_named(settings, override, message):
 
 def test_what_no_command_can_do_without_is_asked_for(settings):
     nothing = OmegaConf.merge(schema(Settings), {"name": "mine", "eps": None})
-    with pytest.raises(SettingError, match=r"^dataset: expected one, got none"):
+    with pytest.raises(SettingError, match=r"^dataset: expected a choice, got none"):
         checked(nothing, Settings)
-    with pytest.raises(SettingError, match=r"^certifier: has no _target_"):
+    with pytest.raises(SettingError, match=r"^certifier: expected _target_, the class to use, got none"):
         settings("~certifier")
     assert settings("~metric").metric is None
 

@@ -17,6 +17,8 @@ from experiments.config.help import explanations
 from experiments.config.schema import keys
 from experiments.config.settings import Folder, PlotSettings, Settings, Shard
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 EXPERIMENT = """
 # @package _global_

@@ -1,8 +1,6 @@
 """The description of an experiment, and the sweep that `-m` runs without further arguments."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,8 @@ from omegaconf import OmegaConf
 from experiments.config.experiment import experiment
 from experiments.config.identity import identity
 from smoothing import SettingError
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[3]
 NAMES = sorted(file.stem for file in (ROOT / "conf" / "experiment").glob("*.yaml"))
@@ -27,11 +27,19 @@ hydra:
 """
 
 
-def points(*arguments, cwd=ROOT):
-    """The next command that train.py prints for each point. It trains nothing if the network brings its own weights."""
-    command = [sys.executable, str(ROOT / "train.py"), "-m", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=True)
-    return re.findall(r"Next: python \S*certify\.py (.*)$", done.stdout, re.MULTILINE), done
+@pytest.fixture
+def points(python):
+    """points(...): what train.py -m names as the next command of each point, and all that it said.
+
+    Of a network that brings its own weights it trains nothing.
+    """
+
+    def run(*arguments, cwd=ROOT):
+        done = python("train.py", "-m", *arguments, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        return re.findall(r"Next: python \S*certify\.py (.*)$", done.stdout, re.MULTILINE), done
+
+    return run
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,7 +101,7 @@ def test_every_preset_is_of_several_experiments():
         assert named.count(f"/preset/{file.stem}") >= 2, file
 
 
-def test_minus_m_alone_sweeps_what_the_file_says():
+def test_minus_m_alone_sweeps_what_the_file_says(points):
     swept, _ = points("experiment=faces_jaccard")
     assert swept == [
         f"noise.sigma={sigma} experiment=faces_jaccard" for sigma in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
@@ -102,14 +110,14 @@ def test_minus_m_alone_sweeps_what_the_file_says():
     assert [line.split()[0] for line in typed] == ["noise.sigma=0.12", "noise.sigma=0.7"]
 
 
-def test_several_experiments_sweep_what_is_typed_alone():
+def test_several_experiments_sweep_what_is_typed_alone(points):
     swept, done = points("experiment=faces_jaccard,celeba_jaccard")
     assert swept == ["experiment=faces_jaccard", "experiment=celeba_jaccard"]
     assert "several experiments: their sweeps are ignored" in done.stderr
 
 
 @pytest.mark.parametrize("launcher", ["basic", "local_parallel"])
-def test_a_users_experiment_sweeps_under_every_launcher_and_need_not_say_what_it_is(tmp_path, launcher):
+def test_a_users_experiment_sweeps_under_every_launcher_and_need_not_say_what_it_is(points, tmp_path, launcher):
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(MINE)
     given = ("--config-dir", "conf", f"hydra/launcher={launcher}", "experiment=mine", "checkpoints.root=weights")

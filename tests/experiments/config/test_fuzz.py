@@ -30,6 +30,8 @@ from models.autoencoder import Autoencoder
 from models.classifiers import SmallCNN
 from smoothing import Certify, SmoothingError
 
+pytestmark = pytest.mark.long
+
 # Neither a number nor a known name: always refused if a number is expected.
 NO_NUMBER = ("abc", "", [1, 2], {"a": 1}, "${nowhere}", "two\nlines")
 NEVER_RIGHT = (*NO_NUMBER, float("nan"), float("-inf"), -1, 10**21)  # for a count or a measured number

@@ -162,6 +162,7 @@ def test_a_factory_of_torchvisions_is_a_model():
     assert node.build().fc.out_features == 7
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["models", "experiments"])
 def test_a_module_of_the_users_that_the_suites_hides_is_said(python, tmp_path, name):
     (tmp_path / f"{name}.py").write_text("class Net:\n    pretrained = True\n")

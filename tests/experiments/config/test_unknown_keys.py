@@ -4,6 +4,8 @@ import pytest
 
 from smoothing import SettingError
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("certifier", ["certify", "predict", "attack"])
 def test_a_certifier_without_its_experiment(settings, certifier):

@@ -11,6 +11,8 @@ from experiments.config.identity import identity
 from experiments.config.settings import Group
 from smoothing import BaseFunctionError, SettingError
 
+pytestmark = pytest.mark.long
+
 OWN = '''
 import torch
 from torch import nn
