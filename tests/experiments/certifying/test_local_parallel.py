@@ -120,7 +120,14 @@ def test_it_composes():
 
 @pytest.mark.slow
 def test_a_sweep_over_shards(tmp_path):
-    small = ["experiment=digits_gaussian", "trainer.epochs=2", "limit=5", "certifier.n0=20", "certifier.n=200"]
+    small = [
+        "experiment=digits_gaussian",
+        "noise.sigma=0.25",
+        "trainer.epochs=2",
+        "limit=5",
+        "certifier.n0=20",
+        "certifier.n=200",
+    ]
     roots = ["device=cpu", f"checkpoints.root={tmp_path / 'checkpoints'}"]
 
     def typed(script, *arguments):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from experiments.data import Digits
 from experiments.training import checkpoints, step_noise
@@ -214,7 +215,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path, paper):
     assert json.loads((two / "checkpoint.json").read_text())["processes"] == 2
     for alone, together in zip(log(one), log(two), strict=True):
         assert float(together["loss"]) == pytest.approx(float(alone["loss"]), rel=1e-4)
-    first, second = (checkpoints.load_file(folder / checkpoints.WEIGHTS) for folder in (one, two))
+    first, second = (load_file(folder / checkpoints.WEIGHTS) for folder in (one, two))
     assert all(torch.allclose(first[name], second[name], rtol=0, atol=1e-3) for name in first)
 
 
