@@ -124,7 +124,7 @@ class Adaptive(Certify):
         return self._certificate(guess, counts, n, decision)
 
     def read_again(self, row: Mapping[str, Any]) -> AdaptiveCertificate:
-        raise SettingError("certifier: rows of Adaptive cannot be read again: n depends on alpha")
+        raise SettingError("certifier: rows of Adaptive cannot be read again: n depends on the samples")
 
     def decided(self, n_a: int, n: int) -> Decision | None:
         """What n samples say, n_a of them of class A; None while it is worth going on."""

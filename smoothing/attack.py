@@ -19,6 +19,7 @@ from smoothing.noise import Noise
 from smoothing.sampling import Procedure
 from smoothing.smoothed_classifier import SmoothedClassifier
 from smoothing.streams import BLOCK, Stage, Stream
+from smoothing.user_code import shown
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def projected_gradient_ascent(
         for block in range(blocks):
             count = min(BLOCK, samples - block * BLOCK)
             batch = noise.sample(x + perturbation, BLOCK, stream.block(step * blocks + block, x.device))[:count]
-            with torch.enable_grad():
+            with torch.enable_grad(), shown("base function"):
                 batch.requires_grad_(True)
                 loss = functional.cross_entropy(f(batch), target.expand(count), reduction="sum")
                 gradient += torch.autograd.grad(loss, batch)[0].sum(dim=0)

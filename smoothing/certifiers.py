@@ -94,7 +94,15 @@ class Certify(ClassifierCertifier):
         return self.certifying(x, self.n0, self.n, self.alpha, example=example, stop_unless=stop_unless)
 
     def read_again(self, row: Mapping[str, Any]) -> ClassificationCertificate:
-        """The certificate that a row's counts give at this alpha and under this noise; n and n0 are the row's."""
+        """The certificate that a row's counts give at this alpha; n and n0 are the row's.
+
+        The samples must come from this noise. Fix alpha before you look at the row.
+
+        Raises:
+            SettingError: the row is of `Adaptive`, whose n depends on the samples: this bound does not hold for it.
+        """
+        if "decision" in row:
+            raise SettingError("certifier: rows of Adaptive cannot be read again: n depends on the samples")
         guess, n_a, n_b, n, n0 = (int(row[name]) for name in ("guess", "n_a", "n_b", "n", "n0"))
         if n == 0:
             return classifier_guarantee.left_out(guess, 0 if guess == ABSTAIN else n0, n0)

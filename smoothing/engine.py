@@ -162,7 +162,7 @@ class Engine:
         outputs = self.f(batch)
         self._probe.check(batch, outputs) if self.f.compiled else self._probe.check(batch[:end], outputs[:end])
         rows: dict[_Execution[R], int] = {}
-        with shown("metric", always=False):
+        with shown("metric or certifier", always=False):
             for execution, cursor, begin, stop in parts:
                 cursor.answers.append(cursor.request.reduce(outputs[begin:stop]))
                 rows[execution] = rows.get(execution, 0) + stop - begin
@@ -204,7 +204,7 @@ class _Execution(Generic[R]):
         """Send the procedure its answers, None at its start, and take its next requests or its result."""
         started = time.perf_counter()
         try:
-            with fixed_arithmetic(self._device), shown("metric", always=False):
+            with fixed_arithmetic(self._device), shown("metric or certifier", always=False):
                 try:
                     requests = next(self._procedure) if answers is None else self._procedure.send(answers)
                 except StopIteration as stop:

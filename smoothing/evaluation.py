@@ -1,6 +1,5 @@
-"""How a base function is evaluated: what every smoothed function takes beside its own settings."""
+"""How a base function is evaluated: the arguments that every smoothed function has besides its own."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Self, TypedDict
@@ -32,7 +31,7 @@ class Evaluation:
         on_samples: called after each batch with the number of noisy inputs in it.
 
     Raises:
-        SettingError: an argument is out of its range.
+        SettingError: seed or batch_size is out of its range. `FrozenFunction` checks the precision.
     """
 
     seed: int = 0
@@ -50,8 +49,6 @@ class Evaluation:
     def of(cls, **options: Any) -> Self:
         """An evaluation from keyword arguments. Raises SettingError for a name that is none of them."""
         known = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                raise SettingError(f"{name}: no such argument; " + (f"did you mean {close[0]}?" if close else ""))
+        if unknown := sorted(options.keys() - known):
+            raise SettingError(f"{unknown[0]}: no such argument; these say how f is evaluated: {', '.join(known)}")
         return cls(**options)

@@ -1,7 +1,7 @@
 """What smoothed functions share: which inputs they take, which samples a call gets, and many examples in a row."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar, Unpack
+from typing import Any, ClassVar, TypeVar, Unpack
 
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -24,7 +24,6 @@ class Smoothed:
     Args:
         f: base function, (b, *input shape) -> (b, *output shape). A frozen copy is certified (`FrozenFunction`).
         noise: smoothing distribution in the input space.
-        axes: number of axes of f's outputs, the batch's included; None where any will do.
         evaluation: see `Evaluation`.
 
     Attributes:
@@ -35,11 +34,12 @@ class Smoothed:
         SettingError: an argument is out of its range, or a class where an instance is expected.
     """
 
+    axes: ClassVar[int | None] = None  # of f's outputs, the batch's included; None: any number
+
     def __init__(
         self,
         f: Callable[[Tensor], Tensor],
         noise: Noise,
-        axes: int | None = None,
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         chosen = Evaluation.of(**evaluation)
@@ -47,7 +47,7 @@ class Smoothed:
         self.seed = chosen.seed
         self.f = FrozenFunction(function(f), chosen.precision, chosen.compiled)
         self.engine = Engine(self.f, chosen.batch_size, chosen.on_samples)
-        self.input = Inputs(self.f, noise, axes)
+        self.input = Inputs(self.f, noise, self.axes)
         self.next_example = 0
 
     def number_of(self, example: int | None) -> int:

@@ -49,6 +49,8 @@ class SmoothedClassifier(Smoothed):
         (1, 0.94)
     """
 
+    axes = 2  # f gives scores (b, number of classes)
+
     def __init__(
         self,
         f: Callable[[Tensor], Tensor],
@@ -57,7 +59,7 @@ class SmoothedClassifier(Smoothed):
         num_classes: int | None = None,
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
-        super().__init__(f, noise, axes=2, **evaluation)
+        super().__init__(f, noise, **evaluation)
         self.num_classes = None if num_classes is None else whole_number("num_classes", num_classes, 2)
         self._warned = False
 

@@ -115,6 +115,9 @@ def _certifier(settings: Settings, base: BaseFunction, dataset: Dataset) -> Cert
     name = type(certifier).__name__
     if not isinstance(certifier, Certifier):
         raise SettingError(f"certifier: expected a class derived from smoothing.Certifier, got {name}")
+    columns = getattr(certifier, "columns", ())
+    if missing := [column for column in ("index", certifier.case) if column and column not in columns]:
+        raise SettingError(f"certifier: {name}.columns: expected a column {missing[0]}, which identifies a row")
     if certifier.needs_labels and not isinstance(dataset, LabelledDataset):
         raise SettingError(f"dataset: expected labels, which {name} needs, and {type(dataset).__name__} has none")
     return certifier

@@ -11,6 +11,7 @@ from smoothing.base_function import FrozenFunction, Precision
 from smoothing.engine import Engine
 from smoothing.sampling import Procedure
 from smoothing.smoothed_classifier import count_votes
+from smoothing.user_code import shown
 
 
 @dataclass(frozen=True)
@@ -94,5 +95,6 @@ class DeepFool(Certifier):
 
         attack = L2DeepFoolAttack(steps=self.steps, candidates=self.candidates, overshoot=self.overshoot)
         model = PyTorchModel(self.f.f, bounds=(0, 1), device=x.device)
-        found, _, _ = attack(model, x[None], torch.tensor([label], device=x.device), epsilons=None)
+        with shown("base function"):
+            found, _, _ = attack(model, x[None], torch.tensor([label], device=x.device), epsilons=None)
         return found[0]

@@ -12,11 +12,12 @@ from experiments.data import Dataset, LabelledDataset
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.table import Key, Schema
 from experiments.training.base_function import example_of, input_of
-from smoothing import ABSTAIN, Certifier
+from smoothing import ABSTAIN, Certifier, SettingError
 from smoothing.combining import combining
 from smoothing.sampling import Procedure
 
 Row = dict[str, Any]
+KNOWN = {"index", "label", "predict", "correct", "seconds"}  # columns that the run fills
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,26 @@ class Certification:
     @property
     def schema(self) -> Schema:
         return Schema.of(type(self.certifier))
+
+    def statements(self, drawn: Any) -> list[Any]:
+        """The certifier's statements on one example. Raises SettingError if they do not fill its rows."""
+        found = self.certifier.statements(drawn, self.cases)
+        certifier = type(self.certifier)
+        name, case, expected = f"certifier: {certifier.__name__}.statements", certifier.case, max(1, len(self.cases))
+        if not isinstance(found, list) or len(found) != expected:
+            got = f"{len(found)}" if isinstance(found, list) else f"a {type(found).__name__}"
+            raise SettingError(f"{name}: expected a list of {expected}, one for each row of an example, got {got}")
+        for k, statement in enumerate(found):
+            if not dataclasses.is_dataclass(statement) or isinstance(statement, type):
+                raise SettingError(f"{name}: expected dataclasses, got a {type(statement).__name__}")
+            known = KNOWN | {field.name for field in dataclasses.fields(statement)}
+            if missing := [column for column in certifier.columns if column not in known]:
+                raise SettingError(f"{name}: {type(statement).__name__} has no field for the column {missing[0]}")
+            if case and getattr(statement, case) != self.cases[k]:
+                raise SettingError(
+                    f"{name}: expected {case} = {self.cases[k]:g} in statement {k}, got {getattr(statement, case)}"
+                )
+        return found
 
     def keys(self, index: int) -> list[Key]:
         """The keys of all rows of an example."""
@@ -69,14 +90,14 @@ def rows_of_each(
     for all_drawn, seconds in engine.run_all(procedures()):
         index, label, earlier = under_way.popleft()
         share = seconds / max(1, earlier.count(None))
-        each = []
+        rows = []
         for one, drawn, before in zip(certifications, all_drawn, earlier, strict=True):
             if before is None and one.certifier.draws:
                 one.folder.save(index, drawn, share)
             took = share if before is None else before
-            found = one.certifier.statements(drawn, one.cases)
-            each.append([row(one.schema, statement, index=index, label=label, seconds=took) for statement in found])
-        yield each
+            lines = [row(one.schema, each, index=index, label=label, seconds=took) for each in one.statements(drawn)]
+            rows.append(lines)
+        yield rows
 
 
 def row(schema: Schema, statement: Any, *, index: int, label: int = ABSTAIN, seconds: float) -> Row:

@@ -83,7 +83,8 @@ def _said(place: str, folders: tuple[Path, ...]) -> dict[str, Any] | None:
     said: dict[str, Any] = {"sweep": {}}
     for each in node.get("defaults", ()):
         if isinstance(each, str):
-            preset = _said(each.lstrip("/"), folders) or {}
+            within = "" if each.startswith("/") else f"{place.rpartition('/')[0]}/"  # as Hydra reads relative names
+            preset = _said(f"{within}{each.lstrip('/')}", folders) or {}
             said |= preset | {"sweep": said["sweep"] | preset.get("sweep", {})}
         else:
             said |= {key.removeprefix("override ").lstrip("/"): choice for key, choice in each.items()}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from smoothing import L2, BaseFunctionError, CenterSmoothing, Certify, Gaussian, SettingError
+from smoothing import L2, Attack, BaseFunctionError, CenterSmoothing, Certify, Gaussian, SettingError
 from smoothing.base_function import FrozenFunction
 from smoothing.batch_size import CANDIDATES, fastest_batch_size
 from smoothing.engine import Engine
@@ -58,8 +58,14 @@ def center(f=lambda b: b, noise=None, metric=None):
         (lambda: center(raises(KeyError())).certify(X, 0.1), r"base function: KeyError: no message"),
         (lambda: center(raises(StopIteration("x"))).certify(X, 0.1), r"base function: StopIteration: x"),
         (lambda: center(nn.Linear(5, 2)).certify(X, 0.1), "base function: RuntimeError: .*shapes "),
-        (lambda: center(metric=WrongMetric()).certify(X, 0.1), r"metric: KeyError: 'no such thing' \(.*in _distance\)"),
-        (lambda: center(metric=NotFound()).certify(X, 0.1), r"metric: (Runtime|Index)Error: .*in candidates\)"),
+        (
+            lambda: center(metric=WrongMetric()).certify(X, 0.1),
+            r"metric or certifier: KeyError: 'no such thing' \(.*in _distance\)",
+        ),
+        (
+            lambda: center(metric=NotFound()).certify(X, 0.1),
+            r"metric or certifier: (Runtime|Index)Error: .*in candidates\)",
+        ),
         (
             lambda: center(noise=WrongNoise(0.5)).certify(X, 0.1),
             r"noise: ZeroDivisionError: division by zero .*sample",
@@ -124,3 +130,18 @@ def test_a_lack_of_memory_is_recognised_and_bounds_the_batch(error):
         fastest_batch_size(FrozenFunction(raises(RuntimeError("other"))), torch.zeros(2), float("inf"))
     assert not is_out_of_memory(RuntimeError("other"))
     assert CANDIDATES[0] <= 64
+
+
+class NoGradient(nn.Module):
+    """Scores that a network gives in certification alone."""
+
+    def forward(self, x):
+        if x.requires_grad:
+            raise ValueError("no gradient here")
+        return torch.stack([x.sum(1), -x.sum(1)], dim=1)
+
+
+def test_a_model_that_fails_under_attack_is_named():
+    attack = Attack(NoGradient(), Gaussian(0.5), factors=[1.0], n0=10, n=100, steps=1, samples=10)
+    with pytest.raises(BaseFunctionError, match=r"^base function: ValueError: no gradient here \(.*in forward\)"):
+        attack(torch.ones(3), 0, 0)

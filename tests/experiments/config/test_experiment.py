@@ -126,6 +126,17 @@ def test_a_users_experiment_sweeps_under_every_launcher_and_need_not_say_what_it
     assert re.findall(r"Next: .* noise\.sigma=(\S+)", printed) == ["0.1", "0.2"]
 
 
+@pytest.mark.parametrize("base", ["digits_gaussian", "/experiment/digits_gaussian"])
+def test_an_experiment_on_top_of_another_has_its_sweep_and_its_training(tmp_path, monkeypatch, base):
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    (folder / "mine.yaml").write_text(f"# @package _global_\ndefaults:\n  - {base}\n  - _self_\nname: mine\n")
+    monkeypatch.setattr("experiments.config.experiment.config_folders", lambda: [tmp_path, ROOT / "conf"])
+    train, certify = experiment("mine").commands()
+    assert (train, certify) == ("python train.py -m experiment=mine", "python certify.py -m experiment=mine")
+    assert experiment("mine").sweep == experiment("digits_gaussian").sweep
+
+
 def test_an_experiment_that_is_not_there():
     with pytest.raises(SettingError, match="no experiment 'missing'"):
         experiment("missing")
