@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
 # One worker per core, up to eight, each with one thread.
-TESTS := OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8
+TESTS := OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup demo test test-fast test-all test-slurm lint docs figures table bench lock clean

@@ -26,7 +26,7 @@ from smoothing.metrics import (
     TotalVariation,
 )
 from smoothing.noise import DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
-from smoothing.smoothed_classifier import SmoothedClassifier
+from smoothing.smoothed_classifier import SmoothedClassifier, Voting
 
 __all__ = [
     "ABSTAIN",
@@ -71,6 +71,7 @@ __all__ = [
     "Symmetrised",
     "TotalVariation",
     "Uniform",
+    "Voting",
     "certificate",
     "projected_gradient_ascent",
 ]

@@ -1,4 +1,4 @@
-"""Certify with as many samples as it takes: stop when the answer is known, at a bound that holds at any time."""
+"""Certify with as few samples as needed: stop when the answer is known. The bound holds at any stopping time."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,29 +20,29 @@ from smoothing.sampling import Procedure
 from smoothing.smoothed_classifier import total
 from smoothing.streams import BLOCK, Stage
 
-CHUNK = BLOCK // 2  # the fewest samples between two looks
+CHUNK = BLOCK // 2  # the fewest samples between two checks
 Decision = Literal["yes", "no", "undecided", ""]
 
 
 @dataclass(frozen=True)
 class AdaptiveCertificate(ClassificationCertificate):
-    """A `ClassificationCertificate` whose n is the number of samples that it took.
+    """A `ClassificationCertificate` with n, the number of samples that were needed.
 
     Attributes:
-        decision: yes: the certificate's radius is at least the one asked about. no: class A's probability is too low
-            for that radius, false with probability at most alpha of its own; it says nothing about safety, and the
-            certificate of a smaller radius beside it stands. undecided: the most samples allowed did not tell. Empty
-            where nothing was to be decided, or nothing was estimated.
+        decision: yes: the certified radius is at least the given one. no: class A's probability is too low for the
+            given radius. This is false with probability at most alpha, in addition to the certificate's alpha, and says
+            nothing about safety. The certificate of the smaller radius still holds. undecided: n samples were not
+            enough to decide. Empty if there was nothing to decide, or nothing was estimated.
     """
 
     decision: Decision
 
 
 class Adaptive(Certify):
-    """Cohen et al.'s Certify with a bound that holds after any number of samples (`betting`), looked at as they come.
+    """Cohen et al.'s Certify with a bound that holds after any number of samples (`betting`), checked as they arrive.
 
-    The samples are Certify's: the same selection, and for the estimation the first ones of the same stream, at first
-    CHUNK at a time, then an eighth more.
+    It uses the samples of Certify: the same selection samples, and the first estimation samples of the same stream. It
+    draws CHUNK samples at a time at first, later an eighth of those drawn so far.
 
     Args:
         f: base classifier.
@@ -51,11 +51,11 @@ class Adaptive(Certify):
         n: the most fresh samples that estimate its probability (n_max).
         alpha: probability that a certificate is false.
         mode: "decide": stop when it is known whether the radius is at least `radius`. "radius": stop when further
-            samples are worth less than `tolerance`.
-        radius: the radius to decide on, > 0, in the noise's threat norm and the units of the input; for "decide" alone.
-        tolerance: for "radius" alone, > 0, in the same units: stop when the radius is within it of the one that n
-            samples would give if from here on class A came at the highest rate that the samples so far allow (its
-            upper bound at level alpha). A stop says nothing about safety, so it takes no share of alpha.
+            samples would increase the radius by less than `tolerance`.
+        radius: the radius to decide on, > 0, in the noise's threat norm and the units of the input. Only for "decide".
+        tolerance: > 0, in the same units. Only for "radius". The radius with all n samples is predicted from the upper
+            bound on the probability of class A at level alpha. Sampling stops when the current radius is within the
+            tolerance of it. Stopping makes no claim, so it uses no part of alpha.
         stop_if_misclassified: see `Certify`.
         num_classes: number of classes, see `SmoothedClassifier`.
         evaluation: see `Evaluation`.
@@ -105,7 +105,7 @@ class Adaptive(Certify):
 
     @property
     def largest_radius(self) -> float:
-        """The radius when all n samples agree: no example gets more."""
+        """The radius when all n samples agree, the largest possible."""
         return self.noise.radius(betting.lower(self.n, self.n, self.alpha))
 
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[AdaptiveCertificate]:
@@ -127,7 +127,7 @@ class Adaptive(Certify):
         raise SettingError("certifier: rows of Adaptive cannot be read again: n depends on the samples")
 
     def decided(self, n_a: int, n: int) -> Decision | None:
-        """What n samples say, n_a of them of class A; None while it is worth going on."""
+        """The decision after n samples, n_a of them of class A; None to continue sampling."""
         if self.needed is None:
             return "" if n == self.n or self._left_to_gain(n_a, n) < (self.tolerance or 0) else None
         if betting.above(n_a, n, self.needed, self.alpha):
@@ -156,7 +156,7 @@ class Adaptive(Certify):
         return AdaptiveCertificate(**asdict(found), decision=decision)
 
     def _least_probability(self, radius: float) -> float:
-        """The least p whose radius is at least `radius`."""
+        """The least probability whose radius is at least `radius`."""
         low, high = 0.0, betting.lower(self.n, self.n, self.alpha)
         if self.noise.radius(high) < radius:
             raise SettingError(
@@ -169,7 +169,7 @@ class Adaptive(Certify):
 
 
 def chunk(n: int, n_max: int) -> int:
-    """How many samples to draw after the first n, at most until n_max."""
+    """The number of samples to draw after the first n, at most up to n_max."""
     return min(n_max - n, CHUNK * ceil(max(CHUNK, n / 8) / CHUNK))
 
 

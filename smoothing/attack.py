@@ -1,4 +1,4 @@
-"""An attack on a smoothed classifier, to see how tight its certificates are and that none is false."""
+"""Attack a smoothed classifier, to measure how tight its certificates are and to check that none is false."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure
-from smoothing.smoothed_classifier import SmoothedClassifier
+from smoothing.smoothed_classifier import Voting
 from smoothing.streams import BLOCK, Stage, Stream
 from smoothing.user_code import shown
 
 
 @dataclass(frozen=True)
 class AttackOutcome(AsDict):
-    """What the attack did to one certified example within `factor` times its radius.
+    """The result of attacking one certified example within `factor` times its radius.
 
     Attributes:
-        factor: the ball's radius over the certified one.
-        prediction: g(x), certified; -1 where there is nothing to attack.
-        radius: certified at x; 0 where there is nothing to attack.
-        adversarial: g at the point found; -1 where it abstains or where there was nothing to attack.
-        status: attacked, or skipped (g abstains at x, or is wrong there).
-        success: g at the point found is certainly (Predict, at alpha) another class than at x.
+        factor: radius of the attack divided by the certified radius.
+        prediction: g(x), certified; -1 if there is nothing to attack.
+        radius: certified radius at x; 0 if there is nothing to attack.
+        adversarial: g at the perturbed input; -1 if it abstains or there is nothing to attack.
+        status: attacked, or skipped (g abstains at x, or its prediction is wrong).
+        success: g predicts another class at the perturbed input (Predict, at level alpha).
     """
 
     factor: float
@@ -43,20 +43,20 @@ class AttackOutcome(AsDict):
     success: bool
 
 
-class Attack(SmoothedClassifier, Certifier):
+class Attack(Voting, Certifier):
     """Certify an example, then attack it within multiples of its radius (Cohen et al., section 4 and appendix J.3).
 
     Args:
         f: base classifier.
         noise: smoothing distribution; the attack is in l2.
         n0: selection samples of Certify.
-        n: estimation samples of Certify, and samples of Predict at the point found.
-        alpha: of both.
-        factors: radii of the attack over the certified one; none may succeed at 1 or below, but with probability
-            2 alpha.
-        steps: see `projected_gradient_ascent`, as for the next two.
+        n: estimation samples of Certify, and samples of Predict at the perturbed input.
+        alpha: failure probability of Certify and of Predict, each.
+        factors: radii of the attack, relative to the certified radius. At 1 or below, an attack succeeds with
+            probability at most 2 alpha.
+        steps: number of gradient steps, see `projected_gradient_ascent`.
         step_size: l2 length of a step.
-        samples: noisy copies at each step.
+        samples: noisy copies in each step.
         num_classes: number of classes, see `SmoothedClassifier`.
         evaluation: see `Evaluation`.
     """

@@ -1,4 +1,4 @@
-"""What the certifiers of center smoothing share: one set of draws, read for every input radius."""
+"""The base class of center smoothing's certifiers: one set of draws serves every input radius."""
 
 from abc import abstractmethod
 from typing import Any
@@ -14,7 +14,7 @@ from smoothing.smoothed import Smoothed
 
 
 class CenterCertifier(Smoothed, Certifier):
-    """A smoothed function with outputs in a metric space: a row for each input radius, from draws that are kept.
+    """A smoothed function with outputs in a metric space. Draws are stored, and each input radius has a row.
 
     Attributes:
         metric: distance in the output space.
@@ -34,17 +34,17 @@ class CenterCertifier(Smoothed, Certifier):
 
     @abstractmethod
     def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
-        """Draw all that certificates at x are read from, whatever their eps."""
+        """Draw everything that certificates at x need, for every eps."""
 
     @abstractmethod
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
-        """The certificate for input radius eps, from draws made earlier."""
+        """The certificate for input radius eps, from earlier draws."""
 
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[CenterDraws]:
         return self.drawing(x, example)
 
     def cases(self, eps: Any) -> list[float]:
-        """The input radii, each once. Raises SettingError where one is no number of at least 0."""
+        """The input radii without repetition. Raises SettingError if one is not a number of at least 0."""
         return list(dict.fromkeys(input_radii(eps)))
 
     def statements(self, drawn: CenterDraws, cases: list[float]) -> list[OutputCertificate]:

@@ -28,7 +28,7 @@ from smoothing.streams import Stage, Stream
 
 @dataclass(frozen=True, eq=False)
 class SmoothedOutput(AsDict):
-    """f_hat(x), or the reason why the smoothed function abstains at x (then `center` is not to be used)."""
+    """f_hat(x), or the reason why the smoothed function abstains at x. If it abstains, do not use `center`."""
 
     center: Tensor
     center_radius: float
@@ -48,18 +48,17 @@ class CenterSmoothing(CenterCertifier):
         f: base function, (b, *input shape) -> (b, *output shape), float; a frozen copy is certified (`FrozenFunction`).
         noise: smoothing distribution in the input space.
         metric: distance in the output space.
-        n: samples that choose the center, and again as many fresh ones that check it.
+        n: samples that choose the center. As many fresh samples check it.
         m: fresh samples for the certificate.
         delta, alpha1, alpha2, bound: see `CenterSettings`.
-        center: "medoid", the paper's: the output with the smallest median distance to all of them. "best": the medoid,
-            or one of `Metric.candidates` where that lies closer to half of the outputs: a smaller radius, never a
-            larger one.
+        center: "medoid", as in the paper: the output with the smallest median distance to all outputs. "best": the
+            medoid, or one of `Metric.candidates` if its median distance is smaller. The radius is never larger.
         match: None here. In a run, "paper" takes n, m and delta as those of bound=paper, and finds the fewest samples
             that give a certificate as strong for every eps (`matching.matched_settings`).
         evaluation: see `Evaluation`.
 
     Raises:
-        SettingError: a setting out of range, or n too small ever to accept a center.
+        SettingError: a setting is out of range, or n is too small to accept any center.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class CenterSmoothing(CenterCertifier):
 
     @property
     def samples(self) -> int:
-        """The most samples that an example takes."""
+        """The number of samples for one example, at most."""
         return 2 * self.n + self.m
 
     def cases(self, eps: Any) -> list[float]:
@@ -101,7 +100,7 @@ class CenterSmoothing(CenterCertifier):
         return radii
 
     def require_feasible(self, eps: Sequence[float]) -> None:
-        """Raise SettingError where n or m samples can never certify some eps, naming how many would."""
+        """Raise SettingError if n or m samples can never certify some eps. The message says how many are enough."""
         center_guarantee.require_feasible(self.n, self.m, list(eps), self.noise, self.settings)
 
     def smooth(self, x: Any, example: int | None = None) -> SmoothedOutput:
@@ -109,11 +108,11 @@ class CenterSmoothing(CenterCertifier):
 
         Args:
             x: one input, (*input shape); moved to f's device.
-            example: number of the streams of samples to use, to make a result again; fresh ones by default.
+            example: number of the streams of samples, to reproduce a result; fresh ones by default.
 
         Raises:
             BaseFunctionError: see `FrozenFunction`.
-            SettingError: x is no input, see `inputs.as_tensor`.
+            SettingError: x is not an input, see `inputs.as_tensor`.
         """
         return self.engine.run(self.smoothing(self.input(x), self.number_of(example)))
 
@@ -122,19 +121,19 @@ class CenterSmoothing(CenterCertifier):
         # 1. The center: the point with the smallest median distance to n outputs.
         center, radius = yield from self._center(x, example)
 
-        # 2. On n fresh outputs: how many lie in its ball? Pairwise, as for the radius, so that the same distance is
-        # rounded alike: a discrete f has many outputs that lie on the sphere.
+        # 2. Count how many of n fresh outputs lie in its ball. Distances are computed pairwise, as for the radius, so
+        # equal distances are rounded equally: a discrete f has many outputs on the sphere.
         def inside(outputs: Tensor) -> Tensor:
             return (self.metric.pairwise(center[None], outputs) <= radius).sum()
 
         (counts,) = yield [self._samples(x, self.n, example, Stage.FRESH_CHECK, inside)]
         count = int(torch.stack(counts).sum())
-        # 3. Few enough, and it is not accepted.
+        # 3. The center is rejected if too few outputs lie in its ball.
         reason = center_guarantee.why_abstain(radius, count, self.n, self.settings)
         return SmoothedOutput(center, radius, count, self.n, reason)
 
     def draw(self, x: Any, example: int | None = None) -> CenterDraws:
-        """Draw all that certificates at x are read from (algorithm 2, up to the distances). Arguments: `smooth`."""
+        """Draw everything that certificates at x need (algorithm 2, up to the distances). Arguments: see `smooth`."""
         return self.engine.run(self.drawing(self.input(x), self.number_of(example)))
 
     def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
@@ -210,13 +209,13 @@ class CenterSmoothing(CenterCertifier):
         return self.each(examples, read, first, progress)
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
-        """The certificate for eps, from draws made earlier."""
+        """The certificate for eps, from earlier draws."""
         beta = self.metric.beta(draws.base_output) if self.center == "best" else None
         return center_guarantee.certificate(draws, eps, self.noise, self.metric, self.settings, beta)
 
     @classmethod
     def settled(cls, arguments: dict[str, Any], eps: Any, noise: Noise) -> tuple[dict[str, Any], str]:
-        """With match=paper: n, m and delta of the fewest samples, see `matched_settings`. Raises SettingError."""
+        """With match=paper, replace n, m and delta by those that need the fewest samples (`matched_settings`)."""
         if arguments.get("match") != "paper":
             return arguments, ""
         n, m, delta, bound = (arguments[name] for name in ("n", "m", "delta", "bound"))
@@ -225,8 +224,8 @@ class CenterSmoothing(CenterCertifier):
         settings = CenterSettings(bound, delta, arguments["alpha1"], arguments["alpha2"])
         found = matched_settings(n, m, input_radii(eps), noise, settings)
         told = (
-            f"certifier.match=paper: n={found[0]}, m={found[1]}, delta={found[2]:g} prove as much as n={n}, m={m}, "
-            f"delta={delta:g} with bound=paper"
+            f"certifier.match=paper: n={found[0]}, m={found[1]}, delta={found[2]:g} give a certificate as strong as "
+            f"n={n}, m={m}, delta={delta:g} with bound=paper"
         )
         return arguments | {"n": found[0], "m": found[1], "delta": found[2], "match": None}, told
 
@@ -235,13 +234,13 @@ class CenterSmoothing(CenterCertifier):
         return int(2 * row["n"] + row["m"])
 
     def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
-        """A center of n outputs, see `center`, and its median distance to them."""
+        """The center of n outputs, and its median distance to them."""
         (answers,) = yield [self._samples(x, self.n, example, Stage.CENTER, whole)]
         outputs = torch.cat(answers)
         return best_center(outputs, self.metric, self._candidates(outputs))
 
     def _candidates(self, outputs: Tensor) -> Tensor:
-        """Centers to consider beside the outputs themselves."""
+        """Centers to consider in addition to the outputs."""
         return self.metric.candidates(outputs) if self.center == "best" else outputs[:0]
 
     def _samples(
@@ -251,7 +250,7 @@ class CenterSmoothing(CenterCertifier):
 
 
 def checked_center(center: str) -> str:
-    """Raises SettingError unless it is a kind of center."""
+    """The kind of center. Raises SettingError if it is unknown."""
     if center not in ("medoid", "best"):
         raise SettingError(f"certifier.center: expected medoid or best, got {center}")
     return center

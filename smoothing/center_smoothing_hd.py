@@ -22,12 +22,12 @@ from smoothing.streams import Stage
 
 
 class CenterSmoothingHD(CenterSmoothing):
-    """As `CenterSmoothing`, but that the center is one of a few candidates; no more than a batch of outputs is kept.
+    """`CenterSmoothing` with a center that is one of a few candidates. At most one batch of outputs is in memory.
 
-    The candidates are outputs of their own, and what the metric makes of them. The n samples that choose among them
-    pass by in batches; only their distances from the candidates are kept.
+    The candidates are separate outputs, and points that the metric computes from them. The n samples that choose among
+    them are evaluated in batches, and only their distances from the candidates are kept.
 
-    What that costs. Let B be the ball B(f_hat(x), R_hat), which holds mass 1/2 + delta at x', at least 1/2 + Delta_1
+    The cost. Let B be the ball B(f_hat(x), R_hat), which holds mass 1/2 + delta at x', at least 1/2 + Delta_1
     with the Delta_1 of the bound. A candidate in B is within gamma (R_hat + R_hat) of all of B, so if half of the n
     samples at x' lie in B too, its median distance is at most 2 gamma R_hat, and the winner's is no larger:
     beta = 2 gamma, as for the medoid. Fewer than half of the samples lie in B with probability at most alpha1 / 2, as
@@ -38,11 +38,11 @@ class CenterSmoothingHD(CenterSmoothing):
     Args:
         f, noise, metric, n, m, delta, alpha1, alpha2, bound, center: see `CenterSmoothing`.
         evaluation: see `Evaluation`; batch_size is also the number of outputs held at once.
-        candidates: outputs among which the center is chosen.
+        candidates: number of outputs among which the center is chosen.
 
     Raises:
-        SettingError: as `CenterSmoothing`, and where there are so few candidates that all may miss with a probability
-            above alpha1: the stated alphas would then be less than half of what is claimed to fail at x'.
+        SettingError: as `CenterSmoothing`; or all candidates may miss with a probability above alpha1. That would be
+            the larger part of the failure probability at x'.
     """
 
     def __init__(

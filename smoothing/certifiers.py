@@ -1,4 +1,4 @@
-"""The methods of a smoothed classifier with their settings fixed, as a run applies them to every example."""
+"""Certifiers that run one method of a smoothed classifier with fixed settings on every example."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Unpack
@@ -14,14 +14,14 @@ from smoothing.exact_guarantee import ExactCertificate
 from smoothing.noise import Noise
 from smoothing.noise.l1 import L1Noise, lambda_of
 from smoothing.sampling import Procedure
-from smoothing.smoothed_classifier import SmoothedClassifier
+from smoothing.smoothed_classifier import Voting
 from smoothing.statistics import clopper_pearson_lower
 
 COUNTS = ("index", "label", "predict", "radius", "correct", "n_a", "n_b", "n", "p_lower", "status", "seconds")
 SHOWN = ("index", "label", "predict", "radius", "p_lower", "status", "failure_probability", "seconds")
 
 
-class ClassifierCertifier(SmoothedClassifier, Certifier):
+class ClassifierCertifier(Voting, Certifier):
     """A smoothed classifier that makes one statement on each example; see `Certifier`."""
 
     def __call__(self, x: Any, example: int, label: int = ABSTAIN) -> Any:
@@ -80,7 +80,7 @@ class Certify(ClassifierCertifier):
 
     @property
     def largest_radius(self) -> float:
-        """The radius when all n samples agree, sigma Phi^-1(alpha^(1/n)) under Gaussian noise."""
+        """The radius when all n samples agree, the largest possible: sigma Phi^-1(alpha^(1/n)) under Gaussian noise."""
         return self.noise.radius(clopper_pearson_lower(self.n, self.n, self.alpha))
 
     @property
@@ -157,12 +157,12 @@ class Predict(ClassifierCertifier):
     def read_again(self, row: Mapping[str, Any]) -> Prediction:
         """The prediction that a row's counts give at this alpha; n is the row's. Raises SettingError.
 
-        A row that abstained does not say which class it abstained on, so it can only abstain again.
+        A row that abstained does not contain the class, so it can only abstain again.
         """
         top, n_a, n_b, n = (int(row[name]) for name in ("predict", "n_a", "n_b", "n"))
         found = classifier_guarantee.prediction(top, n_a, n_b, n, self.alpha)
         if top == ABSTAIN and found.status == "predicted":
-            raise SettingError("certifier.alpha: the row abstained and does not hold the class; predict it anew")
+            raise SettingError("certifier.alpha: the row abstained, so it does not contain the class; predict anew")
         return found
 
 
@@ -173,7 +173,7 @@ class ExactCertify(ClassifierCertifier):
         f: base classifier, see `SmoothedClassifier`.
         noise: a finite noise, such as `DeterministicSplitting`.
         num_classes: number of classes, see `SmoothedClassifier`.
-        evaluation: see `Evaluation`; the seed plays no part.
+        evaluation: see `Evaluation`; the seed is not used.
 
     Raises:
         SettingError: the noise is not finite.

@@ -1,4 +1,4 @@
-"""Several procedures over one base function, side by side: what they share is evaluated once."""
+"""Run several procedures over one base function together, and evaluate shared samples once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,17 +10,18 @@ from smoothing.sampling import Procedure, R, Request
 
 
 def combining(procedures: Sequence[Procedure[R]]) -> Procedure[list[R]]:
-    """Procedures as one, that ends with the last of them. Each is sent what it would be sent alone.
+    """Combine procedures into one, which ends with the last of them. Each is sent exactly what it would be sent alone.
 
-    Those that ask at the same time for the same copies share them, as center smoothing under several metrics does.
+    If several request the same noisy copies at the same time, as center smoothing under several metrics does, f is
+    evaluated once.
 
     Returns:
-        The procedures' results, in their order.
+        The results, in the order of the procedures.
     """
     results: dict[int, R] = {}
     answers: list[Any] = [None] * len(procedures)
     while len(results) < len(procedures):
-        asked: dict[object, list[tuple[int, int, Any]]] = {}  # who asks for the same: procedure, place, request
+        asked: dict[object, list[tuple[int, int, Any]]] = {}  # requests for the same copies: procedure, place, request
         for i, procedure in enumerate(procedures):
             if i in results:
                 continue
@@ -42,7 +43,7 @@ def combining(procedures: Sequence[Procedure[R]]) -> Procedure[list[R]]:
 
 
 def _copies(request: Request) -> object:
-    """Equal for two requests for the same copies."""
+    """A key that is equal for requests for the same copies."""
     stream = getattr(request, "stream", None)
     where = id(request.x), id(request.noise), stream, request.first, request.count
     return type(request), *where, request.shared

@@ -48,7 +48,7 @@ class ExactCenterSmoothing(CenterCertifier):
         f: base function, (b, *input shape) -> (b, *output shape), float; a frozen copy is certified (`FrozenFunction`).
         noise: a finite noise in the input space, such as `DeterministicSplitting`.
         metric: distance in the output space.
-        evaluation: see `Evaluation`; the seed plays no part.
+        evaluation: see `Evaluation`; the seed is not used.
 
     Raises:
         SettingError: the noise is not finite.
@@ -71,7 +71,7 @@ class ExactCenterSmoothing(CenterCertifier):
         return self.noise.steps
 
     def draw(self, x: Any, example: int = 0) -> CenterDraws:
-        """The center of all outputs at x, (*input shape), and their distances from it. `example` plays no part.
+        """The center of all outputs at x, (*input shape), and their distances from it. `example` is not used.
 
         Raises:
             SettingError: x is off the noise's grid.

@@ -1,7 +1,8 @@
-"""The least samples whose center smoothing certificate is no looser than one of the paper's bounds. Pure.
+"""The fewest samples that give a center smoothing certificate as strong as the paper's. Pure functions.
 
 Kumar and Goldstein (2021) certify from n = 10^4 and m = 10^6 samples with Hoeffding's and DKW's inequalities. Exact
-binomial tails prove as much from far fewer: the same delta, alpha1 and alpha2, and a quantile that is no higher.
+binomial tails give a certificate as strong from far fewer samples, with the same delta, alpha1 and alpha2, and a
+quantile that is no higher.
 """
 
 from collections.abc import Sequence
@@ -24,14 +25,14 @@ AT_ONCE = 2**16  # numbers of samples that are tried together
 
 
 def matched_samples(n: int, m: int, eps: Sequence[float], noise: Noise, settings: CenterSettings) -> tuple[int, int]:
-    """The least n and m for bound=exact that certify no more loosely than n and m do for bound=paper.
+    """The least n and m for which bound=exact is as strong as bound=paper with the given n and m.
 
     Args:
         n: the paper's samples for the center.
         m: the paper's samples for the output radius.
         eps: all input radii to be certified; the answer serves each of them.
         noise: the smoothing distribution.
-        settings: delta, alpha1 and alpha2, of both; its bound plays no part.
+        settings: delta, alpha1 and alpha2, of both; its bound is not used.
 
     Returns:
         n, see `least_center_samples`, and m, see `least_distances`, neither larger than those given.
@@ -49,13 +50,13 @@ def matched_samples(n: int, m: int, eps: Sequence[float], noise: Noise, settings
 def matched_settings(
     n: int, m: int, eps: Sequence[float], noise: Noise, settings: CenterSettings
 ) -> tuple[int, int, float]:
-    """As `matched_samples`, with a smaller delta where that is less work in all.
+    """As `matched_samples`, with a smaller delta if that needs less work in total.
 
-    A center that is held to a smaller delta takes more samples to accept, n as 1 / delta^2. But the quantile that has
-    to be bounded is that of the mass Phi(Phi^-1(1/2 + delta) + eps / sigma), which is then farther below the paper's q,
-    and the distances needed fall as the square of that gap: at h = eps / sigma = 1 to a twentieth and less. Every
-    statement is made with the smaller delta, at x and at x'; center and quantile claim no less than the paper's.
-    The medoid of n outputs compares n^2 pairs, which count as n^2 / `PAIRS` samples.
+    A smaller delta needs more samples to accept a center: n grows as 1 / delta^2. But it also lowers the mass whose
+    quantile is bounded, Phi(Phi^-1(1/2 + delta) + eps / sigma), farther below the paper's q. The distances needed fall
+    with the square of that gap, at h = eps / sigma = 1 to a twentieth and less. Every statement uses the smaller delta,
+    at x and at x', so center and quantile claim no less than the paper's. The medoid of n outputs compares n^2 pairs,
+    which count as n^2 / `PAIRS` samples.
 
     Returns:
         n, m and delta, of `LOWER` times the one given the best.

@@ -1,4 +1,4 @@
-"""What smoothed functions share: which inputs they take, which samples a call gets, and many examples in a row."""
+"""The base class of smoothed functions: it checks inputs, numbers calls, and runs many examples in a row."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, TypeVar, Unpack
@@ -51,7 +51,7 @@ class Smoothed:
         self.next_example = 0
 
     def number_of(self, example: int | None) -> int:
-        """The number of a call's streams: `example`, or the next that is free. Raises SettingError."""
+        """The number of a call's streams: `example`, or the next unused one. Raises SettingError."""
         number = self.next_example if example is None else whole_number("example", example)
         self.next_example = max(self.next_example, number + 1)
         return number
@@ -63,8 +63,8 @@ class Smoothed:
 
         Args:
             examples: see `inputs.inputs_of`.
-            procedure: from an input and its number to what is to be done.
-            first: number of the first example; the next free one if not given.
+            procedure: function from an input and its number to a procedure.
+            first: number of the first example; the next unused one if not given.
             progress: whether to show a bar on stderr.
         """
         inputs = inputs_of(examples)
@@ -82,7 +82,7 @@ class Smoothed:
 
 
 def _with_bar(found: Iterable[R], total: int | None) -> Iterator[R]:
-    """The same, with a bar on stderr. Raises SettingError where tqdm is not installed."""
+    """The same, with a bar on stderr. Raises SettingError if tqdm is not installed."""
     try:
         from tqdm import tqdm
     except ModuleNotFoundError as error:
@@ -91,7 +91,7 @@ def _with_bar(found: Iterable[R], total: int | None) -> Iterator[R]:
 
 
 def _count(examples: Any) -> int | None:
-    """How many there are, where that is known."""
+    """The number of examples, if known."""
     batches = isinstance(examples, DataLoader) and examples.batch_sampler is not None
     try:
         return len(examples.dataset if batches else examples)

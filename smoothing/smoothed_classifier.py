@@ -23,30 +23,14 @@ from smoothing.smoothed import Smoothed
 from smoothing.streams import Stage, Stream
 
 
-class SmoothedClassifier(Smoothed):
-    """g(x) = argmax_c P[f(x + noise) = c]: the class that the base classifier most probably gives to x under noise.
+class Voting(Smoothed):
+    """The votes of a base classifier under noise, and the procedures that count them. `SmoothedClassifier` runs these.
 
     Args:
-        f: base classifier, (b, *input shape) -> (b, number of classes) scores, at least two. A frozen copy is certified
-            (`FrozenFunction`). The class of a row is that of its largest score, the lowest of several. A row that holds
-            NaN or +inf, or nothing but -inf, is of no class.
+        f: base classifier, see `SmoothedClassifier`, as for the others.
         noise: smoothing distribution in the input space.
-        num_classes: number of classes. An f with fewer scores is refused, one with more gives a warning.
+        num_classes: number of classes.
         evaluation: see `Evaluation`.
-
-    Every method takes as x what `inputs.as_tensor` takes. A call without `example` draws fresh samples, those of
-    `next_example`: the same calls in the same order give the same results.
-
-    Raises:
-        SettingError: an argument is out of its range, or a class where an instance is expected.
-
-    Example:
-        >>> import torch
-        >>> from smoothing import Gaussian, SmoothedClassifier
-        >>> g = SmoothedClassifier(lambda x: torch.cat([-x, x], dim=1), Gaussian(sigma=0.5))
-        >>> certificate = g.certify(torch.tensor([1.0]), n=10_000)
-        >>> certificate.prediction, round(certificate.radius, 2)  # the true radius is 1
-        (1, 0.94)
     """
 
     axes = 2  # f gives scores (b, number of classes)
@@ -62,6 +46,108 @@ class SmoothedClassifier(Smoothed):
         super().__init__(f, noise, **evaluation)
         self.num_classes = None if num_classes is None else whole_number("num_classes", num_classes, 2)
         self._warned = False
+
+    def certifying(
+        self, x: Tensor, n0: int, n: int, alpha: float, *, example: int, stop_unless: int | None = None
+    ) -> Procedure[ClassificationCertificate]:
+        """`certify`, as a procedure for `Engine.run_all`; x is a floating-point tensor on f's device."""
+        n0, n, alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
+        select = self.request(x, n0, example, Stage.SELECTION)
+        estimate = self.request(x, n, example, Stage.ESTIMATION)
+        # counts0 <- SampleUnderNoise(f, x, n0, sigma); c_A <- top index in counts0
+        if stop_unless is None:
+            (selected, estimated) = yield [select, estimate]  # both at once: they are independent
+            guess = int(total(selected).argmax())
+        else:
+            (selected,) = yield [select]
+            counts = total(selected)
+            guess = int(counts.argmax())
+            if guess != stop_unless or not counts.any():
+                return classifier_guarantee.left_out(guess, int(counts.sum()), n0)
+            (estimated,) = yield [estimate]
+        # counts <- SampleUnderNoise(f, x, n, sigma)
+        counts = total(estimated)
+        of_no_class = n - int(counts.sum())
+        n_a = int(counts[guess])
+        counts[guess] = -1
+        n_b = int(counts.max())
+        # p_A <- LowerConfBound(counts[c_A], n, 1 - alpha); if p_A > 1/2: c_A and sigma Phi^-1(p_A), else ABSTAIN
+        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, alpha, of_no_class)
+
+    def predicting(self, x: Tensor, n: int, alpha: float, *, example: int) -> Procedure[Prediction]:
+        """`predict`, as a procedure for `Engine.run_all`."""
+        n, alpha = classifier_guarantee.require_predictable(n, alpha)
+        # counts <- SampleUnderNoise(f, x, n, sigma); c_A, c_B <- top two indices in counts
+        (answers,) = yield [self.request(x, n, example, Stage.PREDICTION)]
+        counts, classes = total(answers).sort(descending=True, stable=True)
+        n_a, n_b = int(counts[0]), int(counts[1])
+        # if BinomPValue(n_A, n_A + n_B, 0.5) <= alpha: c_A, else ABSTAIN
+        return classifier_guarantee.prediction(int(classes[0]), n_a, n_b, n, alpha, n - int(counts.sum()))
+
+    def certifying_exactly(self, x: Tensor) -> Procedure[ExactCertificate]:
+        """`certify_exactly`, as a procedure for `Engine.run_all`."""
+        noise = exact_guarantee.require_finite(self.noise)
+        (answers,) = yield [AllCopies(x, noise, self.counted, shared=True)]
+        return exact_guarantee.exact_certificate(total(answers).tolist(), noise)
+
+    def votes(self, x: Tensor, n: int, example: int, stage: Stage) -> Tensor:
+        """The votes of n noisy copies of x for each class: (number of classes,), int64, on the CPU."""
+
+        def counting() -> Procedure[Tensor]:
+            (answers,) = yield [self.request(x, n, example, stage)]
+            return total(answers)
+
+        return self.engine.run(counting())
+
+    def request(self, x: Tensor, n: int, example: int, stage: Stage, first: int = 0) -> Samples:
+        """A request for the votes of n samples of a stage, from sample number `first` on."""
+        return Samples(x, self.noise, self.counted, Stream(self.seed, example, stage), n, first, shared=True)
+
+    def counted(self, scores: Tensor) -> Tensor:
+        """`count_votes`. Raises BaseFunctionError if there are too few scores; warns once if there are too many."""
+        counts, expected = count_votes(scores), self.num_classes
+        found = len(counts) - 1
+        if expected is not None and found < expected:
+            raise BaseFunctionError(
+                f"base classifier: expected scores of {expected} classes, (b, {expected}), got {tuple(scores.shape)}: "
+                "some classes could never be predicted"
+            )
+        if expected is not None and found > expected and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"base classifier: it has {found} scores and there are {expected} classes; class k is score k, and a "
+                "prediction beyond them is always wrong",
+                SmoothingWarning,
+                stacklevel=2,
+            )
+        return counts
+
+
+class SmoothedClassifier(Voting):
+    """g(x) = argmax_c P[f(x + noise) = c]: the class that f predicts with the largest probability under noise.
+
+    Args:
+        f: base classifier, (b, *input shape) -> (b, number of classes) scores, at least two. A frozen copy is certified
+            (`FrozenFunction`). The class of a row is the class with the largest score, the lowest one in a tie. A row
+            that contains NaN or +inf, or only -inf, has no class.
+        noise: smoothing distribution in the input space.
+        num_classes: number of classes. An f with fewer scores is refused, one with more gives a warning.
+        evaluation: see `Evaluation`.
+
+    Every method accepts the inputs that `inputs.as_tensor` accepts. A call without `example` draws fresh samples, those
+    of `next_example`. The same calls in the same order give the same results.
+
+    Raises:
+        SettingError: an argument is out of its range, or a class where an instance is expected.
+
+    Example:
+        >>> import torch
+        >>> from smoothing import Gaussian, SmoothedClassifier
+        >>> g = SmoothedClassifier(lambda x: torch.cat([-x, x], dim=1), Gaussian(sigma=0.5))
+        >>> certificate = g.certify(torch.tensor([1.0]), n=10_000)
+        >>> certificate.prediction, round(certificate.radius, 2)  # the true radius is 1
+        (1, 0.94)
+    """
 
     def certify(
         self,
@@ -116,47 +202,10 @@ class SmoothedClassifier(Smoothed):
         n0, n, alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
         return self.each(examples, lambda x, k: self.certifying(x, n0, n, alpha, example=k), first, progress)
 
-    def certifying(
-        self, x: Tensor, n0: int, n: int, alpha: float, *, example: int, stop_unless: int | None = None
-    ) -> Procedure[ClassificationCertificate]:
-        """`certify`, as a procedure for `Engine.run_all`; x is a floating-point tensor on f's device."""
-        n0, n, alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
-        select = self.request(x, n0, example, Stage.SELECTION)
-        estimate = self.request(x, n, example, Stage.ESTIMATION)
-        # counts0 <- SampleUnderNoise(f, x, n0, sigma); c_A <- top index in counts0
-        if stop_unless is None:
-            (selected, estimated) = yield [select, estimate]  # both at once: they are independent
-            guess = int(total(selected).argmax())
-        else:
-            (selected,) = yield [select]
-            counts = total(selected)
-            guess = int(counts.argmax())
-            if guess != stop_unless or not counts.any():
-                return classifier_guarantee.left_out(guess, int(counts.sum()), n0)
-            (estimated,) = yield [estimate]
-        # counts <- SampleUnderNoise(f, x, n, sigma)
-        counts = total(estimated)
-        of_no_class = n - int(counts.sum())
-        n_a = int(counts[guess])
-        counts[guess] = -1
-        n_b = int(counts.max())
-        # p_A <- LowerConfBound(counts[c_A], n, 1 - alpha); if p_A > 1/2: c_A and sigma Phi^-1(p_A), else ABSTAIN
-        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, alpha, of_no_class)
-
     def predict(self, x: Any, n: int = 1000, alpha: float = 0.001, *, example: int | None = None) -> Prediction:
         """The class of g at x, or an abstention (Predict). Arguments and errors as for `certify`."""
         x, example = self.input(x), self.number_of(example)
         return self.engine.run(self.predicting(x, n, alpha, example=example))
-
-    def predicting(self, x: Tensor, n: int, alpha: float, *, example: int) -> Procedure[Prediction]:
-        """`predict`, as a procedure for `Engine.run_all`."""
-        n, alpha = classifier_guarantee.require_predictable(n, alpha)
-        # counts <- SampleUnderNoise(f, x, n, sigma); c_A, c_B <- top two indices in counts
-        (answers,) = yield [self.request(x, n, example, Stage.PREDICTION)]
-        counts, classes = total(answers).sort(descending=True, stable=True)
-        n_a, n_b = int(counts[0]), int(counts[1])
-        # if BinomPValue(n_A, n_A + n_B, 0.5) <= alpha: c_A, else ABSTAIN
-        return classifier_guarantee.prediction(int(classes[0]), n_a, n_b, n, alpha, n - int(counts.sum()))
 
     def certify_exactly(self, x: Any) -> ExactCertificate:
         """The class of g at x and the radius within which it does not change, without sampling (DSSN).
@@ -170,44 +219,6 @@ class SmoothedClassifier(Smoothed):
         """
         exact_guarantee.require_finite(self.noise)
         return self.engine.run(self.certifying_exactly(self.input(x)))
-
-    def certifying_exactly(self, x: Tensor) -> Procedure[ExactCertificate]:
-        """`certify_exactly`, as a procedure for `Engine.run_all`."""
-        noise = exact_guarantee.require_finite(self.noise)
-        (answers,) = yield [AllCopies(x, noise, self.counted, shared=True)]
-        return exact_guarantee.exact_certificate(total(answers).tolist(), noise)
-
-    def votes(self, x: Tensor, n: int, example: int, stage: Stage) -> Tensor:
-        """How many of n noisy copies of x f gives to each class: (number of classes,), int64, on the CPU."""
-
-        def counting() -> Procedure[Tensor]:
-            (answers,) = yield [self.request(x, n, example, stage)]
-            return total(answers)
-
-        return self.engine.run(counting())
-
-    def request(self, x: Tensor, n: int, example: int, stage: Stage, first: int = 0) -> Samples:
-        """What to ask an `Engine` for: the votes of n samples of a stage, from number `first` on."""
-        return Samples(x, self.noise, self.counted, Stream(self.seed, example, stage), n, first, shared=True)
-
-    def counted(self, scores: Tensor) -> Tensor:
-        """`count_votes`. Raises BaseFunctionError where there are fewer scores than classes; warns, once, of more."""
-        counts, expected = count_votes(scores), self.num_classes
-        found = len(counts) - 1
-        if expected is not None and found < expected:
-            raise BaseFunctionError(
-                f"base classifier: expected scores of {expected} classes, (b, {expected}), got {tuple(scores.shape)}: "
-                "some classes could never be answered"
-            )
-        if expected is not None and found > expected and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"base classifier: it has {found} scores and there are {expected} classes; class k is score k, and an "
-                "answer beyond them is always wrong",
-                SmoothingWarning,
-                stacklevel=2,
-            )
-        return counts
 
 
 def count_votes(scores: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from smoothing import (
     Certify,
     ExactCertify,
     FiniteNoise,
-    SmoothedClassifier,
     projected_gradient_ascent,
 )
 
@@ -105,7 +104,7 @@ def attack_exactly(certifier: ExactCertify, x: Tensor, example: int) -> list[Att
     """
     g, noise = certifier, certifier.noise
     assert isinstance(noise, FiniteNoise)
-    at_x = g.certify_exactly(x)
+    at_x = g(x, example)
     attempts: list[Attempt] = []
     if not at_x.radius > 0:
         return attempts
@@ -119,17 +118,18 @@ def attack_exactly(certifier: ExactCertify, x: Tensor, example: int) -> list[Att
         return (winner != a).float() + (winner == at_x.runner_up).float() - 0.1 * share
 
     for steps, there in enumerate(exact_path(votes_lost, noise, x, EXACT_REACH * at_x.radius_steps), 1):
-        changed = g.certify_exactly(there).prediction != a
+        changed = g(there, example).prediction != a
         attempts.append(class_attempt(at_x.radius, steps / noise.levels, changed, 0.0, 0.0))
         if changed:
             break
     return attempts
 
 
-def _surely_another(g: SmoothedClassifier, there: Tensor, example: int, prediction: int) -> bool:
-    return g.predict(there, PREDICT_SAMPLES, LEVEL, example=example).prediction not in (prediction, ABSTAIN)
+def _surely_another(g: Certify, there: Tensor, example: int, prediction: int) -> bool:
+    answer = g.engine.run(g.predicting(there, PREDICT_SAMPLES, LEVEL, example=example))
+    return answer.prediction not in (prediction, ABSTAIN)
 
 
-def _loss(g: SmoothedClassifier, prediction: int) -> Objective:
+def _loss(g: Certify, prediction: int) -> Objective:
     target = torch.tensor([prediction])
     return lambda batch: functional.cross_entropy(g.f.f(batch), target.expand(len(batch)), reduction="none")

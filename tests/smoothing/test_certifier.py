@@ -101,7 +101,7 @@ def test_an_abstention_is_not_predicted_from_its_row():
     near = torch.tensor([0.12, 0.12])
     abstained = Predict(lambda x: torch.stack([x.sum(1), -x.sum(1)], 1), Gaussian(2.0), n=100, alpha=1e-6)(near, 0)
     assert abstained.status == "abstained"
-    with pytest.raises(SettingError, match="does not hold the class"):
+    with pytest.raises(SettingError, match="does not contain the class"):
         Predict(scores, GAUSSIAN, n=100, alpha=0.999).read_again(vars(abstained) | {"predict": -1})
 
 

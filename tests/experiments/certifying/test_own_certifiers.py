@@ -10,7 +10,7 @@ from experiments.certifying.rows import Certification, rows_of_each
 from experiments.config.settings import Group
 from experiments.data import Digits
 from experiments.training.base_function import BaseFunction
-from smoothing import Certifier, Gaussian, SettingError, SmoothedClassifier
+from smoothing import Certifier, Gaussian, SettingError, Voting
 from smoothing.errors import BaseFunctionError
 from smoothing.smoothed_classifier import total
 from smoothing.streams import Stage
@@ -24,7 +24,7 @@ class Votes:
     status: str = "certified"
 
 
-class Count(SmoothedClassifier, Certifier):
+class Count(Voting, Certifier):
     """Votes of 20 samples, in a row for each eps."""
 
     columns = ("index", "label", "predict", "correct", "eps_in", "n", "status", "seconds")
@@ -116,10 +116,10 @@ def test_what_does_not_fit_is_one_line(certifier, error, message):
 
 
 WITHOUT_KEYS = """
-from smoothing import Certifier, SmoothedClassifier
+from smoothing import Certifier, Voting
 
 
-class NoIndex(SmoothedClassifier, Certifier):
+class NoIndex(Voting, Certifier):
     columns, samples = ("eps_in",), 20
 
     def procedure(self, x, example, label):
