@@ -84,6 +84,7 @@ class LocalParallelLauncher(Launcher):
         threads = str(max(1, cores // at_once))
         waiting = deque(enumerate(job_overrides, initial_job_idx))
         outcomes: dict[int, Outcome] = {}
+        terminated = False
         self._sweep_dir.mkdir(parents=True, exist_ok=True)
         before = signal.signal(signal.SIGTERM, self._stop)
         try:
@@ -91,6 +92,10 @@ class LocalParallelLauncher(Launcher):
                 while waiting and free and not self._stopped:
                     self._start(*waiting.popleft(), free.popleft(), threads)
                 time.sleep(LOOK_EVERY)
+                if self._stopped and not terminated:
+                    terminated = True
+                    for job in self._running:
+                        job.process.terminate()
                 for job in [job for job in self._running if job.process.poll() is not None]:
                     self._running.remove(job)
                     free.append(job.gpu)
@@ -125,9 +130,7 @@ class LocalParallelLauncher(Launcher):
         self._running.append(job)
 
     def _stop(self, number: int, frame: FrameType | None) -> Any:
-        self._stopped = True
-        for job in self._running:
-            job.process.terminate()
+        self._stopped = True  # the loop terminates the jobs: here, one that is just being started would be missed
 
 
 def visible_gpus() -> list[str]:

@@ -15,8 +15,9 @@ from hydra import compose, initialize_config_dir
 from experiments.config.schema import register
 from experiments.report.figure import CONF
 from experiments.runs.reader import find_runs
-from hydra_plugins.local_parallel import visible_gpus
+from hydra_plugins.local_parallel import LocalParallelLauncher, visible_gpus
 
+POPEN = subprocess.Popen
 ROOT = Path(__file__).parents[3]
 LAUNCH = """
 import sys
@@ -97,6 +98,27 @@ def test_sigterm_stops_all_and_starts_no_other(launched, tmp_path):
     assert process.returncode == 143
     assert time.monotonic() - begun < 20
     assert sorted(path.name for path in tmp_path.glob("*.log")) == ["0.log", "1.log"]
+
+
+def test_sigterm_also_stops_a_job_that_is_just_being_started(tmp_path, monkeypatch):
+    launcher = LocalParallelLauncher(jobs=1)
+    launcher._sweep_dir = tmp_path
+    (tmp_path / "job.py").write_text("import time; time.sleep(50)")
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "job.py")])
+    started = []
+
+    def popen(*arguments, **options):
+        started.append(POPEN(*arguments, **options))
+        signal.raise_signal(signal.SIGTERM)  # before the launcher knows of the process
+        return started[-1]
+
+    monkeypatch.setattr("hydra_plugins.local_parallel.subprocess.Popen", popen)
+    begun = time.monotonic()
+    with pytest.raises(SystemExit) as stopped:
+        launcher.launch([["a"], ["b"]], initial_job_idx=0)
+    assert stopped.value.code == 143
+    assert time.monotonic() - begun < 20
+    assert [process.returncode for process in started] == [-signal.SIGTERM]
 
 
 def test_no_jobs_at_once_is_refused(launched):
