@@ -37,6 +37,7 @@ class Job:
     process: "subprocess.Popen[bytes]"
     gpu: str
     log: Path
+    terminated: bool = False
 
     @property
     def name(self) -> str:
@@ -84,7 +85,6 @@ class LocalParallelLauncher(Launcher):
         threads = str(max(1, cores // at_once))
         waiting = deque(enumerate(job_overrides, initial_job_idx))
         outcomes: dict[int, Outcome] = {}
-        terminated = False
         self._sweep_dir.mkdir(parents=True, exist_ok=True)
         before = signal.signal(signal.SIGTERM, self._stop)
         try:
@@ -92,10 +92,8 @@ class LocalParallelLauncher(Launcher):
                 while waiting and free and not self._stopped:
                     self._start(*waiting.popleft(), free.popleft(), threads)
                 time.sleep(LOOK_EVERY)
-                if self._stopped and not terminated:
-                    terminated = True
-                    for job in self._running:
-                        job.process.terminate()
+                if self._stopped:
+                    self._terminate()
                 for job in [job for job in self._running if job.process.poll() is not None]:
                     self._running.remove(job)
                     free.append(job.gpu)
@@ -128,6 +126,13 @@ class LocalParallelLauncher(Launcher):
         job = Job(number, list(overrides), process, gpu, log)
         print(f"{job.name}: started{f' on GPU {gpu}' if gpu else ''}; {log}", flush=True)
         self._running.append(job)
+
+    def _terminate(self) -> None:
+        """Send SIGTERM to each running job, once."""
+        for job in self._running:
+            if not job.terminated:
+                job.terminated = True
+                job.process.terminate()
 
     def _stop(self, number: int, frame: FrameType | None) -> Any:
         self._stopped = True  # the loop terminates the jobs: here, one that is just being started would be missed

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import count
-from math import ceil, inf
+from math import ceil, floor, inf
 from typing import Any, Literal, Unpack
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from smoothing import betting, classifier_guarantee
 from smoothing.arguments import number
-from smoothing.certifiers import Certify
+from smoothing.certifiers import YOUNGER, Certify
 from smoothing.classifier_guarantee import ClassificationCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
@@ -29,9 +29,9 @@ class AdaptiveCertificate(ClassificationCertificate):
     """A `ClassificationCertificate` with n, the number of samples that were needed.
 
     Attributes:
-        decision: yes: the certified radius is at least the given one. no: class A's probability is too low for the
-            given radius. This is false with probability at most alpha, in addition to the certificate's alpha, and says
-            nothing about safety. The certificate of the smaller radius still holds. undecided: n samples were not
+        decision: yes: the certified radius is at least the given one. no: the classes' probabilities are too close for
+            the given radius. This is false with probability at most alpha, in addition to the certificate's alpha, and
+            says nothing about safety. The certificate of the smaller radius still holds. undecided: n samples were not
             enough to decide. Empty if there was nothing to decide, or nothing was estimated.
     """
 
@@ -53,9 +53,11 @@ class Adaptive(Certify):
         mode: "decide": stop when it is known whether the radius is at least `radius`. "radius": stop when further
             samples would increase the radius by less than `tolerance`.
         radius: the radius to decide on, > 0, in the noise's threat norm and the units of the input. Only for "decide".
-        tolerance: > 0, in the same units. Only for "radius". The radius with all n samples is predicted from the upper
-            bound on the probability of class A at level alpha. Sampling stops when the current radius is within the
+        tolerance: > 0, in the same units. Only for "radius". The radius with all n samples is predicted from the most
+            that the probabilities may be, at level alpha. Sampling stops when the current radius is within the
             tolerance of it. Stopping makes no claim, so it uses no part of alpha.
+        runner_up: "complement": bet on class A alone. "bounded": also bet on the other classes, with half of alpha
+            (`ClassBounds`); the bounds hold for all classes and numbers of samples at once.
         stop_if_misclassified: see `Certify`.
         num_classes: number of classes, see `SmoothedClassifier`.
         evaluation: see `Evaluation`.
@@ -64,7 +66,7 @@ class Adaptive(Certify):
         SettingError: a setting is missing or out of range; or n samples can never certify, or never `radius`.
     """
 
-    columns = (*Certify.columns, "decision")
+    columns = (*(column for column in Certify.columns if column not in YOUNGER), "decision", *YOUNGER)
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class Adaptive(Certify):
         mode: str = "decide",
         radius: float | None = None,
         tolerance: float | None = None,
+        runner_up: str = "complement",
         stop_if_misclassified: bool = False,
         num_classes: int | None = None,
         **evaluation: Unpack[EvaluationOptions],
@@ -87,26 +90,32 @@ class Adaptive(Certify):
             n0=n0,
             n=n,
             alpha=alpha,
+            runner_up=runner_up,
             stop_if_misclassified=stop_if_misclassified,
             num_classes=num_classes,
             **evaluation,
         )
-        n, alpha = self.n, self.alpha
-        if betting.lower(n, n, alpha) <= 0.5:
-            least = next(m for m in count(n) if betting.lower(m, m, alpha) > 0.5)
+        n, level = self.n, self.bounds.level
+        if betting.lower(n, n, level) <= 0.5:
+            least = next(m for m in count(n) if betting.lower(m, m, level) > 0.5)
             raise SettingError(
-                f"certifier.n: {n} samples can never certify by an adaptive bound at alpha={alpha:g}; "
+                f"certifier.n: {n} samples can never certify by an adaptive bound at alpha={self.alpha:g}; "
                 f"at least {least} are needed"
             )
         if mode not in ("decide", "radius"):
             raise SettingError(f"certifier.mode: expected decide or radius, got {mode}")
         self.tolerance = _positive("tolerance", tolerance) if mode == "radius" else None
-        self.needed = self._least_probability(_positive("radius", radius)) if mode == "decide" else None
+        self.radius = _positive("radius", radius) if mode == "decide" else None
+        if self.radius and self.radius > self.largest_radius:
+            raise SettingError(
+                f"certifier.radius: {n} samples at alpha={self.alpha:g} certify at most {self.largest_radius:.4g}, "
+                f"got {radius}; take more (certifier.n) or a smaller radius"
+            )
 
     @property
     def largest_radius(self) -> float:
         """The radius when all n samples agree, the largest possible."""
-        return self.noise.radius(betting.lower(self.n, self.n, self.alpha))
+        return self.noise.radius(betting.lower(self.n, self.n, self.bounds.level))
 
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[AdaptiveCertificate]:
         (selected,) = yield [self.request(x, self.n0, example, Stage.SELECTION)]
@@ -120,52 +129,62 @@ class Adaptive(Certify):
             more = chunk(n, self.n)
             (answers,) = yield [self.request(x, more, example, Stage.ESTIMATION, first=n)]
             n, counts = n + more, counts + total(answers)
-            decision = self.decided(int(counts[guess]), n)
+            decision = self.decided(*split(counts, guess), n, len(counts))
         return self._certificate(guess, counts, n, decision)
 
     def read_again(self, row: Mapping[str, Any]) -> AdaptiveCertificate:
         raise SettingError("certifier: rows of Adaptive cannot be read again: n depends on the samples")
 
-    def decided(self, n_a: int, n: int) -> Decision | None:
-        """The decision after n samples, n_a of them of class A; None to continue sampling."""
-        if self.needed is None:
-            return "" if n == self.n or self._left_to_gain(n_a, n) < (self.tolerance or 0) else None
-        if betting.above(n_a, n, self.needed, self.alpha):
+    def decided(self, n_a: int, n_b: int, n: int, classes: int) -> Decision | None:
+        """The decision after n samples, n_a of class A and at most n_b of each other; None to continue sampling."""
+        now = self.noise.radius(*self.bounds_after(n_a, n_b, n, classes))
+        if self.radius is not None and now >= self.radius:
             return "yes"
-        if betting.above(n - n_a, n, 1 - self.needed, self.alpha):
+        best = self.most_after(n_a, n_b, n, classes)
+        if self.radius is None:
+            left = self.n - n
+            a, b = ceil(n_a + best[0] * left), floor(n_b + (best[1] or 0) * left)  # with all samples, at best
+            in_the_end = self.noise.radius(*self.bounds_after(min(self.n, a), b, self.n, classes))
+            return "" if not left or in_the_end - now < (self.tolerance or 0) else None
+        if self.noise.radius(*best) < self.radius:
             return "no"
         return "undecided" if n == self.n else None
 
-    def _left_to_gain(self, n_a: int, n: int) -> float:
-        highest = betting.upper(n_a, n, self.alpha)
-        in_the_end = betting.lower(min(self.n, ceil(n_a + highest * (self.n - n))), self.n, self.alpha)
-        return self.noise.radius(in_the_end) - self.noise.radius(betting.lower(n_a, n, self.alpha))
+    def bounds_after(self, n_a: int, n_b: int, n: int, classes: int) -> tuple[float, float | None]:
+        """A lower bound on p_A, and an upper one on every other class's probability; None for 1 - p_A."""
+        own, others = self.bounds.levels(classes)
+        p_lower = betting.lower(n_a, n, own)
+        return p_lower, min(betting.upper(n_b, n, others), 1 - p_lower) if others else None
+
+    def most_after(self, n_a: int, n_b: int, n: int, classes: int) -> tuple[float, float | None]:
+        """The reverse: an upper bound on p_A, below 1, and a lower one on the runner-up's, above 0; None for 1 - p_A.
+
+        They hold together with probability at least 1 - alpha, apart from those of `bounds_after`.
+        """
+        own, others = self.bounds.levels(classes)
+        p_upper = min(betting.upper(n_a, n, own), 1 - 2**-53)
+        return p_upper, max(betting.lower(n_b, n, others), 1e-300) if others else None
 
     def _certificate(self, guess: int, counts: Tensor, n: int, decision: Decision) -> AdaptiveCertificate:
-        others = counts.tolist()
-        n_a = others.pop(guess)
-        n_b = max(others, default=0)
-        p_lower = betting.lower(n_a, n, self.alpha)
-        if decision == "yes":
-            assert self.needed is not None
-            p_lower = max(p_lower, self.needed)  # which was shown, and is the bound where that is only just so
+        (n_a, n_b), classes = split(counts, guess), len(counts)
+        p_lower, p_upper = self.bounds_after(n_a, n_b, n, classes)
         of_no_class = n - int(counts.sum())
         found = classifier_guarantee.certificate_at(
-            p_lower, guess, n_a, n_b, n, self.n0, self.noise, self.alpha, of_no_class
+            p_lower, p_upper, guess, n_a, n_b, n, self.n0, self.noise, self.alpha, classes, of_no_class
         )
         return AdaptiveCertificate(**asdict(found), decision=decision)
 
-    def _least_probability(self, radius: float) -> float:
-        """The least probability whose radius is at least `radius`."""
-        low, high = 0.0, betting.lower(self.n, self.n, self.alpha)
-        if self.noise.radius(high) < radius:
-            raise SettingError(
-                f"certifier.radius: {self.n} samples at alpha={self.alpha:g} certify at most "
-                f"{self.largest_radius:.4g}, got {radius}; take more (certifier.n) or a smaller radius"
-            )
-        while low < (p := (low + high) / 2) < high:
-            low, high = (low, p) if self.noise.radius(p) >= radius else (p, high)
-        return high
+
+def split(counts: Tensor, guess: int) -> tuple[int, int]:
+    """The count of class A, and the largest count of another class.
+
+    Examples:
+        >>> split(torch.tensor([3, 90, 7]), guess=1)
+        (90, 7)
+    """
+    others = counts.tolist()
+    n_a = others.pop(guess)
+    return n_a, max(others, default=0)
 
 
 def chunk(n: int, n_max: int) -> int:

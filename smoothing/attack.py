@@ -80,7 +80,8 @@ class Attack(Voting, Certifier):
         num_classes: int | None = None,
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
-        self.n0, self.n, self.alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
+        self.n0, self.n, bounds = classifier_guarantee.require_certifiable(n0, n, alpha)
+        self.alpha = bounds.alpha
         instance("noise", noise, Noise, "Gaussian(sigma=0.25)")
         if noise.threat_norm != "l2":
             raise SettingError(f"noise: the attack is in l2, {noise} certifies {noise.threat_norm}")

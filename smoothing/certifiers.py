@@ -13,11 +13,12 @@ from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.noise import Noise
 from smoothing.noise.l1 import L1Noise, lambda_of
+from smoothing.randomised import uniform_number
 from smoothing.sampling import Procedure
 from smoothing.smoothed_classifier import Voting
-from smoothing.statistics import clopper_pearson_lower
 
 COUNTS = ("index", "label", "predict", "radius", "correct", "n_a", "n_b", "n", "p_lower", "status", "seconds")
+YOUNGER = ("p_upper", "classes")
 SHOWN = ("index", "label", "predict", "radius", "p_lower", "status", "failure_probability", "seconds")
 
 
@@ -46,6 +47,8 @@ class Certify(ClassifierCertifier):
         n0: samples that select the class.
         n: fresh samples that estimate its probability.
         alpha: probability that a certificate is false.
+        runner_up: "complement", as in the paper, or "bounded"; see `ClassBounds`.
+        bound: "exact" or "randomised"; see `ClassBounds`.
         stop_if_misclassified: for evaluation only: skip the estimation where the selected class is not the label.
             Certified accuracy and average certified radius do not change: such an example never counts as correct.
         num_classes: number of classes, see `SmoothedClassifier`.
@@ -55,8 +58,9 @@ class Certify(ClassifierCertifier):
         SettingError: n and alpha can never certify, or are out of range.
     """
 
-    columns: ClassVar[tuple[str, ...]] = (*COUNTS, "reason", "n0", "failure_probability", "guess")
+    columns: ClassVar[tuple[str, ...]] = (*COUNTS, "reason", "n0", "failure_probability", "guess", *YOUNGER)
     shown = SHOWN
+    younger = YOUNGER
 
     def __init__(
         self,
@@ -66,12 +70,15 @@ class Certify(ClassifierCertifier):
         n0: int = 100,
         n: int = 100_000,
         alpha: float = 0.001,
+        runner_up: str = "complement",
+        bound: str = "exact",
         stop_if_misclassified: bool = False,
         num_classes: int | None = None,
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         super().__init__(f, noise, num_classes=num_classes, **evaluation)
-        self.n0, self.n, self.alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
+        self.n0, self.n, self.bounds = classifier_guarantee.require_certifiable(n0, n, alpha, runner_up, bound)
+        self.alpha = self.bounds.alpha
         self.stop_if_misclassified = stop_if_misclassified
 
     @property
@@ -81,7 +88,7 @@ class Certify(ClassifierCertifier):
     @property
     def largest_radius(self) -> float:
         """The radius when all n samples agree, the largest possible: sigma Phi^-1(alpha^(1/n)) under Gaussian noise."""
-        return self.noise.radius(clopper_pearson_lower(self.n, self.n, self.alpha))
+        return self.noise.radius(self.bounds.at(self.n, 0, self.n, self.num_classes or 3)[0])
 
     @property
     def announcement(self) -> str:
@@ -91,22 +98,37 @@ class Certify(ClassifierCertifier):
 
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[ClassificationCertificate]:
         stop_unless = label if self.stop_if_misclassified else None
-        return self.certifying(x, self.n0, self.n, self.alpha, example=example, stop_unless=stop_unless)
+        return self.certifying(
+            x,
+            self.n0,
+            self.n,
+            self.alpha,
+            runner_up=self.bounds.runner_up,
+            bound=self.bounds.bound,
+            example=example,
+            stop_unless=stop_unless,
+        )
 
     def read_again(self, row: Mapping[str, Any]) -> ClassificationCertificate:
-        """The certificate that a row's counts give at this alpha; n and n0 are the row's.
+        """The certificate that a row's counts give under this certifier's alpha, runner_up and bound; n and n0 are the
+        row's. Rows without the column `classes` have `num_classes`.
 
-        The samples must come from this noise. Fix alpha before you look at the row.
+        The samples must come from this noise. Fix these settings before you look at the row.
 
         Raises:
-            SettingError: the row is of `Adaptive`, whose n depends on the samples: this bound does not hold for it.
+            SettingError: the row is of `Adaptive`, whose n depends on the samples, so this bound does not hold for it;
+                or the number of classes is not known.
         """
         if "decision" in row:
             raise SettingError("certifier: rows of Adaptive cannot be read again: n depends on the samples")
         guess, n_a, n_b, n, n0 = (int(row[name]) for name in ("guess", "n_a", "n_b", "n", "n0"))
         if n == 0:
             return classifier_guarantee.left_out(guess, 0 if guess == ABSTAIN else n0, n0)
-        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, self.alpha)
+        classes = int(row["classes"]) if "classes" in row else self.num_classes
+        if classes is None and self.bounds.runner_up == "bounded":
+            raise SettingError("num_classes: runner_up=bounded needs it, because the row does not contain it")
+        u = uniform_number(self.seed, int(row["index"])) if self.bounds.bound == "randomised" else 1.0
+        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, self.bounds, classes or 0, u=u)
 
     @classmethod
     def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:

@@ -13,10 +13,11 @@ from scipy.stats import binomtest
 
 from smoothing.arguments import probability, whole_number
 from smoothing.as_dict import AsDict
+from smoothing.class_bounds import ClassBounds
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
 from smoothing.radii import least_samples
-from smoothing.statistics import clopper_pearson_lower
+from smoothing.rounding import up
 
 ABSTAIN = -1
 
@@ -35,12 +36,16 @@ class ClassificationCertificate(AsDict):
         n_b: the largest count of another class.
         n: number of estimation samples; 0 if none were drawn.
         p_lower: lower confidence bound on the probability of class A.
-        status: "certified"; "abstained" (p_lower <= 1/2, or no selection sample has a class); or "misclassified" (the
-            guess is not the label, so estimation was skipped: the example could not have counted as correct).
+        status: "certified"; "abstained" (the radius is not positive, or no selection sample has a class); or
+            "misclassified" (the guess is not the label, so estimation was skipped: the example could not have counted
+            as correct).
         reason: why not certified, with the share of samples that have no class; empty if certified.
         n0: number of selection samples.
         failure_probability: alpha if certified; 0 if nothing is claimed.
         guess: class A, certified or not; -1 if no selection sample has a class.
+        p_upper: upper confidence bound on the probability of every other class; 1 - p_lower where only class A is
+            bounded.
+        classes: number of classes that the bounds are about; 0 if nothing was estimated.
     """
 
     prediction: int
@@ -54,6 +59,8 @@ class ClassificationCertificate(AsDict):
     n0: int
     failure_probability: float
     guess: int
+    p_upper: float
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -82,13 +89,23 @@ class Prediction(AsDict):
 
 
 def certificate(
-    guess: int, n_a: int, n_b: int, n: int, n0: int, noise: Noise, alpha: float, of_no_class: int = 0
+    guess: int,
+    n_a: int,
+    n_b: int,
+    n: int,
+    n0: int,
+    noise: Noise,
+    bounds: ClassBounds,
+    classes: int,
+    of_no_class: int = 0,
+    u: float = 1.0,
 ) -> ClassificationCertificate:
     """The certificate that the counts give (Cohen et al. 2019, Certify, and proposition 2).
 
-    p_lower is Clopper and Pearson's lower confidence bound on P[f(x + noise) = A], from n_a successes in n trials. If
-    p_lower > 1/2, the certified radius is `noise.radius(p_lower)`: R = sigma Phi^-1(p_lower) for Gaussian noise
-    (theorem 1 with p_B = 1 - p_A). Otherwise it abstains.
+    p_lower <= p_A is Clopper and Pearson's confidence bound from n_a successes in n trials, and p_upper >= p_B, for
+    every other class B. The certified radius is `noise.radius(p_lower, p_upper)`, for Gaussian noise
+    R = sigma / 2 (Phi^-1(p_lower) - Phi^-1(p_upper)) (theorem 1). In the paper's Certify p_upper = 1 - p_lower, which
+    makes it sigma Phi^-1(p_lower). If the radius is not positive, it abstains.
 
     Args:
         guess: class A, chosen by the n0 selection samples alone.
@@ -97,27 +114,38 @@ def certificate(
         n: number of fresh samples, at least 1.
         n0: number of selection samples.
         noise: the smoothing distribution.
-        alpha: probability that the certificate is false, in (0, 1).
+        bounds: how the probabilities are bounded; its alpha is the probability that the certificate is false.
+        classes: number of classes that f distinguishes.
         of_no_class: number of the n samples that have no class.
+        u: the uniform number of bound=randomised (`randomised.uniform_number`).
 
     Raises:
-        SettingError: n, n_a or alpha is out of range.
+        SettingError: n or a count is out of range.
 
     Examples:
         >>> from smoothing import Gaussian
-        >>> c = certificate(guess=3, n_a=990, n_b=8, n=1000, n0=100, noise=Gaussian(sigma=0.5), alpha=0.001)
+        >>> counts = {"guess": 3, "n_a": 600, "n_b": 50, "n": 1000, "n0": 100, "classes": 10}
+        >>> c = certificate(**counts, noise=Gaussian(sigma=0.5), bounds=ClassBounds(alpha=0.001))
         >>> c.prediction, round(c.p_lower, 4), round(c.radius, 4)
-        (3, 0.976, 0.989)
-        >>> c = certificate(guess=3, n_a=520, n_b=450, n=1000, n0=100, noise=Gaussian(sigma=0.5), alpha=0.001)
+        (3, 0.5508, 0.0638)
+        >>> bounded = ClassBounds(alpha=0.001, runner_up="bounded")
+        >>> c = certificate(**counts, noise=Gaussian(sigma=0.5), bounds=bounded)
+        >>> c.prediction, round(c.p_upper, 4), round(c.radius, 4)
+        (3, 0.0818, 0.3779)
+        >>> c = certificate(**counts | {"n_a": 450}, noise=Gaussian(sigma=0.5), bounds=ClassBounds(alpha=0.001))
         >>> c.status, c.reason
-        ('abstained', 'p_lower = 0.4707 <= 1/2')
+        ('abstained', 'p_lower = 0.4015 <= 1/2')
     """
-    p_lower = clopper_pearson_lower(n_a, n, alpha)
-    return certificate_at(p_lower, guess, n_a, n_b, n, n0, noise, alpha, of_no_class)
+    p_lower, p_upper = bounds.at(n_a, n_b, n, classes, u)
+    alone = not bounds.levels(classes)[1]
+    return certificate_at(
+        p_lower, None if alone else p_upper, guess, n_a, n_b, n, n0, noise, bounds.alpha, classes, of_no_class
+    )
 
 
 def certificate_at(
     p_lower: float,
+    p_upper: float | None,
     guess: int,
     n_a: int,
     n_b: int,
@@ -125,31 +153,40 @@ def certificate_at(
     n0: int,
     noise: Noise,
     alpha: float,
+    classes: int,
     of_no_class: int = 0,
 ) -> ClassificationCertificate:
-    """The certificate for a given lower bound p_lower on the probability of class A.
+    """The certificate for given bounds: p_lower on class A, and p_upper on every other one; None: 1 - p_lower.
 
-    The bound must hold with probability at least 1 - alpha. Other arguments: `certificate`.
+    They must hold together with probability at least 1 - alpha. Other arguments: `certificate`.
 
     Examples:
         >>> from smoothing import Gaussian
-        >>> c = certificate_at(0.97, guess=3, n_a=990, n_b=8, n=1000, n0=100, noise=Gaussian(sigma=0.5), alpha=0.001)
-        >>> round(c.radius, 4)  # sigma Phi^-1(0.97)
+        >>> counts = {"guess": 3, "n_a": 990, "n_b": 8, "n": 1000, "n0": 100, "classes": 10}
+        >>> round(certificate_at(0.97, None, **counts, noise=Gaussian(sigma=0.5), alpha=0.001).radius, 4)
         0.9404
     """
-    certified = p_lower > 0.5
+    radius = noise.radius(p_lower, p_upper)
+    certified = radius > 0
+    reason = ""
+    if not certified:
+        other = "1/2" if p_upper is None else f"p_upper = {p_upper:.4f}"
+        relation = "<=" if p_lower <= (0.5 if p_upper is None else p_upper) else "is too close to"
+        reason = f"p_lower = {p_lower:.4f} {relation} {other}{_broken(of_no_class, n)}"
     return ClassificationCertificate(
         prediction=guess if certified else ABSTAIN,
-        radius=noise.radius(p_lower) if certified else 0.0,
+        radius=radius,
         n_a=n_a,
         n_b=n_b,
         n=n,
         p_lower=p_lower,
         status="certified" if certified else "abstained",
-        reason="" if certified else f"p_lower = {p_lower:.4f} <= 1/2{_broken(of_no_class, n)}",
+        reason=reason,
         n0=n0,
         failure_probability=alpha if certified else 0.0,
         guess=guess,
+        p_upper=min(1.0, up(1 - p_lower)) if p_upper is None else p_upper,
+        classes=classes,
     )
 
 
@@ -167,9 +204,9 @@ def left_out(guess: int, votes: int, n0: int) -> ClassificationCertificate:
     """
     if not votes:
         reason = f"no selection sample is of any class{_broken(n0, n0)}"
-        return ClassificationCertificate(ABSTAIN, 0.0, 0, 0, 0, 0.0, "abstained", reason, n0, 0.0, ABSTAIN)
+        return ClassificationCertificate(ABSTAIN, 0.0, 0, 0, 0, 0.0, "abstained", reason, n0, 0.0, ABSTAIN, 0.0, 0)
     reason = "selection guessed another class"
-    return ClassificationCertificate(guess, 0.0, 0, 0, 0, 0.0, "misclassified", reason, n0, 0.0, guess)
+    return ClassificationCertificate(guess, 0.0, 0, 0, 0, 0.0, "misclassified", reason, n0, 0.0, guess, 0.0, 0)
 
 
 def prediction(top: int, n_a: int, n_b: int, n: int, alpha: float, of_no_class: int = 0) -> Prediction:
@@ -210,27 +247,29 @@ def prediction(top: int, n_a: int, n_b: int, n: int, alpha: float, of_no_class: 
     )
 
 
-def require_certifiable(n0: int, n: int, alpha: float) -> tuple[int, int, float]:
-    """The settings n0, n and alpha as plain numbers.
+def require_certifiable(
+    n0: int, n: int, alpha: float, runner_up: str = "complement", bound: str = "exact"
+) -> tuple[int, int, ClassBounds]:
+    """The settings n0 and n as plain numbers, and the bounds.
 
     Raises:
         SettingError: one is out of range, or n samples can never certify (the message says how many can).
 
     Examples:
         >>> require_certifiable(100, 1e5, 0.001)
-        (100, 100000, 0.001)
+        (100, 100000, ClassBounds(alpha=0.001, runner_up='complement', bound='exact'))
         >>> require_certifiable(100, 5, 0.001)
         Traceback (most recent call last):
             ...
         smoothing.errors.SettingError: certifier.n: 5 samples can never certify at alpha=0.001; at least 10 are needed
     """
     n0, n = whole_number("certifier.n0", n0, 1), whole_number("certifier.n", n, 1)
-    alpha = probability("certifier.alpha", alpha)
-    if n < (least := least_samples(alpha)):
+    bounds = ClassBounds(probability("certifier.alpha", alpha), runner_up, bound)
+    if n < (least := least_samples(bounds.level)):
         raise SettingError(
-            f"certifier.n: {n} samples can never certify at alpha={alpha:g}; at least {least} are needed"
+            f"certifier.n: {n} samples can never certify at alpha={bounds.alpha:g}; at least {least} are needed"
         )
-    return n0, n, alpha
+    return n0, n, bounds
 
 
 def require_predictable(n: int, alpha: float) -> tuple[int, float]:

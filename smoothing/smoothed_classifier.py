@@ -18,6 +18,7 @@ from smoothing.errors import BaseFunctionError, SmoothingWarning
 from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.noise import Noise
+from smoothing.randomised import uniform_number
 from smoothing.sampling import AllCopies, Procedure, Samples
 from smoothing.smoothed import Smoothed
 from smoothing.streams import Stage, Stream
@@ -48,10 +49,19 @@ class Voting(Smoothed):
         self._warned = False
 
     def certifying(
-        self, x: Tensor, n0: int, n: int, alpha: float, *, example: int, stop_unless: int | None = None
+        self,
+        x: Tensor,
+        n0: int,
+        n: int,
+        alpha: float,
+        *,
+        example: int,
+        runner_up: str = "complement",
+        bound: str = "exact",
+        stop_unless: int | None = None,
     ) -> Procedure[ClassificationCertificate]:
         """`certify`, as a procedure for `Engine.run_all`; x is a floating-point tensor on f's device."""
-        n0, n, alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
+        n0, n, bounds = classifier_guarantee.require_certifiable(n0, n, alpha, runner_up, bound)
         select = self.request(x, n0, example, Stage.SELECTION)
         estimate = self.request(x, n, example, Stage.ESTIMATION)
         # counts0 <- SampleUnderNoise(f, x, n0, sigma); c_A <- top index in counts0
@@ -72,7 +82,8 @@ class Voting(Smoothed):
         counts[guess] = -1
         n_b = int(counts.max())
         # p_A <- LowerConfBound(counts[c_A], n, 1 - alpha); if p_A > 1/2: c_A and sigma Phi^-1(p_A), else ABSTAIN
-        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, alpha, of_no_class)
+        u = uniform_number(self.seed, example) if bound == "randomised" else 1.0
+        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, bounds, len(counts), of_no_class, u)
 
     def predicting(self, x: Tensor, n: int, alpha: float, *, example: int) -> Procedure[Prediction]:
         """`predict`, as a procedure for `Engine.run_all`."""
@@ -156,6 +167,8 @@ class SmoothedClassifier(Voting):
         n: int = 100_000,
         alpha: float = 0.001,
         *,
+        runner_up: str = "complement",
+        bound: str = "exact",
         example: int | None = None,
         stop_unless: int | None = None,
     ) -> ClassificationCertificate:
@@ -166,6 +179,9 @@ class SmoothedClassifier(Voting):
             n0: samples that select the class.
             n: fresh samples that estimate its probability.
             alpha: probability that the certificate is false.
+            runner_up: "complement", as in the paper; "bounded": also bound the other classes, with half of alpha. The
+                radius is larger where several classes share what class A leaves (`ClassBounds`).
+            bound: "exact", or "randomised" (`ClassBounds`).
             example: number of the streams of samples to use, to make a certificate again; fresh ones by default.
             stop_unless: for evaluation only: leave out the estimation unless this class, the label, is selected.
 
@@ -174,7 +190,9 @@ class SmoothedClassifier(Voting):
             BaseFunctionError: see `FrozenFunction`; or scores of the wrong shape.
         """
         x, example = self.input(x), self.number_of(example)
-        return self.engine.run(self.certifying(x, n0, n, alpha, example=example, stop_unless=stop_unless))
+        return self.engine.run(
+            self.certifying(x, n0, n, alpha, example=example, runner_up=runner_up, bound=bound, stop_unless=stop_unless)
+        )
 
     def certify_all(
         self,
@@ -183,6 +201,8 @@ class SmoothedClassifier(Voting):
         n: int = 100_000,
         alpha: float = 0.001,
         *,
+        runner_up: str = "complement",
+        bound: str = "exact",
         first: int | None = None,
         progress: bool = False,
     ) -> Iterator[tuple[int, ClassificationCertificate]]:
@@ -190,17 +210,23 @@ class SmoothedClassifier(Voting):
 
         Args:
             examples: a batch (b, *input shape), a `DataLoader`, a data set, or a list of inputs or of (input, label).
-            n0: see `certify`, as for n and alpha.
+            n0: see `certify`.
             n: fresh samples of each example.
             alpha: probability that a certificate is false, for each example.
+            runner_up: see `certify`.
+            bound: see `certify`.
             first: `example` of the first one, the others count on from there; the next free number by default.
             progress: show a bar on stderr.
 
         Yields:
             (number, certificate) of each: `certify(x, example=number)` gives the same certificate.
         """
-        n0, n, alpha = classifier_guarantee.require_certifiable(n0, n, alpha)
-        return self.each(examples, lambda x, k: self.certifying(x, n0, n, alpha, example=k), first, progress)
+        classifier_guarantee.require_certifiable(n0, n, alpha, runner_up, bound)
+
+        def certifying(x: Tensor, example: int) -> Procedure[ClassificationCertificate]:
+            return self.certifying(x, n0, n, alpha, example=example, runner_up=runner_up, bound=bound)
+
+        return self.each(examples, certifying, first, progress)
 
     def predict(self, x: Any, n: int = 1000, alpha: float = 0.001, *, example: int | None = None) -> Prediction:
         """The class of g at x, or an abstention (Predict). Arguments and errors as for `certify`."""

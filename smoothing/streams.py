@@ -25,6 +25,7 @@ class Stage(IntEnum):
     ESTIMATION = 4
     PREDICTION = 5
     ATTACK = 6
+    BOUND = 7
 
 
 class BlockSource:

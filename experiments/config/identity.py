@@ -12,7 +12,10 @@ GROUPS = ("dataset", "model", "noise", "certifier", "metric")
 # Training does not use a noise's grid; a run's identity holds the grid under a key of its own.
 NOT_IDENTITY = ("root", "download", "unreadable", "devices", "nodes", "workers", "grid")
 # Options added later, with the values that describe earlier runs. They are left out, so that hashes do not change.
-UNSAID = (("center", "best"), ("size", None), ("precision", "32-true"), ("precision", "auto"))  # precision: a trainer's
+UNSAID = (
+    *(("center", "best"), ("size", None), ("precision", "32-true"), ("precision", "auto")),  # precision: a trainer's
+    *(("runner_up", "complement"), ("Certify.bound", "exact")),
+)
 NOT_SETTINGS = ("type", "code", "files")  # keys of a group's description that a folder's name omits
 
 
@@ -31,9 +34,10 @@ def description(group: Group, code: bool = True) -> dict[str, Any]:
         SettingError: the user's code is not in a file.
     """
     kept = {key: value for key, value in group.arguments.items() if key not in NOT_IDENTITY}
-    kept = {key: value for key, value in kept.items() if (key, value) not in UNSAID}
     users = not is_suites(group.target)
-    own = {"type": group.target if users else group.located.__name__} | kept
+    name = group.target if users else group.located.__name__
+    kept = {k: v for k, v in kept.items() if (k, v) not in UNSAID and (f"{name}.{k}", v) not in UNSAID}
+    own = {"type": name} | kept
     if users and (files := file_hashes(kept)):
         own["files"] = files
     if code and (source := code_hash(group.as_dict())):

@@ -142,7 +142,7 @@ HEADER = ",".join(Certify.columns).encode() + b"\n"
 
 
 def line(index):
-    return f"{index},3,3,0.5,True,90,10,100,0.9,certified,0.1,,100,0.001,3\n".encode()
+    return f"{index},3,3,0.5,True,90,10,100,0.9,certified,0.1,,100,0.001,3,0.1,10\n".encode()
 
 
 ROWS = HEADER + line(0) + line(1)

@@ -25,6 +25,9 @@ def test_identity_is_what_results_depend_on(settings):
         ("demo", "compiled=true"),
         ("digits_gaussian", "certifier.alpha=0.01"),
         ("digits_gaussian", "certifier.n0=10"),
+        ("digits_gaussian", "certifier.runner_up=bounded"),
+        ("digits_gaussian", "certifier.bound=randomised"),
+        ("digits_gaussian certifier=adaptive", "certifier.runner_up=bounded"),
         ("digits_gaussian", "certifier.stop_if_misclassified=true"),
         ("digits_gaussian certifier=adaptive", "certifier.alpha=0.01"),
         ("digits_gaussian", "compiled=true"),
@@ -39,8 +42,11 @@ def test_every_argument_of_a_certifier_is_identity(settings):
     for experiment in ("demo", "digits_gaussian", "digits_gaussian certifier=adaptive", "digits_dssn"):
         plain = settings(*f"experiment={experiment}".split())
         certifier, kept = plain.certifier, identity(plain, "")["certifier"]
-        assert certifier.get("center", "best") == "best"  # as before there was a choice: left out
-        assert kept.keys() == certifier.arguments.keys() - {"match", "center"} | {"type"}
+        younger = {"center": "best", "runner_up": "complement"}  # as before there was a choice: left out
+        if kept["type"] == "Certify":
+            younger["bound"] = "exact"
+        assert all(certifier.get(name, value) == value for name, value in younger.items())
+        assert kept.keys() == certifier.arguments.keys() - {"match", *younger} | {"type"}
 
 
 def test_identity_does_not_depend_on_how_a_number_is_written(settings):
