@@ -2,14 +2,18 @@
 
 from smoothing.adaptive import Adaptive, AdaptiveCertificate
 from smoothing.attack import Attack, AttackOutcome, projected_gradient_ascent
+from smoothing.balanced import BalancedCenterSmoothing
+from smoothing.balanced_guarantee import BalancedSettings, balanced_certificate, rechecked
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate, certificate
-from smoothing.center_smoothing import CenterSmoothing, SmoothedOutput
+from smoothing.center_reach import reach
+from smoothing.center_smoothing import CenterSmoothing
 from smoothing.center_smoothing_hd import CenterSmoothingHD
 from smoothing.certifier import Certifier
 from smoothing.certifiers import Certify, ExactCertify, Predict
 from smoothing.classifier_guarantee import ABSTAIN, ClassificationCertificate, Prediction
 from smoothing.errors import BaseFunctionError, SettingError, SmoothingError, SmoothingWarning
 from smoothing.evaluation import Evaluation
+from smoothing.exact_balanced import ExactBalancedCenterSmoothing
 from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.metrics import (
@@ -26,6 +30,7 @@ from smoothing.metrics import (
     TotalVariation,
 )
 from smoothing.noise import DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
+from smoothing.sampled_center import SmoothedOutput
 from smoothing.smoothed_classifier import SmoothedClassifier, Voting
 
 __all__ = [
@@ -37,6 +42,8 @@ __all__ = [
     "Angular",
     "Attack",
     "AttackOutcome",
+    "BalancedCenterSmoothing",
+    "BalancedSettings",
     "BaseFunctionError",
     "CenterDraws",
     "CenterSettings",
@@ -49,6 +56,7 @@ __all__ = [
     "DeterministicSplitting",
     "EnclosingBallL2",
     "Evaluation",
+    "ExactBalancedCenterSmoothing",
     "ExactCenterSmoothing",
     "ExactCertificate",
     "ExactCertify",
@@ -72,6 +80,9 @@ __all__ = [
     "TotalVariation",
     "Uniform",
     "Voting",
+    "balanced_certificate",
     "certificate",
     "projected_gradient_ascent",
+    "reach",
+    "rechecked",
 ]

@@ -214,15 +214,26 @@ def output_radius(draws: CenterDraws, r_hat: float, metric: Metric, beta: float)
         metric: its `rounding` bounds the errors of computed distances.
         beta: see `certificate`.
     """
-    gamma = metric.gamma
-    least = up(gamma * (1 + beta) * r_hat, max(MARGIN, SUM_MARGIN * draws.center.numel()))
+    least = up(metric.gamma * (1 + beta) * r_hat, max(MARGIN, SUM_MARGIN * draws.center.numel()))
     if not r_hat < float("inf"):
         return least
     relative, absolute = metric.rounding(draws.center, draws.base_output.dtype)
     ball = (r_hat + absolute) / (1 - relative)  # R: bounds the exact distances from the center at x
     median = (beta + relative * max(1.0, beta)) * ball + absolute  # bounds the computed median of the center at x'
-    there = (median + absolute + relative * gamma * ball) / (1 - relative * gamma)  # exact, to a point in both balls
-    return max(least, up(gamma * (ball + there), SUM_MARGIN))
+    return max(least, two_balls(draws, r_hat, median, metric))
+
+
+def two_balls(draws: CenterDraws, r_hat: float, there: float, metric: Metric) -> float:
+    """Upper bound on the exact distance of two centers whose balls share an output w, by the triangle inequality.
+
+    The computed distance of w from the center at x is at most r_hat, and from the center at x' at most `there`. Without
+    rounding errors the bound is gamma (r_hat + there); see docs/soundness.md, lemma 4.
+    """
+    relative, absolute = metric.rounding(draws.center, draws.base_output.dtype)
+    gamma = metric.gamma
+    ball = (r_hat + absolute) / (1 - relative)
+    other = (there + absolute + relative * gamma * ball) / (1 - relative * gamma)
+    return up(gamma * (ball + other), SUM_MARGIN)
 
 
 def needed(p: float, settings: CenterSettings) -> str:

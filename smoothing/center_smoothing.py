@@ -3,18 +3,14 @@
 This file samples outputs of the base function. `center_guarantee` states what they prove.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Unpack, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Unpack
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from smoothing import center_guarantee
-from smoothing.arguments import input_radii, instance, number, several, whole_number
-from smoothing.as_dict import AsDict
-from smoothing.center_certifier import CenterCertifier
+from smoothing.arguments import input_radii, instance, number, whole_number
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
@@ -22,26 +18,12 @@ from smoothing.matching import matched_settings
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
-from smoothing.sampling import Procedure, Samples, whole
-from smoothing.streams import Stage, Stream
+from smoothing.sampled_center import SampledCenter, checked_center
+from smoothing.sampling import Procedure, whole
+from smoothing.streams import Stage
 
 
-@dataclass(frozen=True, eq=False)
-class SmoothedOutput(AsDict):
-    """f_hat(x), or the reason why the smoothed function abstains at x. If it abstains, do not use `center`."""
-
-    center: Tensor
-    center_radius: float
-    inside: int
-    n: int
-    reason: str
-
-    @property
-    def abstained(self) -> bool:
-        return self.reason != ""
-
-
-class CenterSmoothing(CenterCertifier):
+class CenterSmoothing(SampledCenter):
     """The smoothed function f_hat of a base function f with outputs in a metric space.
 
     Args:
@@ -89,124 +71,17 @@ class CenterSmoothing(CenterCertifier):
         self.center = checked_center(center)
         self.require_feasible([])
 
-    @property
-    def samples(self) -> int:
-        """The number of samples for one example, at most."""
-        return 2 * self.n + self.m
-
     def cases(self, eps: Any) -> list[float]:
         radii = super().cases(eps)
         self.require_feasible(radii)
         return radii
 
+    def why_abstain(self, radius: float, inside: int) -> str:
+        return center_guarantee.why_abstain(radius, inside, self.n, self.settings)
+
     def require_feasible(self, eps: Sequence[float]) -> None:
         """Raise SettingError if n or m samples can never certify some eps. The message says how many are enough."""
         center_guarantee.require_feasible(self.n, self.m, list(eps), self.noise, self.settings)
-
-    def smooth(self, x: Any, example: int | None = None) -> SmoothedOutput:
-        """f_hat(x) (algorithm 1).
-
-        Args:
-            x: one input, (*input shape); moved to f's device.
-            example: number of the streams of samples, to reproduce a result; fresh ones by default.
-
-        Raises:
-            BaseFunctionError: see `FrozenFunction`.
-            SettingError: x is not an input, see `inputs.as_tensor`.
-        """
-        return self.engine.run(self.smoothing(self.input(x), self.number_of(example)))
-
-    def smoothing(self, x: Tensor, example: int) -> Procedure[SmoothedOutput]:
-        """`smooth`, as a procedure for `Engine.run_all`; x is a floating-point tensor on f's device."""
-        # 1. The center: the point with the smallest median distance to n outputs.
-        center, radius = yield from self._center(x, example)
-
-        # 2. Count how many of n fresh outputs lie in its ball. Distances are computed pairwise, as for the radius, so
-        # equal distances are rounded equally: a discrete f has many outputs on the sphere.
-        def inside(outputs: Tensor) -> Tensor:
-            return (self.metric.pairwise(center[None], outputs) <= radius).sum()
-
-        (counts,) = yield [self._samples(x, self.n, example, Stage.FRESH_CHECK, inside)]
-        count = int(torch.stack(counts).sum())
-        # 3. The center is rejected if too few outputs lie in its ball.
-        reason = center_guarantee.why_abstain(radius, count, self.n, self.settings)
-        return SmoothedOutput(center, radius, count, self.n, reason)
-
-    def draw(self, x: Any, example: int | None = None) -> CenterDraws:
-        """Draw everything that certificates at x need (algorithm 2, up to the distances). Arguments: see `smooth`."""
-        return self.engine.run(self.drawing(self.input(x), self.number_of(example)))
-
-    def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
-        """`draw`, as a procedure for `Engine.run_all`."""
-        smoothed = yield from self.smoothing(x, example)
-        center = smoothed.center[None]
-        distances = torch.empty(0, dtype=torch.float64)
-        if not smoothed.abstained:
-            request = self._samples(
-                x, self.m, example, Stage.CERTIFICATION, lambda outputs: self.metric(outputs, center)
-            )
-            (found,) = yield [request]
-            distances = torch.cat(found).cpu()
-        base_output = self.f(x[None])
-        return CenterDraws(
-            base_output=base_output[0].cpu(),
-            center=smoothed.center.cpu(),
-            center_radius=smoothed.center_radius,
-            n=self.n,
-            inside=smoothed.inside,
-            distances=np.sort(distances.numpy()),
-            smoothing_error=float(self.metric(base_output, center)),
-        )
-
-    @overload
-    def certify(self, x: Any, eps: float, example: int | None = None) -> OutputCertificate: ...
-    @overload
-    def certify(self, x: Any, eps: Iterable[float], example: int | None = None) -> list[OutputCertificate]: ...
-    def certify(
-        self, x: Any, eps: float | Iterable[float], example: int | None = None
-    ) -> OutputCertificate | list[OutputCertificate]:
-        """Certified output radius at x for one input radius or, from the same draws, for several (algorithm 2).
-
-        Args:
-            x: one input, (*input shape); moved to f's device.
-            eps: input radius or radii in the noise's threat norm, in the units of x: a number, or several in a list,
-                tuple, array, tensor or generator.
-            example: see `smooth`.
-
-        Returns:
-            An `OutputCertificate`; a list of them where eps are several.
-
-        Raises:
-            BaseFunctionError: see `FrozenFunction`.
-            SettingError: x is no input, or eps no numbers of at least 0.
-        """
-        one, radii = not several(eps), input_radii(eps)
-        draws = self.draw(x, example)
-        found = [self.read(draws, radius) for radius in radii]
-        return found[0] if one else found
-
-    def certify_all(
-        self, examples: Any, eps: Any, *, first: int | None = None, progress: bool = False
-    ) -> Iterator[tuple[int, Any]]:
-        """Certify examples one after another. Arguments and errors as for `certify`.
-
-        Args:
-            examples: a batch (b, *input shape), a `DataLoader`, a data set, or a list of inputs or of (input, label).
-            eps: one input radius or several.
-            first: `example` of the first one, the others count on from there; the next free number by default.
-            progress: show a bar on stderr.
-
-        Yields:
-            (number, certificate or list of them) of each: `certify(x, eps, example=number)` gives the same.
-        """
-        one, radii = not several(eps), input_radii(eps)
-
-        def read(x: Tensor, example: int) -> Procedure[Any]:
-            draws = yield from self.drawing(x, example)
-            found = [self.read(draws, radius) for radius in radii]
-            return found[0] if one else found
-
-        return self.each(examples, read, first, progress)
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from earlier draws."""
@@ -238,19 +113,3 @@ class CenterSmoothing(CenterCertifier):
         (answers,) = yield [self._samples(x, self.n, example, Stage.CENTER, whole)]
         outputs = torch.cat(answers)
         return best_center(outputs, self.metric, self._candidates(outputs))
-
-    def _candidates(self, outputs: Tensor) -> Tensor:
-        """Centers to consider in addition to the outputs."""
-        return self.metric.candidates(outputs) if self.center == "best" else outputs[:0]
-
-    def _samples(
-        self, x: Tensor, count: int, example: int, stage: Stage, reduce: Callable[[Tensor], Tensor]
-    ) -> Samples:
-        return Samples(x, self.noise, reduce, Stream(self.seed, example, stage), count)
-
-
-def checked_center(center: str) -> str:
-    """The kind of center. Raises SettingError if it is unknown."""
-    if center not in ("medoid", "best"):
-        raise SettingError(f"certifier.center: expected medoid or best, got {center}")
-    return center

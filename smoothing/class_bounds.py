@@ -34,10 +34,10 @@ class ClassBounds:
     Examples:
         >>> bounds = ClassBounds(alpha=0.001)
         >>> tuple(round(p, 4) for p in bounds.at(n_a=600, n_b=50, n=1000, classes=10))
-        (0.5508, 0.4492)
+        (0.5511, 0.4489)
         >>> bounds = ClassBounds(alpha=0.001, runner_up="bounded")
         >>> tuple(round(p, 4) for p in bounds.at(n_a=600, n_b=50, n=1000, classes=10))
-        (0.5475, 0.0818)
+        (0.5479, 0.082)
     """
 
     alpha: float

@@ -21,7 +21,7 @@ It says something while floor(L/2) + 1 + k <= L, that is for eps <= (ceil(L/2) -
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from math import floor
+from math import floor, inf
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -79,11 +79,15 @@ class ExactCenterSmoothing(CenterCertifier):
         """
         return self.engine.run(self.drawing(self.input(x), example))
 
+    def _rank(self) -> int:
+        """The number of outputs that the center's ball holds."""
+        return (self.noise.steps + 1) // 2
+
     def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
         """`draw`, as a procedure for `Engine.run_all`."""
         (answers,) = yield [AllCopies(x, self.noise, whole)]
         outputs = torch.cat(answers)
-        center, radius = best_center(outputs, self.metric)
+        center, radius = best_center(outputs, self.metric, rank=self._rank())
         distances = self.metric.pairwise(center[None], outputs)[0].cpu()  # rounded as the radius was
         base_output = self.f(x[None])
         return CenterDraws(
@@ -132,17 +136,46 @@ def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise,
     Raises:
         SettingError: eps is negative or not a number.
     """
-    if not 0 <= eps < float("inf"):
+    if not 0 <= eps < inf:
         raise SettingError(f"eps: expected a number of at least 0, got {eps}")
     count = len(draws.distances)
-    rank = count // 2 + 1 + floor(up(eps * noise.levels))
-    reason, r_hat = "", float("inf")
-    if rank > count:
-        largest = ((count + 1) // 2 - 1) / noise.levels
+    beta = metric.beta(draws.base_output)
+    return exact_statement(
+        draws, eps, noise, metric, count // 2 + 1, lambda r_hat: output_radius(draws, r_hat, metric, beta)
+    )
+
+
+def exact_statement(
+    draws: CenterDraws,
+    eps: float,
+    noise: FiniteNoise,
+    metric: Metric,
+    needed: int,
+    radius: Callable[[float], float],
+    abstained: str = "",
+) -> OutputCertificate:
+    """The certificate from a ball around the center that must hold `needed` outputs at x'.
+
+    It holds `needed` + k at x, because k = floor(levels eps) grid steps change at most k outputs.
+
+    Args:
+        draws: see `exact_center_certificate`, as for eps, noise and metric.
+        eps: l1 input radius.
+        noise: the noise of the draws.
+        metric: the metric of the draws.
+        needed: number of outputs in the ball at x'.
+        radius: the output radius for the ball's radius R_hat.
+        abstained: why f_hat abstains at x; empty if it does not.
+    """
+    count = len(draws.distances)
+    rank = needed + floor(up(eps * noise.levels))
+    reason, r_hat = abstained, inf
+    if not reason and rank > count:
+        largest = (count - needed) / noise.levels
         reason = f"{rank} of {count} outputs would be needed; the largest eps under this noise is {largest:g}"
-    elif not (r_hat := float(draws.distances[rank - 1])) < float("inf"):
+    elif not reason and not (r_hat := float(draws.distances[rank - 1])) < inf:
         reason = f"the {rank}-th of {count} outputs from the center is not finite"
-    eps_out = output_radius(draws, r_hat, metric, metric.beta(draws.base_output))
+    eps_out = radius(r_hat)
     return OutputCertificate(
         eps_in=eps,
         eps_out=eps_out,
@@ -151,7 +184,7 @@ def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise,
         distance_quantile=r_hat,
         n=count,
         m=count,
-        status="failed" if reason else "certified",
+        status="abstained" if abstained else "failed" if reason else "certified",
         reason=reason,
         order_statistic=0 if reason else rank,
         failure_probability=0.0,

@@ -1,4 +1,7 @@
-"""The center of a sample of outputs: the output, or other candidate, with the smallest median distance to them."""
+"""The center of a sample of outputs: the output, or other candidate, with the smallest median distance to them.
+
+Or, for another rank than the median's, the smallest ball that contains that number of outputs.
+"""
 
 import torch
 from torch import Tensor
@@ -13,7 +16,9 @@ FIRST = 8  # outputs whose exact medians are computed first
 SIDE = 512  # points in a block of the screen
 
 
-def best_center(outputs: Tensor, metric: Metric, candidates: Tensor | None = None) -> tuple[Tensor, float]:
+def best_center(
+    outputs: Tensor, metric: Metric, candidates: Tensor | None = None, rank: int | None = None
+) -> tuple[Tensor, float]:
     """The medoid, or a better candidate, and its median distance to the outputs.
 
     argmin over z in outputs and candidates of the ceil(n/2)-th smallest of d(z, output_1), ..., d(z, output_n) (Kumar
@@ -21,16 +26,17 @@ def best_center(outputs: Tensor, metric: Metric, candidates: Tensor | None = Non
     half of the outputs. `Metric.beta` may state a smaller factor.
 
     If the metric has a screen, an output is skipped once half of all outputs are provably farther away than the best
-    median so far. The result is the same, to the last bit.
+    median so far (with a rank: too many to leave `rank` of them within it). The result is the same, to the last bit.
 
     Args:
         outputs: (n, *output shape).
         metric: distance between outputs.
         candidates: further points, (k, *output shape); those of the metric if not given.
+        rank: minimise the rank-th smallest distance, 1 to n; the median, ceil(n/2), if not given.
 
     Returns:
-        The center (*output shape), and its median distance, +inf if half of the outputs or more are not finite. If
-        several are equally good, the first one.
+        The center (*output shape), and its median (rank-th smallest) distance, +inf if too many outputs are not finite.
+        If several are equally good, the first one.
 
     Raises:
         SettingError: the metric cannot compare the outputs, or it does not return distances.
@@ -43,23 +49,24 @@ def best_center(outputs: Tensor, metric: Metric, candidates: Tensor | None = Non
         (tensor([1., 0.]), 0.2)
     """
     require_outputs(metric, outputs)
+    rank = (len(outputs) + 1) // 2 if rank is None else rank
     points = torch.cat([outputs, metric.candidates(outputs) if candidates is None else candidates])
     finite = outputs.isfinite().flatten(1).all(dim=1).nonzero()[:, 0]
     screen = metric.screen(outputs[finite]) if len(finite) >= LEAST_SCREENED else None
     if screen is None:
-        medians = _medians(points, outputs, metric)
+        medians = _medians(points, outputs, metric, rank)
     else:
         medians = torch.full((len(points),), torch.inf, dtype=torch.float64, device=outputs.device)
-        medians[len(outputs) :] = _medians(points[len(outputs) :], outputs, metric)
-        order, half = finite[screen.order], (len(outputs) + 1) // 2
+        medians[len(outputs) :] = _medians(points[len(outputs) :], outputs, metric, rank)
+        order = finite[screen.order]
         left, block, tried = torch.arange(len(screen), device=outputs.device), FIRST, float("inf")
         while True:
             if (radius := float(medians.min())) < tried:
-                left, tried = _may_be_within(screen, left, radius, half), radius
+                left, tried = _may_be_within(screen, left, radius, rank), radius
             if len(left) == 0:
                 break
             rows = order[left[:block]]
-            medians[rows] = _medians(outputs[rows], outputs, metric)
+            medians[rows] = _medians(outputs[rows], outputs, metric, rank)
             left, block = left[block:], 2 * block
     best_row = int(medians.argmin())
     return points[best_row], float(medians[best_row])
@@ -75,14 +82,14 @@ def lower_median(distances: Tensor) -> Tensor:
     return distances.kthvalue((distances.shape[1] + 1) // 2, dim=1).values
 
 
-def _medians(points: Tensor, outputs: Tensor, metric: Metric) -> Tensor:
-    """Exact median distances of points (k, *shape) to the outputs (n, *shape): (k,), float64."""
+def _medians(points: Tensor, outputs: Tensor, metric: Metric, rank: int) -> Tensor:
+    """Exact rank-th smallest distances of points (k, *shape) to the outputs (n, *shape): (k,), float64."""
     rows = max(1, PAIRS_AT_ONCE // len(outputs))
-    return torch.cat([lower_median(metric.pairwise(part, outputs)) for part in points.split(rows)])
+    return torch.cat([metric.pairwise(part, outputs).kthvalue(rank, dim=1).values for part in points.split(rows)])
 
 
-def _may_be_within(screen: Screen, rows: Tensor, radius: float, half: int) -> Tensor:
-    """The points among `rows` that may have `half` of all points within the radius, the most promising first.
+def _may_be_within(screen: Screen, rows: Tensor, radius: float, rank: int) -> Tensor:
+    """The points among `rows` that may have `rank` of all points within the radius, the most promising first.
 
     A few points are compared with all points. For many, each pair of blocks is compared once, for the points of both.
     Pairs are taken by their cyclic distance in blocks, the largest distance first. A pair is skipped if no point of
@@ -93,9 +100,9 @@ def _may_be_within(screen: Screen, rows: Tensor, radius: float, half: int) -> Te
     if len(rows) <= SIDE:
         for block in blocks:
             possible[rows] -= screen.far(rows, block, radius).sum(dim=1)
-        return _most_promising(rows, possible, half)
+        return _most_promising(rows, possible, rank)
     for distance in reversed(range(len(blocks) // 2 + 1)):
-        alive = [bool((possible[block] >= half).any()) for block in blocks]
+        alive = [bool((possible[block] >= rank).any()) for block in blocks]
         for i, one in enumerate(blocks):
             j = (i + distance) % len(blocks)
             if (2 * distance == len(blocks) and j < i) or not (alive[i] or alive[j]):
@@ -104,9 +111,9 @@ def _may_be_within(screen: Screen, rows: Tensor, radius: float, half: int) -> Te
             possible[one] -= far.sum(dim=1)
             if i != j:
                 possible[blocks[j]] -= far.sum(dim=0)
-    return _most_promising(rows, possible, half)
+    return _most_promising(rows, possible, rank)
 
 
-def _most_promising(rows: Tensor, possible: Tensor, half: int) -> Tensor:
-    kept = rows[possible[rows] >= half]
+def _most_promising(rows: Tensor, possible: Tensor, rank: int) -> Tensor:
+    kept = rows[possible[rows] >= rank]
     return kept[possible[kept].argsort(descending=True, stable=True)]

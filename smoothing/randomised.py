@@ -45,7 +45,7 @@ def lower(k: int, n: int, alpha: float, u: float) -> float:
 
     Examples:
         >>> round(lower(990, 1000, 0.001, u=1.0), 5), round(lower(990, 1000, 0.001, u=0.5), 5)
-        (0.97603, 0.97639)
+        (0.97604, 0.97662)
     """
     require_counts(n, alpha, k)
     if not 0 < u <= 1:
@@ -72,6 +72,6 @@ def upper(k: int, n: int, alpha: float, u: float) -> float:
 
     Examples:
         >>> round(upper(10, 1000, 0.001, u=1.0), 5), round(upper(10, 1000, 0.001, u=0.5), 5)
-        (0.02397, 0.02361)
+        (0.02396, 0.02338)
     """
     return min(1.0, up(1 - lower(n - k, n, alpha, u)))

@@ -1,0 +1,138 @@
+"""Balanced center smoothing: the sampling side. `balanced_guarantee` has the theorem and its proof. Ours."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Unpack
+
+import torch
+from torch import Tensor
+
+from smoothing import balanced_guarantee
+from smoothing.arguments import instance, number, whole_number
+from smoothing.balanced_guarantee import BalancedSettings, balanced_certificate, needed_inside
+from smoothing.calibration import calibrated, fixed
+from smoothing.center_reach import reach
+from smoothing.center_results import CenterDraws, OutputCertificate
+from smoothing.evaluation import EvaluationOptions
+from smoothing.medoid import best_center
+from smoothing.metrics import Metric
+from smoothing.noise import Noise
+from smoothing.sampled_center import SampledCenter, checked_center
+from smoothing.sampling import Procedure, whole
+from smoothing.streams import Stage
+
+
+class BalancedCenterSmoothing(SampledCenter):
+    """The smoothed function f_hat of a base function f: it answers only where a ball of radius rho holds mass q.
+
+    The center is the output, or other candidate, that holds the accepted number of the n outputs in the smallest ball.
+    No other candidate is accepted by these n outputs if it is not.
+
+    Args:
+        f: base function, (b, *input shape) -> (b, *output shape), float; a frozen copy is certified (`FrozenFunction`).
+        noise: smoothing distribution in the input space.
+        metric: distance in the output space.
+        n: samples that choose the center. As many fresh samples check it.
+        m: fresh samples for the certificate.
+        q, rho, alpha1, alpha2, bound: see `BalancedSettings`. q and rho must not depend on the certified examples.
+        center: "medoid": one of the outputs. "best": or one of `Metric.candidates`.
+        candidates: None: all n outputs are candidates, and in memory. A number: choose among that many outputs, and
+            keep only the distances of the n samples from them, for outputs too large to keep (Smooth-HD). Then a center
+            may be worse, so f_hat abstains more often, but the guarantee is the same.
+        calibration: where q and rho come from if they are None, in a run; see `calibration.calibrated`.
+        evaluation: see `Evaluation`.
+
+    Raises:
+        SettingError: a setting is missing or out of range, or n is too small to accept any center.
+
+    Example:
+        >>> from smoothing import L2, BalancedCenterSmoothing, Gaussian
+        >>> f_hat = BalancedCenterSmoothing(lambda x: 3 * x, Gaussian(0.1), L2(), n=1000, m=1000, q=0.84, rho=0.6)
+        >>> certificate = f_hat.certify(torch.tensor([1.0]), eps=0.1)
+        >>> certificate.status, certificate.eps_out < 0.9  # at least 3 eps = 0.3
+        ('certified', True)
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        metric: Metric,
+        *,
+        n: int,
+        m: int,
+        q: float | None,
+        rho: float | None,
+        alpha1: float = 0.005,
+        alpha2: float = 0.005,
+        bound: str = "exact",
+        center: str = "best",
+        candidates: int | None = None,
+        calibration: Mapping[str, Any] | None = None,
+        **evaluation: Unpack[EvaluationOptions],
+    ) -> None:
+        super().__init__(f, noise, **evaluation)
+        self.metric = instance("metric", metric, Metric, "L2()")
+        self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
+        share, radius = fixed(q, rho)
+        self.settings = BalancedSettings(
+            share, radius, number("certifier.alpha1", alpha1), number("certifier.alpha2", alpha2), bound
+        )
+        self.center = checked_center(center)
+        self.candidates = None if candidates is None else whole_number("certifier.candidates", candidates, 1)
+        self.require_feasible([])
+
+    @property
+    def samples(self) -> int:
+        return (self.candidates or 0) + super().samples
+
+    def cases(self, eps: Any) -> list[float]:
+        radii = super().cases(eps)
+        self.require_feasible(radii)
+        return radii
+
+    def require_feasible(self, eps: Sequence[float]) -> None:
+        """Raise SettingError if n or m samples can never certify some eps. The message says how many are enough."""
+        balanced_guarantee.require_feasible(self.n, self.m, list(eps), self.noise, self.settings)
+
+    def why_abstain(self, radius: float, inside: int) -> str:
+        return balanced_guarantee.why_abstain(inside, self.n, self.settings)
+
+    def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
+        """The certificate for eps, from earlier draws.
+
+        It is also the answer for an x' in hand: for every x within eps of x' at which f_hat does not abstain,
+        d(f_hat(x), f_hat(x')) <= eps_out, from draws at x'.
+        """
+        return balanced_certificate(draws, eps, self.noise, self.metric, self.settings)
+
+    def reach(self, draws: CenterDraws, eps_out: float) -> float:
+        """The largest input radius certified within eps_out, from earlier draws; see `reach`."""
+        return reach(draws, eps_out, self.noise, self.metric, self.settings)
+
+    @classmethod
+    def settled(cls, arguments: dict[str, Any], eps: Any, noise: Noise) -> tuple[dict[str, Any], str]:
+        return calibrated(arguments, noise)
+
+    @classmethod
+    def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
+        return int((settings.get("candidates") or 0) + 2 * row["n"] + row["m"])
+
+    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
+        """The center whose ball with the accepted number of n outputs is smallest. The ball that is checked has rho."""
+        rank = min(self.n, needed_inside(self.n, self.settings))
+        if self.candidates is None:
+            (answers,) = yield [self._samples(x, self.n, example, Stage.CENTER, whole)]
+            outputs = torch.cat(answers)
+            center, _ = best_center(outputs, self.metric, self._candidates(outputs), rank)
+        else:
+            (drawn,) = yield [self._samples(x, self.candidates, example, Stage.SELECTION, whole)]
+            outputs = torch.cat(drawn)
+            points = torch.cat([outputs, self._candidates(outputs)])
+
+            def distances(batch: Tensor) -> Tensor:
+                return self.metric.pairwise(points, batch)
+
+            (found,) = yield [self._samples(x, self.n, example, Stage.CENTER, distances)]
+            radii = torch.cat(found, dim=1).kthvalue(rank, dim=1).values
+            center = points[int(radii.argmin())]
+        return center, self.settings.rho

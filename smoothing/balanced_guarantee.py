@@ -1,0 +1,261 @@
+"""The guarantee of balanced center smoothing: from stored draws and an input radius to a certified output radius. Ours.
+
+Kumar and Goldstein (2021) let two balls meet that each hold mass of about 1/2 at x', and bound the second one's radius
+by a multiple of R_hat. Here the second radius, rho, is fixed beforehand, and the masses only need to exceed 1 together.
+
+**The smoothed function.** Fix q in (0, 1) and rho > 0. f_hat(x): choose a center z from n outputs. If a lower
+confidence bound at level alpha1, from fresh outputs, on the mass of the ball B(z, rho) is at least q, answer z; else
+ABSTAIN.
+
+**Theorem.** Let z = f_hat(x), p0 > 1 - q, p = mass(p0, eps), and R_hat the order statistic of m fresh distances from z
+that is at least the p-quantile, except with probability alpha2. Then, for every x' within eps of x at which f_hat does
+not abstain, with probability at least 1 - alpha1 - alpha2: d(f_hat(x), f_hat(x')) <= gamma (R_hat + rho).
+
+*Proof.* Except with probability alpha2, B(z, R_hat) holds mass at least p at x, so at least p0 > 1 - q at x'. Let z' =
+f_hat(x'). Except with probability alpha1, B(z', rho) holds mass at least q at x', because z' was accepted there. The
+masses exceed 1 together, so some output w lies in both balls, and d(z, z') <= gamma (d(z, w) + d(w, z')). QED
+
+Nothing in the proof depends on how centers are chosen, or on the check at x. q = 1/2 asks for the paper's two masses. A
+larger q reads R_hat at a smaller p: for Gaussian noise p = Phi(Phi^-1(1 - q) + eps / sigma). The price is a larger rho,
+or more abstentions. q and rho must not depend on the certified examples (`experiments.calibrate` takes training data).
+"""
+
+from dataclasses import dataclass, replace
+from math import inf, nextafter
+
+import numpy as np
+
+from smoothing.arguments import number
+from smoothing.center_guarantee import BOUNDS, SUM_MARGIN, two_balls
+from smoothing.center_results import CenterDraws, OutputCertificate, Status
+from smoothing.errors import SettingError
+from smoothing.metrics import Metric
+from smoothing.noise import Noise
+from smoothing.rounding import MARGIN, up
+
+
+@dataclass(frozen=True)
+class BalancedSettings:
+    """What is claimed.
+
+    Args:
+        q: mass that the ball around a center must hold, at x and at x' alike. In (0, 1).
+        rho: radius of that ball, > 0, in the metric's units.
+        alpha1: probability that the center at x' is accepted although its ball holds less than q. In (0, 1).
+        alpha2: probability that R_hat is too small because of the draws at x. In (0, 1).
+        bound: "exact" (binomial tails) or "paper" (Hoeffding's and DKW's inequalities).
+
+    Raises:
+        SettingError: an argument is out of range.
+
+    Examples:
+        >>> BalancedSettings(q=0.84, rho=0.1)
+        BalancedSettings(q=0.84, rho=0.1, alpha1=0.005, alpha2=0.005, bound='exact')
+    """
+
+    q: float
+    rho: float
+    alpha1: float = 0.005
+    alpha2: float = 0.005
+    bound: str = "exact"
+
+    def __post_init__(self) -> None:
+        for name in ("q", "alpha1", "alpha2"):
+            if not 0 < number(f"certifier.{name}", getattr(self, name)) < 1:
+                raise SettingError(
+                    f"certifier.{name}: expected a number strictly between 0 and 1, got {getattr(self, name)}"
+                )
+        if not 0 < number("certifier.rho", self.rho) < inf:
+            raise SettingError(f"certifier.rho: expected a positive distance, got {self.rho}")
+        if self.bound not in BOUNDS:
+            raise SettingError(f"certifier.bound: expected one of {', '.join(BOUNDS)}, got {self.bound}")
+
+    @property
+    def rest(self) -> float:
+        """The least mass above 1 - q. With q it exceeds 1, also in exact arithmetic."""
+        return min(1.0, nextafter(nextafter(1 - self.q, inf), inf))
+
+
+def why_abstain(inside: int, n: int, settings: BalancedSettings) -> str:
+    """Why a center is not accepted; empty if it is.
+
+    Args:
+        inside: number of n fresh outputs within rho of the center.
+        n: number of fresh outputs.
+        settings: q, alpha1 and the bound.
+
+    Examples:
+        >>> why_abstain(inside=8600, n=10_000, settings=BalancedSettings(q=0.84, rho=0.1))
+        ''
+        >>> why_abstain(inside=8400, n=10_000, settings=BalancedSettings(q=0.84, rho=0.1))
+        'the ball of radius rho = 0.1 surely holds 0.8303 of the outputs, less than q = 0.84'
+    """
+    lower = BOUNDS[settings.bound].lower(inside, n, settings.alpha1)
+    if lower >= settings.q:
+        return ""
+    held = max(0.0, lower)
+    ball = f"the ball of radius rho = {settings.rho:g}"
+    return f"{ball} surely holds {held:.4f} of the outputs, less than q = {settings.q:g}"
+
+
+def needed_inside(n: int, settings: BalancedSettings) -> int:
+    """The least number of n fresh outputs in the ball with which a center is accepted; n + 1 if none suffices.
+
+    Examples:
+        >>> needed_inside(10_000, BalancedSettings(q=0.84, rho=0.1))
+        8495
+    """
+    low, high = -1, n + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if why_abstain(middle, n, settings) else (low, middle)
+    return high
+
+
+def balanced_certificate(
+    draws: CenterDraws, eps: float, noise: Noise, metric: Metric, settings: BalancedSettings
+) -> OutputCertificate:
+    """The certificate for input radius eps that the draws give; see the module.
+
+    Args:
+        draws: result of `BalancedCenterSmoothing.draw`, or of `rechecked`. Their `center_radius` is rho.
+        eps: input radius, in the noise's threat norm and the units of x, >= 0.
+        noise: the noise of the draws.
+        metric: the metric of the draws.
+        settings: what to claim. Fix q and rho before you look at the draws.
+
+    Raises:
+        SettingError: eps is negative or not a number; or the draws were checked with another rho.
+
+    Examples:
+        >>> import torch
+        >>> from smoothing import L2, Gaussian
+        >>> draws = CenterDraws(
+        ...     base_output=torch.zeros(2),
+        ...     center=torch.tensor([0.0, 0.1]),
+        ...     center_radius=0.9,
+        ...     n=10_000,
+        ...     inside=8600,
+        ...     distances=np.linspace(0, 1, 1000),
+        ...     smoothing_error=0.1,
+        ... )
+        >>> settings = BalancedSettings(q=0.84, rho=0.9)
+        >>> c = balanced_certificate(draws, eps=0.5, noise=Gaussian(sigma=0.5), metric=L2(), settings=settings)
+        >>> c.status, c.order_statistic, round(c.distance_quantile, 4), round(c.eps_out, 4)  # R_hat + rho
+        ('certified', 544, 0.5435, 1.4435)
+    """
+    if not 0 <= eps < inf:
+        raise SettingError(f"eps: expected a number of at least 0, got {eps}")
+    require_checked(draws, settings)
+    k: int | None = None
+    r_hat, m = inf, len(draws.distances)
+    status: Status = "certified"
+    reason = why_abstain(draws.inside, draws.n, settings)
+    if reason or m == 0:
+        status, reason = "abstained", reason or "no certification samples were drawn: the center was not accepted"
+    else:
+        p = noise.mass(settings.rest, eps)
+        k = BOUNDS[settings.bound].order_statistic(p, m, settings.alpha2)
+        if k is None:
+            status, reason = "failed", f"{m} distances cannot bound their {p:.6g}-quantile; {_needed(p, settings)}"
+        elif not (r_hat := float(draws.distances[k - 1])) < inf:
+            status, reason = "failed", f"the {k}-th of {m} outputs from the center is not finite"
+    certified = status == "certified"
+    return _result(draws, eps, metric, r_hat, status, reason, k if certified and k else 0, settings)
+
+
+def balanced_radius(draws: CenterDraws, r_hat: float, metric: Metric, rho: float) -> float:
+    """The output radius gamma (R_hat + rho), rounded up for the errors of computed distances (docs/soundness.md, 5)."""
+    least = up(metric.gamma * (r_hat + rho), max(MARGIN, SUM_MARGIN * draws.center.numel()))
+    return max(least, two_balls(draws, r_hat, rho, metric)) if r_hat < inf else inf
+
+
+def rechecked(draws: CenterDraws, rho: float) -> CenterDraws:
+    """Draws of center smoothing, as those of an f_hat that checks B(z, rho) on the m certification outputs.
+
+    The two statements about the m distances are not independent, and need not be: their levels are added up. So q and
+    rho can be chosen after sampling, as long as they do not depend on the draws. Draws without distances stay
+    abstentions.
+
+    Examples:
+        >>> import torch
+        >>> draws = CenterDraws(torch.zeros(1), torch.zeros(1), 0.1, 100, 60, np.linspace(0, 1, 1001), 0.0)
+        >>> found = rechecked(draws, rho=0.5)
+        >>> found.center_radius, found.inside, found.n
+        (0.5, 501, 1001)
+    """
+    if not len(draws.distances):
+        return replace(draws, center_radius=rho, inside=0)
+    return replace(draws, center_radius=rho, inside=int((draws.distances <= rho).sum()), n=len(draws.distances))
+
+
+def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: BalancedSettings) -> None:
+    """Raise SettingError if n or m samples can never certify; the message says how many can.
+
+    Examples:
+        >>> from smoothing import Gaussian
+        >>> settings = BalancedSettings(q=0.99, rho=1)
+        >>> require_feasible(n=100, m=1000, eps=[0.5], noise=Gaussian(sigma=0.5), settings=settings)
+        Traceback (most recent call last):
+            ...
+        smoothing.errors.SettingError: certifier.n: 100 samples never show a mass of q=0.99; at least 528 are needed
+    """
+    if why_abstain(n, n, settings):
+        low, high = n, 2 * n
+        while why_abstain(high, high, settings):
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if why_abstain(middle, middle, settings) else (low, middle)
+        raise SettingError(
+            f"certifier.n: {n} samples never show a mass of q={settings.q:g}; at least {high} are needed"
+        )
+    for radius in sorted(eps, reverse=True):
+        p = noise.mass(settings.rest, radius)
+        if BOUNDS[settings.bound].order_statistic(p, m, settings.alpha2) is None:
+            raise SettingError(
+                f"certifier.m: {m} samples can never certify eps={radius:g} under {noise} with q={settings.q:g}; "
+                f"{_needed(p, settings)}"
+            )
+
+
+def require_checked(draws: CenterDraws, settings: BalancedSettings) -> None:
+    if draws.center_radius != settings.rho:
+        raise SettingError(
+            f"certifier.rho: these draws were checked with {draws.center_radius:g}, got {settings.rho:g}; use rechecked"
+        )
+
+
+def _needed(p: float, settings: BalancedSettings) -> str:
+    least = BOUNDS[settings.bound].least_samples(p, settings.alpha2)
+    return "no number would do" if least is None else f"at least {least} are needed"
+
+
+def _result(
+    draws: CenterDraws,
+    eps: float,
+    metric: Metric,
+    r_hat: float,
+    status: Status,
+    reason: str,
+    rank: int,
+    settings: BalancedSettings,
+) -> OutputCertificate:
+    eps_out = balanced_radius(draws, r_hat, metric, settings.rho)
+    return OutputCertificate(
+        eps_in=eps,
+        eps_out=eps_out,
+        smoothing_error=draws.smoothing_error,
+        center_radius=draws.center_radius,
+        distance_quantile=r_hat,
+        n=draws.n,
+        m=len(draws.distances),
+        status=status,
+        reason=reason,
+        order_statistic=rank,
+        failure_probability=settings.alpha1 + settings.alpha2 if status == "certified" else 0.0,
+        vacuous=eps_out >= metric.largest_distance(draws.center.shape),
+        not_finite=float(np.isinf(draws.distances).mean()) if len(draws.distances) else 0.0,
+        center=draws.center,
+        empty=bool(metric.empty(draws.center[None])[0]),
+    )

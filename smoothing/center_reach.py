@@ -1,0 +1,57 @@
+"""The reach of a center: the largest input radius that balanced center smoothing certifies within an output radius."""
+
+from smoothing.balanced_guarantee import BalancedSettings, balanced_radius, require_checked, why_abstain
+from smoothing.center_results import CenterDraws
+from smoothing.errors import SettingError
+from smoothing.metrics import Metric
+from smoothing.noise import Noise
+from smoothing.statistics import clopper_pearson_lower
+
+HALVINGS = 200  # of an interval of eps; more than float64 has digits
+
+
+def reach(draws: CenterDraws, eps_out: float, noise: Noise, metric: Metric, settings: BalancedSettings) -> float:
+    """The largest input radius at which the certified output radius is at most eps_out; -1 if there is none.
+
+    One statement at level alpha1 + alpha2, so eps_out must be fixed beforehand: it fixes the ball around the center,
+    and the only random statement at x is the lower bound at level alpha2 on the mass of that ball.
+
+    Args:
+        draws: see `balanced_certificate`, as for the others.
+        eps_out: the wanted output radius, in the metric's units.
+        noise: the noise of the draws.
+        metric: the metric of the draws.
+        settings: what to claim; bound="exact".
+
+    Raises:
+        SettingError: the draws were checked with another rho, or the bound is not exact.
+
+    Examples:
+        >>> import numpy as np
+        >>> import torch
+        >>> from smoothing import L2, Gaussian
+        >>> draws = CenterDraws(torch.zeros(2), torch.zeros(2), 0.9, 10_000, 8600, np.linspace(0, 1, 1000), 0.1)
+        >>> round(reach(draws, 1.5, Gaussian(sigma=0.5), L2(), BalancedSettings(q=0.84, rho=0.9)), 3)
+        0.572
+    """
+    require_checked(draws, settings)
+    if settings.bound != "exact":
+        raise SettingError(f"certifier.bound: the reach needs exact, got {settings.bound}")
+    m = len(draws.distances)
+    if m == 0 or why_abstain(draws.inside, draws.n, settings):
+        return -1.0
+    low, high = 0, m + 1  # ranks: how many distances the wanted output radius allows
+    while high - low > 1:
+        middle = (low + high) // 2
+        allowed = balanced_radius(draws, float(draws.distances[middle - 1]), metric, settings.rho) <= eps_out
+        low, high = (middle, high) if allowed else (low, middle)
+    mass = clopper_pearson_lower(low, m, settings.alpha2)
+    if noise.mass(settings.rest, 0.0) > mass:
+        return -1.0
+    least, most = 0.0, 1.0
+    while noise.mass(settings.rest, most) <= mass:
+        least, most = most, 2 * most
+    for _ in range(HALVINGS):
+        middle_eps = (least + most) / 2
+        least, most = (middle_eps, most) if noise.mass(settings.rest, middle_eps) <= mass else (least, middle_eps)
+    return least
