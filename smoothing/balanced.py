@@ -1,15 +1,20 @@
 """Balanced center smoothing: the sampling side. `balanced_guarantee` has the theorem and its proof. Ours."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import inf
 from typing import Any, Unpack
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from smoothing import balanced_guarantee
 from smoothing.arguments import instance, number, whole_number
 from smoothing.balanced_guarantee import BalancedSettings, balanced_certificate, needed_inside
 from smoothing.calibration import calibrated, fixed
+from smoothing.center_guarantee import BOUNDS
 from smoothing.center_reach import reach
 from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.evaluation import EvaluationOptions
@@ -19,6 +24,8 @@ from smoothing.noise import Noise
 from smoothing.sampled_center import SampledCenter, checked_center
 from smoothing.sampling import Procedure, whole
 from smoothing.streams import Stage
+
+Values = NDArray[np.float64]
 
 
 class BalancedCenterSmoothing(SampledCenter):
@@ -116,6 +123,36 @@ class BalancedCenterSmoothing(SampledCenter):
     @classmethod
     def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
         return int((settings.get("candidates") or 0) + 2 * row["n"] + row["m"])
+
+    def calibrating(self, x: Tensor, example: int, shares: Sequence[float], eps: Sequence[float]) -> Procedure[Values]:
+        """What each q would need at x, from n outputs, n fresh ones and m for R_hat, whatever self's q is.
+
+        To save time, all q share one center, that of the middle one. With its own, each would need a little less.
+
+        Returns:
+            One row for each q of `shares`: the least rho with which the center is accepted, then R_hat for each eps;
+            (shares, 1 + eps), float64, +inf where n or m samples cannot do it.
+        """
+        settings = [replace(self.settings, q=q) for q in shares]
+        ranks = [needed_inside(self.n, each) for each in settings]
+        (answers,) = yield [self._samples(x, self.n, example, Stage.CENTER, whole)]
+        outputs = torch.cat(answers)
+        center, _ = best_center(outputs, self.metric, self._candidates(outputs), min(ranks[len(ranks) // 2], self.n))
+
+        def distances(batch: Tensor) -> Tensor:
+            return self.metric.pairwise(center[None], batch)[0]
+
+        (fresh,) = yield [self._samples(x, self.n, example, Stage.FRESH_CHECK, distances)]
+        (found,) = yield [self._samples(x, self.m, example, Stage.CERTIFICATION, distances)]
+        checks, others = (np.sort(torch.cat(each).cpu().numpy()) for each in (fresh, found))
+        needed = np.full((len(shares), 1 + len(eps)), inf)
+        for row, each in enumerate(settings):
+            masses = [self.noise.mass(each.rest, radius) for radius in eps]
+            order = [BOUNDS[each.bound].order_statistic(p, self.m, each.alpha2) for p in masses]
+            if ranks[row] <= self.n:
+                needed[row, 0] = checks[ranks[row] - 1]
+            needed[row, 1:] = [others[k - 1] if k else inf for k in order]
+        return needed
 
     def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
         """The center whose ball with the accepted number of n outputs is smallest. The ball that is checked has rho."""

@@ -7,7 +7,7 @@ from smoothing.arguments import number
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
 
-ADVICE = "python -m experiments.calibrate experiment=<name> finds q and rho on training data"
+ADVICE = "python -m experiments.calibrate experiment=<name> certifier=balanced finds q and rho on training data"
 
 
 def fixed(q: float | None, rho: float | None) -> tuple[float, float]:

@@ -13,21 +13,26 @@ differ from those at x. At least L - K + 1 outputs at x' lie in B(c, R), as that
 outputs lie in B(c', rho). Together they are more than L, so some output lies in both. QED
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil, inf
 from typing import Any, Unpack
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from smoothing.balanced import Values
 from smoothing.balanced_guarantee import balanced_radius
 from smoothing.calibration import calibrated, fixed
 from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
-from smoothing.exact_center import ExactCenterSmoothing, exact_statement
+from smoothing.exact_center import ExactCenterSmoothing, exact_statement, steps_within
+from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.rounding import down
+from smoothing.sampling import AllCopies, Procedure, whole
 
 
 class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
@@ -67,6 +72,18 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from draws made earlier."""
         return exact_balanced_certificate(draws, eps, self.noise, self.metric, self.q, self.rho)
+
+    def calibrating(self, x: Tensor, example: int, shares: Sequence[float], eps: Sequence[float]) -> Procedure[Values]:
+        """What each q would need at x; see `BalancedCenterSmoothing.calibrating`."""
+        (answers,) = yield [AllCopies(x, self.noise, whole)]
+        outputs, count = torch.cat(answers), self.noise.steps
+        needed = np.full((len(shares), 1 + len(eps)), inf)
+        for row, held in enumerate(outputs_held(count, q) for q in shares):
+            center, needed[row, 0] = best_center(outputs, self.metric, rank=held)
+            distances = self.metric.pairwise(center[None], outputs)[0].cpu().sort().values.tolist()
+            ranks = [count - held + 1 + steps_within(radius, self.noise) for radius in eps]
+            needed[row, 1:] = [distances[k - 1] if k <= count else inf for k in ranks]
+        return needed
 
     def _rank(self) -> int:
         return outputs_held(self.noise.steps, self.q)

@@ -168,7 +168,7 @@ def exact_statement(
         abstained: why f_hat abstains at x; empty if it does not.
     """
     count = len(draws.distances)
-    rank = needed + floor(up(eps * noise.levels))
+    rank = needed + steps_within(eps, noise)
     reason, r_hat = abstained, inf
     if not reason and rank > count:
         largest = (count - needed) / noise.levels
@@ -193,3 +193,14 @@ def exact_statement(
         center=draws.center,
         empty=bool(metric.empty(draws.center[None])[0]),
     )
+
+
+def steps_within(eps: float, noise: FiniteNoise) -> int:
+    """The number of grid steps k = floor(levels eps) within an l1 radius. An eps just below a step counts as it.
+
+    Examples:
+        >>> from smoothing import DeterministicSplitting
+        >>> steps_within(0.3, DeterministicSplitting(sigma=0.5, levels=10, shape=(3,)))
+        3
+    """
+    return floor(up(eps * noise.levels))

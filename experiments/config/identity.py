@@ -58,7 +58,8 @@ def identity(
     """
     chosen = {name: getattr(settings, name) for name in GROUPS if getattr(settings, name)}
     found: dict[str, Any] = {name: description(group, code=name != "model") for name, group in chosen.items()}
-    found["certifier"].pop("match", None)  # n and m already hold its result
+    for name in ("match", "calibration"):  # n and m, or q and rho, already hold their results
+        found["certifier"].pop(name, None)
     if fingerprint:
         found["dataset"]["fingerprint"] = fingerprint
     if training:

@@ -1,0 +1,81 @@
+"""Find q and rho for certifier=balanced on training data, and write them into a YAML file that runs name.
+
+python -m experiments.calibrate experiment=digits_tvd certifier=balanced       one noise level
+python -m experiments.calibrate -m experiment=digits_tvd certifier=balanced    all noise levels of the experiment
+python certify.py -m experiment=digits_tvd certifier=balanced calibration=digits_tvd
+
+The file is conf/calibration/<experiment>.yaml, or calibration/<experiment>.yaml in the folder of --config-dir. Each
+noise has an entry, which a later run replaces. `limit` is the number of images, `eps` the input radii to choose q for.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from omegaconf import DictConfig
+
+from experiments.certifying.calibrating import ABSTENTION, Calibration, calibrate
+from experiments.config.check import checked
+from experiments.config.command_line import CONF, config_folders
+from experiments.config.entry import one_line_errors, run
+from experiments.config.schema import register
+from experiments.config.settings import Settings
+from experiments.machine.files import write_atomically
+from experiments.machine.lock import Lock
+
+register()
+HEADER = """# @package certifier
+# q and rho of balanced center smoothing, found on {images}.
+# Written by: python -m experiments.calibrate experiment={name} ...
+"""
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="certify")
+@one_line_errors
+def main(cfg: DictConfig) -> list[Path]:
+    settings = checked(cfg, Settings)
+    found = calibrate(settings)
+    path = written(found, settings)
+    print(
+        f"{found.noise}: q={found.q:g}, rho={found.rho:.6g}, from {found.images}; certify with calibration={path.stem}"
+    )
+    return [path]
+
+
+def written(found: Calibration, settings: Settings) -> Path:
+    """Write a calibration into its file, beside those of other noises. Returns the file."""
+    path = (config_folders() or [CONF])[-1] / "calibration" / f"{settings.name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    with Lock(path.with_suffix(".lock")):
+        entries = (yaml.safe_load(path.read_text()) or {}).get("calibration", {}) if path.exists() else {}
+        entries[found.noise] = entry(found, settings)
+        content = yaml.safe_dump({"calibration": dict(sorted(entries.items()))}, sort_keys=False, width=120)
+        header = HEADER.format(images=found.images, name=settings.name)
+        write_atomically(path, (header + content).encode())
+    return path
+
+
+def entry(found: Calibration, settings: Settings) -> dict[str, Any]:
+    """An entry of the file: q and rho, and their provenance."""
+    certifier = {
+        key: value for key, value in settings.certifier.arguments.items() if key in ("n", "m", "alpha1", "alpha2")
+    }
+    return {
+        "q": found.q,
+        "rho": found.rho,
+        "eps": found.eps,
+        "median_eps_out": found.eps_out,
+        "images": found.images,
+        "abstention": ABSTENTION,
+        "seed": settings.seed,
+        **certifier,
+        "written": datetime.now(UTC).date().isoformat(),
+    }
+
+
+if __name__ == "__main__":
+    sys.argv[0] = "experiments.calibrate"
+    run(main)

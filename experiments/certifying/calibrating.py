@@ -1,0 +1,138 @@
+"""Find q and rho of balanced center smoothing on other data than the certified examples.
+
+For each q of a grid and each calibration image, the certifier says the least rho with which its center is accepted, and
+R_hat for each eps. rho(q) is the `1 - ABSTENTION` quantile of these over the images. Then eps_out(q, eps) = gamma times
+the median of R_hat plus rho. For one eps, the q with the smallest eps_out is chosen. One pair (q, rho) serves several
+eps: then it is the q whose eps_out is, at the worst eps, the smallest multiple of the best q's.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, inf
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from experiments.certifying.build import assembled
+from experiments.certifying.certification import choose_examples
+from experiments.config.settings import Settings
+from experiments.data import Dataset, LabelledDataset
+from experiments.machine.device import choose_device
+from experiments.training.base_function import input_of
+from smoothing import BalancedCenterSmoothing, ExactBalancedCenterSmoothing, SettingError
+from smoothing.arguments import input_radii
+from smoothing.inputs import placed
+from smoothing.sampling import Procedure
+
+SHARES = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.84, 0.88, 0.91, 0.94, 0.96, 0.97, 0.98)  # the q that are tried
+ABSTENTION = 0.1  # share of the calibration images on which f_hat may abstain
+IMAGES = 50  # calibration images, if `limit` does not say
+OWN_STREAMS = 10**9  # added to an image's number, so that no stream of a certified example is used
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """q and rho, and where they come from.
+
+    Attributes:
+        noise: the noise, as the certifier's calibration names it.
+        q: mass of the ball.
+        rho: its radius.
+        eps: the input radii that q was chosen for.
+        eps_out: for each eps, the median output radius on the calibration images.
+        images: which images, in words.
+        count: how many.
+        by_q: for each q that was tried: rho, then the median output radius for each eps.
+    """
+
+    noise: str
+    q: float
+    rho: float
+    eps: list[float]
+    eps_out: list[float]
+    images: str
+    count: int
+    by_q: dict[float, list[float]]
+
+
+def calibrate(settings: Settings) -> Calibration:
+    """Calibrate balanced center smoothing for these settings.
+
+    It uses `limit` images that training may use, and examples that are not certified if the data set has none to train
+    on.
+
+    Raises:
+        SettingError: the certifier is not a balanced one, or no q can be certified.
+        SmoothingError: as `certify`.
+    """
+    dataset: Dataset = settings.dataset.build()
+    device = choose_device(settings.device)
+    own = settings.certifier.replaced(**({"q": 0.5, "rho": 1.0} | _without_calibration(settings)))
+    certifier = assembled([replace(settings, certifier=own)], dataset, device)[0].certifier
+    if not isinstance(certifier, BalancedCenterSmoothing | ExactBalancedCenterSmoothing):
+        raise SettingError(f"certifier: expected balanced or exact_balanced, got {settings.certifier.name}")
+    eps = input_radii(settings.eps)
+    images, words = calibration_images(dataset, settings)
+    model = certifier.f.f
+
+    def procedures() -> Iterator[Procedure[Values]]:
+        for number, image in images:
+            x = input_of(model, placed(image.to(device), model)[None])[0]
+            yield certifier.calibrating(x, OWN_STREAMS + number, SHARES, eps)
+
+    needed = np.stack([found for found, _ in certifier.engine.run_all(procedures())])
+    return chosen(needed, eps, certifier.metric.gamma, str(certifier.noise), words)
+
+
+def chosen(needed: Values, eps: Sequence[float], gamma: float, noise: str, images: str) -> Calibration:
+    """The calibration that the images give.
+
+    Args:
+        needed: (images, SHARES, 1 + eps): what `BalancedCenterSmoothing.calibrating` returns for each image.
+        eps: input radii.
+        gamma: of the metric.
+        noise: the noise in words, as for images.
+        images: which images.
+
+    Raises:
+        SettingError: for some eps no q gives a finite output radius.
+    """
+    count = len(needed)
+    rho = np.sort(needed[:, :, 0], axis=0)[ceil((1 - ABSTENTION) * count) - 1]  # (shares,)
+    with np.errstate(invalid="ignore"):
+        out = gamma * (np.sort(needed[:, :, 1:], axis=0)[(count - 1) // 2] + rho[:, None])  # (shares, eps)
+    best = out.min(axis=0)
+    if not np.isfinite(best).all():
+        at = ", ".join(f"{radius:g}" for radius, least in zip(eps, best, strict=True) if not np.isfinite(least))
+        raise SettingError(f"eps: no q certifies {at} with these samples; take more (certifier.m) or leave it out")
+    row = int(np.argmin((out / np.where(best > 0, best, 1.0)).max(axis=1)))
+    if not 0 < rho[row] < inf:
+        raise SettingError(f"certifier.rho: expected a positive radius, found {rho[row]:g}; all outputs are equal")
+    by_q = {q: [float(rho[k]), *map(float, out[k])] for k, q in enumerate(SHARES)}
+    return Calibration(noise, SHARES[row], float(rho[row]), list(eps), list(map(float, out[row])), images, count, by_q)
+
+
+def calibration_images(dataset: Dataset, settings: Settings) -> tuple[list[tuple[int, Tensor]], str]:
+    """The images with their numbers, and which they are in words."""
+    count = settings.limit or IMAGES
+    if isinstance(dataset, LabelledDataset):
+        training = dataset.training()
+        positions = np.linspace(0, len(training) - 1, min(count, len(training))).astype(np.int64)
+        key = np.random.SeedSequence(settings.seed)
+        chunks = [positions[k : k + 1] for k in range(len(positions))]
+        pixels = [batch[0] for batch, _ in training.batches(chunks, torch.device("cpu"), key, 0)]
+        images = [image.to(torch.float32) / dataset.levels for image in pixels]
+        return list(zip(positions.tolist(), images, strict=True)), f"{len(images)} training images"
+    certified = set(choose_examples(dataset, settings))
+    others = [index for index in dataset.indices() if index not in certified][:count]
+    if not others:
+        raise SettingError("dataset: no example is left to calibrate on; certify fewer (limit)")
+    return [(index, dataset[index]) for index in others], f"{len(others)} examples that are not certified"
+
+
+def _without_calibration(settings: Settings) -> dict[str, Any]:
+    return {"calibration": None} if "calibration" in settings.certifier.arguments else {}
