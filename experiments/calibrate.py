@@ -69,6 +69,7 @@ def entry(found: Calibration, settings: Settings) -> dict[str, Any]:
         "eps": found.eps,
         "median_eps_out": found.eps_out,
         "images": found.images,
+        "examples": found.examples,
         "abstention": ABSTENTION,
         "seed": settings.seed,
         **certifier,

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.certifying.build import assembled
-from experiments.certifying.certification import choose_examples
 from experiments.config.settings import Settings
 from experiments.data import Dataset, LabelledDataset
 from experiments.machine.device import choose_device
@@ -45,7 +44,7 @@ class Calibration:
         eps: the input radii that q was chosen for.
         eps_out: for each eps, the median output radius on the calibration images.
         images: which images, in words.
-        count: how many.
+        examples: their indices, if they are examples of the data set; certificates of these would not hold.
         by_q: for each q that was tried: rho, then the median output radius for each eps.
     """
 
@@ -55,15 +54,14 @@ class Calibration:
     eps: list[float]
     eps_out: list[float]
     images: str
-    count: int
+    examples: list[int]
     by_q: dict[float, list[float]]
 
 
 def calibrate(settings: Settings) -> Calibration:
     """Calibrate balanced center smoothing for these settings.
 
-    It uses `limit` images that training may use, and examples that are not certified if the data set has none to train
-    on.
+    It uses `limit` training images. If the data set has none, it uses its last examples, which are then not certified.
 
     Raises:
         SettingError: the certifier is not a balanced one, or no q can be certified.
@@ -85,7 +83,9 @@ def calibrate(settings: Settings) -> Calibration:
             yield certifier.calibrating(x, OWN_STREAMS + number, SHARES, eps)
 
     needed = np.stack([found for found, _ in certifier.engine.run_all(procedures())])
-    return chosen(needed, eps, certifier.metric.gamma, str(certifier.noise), words)
+    found = chosen(needed, eps, certifier.metric.gamma, str(certifier.noise), words)
+    own_examples = [] if isinstance(dataset, LabelledDataset) else [number for number, _ in images]
+    return replace(found, examples=own_examples)
 
 
 def chosen(needed: Values, eps: Sequence[float], gamma: float, noise: str, images: str) -> Calibration:
@@ -113,11 +113,14 @@ def chosen(needed: Values, eps: Sequence[float], gamma: float, noise: str, image
     if not 0 < rho[row] < inf:
         raise SettingError(f"certifier.rho: expected a positive radius, found {rho[row]:g}; all outputs are equal")
     by_q = {q: [float(rho[k]), *map(float, out[k])] for k, q in enumerate(SHARES)}
-    return Calibration(noise, SHARES[row], float(rho[row]), list(eps), list(map(float, out[row])), images, count, by_q)
+    return Calibration(noise, SHARES[row], float(rho[row]), list(eps), list(map(float, out[row])), images, [], by_q)
 
 
 def calibration_images(dataset: Dataset, settings: Settings) -> tuple[list[tuple[int, Tensor]], str]:
-    """The images with their numbers, and which they are in words."""
+    """The images with their numbers, and which they are in words.
+
+    Training images, evenly spaced; the last examples of a data set that has none. A run refuses to certify these.
+    """
     count = settings.limit or IMAGES
     if isinstance(dataset, LabelledDataset):
         training = dataset.training()
@@ -127,11 +130,18 @@ def calibration_images(dataset: Dataset, settings: Settings) -> tuple[list[tuple
         pixels = [batch[0] for batch, _ in training.batches(chunks, torch.device("cpu"), key, 0)]
         images = [image.to(torch.float32) / dataset.levels for image in pixels]
         return list(zip(positions.tolist(), images, strict=True)), f"{len(images)} training images"
-    certified = set(choose_examples(dataset, settings))
-    others = [index for index in dataset.indices() if index not in certified][:count]
-    if not others:
-        raise SettingError("dataset: no example is left to calibrate on; certify fewer (limit)")
-    return [(index, dataset[index]) for index in others], f"{len(others)} examples that are not certified"
+    others = dataset.indices()[-count:]
+    return [(index, dataset[index]) for index in others], f"the last {len(others)} examples, from {others[0]} on"
+
+
+def require_other_examples(settings: Settings, indices: Sequence[int]) -> None:
+    """Raises SettingError if q and rho were found on an example that is to be certified."""
+    for entry in (settings.certifier.get("calibration") or {}).values():
+        if used := sorted(set(entry.get("examples") or []) & set(indices)):
+            raise SettingError(
+                f"calibration: q and rho were found on example {used[0]}, so they must not be used to certify it; "
+                f"certify others (limit, indices)"
+            )
 
 
 def _without_calibration(settings: Settings) -> dict[str, Any]:

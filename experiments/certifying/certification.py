@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from experiments.certifying.build import assembled
+from experiments.certifying.calibrating import require_other_examples
 from experiments.certifying.progress import Progress, announcement
 from experiments.certifying.rows import Certification, rows_of_each
 from experiments.config.settings import Settings
@@ -49,6 +50,7 @@ def certify_together(several: Sequence[Settings]) -> list[Path]:
     dataset: Dataset = first.dataset.build()
     runs = assembled(several, dataset, device)
     indices = dataset.check(choose_examples(dataset, first))
+    require_other_examples(first, indices)
     examples = described(dataset, indices)
     for settings, run in zip(several, runs, strict=True):
         _warn_of_another_precision(settings, run.folder)

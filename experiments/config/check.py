@@ -131,7 +131,8 @@ def _whose(key: str, experiment: str | None) -> str:
     others = [name for name in experiments if not _sets(name, key)]
     group = key.partition(".")[0]
     return (
-        f". experiment={experiment} sets {key} for another {group}; choose an experiment that does not: "
+        f". experiment={experiment} sets {key} for another {group}; remove it with '~{key}', or choose an experiment "
+        f"that does not: "
         f"{', '.join(others)}"
     )
 
