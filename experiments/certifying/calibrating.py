@@ -70,7 +70,7 @@ def calibrate(settings: Settings) -> Calibration:
     dataset: Dataset = settings.dataset.build()
     device = choose_device(settings.device)
     own = settings.certifier.replaced(**({"q": 0.5, "rho": 1.0} | _without_calibration(settings)))
-    certifier = assembled([replace(settings, certifier=own)], dataset, device)[0].certifier
+    certifier = assembled([replace(settings, certifier=own, eps=[0.0])], dataset, device)[0].certifier
     if not isinstance(certifier, BalancedCenterSmoothing | ExactBalancedCenterSmoothing):
         raise SettingError(f"certifier: expected balanced or exact_balanced, got {settings.certifier.name}")
     eps = input_radii(settings.eps)
