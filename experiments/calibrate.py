@@ -73,6 +73,7 @@ def entry(found: Calibration, settings: Settings) -> dict[str, Any]:
         "abstention": ABSTENTION,
         "seed": settings.seed,
         **certifier,
+        "by_q": [{"q": q, "rho": rho, "median_eps_out": out} for q, (rho, *out) in found.by_q.items()],
         "written": datetime.now(UTC).date().isoformat(),
     }
 
