@@ -11,6 +11,7 @@ from experiments.benchmarks.attempts import (
     output_attempt,
 )
 from smoothing import CenterSmoothing, ExactCenterSmoothing, FiniteNoise, Metric, Noise
+from smoothing.balanced import BalancedCenterSmoothing
 from smoothing.streams import Stage, Stream
 
 FACTORS = (0.5, 1.0)  # multiples of the input radius
@@ -37,7 +38,7 @@ def farthest_within(objective: Objective, noise: Noise, x: Tensor, eps: float, e
 
 
 def attack_center(
-    h: CenterSmoothing, x: Tensor, example: int, eps: float, direction: Tensor | None = None
+    h: CenterSmoothing | BalancedCenterSmoothing, x: Tensor, example: int, eps: float, direction: Tensor | None = None
 ) -> list[Attempt]:
     """Try to move f_hat within each of FACTORS times eps, with fresh samples at x'. [] if x has no certificate.
 
@@ -82,6 +83,9 @@ def attack_exact_center(h: ExactCenterSmoothing, x: Tensor, example: int) -> lis
         certificate = h.read(draws, k / h.noise.levels)
         if certificate.status != "certified":
             break
-        moved = float(h.metric(h.draw(there).center[None], draws.center[None]))
+        at_attack = h.draw(there)
+        if h.read(at_attack, 0.0).status == "abstained":
+            continue  # an abstention makes no claim
+        moved = float(h.metric(at_attack.center[None], draws.center[None]))
         attempts.append(output_attempt(certificate.eps_in, k / h.noise.levels, moved, certificate.eps_out))
     return attempts
