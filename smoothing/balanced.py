@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smoothing import balanced_guarantee
-from smoothing.arguments import instance, number, whole_number
+from smoothing.arguments import input_radii, instance, number, whole_number
 from smoothing.balanced_guarantee import BalancedSettings, balanced_certificate, needed_inside
 from smoothing.calibration import calibrated, fixed
 from smoothing.center_guarantee import BOUNDS
 from smoothing.center_reach import reach
 from smoothing.center_results import CenterDraws, OutputCertificate
+from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
+from smoothing.matching import balanced_distances
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
@@ -45,6 +47,8 @@ class BalancedCenterSmoothing(SampledCenter):
         candidates: None: all n outputs are candidates, and in memory. A number: choose among that many outputs, and
             keep only the distances of the n samples from them, for outputs too large to keep (Smooth-HD). Then a center
             may be worse, so f_hat abstains more often, but the guarantee is the same.
+        match: None here. In a run, "paper" takes m as the paper's, and finds the fewest distances that read R_hat at no
+            higher quantile for any eps (`matching.balanced_distances`).
         calibration: where q and rho come from if they are None, in a run; see `calibration.calibrated`.
         evaluation: see `Evaluation`.
 
@@ -74,9 +78,12 @@ class BalancedCenterSmoothing(SampledCenter):
         bound: str = "exact",
         center: str = "best",
         candidates: int | None = None,
+        match: str | None = None,
         calibration: Mapping[str, Any] | None = None,
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
+        if match is not None:
+            raise SettingError(f"certifier.match: expected paper, with which a run finds m, got {match}")
         super().__init__(f, noise, **evaluation)
         self.metric = instance("metric", metric, Metric, "L2()")
         self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
@@ -118,7 +125,14 @@ class BalancedCenterSmoothing(SampledCenter):
 
     @classmethod
     def settled(cls, arguments: dict[str, Any], eps: Any, noise: Noise) -> tuple[dict[str, Any], str]:
-        return calibrated(arguments, noise)
+        """Take q and rho from the calibration. With match=paper, find m (`balanced_distances`)."""
+        found, told = calibrated(arguments, noise)
+        if found.get("match") != "paper":
+            return found, told
+        settings = BalancedSettings(*fixed(found["q"], found["rho"]), alpha2=found["alpha2"])
+        m = balanced_distances(found["m"], input_radii(eps), noise, settings)
+        matched = f"certifier.match=paper: m={m} distances bound no higher a quantile than the paper's {found['m']}"
+        return found | {"m": m, "match": None}, "\n".join(filter(None, (told, matched)))
 
     @classmethod
     def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:

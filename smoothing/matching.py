@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import betabinom, binom
 
+from smoothing.balanced_guarantee import BalancedSettings
 from smoothing.center_guarantee import BOUNDS, CenterSettings, require_feasible
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
@@ -21,6 +22,7 @@ ACCEPTED = 0.99  # probability that a center is accepted, where it is not fitted
 ZIGZAG = 50  # samples by which that probability is not monotone
 LOWER = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)  # of the paper's delta, that are tried instead
 PAIRS = 2500  # of outputs, compared for the medoid in the time of a sample: MNIST autoencoder, CPU, 1800 to 3200
+PAPER_DELTA = 0.05  # section 5
 AT_ONCE = 2**16  # numbers of samples that are tried together
 
 
@@ -117,6 +119,35 @@ def least_distances(m: int, masses: Sequence[float], alpha: float, own: Sequence
         if will_do.any():
             return int(tried[will_do.argmax()])
     return m
+
+
+def balanced_distances(m: int, eps: Sequence[float], noise: Noise, settings: BalancedSettings) -> int:
+    """The least m for balanced center smoothing whose R_hat is at no higher quantile than the paper's for every eps.
+
+    The paper reads R_hat from m distances by DKW's inequality at Phi(Phi^-1(1/2 + delta) + eps / sigma), delta = 0.05.
+    Balanced center smoothing reads it at the lower Phi(Phi^-1(1 - q) + eps / sigma). So, up to chance, its R_hat is no
+    larger, and its output radius is no larger than the paper's where rho is at most beta times the paper's R_hat.
+
+    Args:
+        m: the paper's distances.
+        eps: all input radii to be certified.
+        noise: the smoothing distribution.
+        settings: q and alpha2.
+
+    Raises:
+        SettingError: no eps, or m distances can never certify one with the paper's bound.
+
+    Examples:
+        >>> from smoothing import Gaussian
+        >>> balanced_distances(10**6, [1.0], Gaussian(sigma=0.5), BalancedSettings(q=0.84, rho=1.0))
+        44
+    """
+    if not eps:
+        raise SettingError("eps: expected at least one input radius that the certificates are to be matched for")
+    paper = CenterSettings("paper", PAPER_DELTA, settings.alpha1, settings.alpha2)
+    require_feasible(10**6, m, list(eps), noise, paper)
+    papers = [noise.mass(0.5 + PAPER_DELTA, radius) for radius in eps]
+    return least_distances(m, papers, settings.alpha2, [noise.mass(settings.rest, radius) for radius in eps])
 
 
 def _work(n: int, m: int) -> float:

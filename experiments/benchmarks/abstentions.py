@@ -1,9 +1,9 @@
 """How often does f_hat abstain? Run `python -m experiments.benchmarks.abstentions`.
 
 Center smoothing and balanced center smoothing of one autoencoder of digits, on test images. q and rho come from
-training images, and rho also 1.5 and 2 times as large. The attacker, who knows the network, moves x by at most eps = h sigma: to move the outputs away from
-the center at x ("move"), or to spread them, so that no ball holds enough of them ("spread"). Writes
-results/abstentions/abstentions.csv, with one row for each attacked point, and record.json.
+training images, and rho also 1.5 and 2 times as large. The attacker, who knows the network, moves x by at most
+eps = h sigma: to move the outputs away from the center at x ("move"), or to spread them, so that no ball holds enough
+of them ("spread"). Writes results/abstentions/abstentions.csv, with one row for each attacked point, and record.json.
 """
 
 import json

@@ -262,3 +262,24 @@ def test_coverage_where_only_the_true_masses_decide(h):
         certified = here.status == "certified" and not other.abstained
         false += certified and bool((here.center - other.center).abs() > here.eps_out)
     assert false / tries <= 2 * alpha
+
+
+def test_match_finds_the_fewest_distances_at_no_higher_quantile_than_the_papers():
+    given = {"n": 400, "m": 10**6, "q": 0.84, "rho": 1.0, "alpha2": 0.005, "match": "paper"}
+    found, told = BalancedCenterSmoothing.settled(given, [SIGMA, 2 * SIGMA], NOISE)
+    assert (found["match"], told) == (
+        None,
+        f"certifier.match=paper: m={found['m']} distances bound no higher a quantile than the paper's 1000000",
+    )
+    for h in (1, 2):
+        papers = norm.cdf(norm.ppf(0.55) + h) + np.sqrt(np.log(1 / 0.005) / (2 * 10**6))
+        own = NOISE.mass(BalancedSettings(0.84, 1.0).rest, h * SIGMA)
+        assert exact_order_statistic(own, found["m"], 0.005) / found["m"] <= papers
+    shorter = found["m"] - 1
+    assert any(
+        (k := exact_order_statistic(NOISE.mass(BalancedSettings(0.84, 1.0).rest, h * SIGMA), shorter, 0.005)) is None
+        or k / shorter > norm.cdf(norm.ppf(0.55) + h) + np.sqrt(np.log(1 / 0.005) / (2 * 10**6))
+        for h in (1, 2)
+    )
+    with pytest.raises(SettingError, match=r"certifier\.match: expected paper"):
+        balanced(lambda b: b, match="paper")
