@@ -47,7 +47,9 @@ def main(cfg: DictConfig) -> list[Path]:
 
 def written(found: Calibration, settings: Settings) -> Path:
     """Write a calibration into its file, beside those of other noises. Returns the file."""
-    path = (config_folders() or [CONF])[-1] / "calibration" / f"{settings.name}.yaml"
+    folder = (config_folders() or [CONF])[-1]
+    taken = folder != CONF and (CONF / "calibration" / f"{settings.name}.yaml").exists()  # Hydra would read that one
+    path = folder / "calibration" / f"{'my_' if taken else ''}{settings.name}.yaml"
     path.parent.mkdir(exist_ok=True)
     with Lock(path.with_suffix(".lock")):
         entries = (yaml.safe_load(path.read_text()) or {}).get("calibration", {}) if path.exists() else {}

@@ -1,0 +1,135 @@
+"""q and rho of balanced center smoothing: how they are chosen, where they are written, and who may not use them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from experiments.certifying.calibrating import ABSTENTION, SHARES, calibration_images, chosen, require_other_examples
+from experiments.config.identity import identity
+from experiments.config.settings import Group
+from smoothing import SettingError
+
+EPS = [0.1, 0.2]
+QUICK = ("limit=6", "device=cpu", "batch_size=400")
+
+
+def needed(rho, r_hat, images=10):
+    """What every image needs: rho for each q, and R_hat for each q and eps."""
+    one = np.column_stack([rho, r_hat])
+    return np.repeat(one[None], images, axis=0)
+
+
+def test_rho_is_a_quantile_of_what_the_images_need():
+    every = needed(np.linspace(1, 2, len(SHARES)), np.full((len(SHARES), 2), 0.5))
+    every[:, :, 0] *= np.arange(1, 11)[::-1, None]  # the ten images need 10, 9, ..., 1 times as much
+    found = chosen(every, EPS, 1.0, "noise", "ten images")
+    assert ABSTENTION == 0.1
+    assert (found.q, found.rho) == (SHARES[0], 9.0)  # all but one image
+    assert found.by_q[SHARES[0]] == [9.0, 9.5, 9.5]
+
+
+def test_one_eps_takes_the_best_q_and_several_the_smallest_regret():
+    rho, r_hat = np.ones(len(SHARES)), np.full((len(SHARES), 2), 9.0)
+    r_hat[3], r_hat[7], r_hat[9] = [1.0, 8.0], [2.0, 2.0], [8.0, 1.0]
+    found = chosen(needed(rho, r_hat), EPS, 1.0, "noise", "")
+    assert (found.q, found.eps_out) == (SHARES[7], [3.0, 3.0])  # 3/2 of the best at both
+    assert chosen(needed(rho, r_hat[:, :1]), EPS[:1], 1.0, "noise", "").q == SHARES[3]
+    assert chosen(needed(rho, r_hat[:, 1:]), EPS[1:], 1.0, "noise", "").q == SHARES[9]
+    assert chosen(needed(rho, r_hat), EPS, 2.0, "noise", "").eps_out == [6.0, 6.0]  # gamma
+
+
+def test_a_q_that_cannot_certify_every_eps_is_not_chosen():
+    rho, r_hat = np.ones(len(SHARES)), np.full((len(SHARES), 2), 5.0)
+    r_hat[2] = [0.1, np.inf]
+    assert chosen(needed(rho, r_hat), EPS, 1.0, "noise", "").q != SHARES[2]
+    r_hat[:, 1] = np.inf
+    with pytest.raises(SettingError, match=r"eps: no q certifies 0\.2 with these samples; take more"):
+        chosen(needed(rho, r_hat), EPS, 1.0, "noise", "")
+    with pytest.raises(SettingError, match=r"certifier\.rho: expected a positive radius, found 0"):
+        chosen(needed(0 * rho, np.zeros((len(SHARES), 2))), EPS, 1.0, "noise", "")
+
+
+def test_training_images_or_the_last_examples(settings):
+    digits = settings("experiment=digits_tvd", "limit=7")
+    images, words = calibration_images(digits.dataset.build(), digits)
+    assert (len(images), words) == (7, "7 training images")
+    assert all(image.shape == (1, 8, 8) and float(image.min()) >= 0 and float(image.max()) <= 1 for _, image in images)
+    training = digits.dataset.build().training()
+    assert all((training.pixels[number] / 16 == image).all() for number, image in images)
+    faces = settings("experiment=demo", "limit=5")
+    images, words = calibration_images(faces.dataset.build(), faces)
+    assert [number for number, _ in images] == [96, 97, 98, 99, 100]
+    assert words == "the last 5 examples, from 96 on"
+
+
+def test_examples_that_q_and_rho_were_found_on_are_not_certified(settings):
+    plain = settings(
+        "experiment=demo", "certifier=balanced", "~certifier.delta", "certifier.q=0.8", "certifier.rho=0.1"
+    )
+    calibration = {"Gaussian(sigma=0.1)": {"q": 0.8, "rho": 0.1, "examples": [96, 97]}}
+    used = _with(plain, calibration=calibration)
+    require_other_examples(used, [0, 1, 95])
+    require_other_examples(plain, [96])
+    with pytest.raises(SettingError, match="found on example 97, so they must not be used to certify it"):
+        require_other_examples(used, [0, 97])
+
+
+def _with(settings, **arguments):
+    return replace(settings, certifier=Group(settings.certifier.target, settings.certifier.arguments | arguments))
+
+
+def test_a_calibration_is_not_identity_but_q_and_rho_are(settings):
+    given = ("experiment=digits_tvd", "certifier=balanced", "certifier.q=0.8")
+    one, two, other = (
+        identity(each, "")
+        for each in (
+            settings(*given, "certifier.rho=5"),
+            _with(settings(*given, "certifier.rho=5"), calibration={"a": {}}),
+            settings(*given, "certifier.rho=6"),
+        )
+    )
+    assert one == two != other
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("experiment", "certifier"), [("digits_tvd", "balanced"), ("digits_l1_tvd", "exact_balanced")])
+def test_calibrate_then_certify_from_a_folder_of_ones_own(python, tmp_path, experiment, certifier):
+    own = tmp_path / "conf"
+    own.mkdir()
+    some = {"balanced": ("certifier.n=400", "certifier.m=400"), "exact_balanced": ()}[certifier]
+    given = ("--config-dir", own, f"experiment={experiment}", f"checkpoints.root={tmp_path}", "device=cpu")
+    short = ("trainer.epochs=2", "noise.sigma=0.5", "eps=[0.125,0.25]")
+    trained = python("train.py", *given, *short)
+    assert trained.returncode == 0, trained.stderr
+    refused = python("certify.py", *given, *short, *some, *QUICK, f"certifier={certifier}", f"results.root={tmp_path}")
+    assert refused.returncode == 1
+    assert "certifier.q: expected a number fixed before the examples are certified" in refused.stderr
+    found = python("-m", "experiments.calibrate", *given, *short, *some, *QUICK, f"certifier={certifier}")
+    assert found.returncode == 0, found.stderr
+    name = found.stdout.rpartition("calibration=")[2].split()[0]
+    (entry,) = yaml.safe_load((own / "calibration" / f"{name}.yaml").read_text())["calibration"].values()
+    assert entry["images"] == "6 training images"
+    assert [each["q"] for each in entry["by_q"]] == list(SHARES)
+    certified = python(
+        "certify.py",
+        *given,
+        *short,
+        *some,
+        *QUICK,
+        f"certifier={certifier}",
+        f"calibration={name}",
+        f"results.root={tmp_path / 'results'}",
+    )
+    assert certified.returncode == 0, certified.stderr
+    assert f"calibration: q={entry['q']:g}" in certified.stdout
+    (path,) = (tmp_path / "results").glob("*/*/certificates.csv")
+    table = pd.read_csv(path)
+    assert len(table) == 12
+    assert (table.status == "certified").any()
+    record = json.loads((path.parent / "run.json").read_text())
+    assert record["identity"]["certifier"]["rho"] == entry["rho"]
+    assert "calibration" not in record["identity"]["certifier"]
