@@ -149,6 +149,16 @@ def test_radii_grow_where_several_classes_share_the_rest(noise):
     assert ours.radius > 1.3 * paper.radius > 0
 
 
+def test_the_runner_up_is_counted_among_the_samples_of_the_estimate():
+    g = SmoothedClassifier(bands, NOISE)
+    x = torch.tensor([0.1])
+    for example in range(5):
+        c = g.certify(x, n0=50, n=500, runner_up="bounded", example=example)
+        counts = g.votes(x, 500, example, Stage.ESTIMATION).tolist()
+        assert c.n_a == counts.pop(c.guess)
+        assert c.n_b == max(counts)
+
+
 def test_two_classes_have_the_papers_radius():
     def two(batch):
         return torch.cat([-batch, batch], dim=1)
