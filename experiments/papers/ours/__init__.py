@@ -2,6 +2,7 @@
 
 from experiments.papers.ours.exact_bounds import ExactBounds
 from experiments.papers.ours.l1_centers import DeterministicCurves
+from experiments.papers.ours.runner_up import RunnerUp
 from experiments.papers.ours.tightness import Tightness
 
-__all__ = ["DeterministicCurves", "ExactBounds", "Tightness"]
+__all__ = ["DeterministicCurves", "ExactBounds", "RunnerUp", "Tightness"]
