@@ -129,12 +129,13 @@ def _written(name: str, value: float | str) -> str:
 def by_panel(runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
     """Runs by panel title: panels in the paper's order, runs sorted by sigma.
 
-    Of runs that differ only in weights, the latest is kept. If two base functions have the same title, the settings
-    that differ are added to it.
+    Of runs of one certifier that differ only in weights, the latest is kept. If two base functions have the same title,
+    the settings that differ are added to it.
     """
-    found: dict[tuple[str, float, float], StoredRun] = {}
+    found: dict[tuple[str, float, float, str], StoredRun] = {}
     for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
-        found[(_base_function(run), sigma_of(run), training_sigma(run) or 0.0)] = run
+        certifier = run.identity["certifier"]["type"]
+        found[(_base_function(run), sigma_of(run), training_sigma(run) or 0.0, certifier)] = run
     grouped: dict[str, list[StoredRun]] = {}
     for key in sorted(found):
         grouped.setdefault(key[0], []).append(found[key])
