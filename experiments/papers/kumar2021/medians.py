@@ -19,7 +19,7 @@ from experiments.runs.reader import (
     sigma_of,
     training_sigma,
 )
-from smoothing import CenterDraws, CenterSettings, Metric, Noise, certificate
+from smoothing import CenterDraws, CenterSettings, Metric, Noise, OutputCertificate, certificate
 
 CLAIMS = Path(__file__).with_name("claims.csv")
 PAPER_DATA = ("MNIST", "CIFAR10")  # drawn together, as in the paper's figures 5 to 7
@@ -96,6 +96,11 @@ def read_again(
     medoid = run.identity["certifier"].get("center") == "medoid"
     betas = [None if medoid else metric.beta(d.base_output) for d in draws]
     given = [certificate(d, eps, noise, metric, settings, beta) for d, beta in zip(draws, betas, strict=True)]
+    return medians_of_certificates(given)
+
+
+def medians_of_certificates(given: Sequence[OutputCertificate]) -> dict[str, float]:
+    """Medians over certificates of examples, one each. Keys: the columns of `medians_of` from eps_out on."""
     status = np.array([c.status for c in given], dtype=str)
     return _medians(status, np.array([c.eps_out for c in given]), np.array([c.smoothing_error for c in given]))
 
