@@ -19,7 +19,7 @@ from experiments.runs.reader import (
     sigma_of,
     training_sigma,
 )
-from smoothing import CenterDraws, CenterSettings, Metric, Noise, certificate
+from smoothing import CenterDraws, CenterSettings, Metric, Noise, OutputCertificate, certificate
 
 CLAIMS = Path(__file__).with_name("claims.csv")
 PAPER_DATA = ("MNIST", "CIFAR10")  # drawn together, as in the paper's figures 5 to 7
@@ -96,6 +96,11 @@ def read_again(
     medoid = run.identity["certifier"].get("center") == "medoid"
     betas = [None if medoid else metric.beta(d.base_output) for d in draws]
     given = [certificate(d, eps, noise, metric, settings, beta) for d, beta in zip(draws, betas, strict=True)]
+    return medians_of_certificates(given)
+
+
+def medians_of_certificates(given: Sequence[OutputCertificate]) -> dict[str, float]:
+    """Medians over certificates of examples, one each. Keys: the columns of `medians_of` from eps_out on."""
     status = np.array([c.status for c in given], dtype=str)
     return _medians(status, np.array([c.eps_out for c in given]), np.array([c.smoothing_error for c in given]))
 
@@ -129,12 +134,13 @@ def _written(name: str, value: float | str) -> str:
 def by_panel(runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
     """Runs by panel title: panels in the paper's order, runs sorted by sigma.
 
-    Of runs that differ only in weights, the latest is kept. If two base functions have the same title, the settings
-    that differ are added to it.
+    Of runs of one certifier that differ only in weights, the latest is kept. If two base functions have the same title,
+    the settings that differ are added to it.
     """
-    found: dict[tuple[str, float, float], StoredRun] = {}
+    found: dict[tuple[str, float, float, str], StoredRun] = {}
     for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
-        found[(_base_function(run), sigma_of(run), training_sigma(run) or 0.0)] = run
+        certifier = run.identity["certifier"]["type"]
+        found[(_base_function(run), sigma_of(run), training_sigma(run) or 0.0, certifier)] = run
     grouped: dict[str, list[StoredRun]] = {}
     for key in sorted(found):
         grouped.setdefault(key[0], []).append(found[key])

@@ -1,5 +1,7 @@
 """Draws medians: panels, styles, axes and a common legend."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -37,14 +39,17 @@ def draw_medians(axis: Axes, curve: pd.DataFrame, style: tuple[str, object, str]
         ("eps_out", 1.4, color, "eps_out"),
         ("smoothing_error", 0.8, "none", "smoothing error"),
     ):
-        finite = np.isfinite(curve[column])
-        drawn = curve[column].where(finite)
-        axis.plot(
-            curve["eps_in"], drawn, ls=line, lw=thick, marker=mark, mfc=face, color=color, label=f"{name}, {label}"
-        )
-        if not finite.all():
-            at, edge = curve["eps_in"][~finite], axis.get_xaxis_transform()
-            axis.plot(at, np.ones(len(at)), mark, mfc=face, color=color, transform=edge, clip_on=False)
+        given = {"ls": line, "lw": thick, "marker": mark, "mfc": face, "color": color, "label": f"{name}, {label}"}
+        plot_medians(axis, curve["eps_in"], curve[column], given)
+
+
+def plot_medians(axis: Axes, eps_in: "pd.Series[float]", medians: "pd.Series[float]", style: dict[str, Any]) -> None:
+    """Draw medians in a style of matplotlib's `plot`. Infinite ones are on the upper edge."""
+    finite = np.isfinite(medians)
+    axis.plot(eps_in, medians.where(finite), **style)
+    if not finite.all():
+        edge = {"ls": "none", "transform": axis.get_xaxis_transform(), "clip_on": False, "label": None}
+        axis.plot(eps_in[~finite], np.ones(int((~finite).sum())), **(style | edge))
 
 
 def finish(axis: Axes, table: pd.DataFrame) -> None:
