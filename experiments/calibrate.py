@@ -3,6 +3,7 @@
 python -m experiments.calibrate experiment=digits_tvd certifier=balanced       one noise level
 python -m experiments.calibrate -m experiment=digits_tvd certifier=balanced    all noise levels of the experiment
 python certify.py -m experiment=digits_tvd certifier=balanced calibration=digits_tvd
+python -m experiments.calibrate results/faces_jaccard/<run> 10    on the stored draws of a run's last 10 examples
 
 The file is conf/calibration/<experiment>.yaml, or calibration/<experiment>.yaml in the folder of --config-dir. Each
 noise has an entry, which a later run replaces. `limit` is the number of images, `eps` the input radii to choose q for.
@@ -17,14 +18,18 @@ import hydra
 import yaml
 from omegaconf import DictConfig
 
+from experiments.again import settings_of
 from experiments.certifying.calibrating import ABSTENTION, Calibration, calibrate
+from experiments.certifying.calibrating_draws import calibrate_on_draws
 from experiments.config.check import checked
-from experiments.config.command_line import CONF, config_folders
+from experiments.config.command_line import CONF, config_folders, from_here
 from experiments.config.entry import one_line_errors, run
 from experiments.config.schema import register
 from experiments.config.settings import Settings
 from experiments.machine.files import write_atomically
 from experiments.machine.lock import Lock
+from experiments.runs.reader import find_runs
+from smoothing import SettingError, SmoothingError
 
 register()
 HEADER = """# @package certifier
@@ -80,6 +85,22 @@ def entry(found: Calibration, settings: Settings) -> dict[str, Any]:
     }
 
 
+def on_draws(folder: str, count: str) -> None:
+    """Calibrate on the stored draws of the run in a folder."""
+    runs = find_runs(Path(folder))
+    if len(runs) != 1:
+        raise SettingError(f"{folder}: expected the folder of one run, found {len(runs)}")
+    settings = settings_of(runs[0].record)
+    found = calibrate_on_draws(runs[0], settings, int(count))
+    path = written(found, settings)
+    print(f"{found.noise}: q={found.q:g}, rho={found.rho:.6g}, from {found.images}; {from_here(path)}")
+
+
 if __name__ == "__main__":
-    sys.argv[0] = "experiments.calibrate"
-    run(main)
+    if len(sys.argv) == 3 and Path(sys.argv[1]).is_dir() and sys.argv[2].isdecimal():
+        try:
+            on_draws(*sys.argv[1:])
+        except SmoothingError as error:
+            sys.exit(f"calibrate: {error}")
+    else:
+        run(main)

@@ -83,12 +83,16 @@ def calibrate(settings: Settings) -> Calibration:
             yield certifier.calibrating(x, OWN_STREAMS + number, SHARES, eps)
 
     needed = np.stack([found for found, _ in certifier.engine.run_all(procedures())])
-    found = chosen(needed, eps, certifier.metric.gamma, str(certifier.noise), words)
+    shape = certifier.f(input_of(model, placed(images[0][1].to(device), model)[None])).shape[1:]
+    largest = certifier.metric.largest_distance(shape)
+    found = chosen(needed, eps, certifier.metric.gamma, str(certifier.noise), words, largest)
     own_examples = [] if isinstance(dataset, LabelledDataset) else [number for number, _ in images]
     return replace(found, examples=own_examples)
 
 
-def chosen(needed: Values, eps: Sequence[float], gamma: float, noise: str, images: str) -> Calibration:
+def chosen(
+    needed: Values, eps: Sequence[float], gamma: float, noise: str, images: str, largest: float = inf
+) -> Calibration:
     """The calibration that the images give.
 
     Args:
@@ -97,19 +101,21 @@ def chosen(needed: Values, eps: Sequence[float], gamma: float, noise: str, image
         gamma: of the metric.
         noise: the noise in words, as for images.
         images: which images.
+        largest: the largest distance of two outputs; an output radius of that size says nothing.
 
     Raises:
-        SettingError: for some eps no q gives a finite output radius.
+        SettingError: no q gives an output radius below `largest` for any eps, or all outputs are equal.
     """
     count = len(needed)
     rho = np.sort(needed[:, :, 0], axis=0)[ceil((1 - ABSTENTION) * count) - 1]  # (shares,)
-    with np.errstate(invalid="ignore"):
-        out = gamma * (np.sort(needed[:, :, 1:], axis=0)[(count - 1) // 2] + rho[:, None])  # (shares, eps)
+    r_hat = np.where(needed[:, :, :1] <= rho[:, None], needed[:, :, 1:], inf)  # an abstention counts as infinite
+    out = gamma * (np.sort(r_hat, axis=0)[(count - 1) // 2] + rho[:, None])  # (shares, eps)
+    out[~(out < largest)] = inf
     best = out.min(axis=0)
-    if not np.isfinite(best).all():
-        at = ", ".join(f"{radius:g}" for radius, least in zip(eps, best, strict=True) if not np.isfinite(least))
-        raise SettingError(f"eps: no q certifies {at} with these samples; take more (certifier.m) or leave it out")
-    row = int(np.argmin((out / np.where(best > 0, best, 1.0)).max(axis=1)))
+    if not np.isfinite(best).any():
+        raise SettingError("eps: no q certifies any eps with these samples; take more (certifier.m) or a smaller eps")
+    wanted = np.isfinite(best)
+    row = int(np.argmin((out[:, wanted] / np.where(best > 0, best, 1.0)[wanted]).max(axis=1)))
     if not 0 < rho[row] < inf:
         raise SettingError(f"certifier.rho: expected a positive radius, found {rho[row]:g}; all outputs are equal")
     by_q = {q: [float(rho[k]), *map(float, out[k])] for k, q in enumerate(SHARES)}

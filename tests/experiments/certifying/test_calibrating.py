@@ -2,17 +2,33 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from experiments.again import settings_of
+from experiments.certifying import calibrating as module
 from experiments.certifying.calibrating import ABSTENTION, SHARES, calibration_images, chosen, require_other_examples
+from experiments.certifying.calibrating_draws import calibrate_on_draws
 from experiments.config.identity import identity
 from experiments.config.settings import Group
-from smoothing import SettingError
+from experiments.runs.reader import find_runs
+from smoothing import (
+    L2,
+    BalancedCenterSmoothing,
+    BalancedSettings,
+    Gaussian,
+    Jaccard,
+    SettingError,
+    balanced_certificate,
+    rechecked,
+)
 
+ROOT = Path(__file__).parents[3]
 EPS = [0.1, 0.2]
 QUICK = ("limit=6", "device=cpu", "batch_size=400")
 
@@ -46,8 +62,14 @@ def test_a_q_that_cannot_certify_every_eps_is_not_chosen():
     rho, r_hat = np.ones(len(SHARES)), np.full((len(SHARES), 2), 5.0)
     r_hat[2] = [0.1, np.inf]
     assert chosen(needed(rho, r_hat), EPS, 1.0, "noise", "").q != SHARES[2]
-    r_hat[:, 1] = np.inf
-    with pytest.raises(SettingError, match=r"eps: no q certifies 0\.2 with these samples; take more"):
+    r_hat[:, 1] = np.inf  # the other eps decides alone
+    assert chosen(needed(rho, r_hat), EPS, 1.0, "noise", "").q == SHARES[2]
+    vacuous = chosen(needed(rho, r_hat), EPS, 1.0, "noise", "", largest=6.0)
+    assert (vacuous.q, vacuous.by_q[SHARES[0]][1]) == (SHARES[2], np.inf)
+    with pytest.raises(SettingError, match="eps: no q certifies any eps with these samples; take more"):
+        chosen(needed(rho, r_hat), EPS, 1.0, "noise", "", largest=1.0)
+    r_hat[:, 0] = np.inf
+    with pytest.raises(SettingError, match="eps: no q certifies any eps with these samples; take more"):
         chosen(needed(rho, r_hat), EPS, 1.0, "noise", "")
     with pytest.raises(SettingError, match=r"certifier\.rho: expected a positive radius, found 0"):
         chosen(needed(0 * rho, np.zeros((len(SHARES), 2))), EPS, 1.0, "noise", "")
@@ -64,6 +86,23 @@ def test_training_images_or_the_last_examples(settings):
     images, words = calibration_images(faces.dataset.build(), faces)
     assert [number for number, _ in images] == [96, 97, 98, 99, 100]
     assert words == "the last 5 examples, from 96 on"
+
+
+def test_no_stream_of_a_certified_example_is_used(settings, monkeypatch):
+    noise = Gaussian(0.4, grid=16)
+    certifier = BalancedCenterSmoothing(lambda batch: batch, noise, L2(), n=100, m=100, q=0.5, rho=1.0)
+    streams, drawing = [], certifier.calibrating
+
+    def calibrating(x, example, *others):
+        streams.append(example)
+        return drawing(x, example, *others)
+
+    monkeypatch.setattr(certifier, "calibrating", calibrating)
+    monkeypatch.setattr(module, "assembled", lambda *_: [SimpleNamespace(certifier=certifier)])
+    found = module.calibrate(settings("experiment=digits_tvd", "certifier=balanced", "limit=3", "eps=0.1"))
+    assert len(set(streams)) == 3
+    assert min(streams) >= 10**9  # no data set has so many examples
+    assert (found.images, found.examples) == ("3 training images", [])
 
 
 def test_examples_that_q_and_rho_were_found_on_are_not_certified(settings):
@@ -133,3 +172,19 @@ def test_calibrate_then_certify_from_a_folder_of_ones_own(python, tmp_path, expe
     record = json.loads((path.parent / "run.json").read_text())
     assert record["identity"]["certifier"]["rho"] == entry["rho"]
     assert "calibration" not in record["identity"]["certifier"]
+
+
+def test_the_stored_draws_of_a_run():
+    """The last ten photographs of a committed run, whose draws give the same certificates with these q and rho."""
+    (folder,) = (ROOT / "results" / "faces_jaccard").glob("sigma=0.1-*")
+    (run,) = find_runs(folder)
+    found = calibrate_on_draws(run, settings_of(run.record), 10)
+    assert found.examples == list(range(20, 30))
+    assert found.noise == "Gaussian(sigma=0.1)"
+    own = BalancedSettings(found.q, found.rho)
+    draws = [rechecked(run.draws[index], found.rho) for index in found.examples]
+    at = [balanced_certificate(each, found.eps[0], Gaussian(0.1), Jaccard(), own) for each in draws]
+    assert sum(c.status == "abstained" for c in at) <= 1
+    assert sorted(c.eps_out for c in at)[4] == pytest.approx(found.eps_out[0])
+    with pytest.raises(SettingError, match="has draws of 30 examples; calibrate on fewer, got 30"):
+        calibrate_on_draws(run, settings_of(run.record), 30)
