@@ -16,7 +16,7 @@ from smoothing import BalancedSettings, CenterDraws, Noise, SettingError
 from smoothing.balanced_guarantee import needed_inside
 from smoothing.statistics import exact_order_statistic
 
-RATIOS = (1.0, 1.5, 2.0, 3.0, 4.0)  # eps / sigma that q is chosen for
+RATIOS = (1.0, 1.5, 2.0, 3.0)  # eps / sigma that q is chosen for
 
 
 def calibrate_on_draws(run: StoredRun, settings: Settings, count: int) -> Calibration:

@@ -7,7 +7,17 @@ import pytest
 import torch
 from scipy.stats import binom, norm
 
-from smoothing import Adaptive, Certify, Gaussian, SettingError, SmoothedClassifier, Splitting, Uniform, randomised
+from smoothing import (
+    Adaptive,
+    Certify,
+    Gaussian,
+    SettingError,
+    SmoothedClassifier,
+    Splitting,
+    Uniform,
+    betting,
+    randomised,
+)
 from smoothing.class_bounds import ClassBounds
 from smoothing.classifier_guarantee import certificate
 from smoothing.statistics import clopper_pearson_lower, clopper_pearson_upper
@@ -194,6 +204,15 @@ def test_adaptive_needs_fewer_samples_with_the_runner_up_bounded():
     found = Adaptive(bands, NOISE, mode="radius", tolerance=0.05, runner_up="bounded")(x, 0, 3)
     assert found.radius > 0.29
     assert Adaptive(bands, NOISE, radius=0.9, runner_up="bounded")(x, 0, 3).decision == "no"
+
+
+def test_adaptive_bounds_have_the_levels_of_all_classes():
+    certifier = Adaptive(bands, NOISE, radius=0.1, runner_up="bounded")
+    low, high = betting.lower(500, 1000, 0.0005), betting.upper(100, 1000, 0.0005 / 9)
+    assert certifier.bounds_after(500, 100, 1000, classes=10) == (low, high)
+    best = betting.upper(500, 1000, 0.0005), betting.lower(100, 1000, 0.0005 / 9)
+    assert certifier.most_after(500, 100, 1000, classes=10) == best
+    assert certifier.bounds_after(500, 100, 1000, classes=2) == (betting.lower(500, 1000, 0.001), None)
 
 
 @pytest.mark.parametrize("decided", ["yes", "no"])
