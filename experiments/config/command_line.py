@@ -12,6 +12,8 @@ SUITE = Path(__file__).resolve().parents[2]
 CONF = SUITE / "conf"
 SCRIPT = re.compile(r"\bpython (certify|train|plot)\.py")
 
+CONFIG_OF = {"calibrate": "certify"}  # commands whose primary configuration has another name
+
 
 def command(script: str, overrides: Iterable[str]) -> str:
     """A command line for a script, such as "certify", quoted for the shell.
@@ -40,7 +42,7 @@ def options(hydra: Any = None) -> list[str]:
     found = []
     if "main" in folders and folders["main"].resolve() != CONF:
         found += ["--config-path", str(folders["main"])]
-    if hydra.job.config_name != hydra.job.name:
+    if hydra.job.config_name != CONFIG_OF.get(hydra.job.name, hydra.job.name):
         found += ["--config-name", hydra.job.config_name]
     if "command-line" in folders:
         found += ["--config-dir", from_here(folders["command-line"])]
