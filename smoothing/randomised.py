@@ -57,7 +57,8 @@ def lower(k: int, n: int, alpha: float, u: float) -> float:
     level = down(alpha, BETA_MARGIN)
 
     def excess(p: float) -> float:
-        return float((1 - u) * binom.sf(k, n, p) + u * binom.sf(k - 1, n, p)) - level
+        above, at_least = binom.sf((k, k - 1), n, p)
+        return float((1 - u) * above + u * at_least) - level
 
     if excess(low) >= 0:
         return low

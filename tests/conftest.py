@@ -66,7 +66,7 @@ def python(at_once):
     """python("certify.py", ...) runs a command in a folder, ROOT by default: exit code, stdout and stderr as text."""
 
     def run(script, *arguments, cwd=ROOT, **environment):
-        script = str(ROOT / script) if script.endswith(".py") else script
+        script = str(ROOT / script) if str(script).endswith(".py") else script
         return subprocess.run(
             [str(ROOT / "tests" / "commands" / "python"), script, *map(str, arguments)],
             capture_output=True,

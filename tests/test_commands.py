@@ -6,6 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+DRAW_FEW = """
+import runpy, sys
+from experiments.report import figure
+draw = figure.drawings
+few = ("cohen_bounds", "cohen_curves", "cohen_samples")
+figure.drawings = lambda name, *given: draw(name, *given) if name in few else []
+sys.argv[0] = "plot.py"
+runpy.run_path("plot.py", run_name="__main__")
+"""
 
 
 @pytest.mark.parametrize(
@@ -33,6 +42,7 @@ def test_wrong_input_gets_a_clear_line(python, tmp_path, arguments, says):
 
 def test_a_sweep_runs_the_other_points_and_fails_at_the_end(python, tmp_path):
     small = ["certifier.n=80", "certifier.m=60", "certifier.delta=0.3", "limit=1", "eps=0.02"]
+    small += ["model.min_face_size=80"]
     done = python("certify.py", "-m", *small, "noise.sigma=-1,0.1", f"results.root={tmp_path}")
     assert done.returncode == 1
     assert "noise.sigma" in done.stderr
@@ -61,13 +71,14 @@ def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python
     folder.mkdir(parents=True)
     (folder / "certificates.csv").write_text("index,label\n0,1\n")
     (folder / "run.json").write_text("[]")
-    done = python("plot.py", f"results.root={tmp_path / 'results'}", f"figures.root={tmp_path / 'figures'}")
+    done = python("-c", DRAW_FEW, f"results.root={tmp_path / 'results'}", f"figures.root={tmp_path / 'figures'}")
     assert done.returncode == 1
     assert "figure cohen_curves: " in done.stderr
     assert "not a run.json of this suite" in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "figures" / "index.html").exists()
     assert (tmp_path / "figures" / "cohen_bounds.png").exists()
+    assert (tmp_path / "figures" / "cohen_samples.png").exists()
 
 
 def test_train_says_that_the_detector_is_trained_already(python):

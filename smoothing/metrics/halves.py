@@ -31,7 +31,8 @@ def nearest_half_means(outputs: Tensor, metric: Metric) -> Tensor:
     if len(finite) < half:
         return outputs[:0]
     means: list[Tensor] = []
-    while len(means) < ROUNDS:
+    for _ in range(ROUNDS):
+        if means:
+            part = finite[metric.pairwise(finite, means[-1])[:, 0].argsort(stable=True)[:half]]
         means.append(part.mean(dim=0, keepdim=True, dtype=torch.float64).to(outputs.dtype))
-        part = finite[metric.pairwise(finite, means[-1])[:, 0].argsort(stable=True)[:half]]
     return torch.cat(means)

@@ -20,7 +20,7 @@ from smoothing.exact_guarantee import exact_certificate
 CENTER = {"type": "CenterSmoothing", "n": 2000, "m": 45000, "delta": 0.05, "bound": "exact"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def composed():
     """The checked settings of a train command: composed("noise.sigma=0.5")."""
     register()

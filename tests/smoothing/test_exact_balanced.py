@@ -1,60 +1,21 @@
 """Deterministic balanced center smoothing against brute force: all pairs of images of 4 pixels and 6 levels."""
 
-import hashlib
-from itertools import product
-from math import sqrt
-
 import numpy as np
 import pytest
 import torch
+from small_grid import GRID, STEPS_APART, Q, drawn_everywhere, noise_of, random_network, random_points
 
-from smoothing import (
-    L2,
-    DeterministicSplitting,
-    ExactBalancedCenterSmoothing,
-    ExactCenterSmoothing,
-    Gaussian,
-    Jaccard,
-    SettingError,
-)
+from smoothing import L2, ExactBalancedCenterSmoothing, ExactCenterSmoothing, Gaussian, Jaccard, SettingError
 from smoothing.exact_balanced import exact_balanced_certificate, outputs_held
 
 pytestmark = pytest.mark.long
 
-D, Q = 4, 5
-GRID = torch.tensor(list(product(range(Q + 1), repeat=D)), dtype=torch.float32)
-STEPS_APART = torch.cdist(GRID, GRID, p=1).round().int()
-
-
-def noise_of(steps):
-    noise = DeterministicSplitting((steps + 0.5) / (2 * Q * sqrt(3)), Q, (D,), 0)
-    assert noise.steps == steps
-    return noise
-
-
-def random_network(seed, outputs):
-    generator = torch.Generator().manual_seed(seed)
-    first, second = torch.randn(16, D, generator=generator) * 4, torch.randn(outputs, 16, generator=generator)
-    return lambda x: torch.tanh((x - 0.5) @ first.T) @ second.T
-
-
-def random_points(seed, outputs, values=3):
-    """No structure at all: each output is one of a few points, by a hash of the noisy input."""
-
-    def f(batch):
-        rows = [hashlib.sha256(bytes([seed]) + row.numpy().tobytes()).digest()[:outputs] for row in batch]
-        return torch.tensor([[byte % values for byte in row] for row in rows], dtype=torch.float32)
-
-    return f
-
 
 def everywhere(f, metric, steps, q, rho):
     """The smoothing, draws at every input, who answers, and the distances between all centers."""
-    h = ExactBalancedCenterSmoothing(f, noise_of(steps), metric, q=q, rho=rho, batch_size=200)
-    draws = [drawn for drawn, _ in h.engine.run_all(h.drawing(x / Q, 0) for x in GRID)]
-    answers = torch.tensor([h.read(d, 0.0).status != "abstained" for d in draws])
-    centers = torch.stack([d.center for d in draws])
-    return h, draws, answers, torch.stack([metric(centers, center[None]) for center in centers])
+    h = ExactBalancedCenterSmoothing(f, noise_of(steps), metric, q=q, rho=rho)
+    draws, moved = drawn_everywhere(h)
+    return h, draws, torch.tensor([h.read(d, 0.0).status != "abstained" for d in draws]), moved
 
 
 def violations(reading, steps, answers, moved):

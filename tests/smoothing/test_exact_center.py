@@ -1,66 +1,27 @@
 """Deterministic center smoothing against brute force: all images of 4 pixels and 6 levels, all pairs of them."""
 
-import hashlib
-from itertools import product
 from math import sqrt
 
 import numpy as np
 import pytest
 import torch
+from small_grid import (
+    GRID,
+    STEPS_APART,
+    D,
+    Q,
+    drawn_everywhere,
+    noise_of,
+    random_network,
+    random_points,
+    squared_distances,
+)
 
 from smoothing import L2, DeterministicSplitting, Gaussian, Jaccard, SettingError
 from smoothing.center_guarantee import CenterDraws
 from smoothing.exact_center import ExactCenterSmoothing, exact_center_certificate
 
 pytestmark = pytest.mark.long
-
-D, Q = 4, 5
-GRID = torch.tensor(list(product(range(Q + 1), repeat=D)), dtype=torch.float32)
-STEPS_APART = torch.cdist(GRID, GRID, p=1).round().int()
-
-
-def noise_of(steps, seed=0):
-    noise = DeterministicSplitting((steps + 0.5) / (2 * Q * sqrt(3)), Q, (D,), seed)
-    assert noise.steps == steps
-    return noise
-
-
-def random_network(seed, outputs):
-    generator = torch.Generator().manual_seed(seed)
-    first, second = torch.randn(16, D, generator=generator) * 4, torch.randn(outputs, 16, generator=generator)
-    return lambda x: torch.tanh((x - 0.5) @ first.T) @ second.T
-
-
-def random_points(seed, outputs, values=3):
-    """No structure at all: each output is one of a few points, by a hash of the noisy input."""
-
-    def f(batch):
-        rows = [hashlib.sha256(bytes([seed]) + row.numpy().tobytes()).digest()[:outputs] for row in batch]
-        return torch.tensor([[byte % values for byte in row] for row in rows], dtype=torch.float32)
-
-    return f
-
-
-def squared_distances():
-    """d = |a - b|^2 has gamma = 2: d(a, c) <= 2 (d(a, b) + d(b, c))."""
-
-    class Squared(L2):
-        gamma = 2.0
-
-        def _distance(self, a, b):
-            return super()._distance(a, b) ** 2
-
-    return Squared()
-
-
-def everywhere(f, metric, steps, seed=0):
-    """Draws at every input, the distances between all centers, and the smoothing."""
-    h = ExactCenterSmoothing(f, noise_of(steps, seed), metric, batch_size=100)
-    draws = [drawn for drawn, _ in h.engine.run_all(h.drawing(x / Q, 0) for x in GRID)]
-    centers = torch.stack([d.center for d in draws])
-    moved = torch.stack([metric(centers, center[None]) for center in centers])
-    return h, draws, moved
-
 
 CASES = [
     (random_network, 1, L2),
@@ -74,7 +35,8 @@ CASES = [
 @pytest.mark.parametrize(("make", "outputs", "metric"), CASES)
 @pytest.mark.parametrize("steps", [3, 4, 8, 13])  # lambda below 1/2, both parities of L
 def test_no_input_within_eps_moves_the_center_by_more_than_eps_out(make, outputs, metric, steps):
-    h, draws, moved = everywhere(make(1, outputs), metric(), steps)
+    h = ExactCenterSmoothing(make(1, outputs), noise_of(steps), metric())
+    draws, moved = drawn_everywhere(h)
     certified = 0
     for k in range((steps + 1) // 2):
         eps_out = torch.tensor([h.read(d, k / Q).eps_out for d in draws])
@@ -86,7 +48,8 @@ def test_no_input_within_eps_moves_the_center_by_more_than_eps_out(make, outputs
 @pytest.mark.parametrize("steps", [4, 8, 13])
 def test_a_rank_that_forgets_one_changed_output_is_caught(steps):
     """Two points and no structure: with the k of eps - 1/q the statement is false somewhere."""
-    h, draws, moved = everywhere(random_points(3, 1, values=2), L2(), steps)
+    h = ExactCenterSmoothing(random_points(3, 1, values=2), noise_of(steps), L2())
+    draws, moved = drawn_everywhere(h)
     wrong = 0
     for k in range(1, (steps + 1) // 2):
         eps_out = torch.tensor([h.read(d, (k - 1) / Q).eps_out for d in draws])

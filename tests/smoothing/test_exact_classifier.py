@@ -1,17 +1,15 @@
 """DSSN certificates against brute force: all images of 4 pixels and 6 levels."""
 
-import hashlib
 from itertools import product
-from math import sqrt
 
 import numpy as np
 import pytest
 import torch
+from small_grid import GRID, STEPS_APART, D, Q, hashes, noise_of
 
 from smoothing import (
     ABSTAIN,
     BaseFunctionError,
-    DeterministicSplitting,
     ExactCertify,
     Gaussian,
     SettingError,
@@ -23,17 +21,6 @@ from smoothing.exact_guarantee import exact_certificate
 from smoothing.smoothed_classifier import count_votes
 
 pytestmark = pytest.mark.long
-
-D, Q = 4, 5
-GRID = torch.tensor(list(product(range(Q + 1), repeat=D)), dtype=torch.float32)  # all inputs, in steps
-STEPS_APART = torch.cdist(GRID, GRID, p=1).round().int()
-
-
-def noise_of(steps, seed=0):
-    """With L = steps: lambda below 1/2 where steps < Q."""
-    noise = DeterministicSplitting((steps + 0.5) / (2 * Q * sqrt(3)), Q, (D,), seed)
-    assert noise.steps == steps
-    return noise
 
 
 def random_network(seed, classes=3):
@@ -48,8 +35,7 @@ def random_function(seed, classes=3):
     """No structure at all: the class is read off a hash of the noisy input."""
 
     def f(batch):
-        rows = [hashlib.sha256(bytes([seed]) + row.numpy().tobytes()).digest()[0] % classes for row in batch]
-        return torch.nn.functional.one_hot(torch.tensor(rows), classes).float()
+        return torch.nn.functional.one_hot(hashes(seed, batch)[:, 0] % classes, classes).float()
 
     return f
 

@@ -136,7 +136,8 @@ def test_no_radius_is_beyond_the_true_distance_more_often_than_alpha(x, bound):
     alpha, tries = 0.2, 300
     label = int(law(x, 0.5).argmax())
     truth = true_distance(x, label, 0.5)
-    g = Certify(bands, NOISE, n0=1000, n=300, alpha=alpha, runner_up="bounded", bound=bound, num_classes=4)
+    settings = {"runner_up": "bounded", "bound": bound, "num_classes": 4, "batch_size": 1000}
+    g = Certify(bands, NOISE, n0=1000, n=300, alpha=alpha, **settings)
     found = [g(torch.tensor([x]), example, label) for example in range(tries)]
     wrong = sum(c.prediction not in (label, -1) or (c.prediction == label and c.radius > truth) for c in found)
     assert wrong / tries <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / tries)

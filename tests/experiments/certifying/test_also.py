@@ -7,6 +7,7 @@ import pytest
 
 from experiments.certifying.certification import certify, certify_together
 from experiments.runs.table import read_table
+from experiments.training import loop
 from smoothing import SettingError
 from smoothing.base_function import FrozenFunction
 
@@ -16,15 +17,22 @@ QUICK = ("experiment=digits_tvd", "trainer.epochs=2", "trainer.lr_step=2", "devi
 SMALL = ("eps=0.2", "certifier.n=300", "certifier.m=200", "certifier.delta=0.15", "batch_size=50")
 
 
+@pytest.fixture(scope="module")
+def checkpoints(composed, tmp_path_factory):
+    """The folder with one trained autoencoder."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    loop.train(composed(*QUICK, f"checkpoints.root={root}"))
+    return root
+
+
 @pytest.fixture
-def plain_of(trained, settings, tmp_path):
+def plain_of(checkpoints, settings, tmp_path):
     """plain_of(metric, folder, ...): settings of a run with a metric, for one trained autoencoder."""
-    root = trained(*QUICK).parent
 
     def made(name, results, *more):
         typed = (f"name={name}", f"metric={METRICS[name]}", f"results.root={tmp_path / results}")
         metric = () if name == "digits_tvd" else ("~metric.span",) if METRICS[name] == "angular" else ()
-        return settings(*QUICK, *SMALL, f"checkpoints.root={root}", *typed, *metric, *more)
+        return settings(*QUICK, *SMALL, f"checkpoints.root={checkpoints}", *typed, *metric, *more)
 
     return made
 

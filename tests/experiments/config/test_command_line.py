@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import re
 import runpy
 import shlex
@@ -244,15 +243,15 @@ def test_an_own_figure_is_drawn_from_own_results(typed, tmp_path):
 
 @pytest.mark.parametrize("launcher", ["local_parallel", pytest.param("slurm", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("where", [("--config-dir", "my conf"), ("hydra.searchpath=['file://my conf']",)])
-def test_a_launcher_finds_the_users_folder(typed, tmp_path, launcher, where):
+def test_a_launcher_finds_the_users_folder(typed, at_once, tmp_path, launcher, where):
     """The Slurm launcher with submitit's executor for local processes; tests/slurm uses a cluster."""
     if launcher == "slurm":
         pytest.importorskip("submitit")
         launch = ["hydra/launcher=slurm", "+hydra.launcher.cluster=local", "hydra.launcher.gpus_per_node=null"]
     else:
         launch = ["hydra/launcher=local_parallel", "hydra.launcher.jobs=2"]
-    command = [sys.executable, str(ROOT / "certify.py"), "-m", *where, "experiment=mine", *launch]
-    environment = os.environ | {"PYTHONPATH": ".", "OMP_NUM_THREADS": "1"}
+    command = ["python", str(ROOT / "certify.py"), "-m", *where, "experiment=mine", *launch]
+    environment = at_once | {"PYTHONPATH": "."}  # a fork launches, its jobs are processes of their own
     done = subprocess.run(
         [*command, "model.fails='',torch"], capture_output=True, text=True, env=environment, check=False
     )

@@ -93,17 +93,19 @@ def test_two_trainings_of_one_checkpoint(typed, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["resume.pt", "training.csv"]
 
 
-def test_nowhere_to_write_is_one_line(typed, tmp_path):
+def test_nowhere_to_write_is_one_line(python, tmp_path):
     (tmp_path / "checkpoints").mkdir(mode=0o500)
     if os.geteuid() == 0:  # root can write anyway
         command = ["mount", "-t", "tmpfs", "-o", "ro", "none", str(tmp_path / "checkpoints")]
         if subprocess.run(command, capture_output=True, check=False).returncode:
             pytest.skip("a tmpfs cannot be mounted here")
     try:
-        line = one_line(typed("train.py"))
+        done = python("train.py", *DIGITS, f"checkpoints.root={tmp_path / 'checkpoints'}")
     finally:
         if os.geteuid() == 0:
             subprocess.run(["umount", str(tmp_path / "checkpoints")], check=True)
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.strip().splitlines()
     assert str(tmp_path / "checkpoints") in line
     assert "Read-only file system" in line or "Permission denied" in line
 
