@@ -14,6 +14,7 @@ from experiments.config.settings import Settings
 from experiments.report.figure import CONF, drawings, figure_of
 from experiments.training import loop
 from smoothing import CenterSmoothing, DeterministicSplitting, Splitting, Uniform
+from smoothing.class_bounds import ClassBounds
 from smoothing.classifier_guarantee import certificate
 from smoothing.exact_guarantee import exact_certificate
 
@@ -148,7 +149,7 @@ L1_RIGHT = [True, True, True, True, True, True, False, True]  # whether class A 
 
 def _randomised_row(index, share, right, noise):
     guess, n_a = (3 if right else 4), round(share * L1_N)
-    c = certificate(guess, n_a, L1_N - n_a, L1_N, 64, noise, 0.001)
+    c = certificate(guess, n_a, L1_N - n_a, L1_N, 64, noise, ClassBounds(0.001), 10)
     return {
         "predict": c.prediction,
         "radius": c.radius,

@@ -15,6 +15,7 @@ from experiments.report.certified_accuracy import certified_accuracy
 from experiments.report.figure import CONF
 from experiments.runs.reader import StoredRun, find_runs
 from smoothing import Gaussian
+from smoothing.class_bounds import ClassBounds
 from smoothing.classifier_guarantee import certificate
 from smoothing.radii import high_probability_accuracy, lecuyer_radius
 
@@ -33,7 +34,7 @@ def certify_run(write_run):
     def certified(root, sigma, counts, correct, trained=None, started="2026-01-01"):
         rows = []
         for index, (n_a, right) in enumerate(zip(counts, correct, strict=True)):
-            c = certificate(3 if right else 4, n_a, N - n_a, N, 100, Gaussian(sigma), ALPHA)
+            c = certificate(3 if right else 4, n_a, N - n_a, N, 100, Gaussian(sigma), ClassBounds(ALPHA), 10)
             rows.append(
                 {"index": index, "label": 3, "predict": c.prediction, "radius": c.radius, "correct": c.prediction == 3}
                 | {"n_a": n_a, "n_b": N - n_a, "n": N, "p_lower": c.p_lower, "status": c.status, "seconds": 0.1}

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.report.figure import drawings
 from smoothing import Uniform
+from smoothing.class_bounds import ClassBounds
 from smoothing.classifier_guarantee import certificate
 
 N, ALPHA = 1000, 0.001
@@ -100,7 +101,7 @@ def test_the_largest_radius_is_compared_where_dssn_can_certify_it_for_every_clas
     sigma = 0.5935  # L = 32: all 32 votes for class 3 certify 15/16, for class 0 they would certify 16/16
     for method in ("uniform", "dssn"):
         write_l1_run(tmp_path, method, sigma, [1.0] * 8, [True] * 8, data="imagenet")
-    assert certificate(3, N, 0, N, 64, Uniform(sigma), ALPHA).radius > 1
+    assert certificate(3, N, 0, N, 64, Uniform(sigma), ClassBounds(ALPHA), 10).radius > 1
     methods = figure("dssn_imagenet")
     methods.sigma = [sigma]
     path = drawings("dssn_imagenet", methods, tmp_path, None, tmp_path / "figures")[0].path
