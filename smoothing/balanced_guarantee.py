@@ -23,11 +23,9 @@ or more abstentions. q and rho must not depend on the certified examples (`exper
 from dataclasses import dataclass, replace
 from math import inf, nextafter
 
-import numpy as np
-
 from smoothing.arguments import number
 from smoothing.center_guarantee import BOUNDS, SUM_MARGIN, two_balls
-from smoothing.center_results import CenterDraws, OutputCertificate, Status
+from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
@@ -128,6 +126,7 @@ def balanced_certificate(
         SettingError: eps is negative or not a number; or the draws were checked with another rho.
 
     Examples:
+        >>> import numpy as np
         >>> import torch
         >>> from smoothing import L2, Gaussian
         >>> draws = CenterDraws(
@@ -160,8 +159,17 @@ def balanced_certificate(
             status, reason = "failed", f"{m} distances cannot bound their {p:.6g}-quantile; {_needed(p, settings)}"
         elif not (r_hat := float(draws.distances[k - 1])) < inf:
             status, reason = "failed", f"the {k}-th of {m} outputs from the center is not finite"
-    certified = status == "certified"
-    return _result(draws, eps, metric, r_hat, status, reason, k if certified and k else 0, settings)
+    return statement(
+        draws,
+        eps,
+        metric,
+        eps_out=balanced_radius(draws, r_hat, metric, settings.rho),
+        r_hat=r_hat,
+        rank=k or 0,
+        status=status,
+        reason=reason,
+        failure_probability=settings.alpha1 + settings.alpha2,
+    )
 
 
 def balanced_radius(draws: CenterDraws, r_hat: float, metric: Metric, rho: float) -> float:
@@ -178,6 +186,7 @@ def rechecked(draws: CenterDraws, rho: float) -> CenterDraws:
     abstentions.
 
     Examples:
+        >>> import numpy as np
         >>> import torch
         >>> draws = CenterDraws(torch.zeros(1), torch.zeros(1), 0.1, 100, 60, np.linspace(0, 1, 1001), 0.0)
         >>> found = rechecked(draws, rho=0.5)
@@ -229,33 +238,3 @@ def require_checked(draws: CenterDraws, settings: BalancedSettings) -> None:
 def _needed(p: float, settings: BalancedSettings) -> str:
     least = BOUNDS[settings.bound].least_samples(p, settings.alpha2)
     return "no number would do" if least is None else f"at least {least} are needed"
-
-
-def _result(
-    draws: CenterDraws,
-    eps: float,
-    metric: Metric,
-    r_hat: float,
-    status: Status,
-    reason: str,
-    rank: int,
-    settings: BalancedSettings,
-) -> OutputCertificate:
-    eps_out = balanced_radius(draws, r_hat, metric, settings.rho)
-    return OutputCertificate(
-        eps_in=eps,
-        eps_out=eps_out,
-        smoothing_error=draws.smoothing_error,
-        center_radius=draws.center_radius,
-        distance_quantile=r_hat,
-        n=draws.n,
-        m=len(draws.distances),
-        status=status,
-        reason=reason,
-        order_statistic=rank,
-        failure_probability=settings.alpha1 + settings.alpha2 if status == "certified" else 0.0,
-        vacuous=eps_out >= metric.largest_distance(draws.center.shape),
-        not_finite=float(np.isinf(draws.distances).mean()) if len(draws.distances) else 0.0,
-        center=draws.center,
-        empty=bool(metric.empty(draws.center[None])[0]),
-    )

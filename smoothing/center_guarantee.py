@@ -9,10 +9,8 @@ One set of draws gives certificates for any number of input radii. Each certific
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from smoothing import statistics
-from smoothing.center_results import CenterDraws, OutputCertificate, Status
+from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
@@ -184,24 +182,16 @@ def certificate(
             status, reason = "failed", f"{m} distances cannot bound their {p:.6g}-quantile; {needed(p, settings)}"
         elif not (r_hat := float(draws.distances[k - 1])) < float("inf"):
             status, reason = "failed", f"the {k}-th of {m} outputs from the center is not finite"
-    certified = status == "certified"
-    eps_out = output_radius(draws, r_hat, metric, 2 * metric.gamma if beta is None else beta)
-    return OutputCertificate(
-        eps_in=eps,
-        eps_out=eps_out,
-        smoothing_error=draws.smoothing_error,
-        center_radius=draws.center_radius,
-        distance_quantile=r_hat,
-        n=draws.n,
-        m=m,
+    return statement(
+        draws,
+        eps,
+        metric,
+        eps_out=output_radius(draws, r_hat, metric, 2 * metric.gamma if beta is None else beta),
+        r_hat=r_hat,
+        rank=k or 0,
         status=status,
         reason=reason,
-        order_statistic=k if certified and k is not None else 0,
-        failure_probability=settings.alpha1 + settings.alpha2 if certified else 0.0,
-        vacuous=eps_out >= metric.largest_distance(draws.center.shape),
-        not_finite=float(np.isinf(draws.distances).mean()) if m else 0.0,
-        center=draws.center,
-        empty=bool(metric.empty(draws.center[None])[0]),
+        failure_probability=settings.alpha1 + settings.alpha2,
     )
 
 

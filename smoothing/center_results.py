@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smoothing.as_dict import AsDict
+from smoothing.metrics import Metric
 
 Status = Literal["certified", "abstained", "failed"]
 
@@ -77,3 +78,48 @@ class OutputCertificate(AsDict):
     not_finite: float
     center: Tensor
     empty: bool = False
+
+
+def statement(
+    draws: CenterDraws,
+    eps: float,
+    metric: Metric,
+    *,
+    eps_out: float,
+    r_hat: float,
+    rank: int,
+    status: Status,
+    reason: str,
+    failure_probability: float,
+) -> OutputCertificate:
+    """An `OutputCertificate` from the draws and what was computed from them.
+
+    Args:
+        draws: the draws at x.
+        eps: input radius.
+        metric: distance in the output space.
+        eps_out: output radius; +inf if not certified.
+        r_hat: see `distance_quantile`.
+        rank: see `order_statistic`; 0 if not certified.
+        status: see `OutputCertificate`, as for reason.
+        reason: empty if certified.
+        failure_probability: what the claim costs if certified; 0 is stored otherwise.
+    """
+    certified = status == "certified"
+    return OutputCertificate(
+        eps_in=eps,
+        eps_out=eps_out,
+        smoothing_error=draws.smoothing_error,
+        center_radius=draws.center_radius,
+        distance_quantile=r_hat,
+        n=draws.n,
+        m=len(draws.distances),
+        status=status,
+        reason=reason,
+        order_statistic=rank if certified else 0,
+        failure_probability=failure_probability if certified else 0.0,
+        vacuous=eps_out >= metric.largest_distance(draws.center.shape),
+        not_finite=float(np.isinf(draws.distances).mean()) if len(draws.distances) else 0.0,
+        center=draws.center,
+        empty=bool(metric.empty(draws.center[None])[0]),
+    )

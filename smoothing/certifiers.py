@@ -59,7 +59,7 @@ class Certify(ClassifierCertifier):
     """
 
     columns: ClassVar[tuple[str, ...]] = (*COUNTS, "reason", "n0", "failure_probability", "guess", *YOUNGER)
-    shown = SHOWN
+    shown = (*SHOWN[:5], "p_upper", *SHOWN[5:])
     younger = YOUNGER
 
     def __init__(

@@ -31,10 +31,11 @@ from torch import Tensor
 from smoothing.arguments import input_radii, instance, several
 from smoothing.center_certifier import CenterCertifier
 from smoothing.center_guarantee import CenterDraws, OutputCertificate, output_radius
-from smoothing.center_smoothing import best_center
+from smoothing.center_results import statement
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import require_finite
+from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.rounding import up
@@ -175,23 +176,16 @@ def exact_statement(
         reason = f"{rank} of {count} outputs would be needed; the largest eps under this noise is {largest:g}"
     elif not reason and not (r_hat := float(draws.distances[rank - 1])) < inf:
         reason = f"the {rank}-th of {count} outputs from the center is not finite"
-    eps_out = radius(r_hat)
-    return OutputCertificate(
-        eps_in=eps,
-        eps_out=eps_out,
-        smoothing_error=draws.smoothing_error,
-        center_radius=draws.center_radius,
-        distance_quantile=r_hat,
-        n=count,
-        m=count,
+    return statement(
+        draws,
+        eps,
+        metric,
+        eps_out=radius(r_hat),
+        r_hat=r_hat,
+        rank=rank,
         status="abstained" if abstained else "failed" if reason else "certified",
         reason=reason,
-        order_statistic=0 if reason else rank,
         failure_probability=0.0,
-        vacuous=eps_out >= metric.largest_distance(draws.center.shape),
-        not_finite=float(np.isinf(draws.distances).mean()),
-        center=draws.center,
-        empty=bool(metric.empty(draws.center[None])[0]),
     )
 
 
