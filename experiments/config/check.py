@@ -86,7 +86,7 @@ def checked_group(group: str, node: dict[str, Any]) -> Group:
             raise UnknownKeyError(f"{group}.{key}", suggestion(key, taken.known, group))
     declared = {key: value for key, value in written.items() if key in taken.known}
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(taken.schema), declared)
+        merged = OmegaConf.merge(taken.schema, declared)
         values: dict[str, Any] = OmegaConf.to_container(merged, throw_on_missing=True, enum_to_str=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise SettingError(f"{group}.{error.full_key or ''}: {_first_line(error)}") from error

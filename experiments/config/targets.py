@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from experiments.config.aliases import ALIASES
 from smoothing import SettingError
@@ -31,20 +31,20 @@ class Arguments:
     """The arguments of a class or function.
 
     Attributes:
-        schema: a dataclass of the arguments, their types and defaults, for OmegaConf.
+        schema: the arguments, their types and defaults, as OmegaConf's structured configuration.
         choices: the allowed values of each argument of a `Literal` type.
         own: arguments whose default a configuration cannot hold; omitted from the call unless set.
         others: whether any other key is accepted (**kwargs).
     """
 
-    schema: type
+    schema: DictConfig
     choices: dict[str, tuple[Any, ...]]
     own: set[str]
     others: bool
 
     @property
     def known(self) -> list[str]:
-        return [f.name for f in dataclasses.fields(self.schema)]
+        return list(map(str, self.schema))
 
 
 def located(target: str, group: str = "") -> Callable[..., Any]:
@@ -127,7 +127,8 @@ def _arguments(thing: Any, target: str, given: tuple[str, ...], group: str) -> A
             own.add(name)
             kind, default = Any, None
         fields.append((name, kind, field(default_factory=partial(_same, default))))
-    return Arguments(make_dataclass("Arguments", fields), choices, own, inspect.Parameter.VAR_KEYWORD in kinds)
+    schema: DictConfig = OmegaConf.structured(make_dataclass("Arguments", fields))
+    return Arguments(schema, choices, own, inspect.Parameter.VAR_KEYWORD in kinds)
 
 
 def called(target: str, values: dict[str, Any]) -> Any:

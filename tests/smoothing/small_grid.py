@@ -1,4 +1,4 @@
-"""All images of 4 pixels and 6 levels, functions of them, and what a smoothing draws at each: for brute force."""
+"""all images of 3 pixels and 6 levels, functions of them, and what a smoothing draws at each: for brute force."""
 
 import hashlib
 from itertools import product
@@ -9,7 +9,7 @@ import torch
 
 from smoothing import L2, DeterministicSplitting
 
-D, Q = 4, 5
+D, Q = 3, 5
 GRID = torch.tensor(list(product(range(Q + 1), repeat=D)), dtype=torch.float32)  # all inputs, in steps
 STEPS_APART = torch.cdist(GRID, GRID, p=1).round().int()
 

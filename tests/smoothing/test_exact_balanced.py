@@ -1,4 +1,4 @@
-"""Deterministic balanced center smoothing against brute force: all pairs of images of 4 pixels and 6 levels."""
+"""Deterministic balanced center smoothing against brute force: all pairs of images of 3 pixels and 6 levels."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def violations(reading, steps, answers, moved):
 @pytest.mark.parametrize(
     ("make", "outputs", "metric", "rho"),
     [
-        (random_network, 2, L2, 1.0),
+        (random_network, 2, L2, 2.0),
         (random_points, 1, L2, 0.5),
         (random_points, 2, L2, 1.0),
         (random_points, 4, Jaccard, 0.6),

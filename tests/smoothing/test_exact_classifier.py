@@ -1,4 +1,4 @@
-"""DSSN certificates against brute force: all images of 4 pixels and 6 levels."""
+"""DSSN certificates against brute force: all images of 3 pixels and 6 levels."""
 
 from itertools import product
 
@@ -27,7 +27,7 @@ def random_network(seed, classes=3):
     """Steep enough for its smoothed version to change often."""
     generator = torch.Generator().manual_seed(seed)
     first, second = torch.randn(16, D, generator=generator) * 8, torch.randn(classes, 16, generator=generator)
-    offset = torch.randn(16, generator=generator) * 4
+    offset = torch.randn(16, generator=generator)
     return lambda x: torch.relu((x - 0.5) @ first.T + offset) @ second.T
 
 
@@ -50,7 +50,7 @@ def certified_everywhere(f, noise):
 @pytest.mark.parametrize("make", [random_network, random_function])
 def test_no_image_within_the_radius_has_another_class_and_some_just_outside_has(make, steps):
     tight = 0
-    for seed in range(2):
+    for seed in range(4):
         prediction, radius = certified_everywhere(make(seed), noise_of(steps, seed))
         changed = prediction[:, None] != prediction
         assert not (changed & (radius[:, None] >= STEPS_APART)).any()
@@ -175,7 +175,7 @@ def test_inputs_of_no_class_break_no_certificate(steps):
 
 
 def test_two_runs_and_any_batch_size_agree():
-    noise, x = noise_of(12), torch.tensor([0.2, 0.4, 1.0, 0.0])
+    noise, x = noise_of(12), torch.tensor([0.2, 0.4, 1.0])
     found = [SmoothedClassifier(random_network(1), noise, batch_size=b).certify_exactly(x) for b in (1, 5, 12, 1000)]
     assert all(c == found[0] for c in found)
 
@@ -201,7 +201,7 @@ def test_the_randomised_certificate_is_the_true_distance_of_a_threshold_on_one_p
 
 def test_the_deterministic_certificate_is_no_looser_than_the_randomised_one():
     g, compared = SmoothedClassifier(random_network(0), noise_of(12)), 0
-    for example, k in enumerate(GRID[::60]):
+    for example, k in enumerate(GRID[::4]):
         exact = g.certify_exactly(k / Q)
         if not 0.5 < exact.p_lower < 1:
             continue  # where all agree, both are at the largest radius
