@@ -1,11 +1,13 @@
 """Fixtures: brief training, drawing a figure by name, and run folders as certify.py writes them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from matplotlib.figure import Figure as MatplotlibFigure
 from omegaconf import OmegaConf
 
 from experiments.config.check import checked
@@ -18,6 +20,7 @@ from smoothing.class_bounds import ClassBounds
 from smoothing.classifier_guarantee import certificate
 from smoothing.exact_guarantee import exact_certificate
 
+RENDERED = set()  # names of figures
 CENTER = {"type": "CenterSmoothing", "n": 2000, "m": 45000, "delta": 0.05, "bound": "exact"}
 
 
@@ -56,12 +59,21 @@ def figure():
 
 
 @pytest.fixture
-def drawn(figure):
-    """drawn(name, out, ...) draws the figure of that name, with changed arguments if given. Returns its main files."""
+def drawn(figure, monkeypatch):
+    """drawn(name, out, ...) draws the figure of that name, with changed arguments if given. Returns its main files.
 
-    def draw(name, out, *, source=None, results=None, **arguments):
+    Rendering takes most of the time. So each process renders a figure once, or where files=True, and later drawings
+    leave empty image files.
+    """
+
+    def draw(name, out, *, source=None, results=None, files=False, **arguments):
         chosen = figure(name, **arguments)
-        return [drawn.path for drawn in drawings(name, chosen, results or out, source, out / "figures")]
+        with monkeypatch.context() as patch:
+            if not files and name in RENDERED:
+                patch.setattr(MatplotlibFigure, "savefig", lambda _, path, **__: Path(path).touch())
+            found = [drawn.path for drawn in drawings(name, chosen, results or out, source, out / "figures")]
+        RENDERED.update([name] if found else [])
+        return found
 
     return draw
 

@@ -95,11 +95,11 @@ def test_the_mass_at_x_is_the_noises_and_not_a_little_less(noise):
 def test_no_two_centers_are_farther_apart_than_certified_more_often_than_stated(x, eps):
     """The worst function: two outputs far apart, with a cut such that both x and x' may accept."""
     f_hat = balanced(step(0.0), n=200, m=200, alpha1=0.1, alpha2=0.1, q=0.55)
-    there = x + eps
+    here_drawn = f_hat.engine.run_all(f_hat.drawing(torch.tensor([x]), 2 * k) for k in range(150))
+    others = f_hat.engine.run_all(f_hat.smoothing(torch.tensor([x + eps]), 2 * k + 1) for k in range(150))
     false = certified = 0
-    for k in range(150):
-        here = f_hat.certify(torch.tensor([x]), eps, example=2 * k)
-        other = f_hat.smooth(torch.tensor([there]), example=2 * k + 1)
+    for (draws, _), (other, _) in zip(here_drawn, others, strict=True):
+        here = f_hat.read(draws, eps)
         if here.status != "certified" or other.abstained:
             continue
         certified += 1

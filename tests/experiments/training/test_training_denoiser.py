@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,18 @@ def composed(*overrides):
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return checked(compose("train", ["device=cpu", *overrides]), Settings)
+
+
+@pytest.fixture(scope="module")
+def wholes(tmp_path_factory):
+    """Uninterrupted trainings, each once: wholes("trainer.loss=stability", ...) -> the checkpoint's folder."""
+
+    @cache
+    def train(*overrides):
+        root = tmp_path_factory.mktemp("whole")
+        return loop.train(composed(*SMALL, f"checkpoints.root={root}", *overrides))
+
+    return train
 
 
 @pytest.fixture
@@ -203,9 +216,9 @@ def test_the_second_phase_leaves_the_classifier_bit_identical(stopped, trained, 
 @pytest.mark.parametrize(
     ("after", "loss"), [(1, "mse"), (2, "mse"), (3, "mse"), (4, "stability"), (2, "mse_retrain"), (3, "mse_retrain")]
 )
-def test_it_goes_on_in_either_phase(stopped, trained, monkeypatch, tmp_path, after, loss):
+def test_it_goes_on_in_either_phase(stopped, trained, wholes, monkeypatch, after, loss):
     overrides = (f"trainer.loss={loss}", "trainer.denoiser_lr=0.003")
-    whole = trained(*overrides, root=tmp_path / "whole")
+    whole = wholes(*overrides)
     stopped(after, *overrides)
     epochs, epoch_of = [], loop._epoch
     monkeypatch.setattr(loop, "_epoch", lambda *given: epochs.append(given[-1]) or epoch_of(*given))

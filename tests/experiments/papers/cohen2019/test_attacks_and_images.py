@@ -162,7 +162,7 @@ def test_noisy_images_are_certifys_first_estimation_sample():
 
 
 def test_images_need_no_runs(drawn, tmp_path):
-    (path,) = drawn("cohen_images", tmp_path, indices=[4], sigma=[0.25, 1.0])
+    (path,) = drawn("cohen_images", tmp_path, files=True, indices=[4], sigma=[0.25, 1.0])
     table = shown(path)
     assert path.read_bytes()[:4] == b"\x89PNG"
     assert table["sigma"].tolist() == [0, 0.25, 1]

@@ -65,7 +65,7 @@ def accuracy_by_hand(radii, at):
 
 
 def test_curves_are_the_shares_counted_by_hand(drawn, runs):
-    (path,) = drawn("cohen_curves", runs)
+    (path,) = drawn("cohen_curves", runs, files=True)
     table = pd.read_csv(path.with_suffix(".csv"))
     assert path.read_bytes()[:4] == b"\x89PNG"
     for sigma, curve in table.groupby("sigma"):

@@ -25,7 +25,7 @@ def test_undefended_and_gaussian_runs_are_left_out(l1_runs, drawn):
 
 
 def test_curves_of_the_methods(l1_runs, drawn):
-    (path,) = drawn("dssn_methods", l1_runs)
+    (path,) = drawn("dssn_methods", l1_runs, files=True)
     table = pd.read_csv(path.with_suffix(".csv"))
     assert path.read_bytes()[:4] == b"\x89PNG"
     assert sorted(table["sigma"].unique()) == [0.25, 0.5, 2.0]

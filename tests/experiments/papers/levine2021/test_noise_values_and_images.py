@@ -45,7 +45,7 @@ def test_the_possible_values_are_those_that_samples_take(lam):
 
 
 def test_noise_values(tmp_path, drawn):
-    (path,) = drawn("dssn_noise_values", tmp_path)
+    (path,) = drawn("dssn_noise_values", tmp_path, files=True)
     table = pd.read_csv(path.with_suffix(".csv"))
     assert path.read_bytes()[:4] == b"\x89PNG"
     assert sorted(table["lambda"].unique()) == [0.25, 0.5, 1.5]
