@@ -107,9 +107,9 @@ def status_of(drawn: Drawn) -> Status:
     Reproduced: all checks hold on the papers' own data. If the drawing needs runs, a printed number is among them.
     Trend reproduced: all checks hold, but on substitute data, or only orderings are checked.
     Drawn: there is nothing to check, the drawing is partial, or all checks are our own (kind "ours").
-    Differs: a check fails.
+    Differs: a check fails. Beside checks of the paper, our own do not count.
     """
-    claims = drawn.drawing.claims
+    claims = deciding(drawn.drawing.claims)
     if claims.empty:
         return Status.DRAWN
     if not claims["within"].astype(bool).all():
@@ -120,9 +120,22 @@ def status_of(drawn: Drawn) -> Status:
     return Status.REPRODUCED if own else Status.TREND
 
 
+def deciding(claims: pd.DataFrame) -> pd.DataFrame:
+    """The checks that decide a status: those of the paper, or our own if there are no others."""
+    papers = claims[claims["kind"] != "ours"] if len(claims) else claims
+    return papers if len(papers) else claims
+
+
 def reason_of(drawn: Drawn) -> str:
-    """The reason for `status_of`."""
-    claims, others = drawn.drawing.claims, stand_ins(drawn)
+    """The reason for `status_of`, and the outcome of our own checks."""
+    own = drawn.drawing.claims.drop(deciding(drawn.drawing.claims).index)
+    hold = int(own["within"].astype(bool).sum()) if len(own) else 0
+    said = f"; of {len(own)} checks of our own certificate, {hold} hold" if len(own) else ""
+    return f"{_reason(drawn)}{said}"
+
+
+def _reason(drawn: Drawn) -> str:
+    claims, others = deciding(drawn.drawing.claims), stand_ins(drawn)
     on = f", on {' and '.join(others)} instead of the paper's data" if others else ""
     if claims.empty:
         return f"the paper prints nothing to compare these results with{on}"
@@ -139,8 +152,8 @@ def reason_of(drawn: Drawn) -> str:
 
 
 def remarks_on(drawn: Drawn) -> list[str]:
-    """The explanations in remarks.csv of a drawing's failed checks."""
-    claims = drawn.drawing.claims
+    """The explanations in remarks.csv of the failed checks that decide a drawing's status."""
+    claims = deciding(drawn.drawing.claims)
     if claims.empty or not drawn.remarks or not drawn.remarks.is_file():
         return []
     known = pd.read_csv(drawn.remarks).query("drawing == @drawn.stem.name")

@@ -104,6 +104,14 @@ class Figure(ABC):
         """The settings that runs must share to be drawn together: all but the noise."""
         return {key: value for key, value in run.identity.items() if key != "noise"}
 
+    def joined(self, groups: dict[str, list[StoredRun]]) -> dict[str, list[StoredRun]]:
+        """The runs of each drawing, from those that share a name and a setting. By default the same.
+
+        Args:
+            groups: runs by name and setting: "<name>-<hash of the setting>".
+        """
+        return groups
+
     def enough(self, runs: list[StoredRun]) -> bool:
         """Whether runs with the same name and setting suffice for a drawing. By default one run does."""
         return bool(runs)
@@ -165,7 +173,7 @@ def drawings(name: str, figure: Figure, results: Path, source: Path | None, out:
         if len(run.table) and figure.usable(run):
             key = f"{figure.drawn_as(run)}-{identity_hash(figure.setting(run))}"
             settings.setdefault(key, []).append(run)
-    drawn = {key: runs for key, runs in settings.items() if figure.enough(runs)}
+    drawn = {key: runs for key, runs in figure.joined(settings).items() if figure.enough(runs)}
     names = [key.rpartition("-")[0] for key in drawn]
     written = []
     for key, runs in drawn.items():

@@ -115,6 +115,7 @@ def write_center_run(tmp_path):
         noise = given.get("noise", {"type": "Gaussian", "sigma": sigma})
         training = {"type": "AutoencoderTrainer", "epochs": 3, "noisy": given.get("noisy", True)}
         training |= {"noise": noise if given.get("noisy", True) else None, "weights": f"w{sigma}{dataset}{model}"}
+        training |= given.get("training", {})
         certifier = given.get("certifier", CENTER)
         identity = {
             "dataset": {"type": dataset, "step": 200},

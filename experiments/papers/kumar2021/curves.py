@@ -8,6 +8,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.stats import norm
 
+from experiments.papers.kumar2021.calibrated import balanced_medians_of
+from experiments.papers.kumar2021.certificates import (
+    OURS,
+    PAPERS,
+    about_ours,
+    certificate_of,
+    in_order,
+    our_verdicts,
+    ratio_notes,
+    split,
+)
 from experiments.papers.kumar2021.medians import (
     CLAIMS,
     PAPER_DATA,
@@ -23,17 +34,22 @@ from experiments.papers.kumar2021.medians import (
 from experiments.papers.kumar2021.panels import STYLES, draw_medians, finish, label_left, legend, panel_axes
 from experiments.report.claims import all_rows, verdicts
 from experiments.report.figure import Drawing
-from experiments.runs.reader import StoredRun, training_sigma
+from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing import SettingError
 
+BOUND = "bound of expectation smoothing"
 BASELINE_H = 2  # h of the bounds that appendix F prints
 SAME_H = 1e-3  # relative tolerance, because users round sigma = eps_in / h
 ONE_LEVEL = "one noise level cannot show a trend"
+Again = list[tuple[StoredRun, pd.DataFrame]]  # runs whose draws were read again, with the medians
 WITH, WITHOUT = "trained with noise", "trained without noise"
 
 
 class MedianCurves(CenterFigure):
-    """Fig. 7: one curve for each h = eps_in / sigma. Each run gives one point of each curve.
+    """Fig. 7: one curve for each h = eps_in / sigma and certificate. Each run gives one point of each of its curves.
+
+    Our certificates come from our runs. Where there is none, they come from the draws of the paper's run, if it stored
+    them and q and rho are known.
 
     Args:
         experiments: see `Figure`.
@@ -54,7 +70,7 @@ class MedianCurves(CenterFigure):
         self.h, self.claims = h, claims
 
     def usable(self, run: StoredRun) -> bool:
-        return super().usable(run) and len(self._points(run)) > 0
+        return super().usable(run) and len(self._points(medians_of(run))) > 0
 
     def label(self, run: StoredRun, h: float) -> str:
         """The label of the curve to which a run's point belongs."""
@@ -66,49 +82,74 @@ class MedianCurves(CenterFigure):
         return {} if largest is None else {"largest between two images": largest}
 
     def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
-        """The quantities of this figure in claims.csv."""
+        """The quantities of this figure in claims.csv that depend on the certificate; `table` has one certificate."""
         return trend_quantities(table)
+
+    def facts(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+        """The other quantities of this figure in claims.csv. By default none."""
+        return {}
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         grouped = by_panel(runs)
-        figure, axes = panel_axes(len(grouped))
-        table = self._table(grouped)
+        again = {title: self._again(group) for title, group in grouped.items()}
+        table = self._table(grouped, again)
         labels = sorted(table["curve"].unique())
+        series = {label: (color, mark) for label, (color, _, mark) in zip(labels, STYLES, strict=False)}
+        figure, axes = panel_axes(len(grouped))
         for axis, (title, group) in zip(axes, grouped.items(), strict=True):
             shown = table[table["panel"] == title]
-            for label, style in zip(labels, STYLES, strict=False):
-                draw_medians(axis, shown[shown["curve"] == label], style, label)
+            for label, style in series.items():
+                draw_medians(axis, shown[shown["curve"] == label], *style)
             self.decorate(axis, shown)
             for (name, value), line in zip(self.levels(group[0]).items(), (":", (0, (6, 2))), strict=False):
                 axis.axhline(value, color="0.3", lw=1, ls=line, label=name)
             axis.set(title=title, xlabel=f"eps_in (l2, {space_of(group[0])})")
             finish(axis, shown)
         label_left(axes, self.metric)
-        legend(figure, table)
+        legend(figure, table, series)
         levels = pd.DataFrame([self.levels(group[0]) for group in grouped.values()], index=list(grouped))
         table = table.join(levels, on="panel")
-        claims = verdicts(CLAIMS, self.claims, self.quantities(table))
-        notes = abstention_notes(table, ["panel", "curve", "eps_in"])
-        return Drawing(figure, table, claims, notes, partial=ONE_LEVEL if len(runs) == 1 else "")
+        notes = [f"{title}: {note}" for title, group in grouped.items() for note in self._about(group, again[title])]
+        notes += ratio_notes(table, ["panel", "h"])
+        notes += abstention_notes(table, ["panel", "certificate", "curve", "eps_in"])
+        one = len({sigma_of(run) for run in split(runs)[0]}) == 1
+        return Drawing(figure, table, self._verdicts(table), notes, partial=ONE_LEVEL if one else "")
 
     def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
         """Draw anything else that belongs in a panel."""
 
-    def _table(self, grouped: dict[str, list[StoredRun]]) -> pd.DataFrame:
-        parts = [
-            points.assign(panel=title, curve=[self.label(run, h) for h in points["h"]])
-            for title, group in grouped.items()
-            for run in group
-            for points in (self._points(run),)
-        ]
-        table = pd.concat(parts, ignore_index=True)
-        order = {title: i for i, title in enumerate(grouped)}
-        table = table.sort_values(["panel", "curve", "eps_in"], key=lambda c: c.map(order) if c.name == "panel" else c)
-        return table[["panel", "curve", *parts[0].columns[:-2]]].reset_index(drop=True)
+    def _verdicts(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The paper's claims: of its certificate, then of ours."""
+        papers, ours = (self.quantities(table[table["certificate"] == name]) for name in (PAPERS, OURS))
+        papers |= self.facts(table)
+        return all_rows(verdicts(CLAIMS, self.claims, papers), our_verdicts(CLAIMS, self.claims, ours))
 
-    def _points(self, run: StoredRun) -> pd.DataFrame:
-        """The rows of `medians_of` at the chosen h. Their h is replaced by the exact chosen value."""
-        medians = medians_of(run)
+    def _again(self, group: list[StoredRun]) -> Again:
+        """Our medians from the draws of the paper's runs, at noise levels that no run of ours has."""
+        papers, ours = split(group)
+        known = {sigma_of(run) for run in ours}
+        read = [(run, balanced_medians_of(run)) for run in papers if self.ours and sigma_of(run) not in known]
+        return [(run, medians) for run, medians in read if len(medians)]
+
+    def _about(self, group: list[StoredRun], again: Again) -> list[str]:
+        return about_ours(group, {sigma_of(run) for run, _ in again}) if self.ours else []
+
+    def _table(self, grouped: dict[str, list[StoredRun]], again: dict[str, Again]) -> pd.DataFrame:
+        """The points of all curves, sorted by panel, curve, certificate (the paper's first) and eps_in."""
+        parts = []
+        for title, group in grouped.items():
+            given = [(run, certificate_of(run), medians_of(run)) for run in group]
+            for run, certificate, medians in (*given, *((run, OURS, medians) for run, medians in again.get(title, []))):
+                points = self._points(medians)
+                curve = [self.label(run, h) for h in points["h"]]
+                parts.append(points.assign(panel=title, curve=curve, certificate=certificate))
+        table = pd.concat(parts, ignore_index=True)
+        by = ["panel", "curve", "certificate", "eps_in"]
+        table = table.sort_values(by, key=in_order(grouped))
+        return table[[*by[:3], *parts[0].columns[:-3]]].reset_index(drop=True)
+
+    def _points(self, medians: pd.DataFrame) -> pd.DataFrame:
+        """The rows at the chosen h. Their h is replaced by the exact chosen value."""
         near = np.isclose(medians["h"].to_numpy()[:, None], self.h, rtol=SAME_H)
         return medians[near.any(axis=1)].assign(h=np.array(self.h)[near.argmax(axis=1)[near.any(axis=1)]])
 
@@ -128,7 +169,7 @@ class GeneratorCurves(MedianCurves):
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         drawing = super().draw(runs)
-        rows = pd.concat([run.table for run in runs])
+        rows = pd.concat([run.table for run in split(runs)[0]])
         known = rows[(rows["status"] == "certified") & (rows["distance_quantile"] > 0)]
         factors = (known["eps_out"] / known["distance_quantile"]).to_numpy(dtype=np.float64)
         case = {f"{len(factors)} certificates": float(np.median(factors))} if len(factors) else {}
@@ -154,26 +195,34 @@ class BaselineCurves(MedianCurves):
 
     def levels(self, run: StoredRun) -> dict[str, float]:
         shape = image_shape(run)
-        return {} if shape is None else {"bound of expectation smoothing": expectation_bound(self.h[0], prod(shape))}
+        return {} if shape is None else {BOUND: expectation_bound(self.h[0], prod(shape))}
 
     def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
-        axis.plot(table["eps_in"], table["largest_eps_out"], "^", mfc="none", color="C3", label="largest eps_out")
+        for certificate, mark in ((PAPERS, "^"), (OURS, "v")):
+            rows = table[table["certificate"] == certificate]
+            if len(rows):
+                name = f"largest eps_out, {certificate}"
+                axis.plot(rows["eps_in"], rows["largest_eps_out"], mark, mfc="none", color="C3", label=name)
 
     def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
-        found = super().quantities(table)
-        name = "bound of expectation smoothing"
-        if name not in table:
-            return found
-        known = table.dropna(subset=[name, "largest_eps_out"])
-        for panel, rows in known.groupby("panel", sort=False):
-            case, bound = f"{panel}, h = {self.h[0]:g}", float(rows[name].iloc[0])
-            found.setdefault("largest eps_out of any example over the bound", {})[case] = float(
-                (rows["largest_eps_out"] / bound).max()
-            )
-            data = str(panel).partition(",")[0]
+        over = {
+            f"{panel}, h = {self.h[0]:g}": float((rows["largest_eps_out"] / rows[BOUND]).max())
+            for panel, rows in self._bounded(table).groupby("panel", sort=False)
+        }
+        return super().quantities(table) | {"largest eps_out of any example over the bound": over}
+
+    def facts(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+        found: dict[str, dict[str, float]] = {}
+        for panel, rows in self._bounded(table).groupby("panel", sort=False):
+            data, case = str(panel).partition(",")[0], f"{panel}, h = {self.h[0]:g}"
             if self.h[0] == BASELINE_H:
-                found.setdefault(f"bound of expectation smoothing for {data}", {})[case] = bound
+                found.setdefault(f"{BOUND} for {data}", {})[case] = float(rows[BOUND].iloc[0])
         return found
+
+    @staticmethod
+    def _bounded(table: pd.DataFrame) -> pd.DataFrame:
+        """The rows with a bound and a certificate."""
+        return table.dropna(subset=[BOUND, "largest_eps_out"]) if BOUND in table else table.head(0)
 
 
 class TrainingNoiseCurves(MedianCurves):
@@ -181,6 +230,7 @@ class TrainingNoiseCurves(MedianCurves):
 
     also = "trainer.noisy=true,false"
     most_h = 1
+    ours = ()
 
     def compared(self, run: StoredRun) -> bool:
         return super().compared(run) or training_sigma(run) == 0

@@ -5,16 +5,20 @@ sigma. *Published code*: it scales sigma to pixels in 0..255 but not eps, so eps
 eps / 255 in [0, 1] units.
 """
 
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from experiments.config.settings import Group
 from experiments.data import Dataset
+from experiments.papers.kumar2021.calibrated import CalibratedDraws
+from experiments.papers.kumar2021.certificates import OURS, PAPERS, our_verdicts
 from experiments.papers.kumar2021.medians import CLAIMS, abstention_notes, read_again
-from experiments.report.claims import verdicts
+from experiments.papers.kumar2021.panels import STYLES, abstained, draw_medians, legend
+from experiments.report.claims import all_rows, verdicts
 from experiments.report.figure import Drawing, Figure
 from experiments.runs.reader import StoredRun, sigma_of
 from experiments.runs.table import empty_examples
@@ -25,9 +29,8 @@ SUBTITLES = {
     "stated units": "as stated: eps_in in [0, 1] pixels",
     "published code's units": "as coded: eps_in in 0..255 pixels",
 }
-BOUNDS, COLORS = ("exact", "paper"), ("C1", "C0")
+BOUNDS = ("exact", "paper")
 MEDIANS = ("eps_out", "smoothing_error", "examples", "abstained", "failed")
-ASIDE = 0.009  # horizontal shift in eps_in, so that marks at 1 do not overlap
 ALMOST_PERFECT = 0.8  # overlap, 1 - smoothing error (fig. 3(b)); section 5.1 calls this overlap large
 CLAIMED = 0.2  # fig. 3(a): eps_out stays below this value for h = 2
 
@@ -35,13 +38,14 @@ CLAIMED = 0.2  # fig. 3(a): eps_out stays below this value for h = 2
 class FaceCurves(Figure):
     """Fig. 3(a): median certified output radius and smoothing error against eps_in, for each h = eps_in / sigma.
 
-    Each run has one sigma and gives a point for every h. Both bounds and both interpretations use the same draws.
+    Each run has one sigma and gives a point for every h. All certificates and both interpretations use the same draws,
+    but ours leaves out the examples that q and rho come from. The drawing has no paper bounds; the table has both.
     """
 
     def __init__(self, experiments: list[str], eps: list[float], h: list[float]) -> None:
         super().__init__(experiments)
-        if not 1 <= len(h) <= len(COLORS):
-            raise SettingError(f"figure.h: expected 1 to {len(COLORS)} numbers, as [1,2], got {h}")
+        if not 1 <= len(h) <= len(STYLES):
+            raise SettingError(f"figure.h: expected 1 to {len(STYLES)} numbers, as [1,2], got {h}")
         self.eps, self.h = eps, h
 
     def usable(self, run: StoredRun) -> bool:
@@ -50,28 +54,24 @@ class FaceCurves(Figure):
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         rows = [row for run in runs for row in self._rows(run)]
-        table = pd.DataFrame(rows).sort_values(["reading", "bound", "h", "eps_in"], ignore_index=True)
-        figure, axes = plt.subplots(1, 2, sharey=True)
+        table = pd.DataFrame(rows)
+        by = ["reading", "certificate", "bound", "h", "eps_in"]
+        table = table.sort_values(by, key=lambda c: c == OURS if c.name == "certificate" else c, ignore_index=True)
+        shown = table[table["bound"] == "exact"]
+        shown = shown.assign(eps_out=shown["eps_out"].where(shown["eps_out"] < 1, np.inf))
+        series = {f"h = {h:g}": (color, mark) for h, (color, _, mark) in zip(self.h, STYLES, strict=False)}
+        figure, axes = plt.subplots(1, 2, sharey=True, figsize=(7.0, 3.6))
         for axis, reading in zip(axes, READINGS, strict=True):
-            for h, color in zip(self.h, COLORS, strict=False):
-                for bound in BOUNDS:
-                    curve = table.query("reading == @reading and bound == @bound and h == @h")
-                    aside = ASIDE * (2 * self.h.index(h) + BOUNDS.index(bound) - 1.5)
-                    _plot_radii(axis, curve, bound, color, f"eps_out, h = {h:g}, {bound} bound", aside)
-                error = table.query("reading == @reading and bound == 'exact' and h == @h")
-                label = f"smoothing error, h = {h:g}"
-                axis.plot(error["eps_in"], error["smoothing_error"], ":", marker=".", color=color, label=label)
+            for h, style in zip(self.h, series.values(), strict=True):
+                draw_medians(axis, shown[(shown["reading"] == reading) & (shown["h"] == h)], *style)
             axis.axhline(CLAIMED, color="0.5", lw=0.8, zorder=0, label="paper: eps_out for h = 2 is below")
             axis.set(title=SUBTITLES[reading], xlabel="eps_in (l2)", ylim=(0, 1.06), xlim=(0, max(self.eps) * 1.06))
-        axes[0].set_ylabel(f"median Jaccard distance, {table['examples'].max()} photographs")
-        handles, labels = axes[0].get_legend_handles_labels()
-        none = axes[0].plot([], [], "^", color="0.4", mfc="none")[0]
-        figure.legend(
-            [*handles, none], [*labels, "median at or above 1: vacuous,\nor not certified"], loc="outside right center"
-        )
-        named = table.assign(bound=table["bound"] + " bound")
-        notes = [*abstention_notes(named, ["reading", "h", "eps_in", "bound"]), *_without_face(runs)]
-        return Drawing(figure, table, self._claims(table), notes)
+        axes[0].set_ylabel("median Jaccard distance")
+        legend(figure, shown, series, edge="at or above 1 (vacuous), or not certified")
+        named = table.assign(certificate=table["certificate"] + ", " + table["bound"] + " bound")
+        notes = [*_below(shown), *self._about(table, runs)]
+        notes += abstention_notes(named, ["reading", "h", "eps_in", "certificate"])
+        return Drawing(figure, table, self._claims(table), [*notes, *_without_face(runs)])
 
     def _of_the_axis(self, run: StoredRun) -> list[float]:
         """The values of h for which eps_in = h sigma is one of `eps`."""
@@ -80,31 +80,66 @@ class FaceCurves(Figure):
     def _rows(self, run: StoredRun) -> list[dict[str, object]]:
         sigma = run.identity["noise"]["sigma"]
         chosen, noise = run.identity["certifier"], Gaussian(sigma, run.identity.get("grid"))
-        draws = list(run.draws.values())
+        draws, calibrated = list(run.draws.values()), CalibratedDraws(run)
+        ours = calibrated.settings(calibrated.q)
         rows: list[dict[str, object]] = []
         for h in self._of_the_axis(run):
-            for bound in BOUNDS:
-                settings = CenterSettings(bound, chosen["delta"], chosen["alpha1"], chosen["alpha2"])
-                for reading, unit in READINGS.items():
-                    point = {"reading": reading, "bound": bound, "h": h, "sigma": sigma, "eps_in": round(h * sigma, 12)}
+            for reading, unit in READINGS.items():
+                point = {"reading": reading, "h": h, "sigma": sigma, "eps_in": round(h * sigma, 12)}
+                for bound in BOUNDS:
+                    settings = CenterSettings(bound, chosen["delta"], chosen["alpha1"], chosen["alpha2"])
                     medians = read_again(run, draws, h * sigma * unit, noise, Jaccard(), settings)
-                    rows.append(point | {name: medians[name] for name in MEDIANS})
-        return rows
+                    rows.append(point | {"certificate": PAPERS, "bound": bound} | medians)
+                if ours is not None:
+                    medians = calibrated.balanced(h * sigma * unit, ours)
+                    rows.append(point | {"certificate": OURS, "bound": ours.bound} | medians)
+        columns = ("reading", "certificate", "bound", "h", "sigma", "eps_in", *MEDIANS)
+        return [{name: row[name] for name in columns} for row in rows]
+
+    def _about(self, table: pd.DataFrame, runs: list[StoredRun]) -> list[str]:
+        """Which examples and noise levels ours has, and where the paper's bounds are drawn."""
+        ours = table[table["certificate"] == OURS]
+        notes = ["the table also has the paper's bounds (Hoeffding, DKW); figure=center_exact_bounds draws them"]
+        if ours.empty:
+            return [f"there are no {OURS} results, so only the paper's certificate is drawn", *notes]
+        used = table["examples"].max() - ours["examples"].max()
+        lacking = sorted({sigma_of(run) for run in runs} - set(ours["sigma"]))
+        if used:
+            notes.append(f"{OURS} leaves out the examples that q and rho come from: {used}")
+        if lacking:
+            notes.append(f"there are no {OURS} results at sigma = {', '.join(f'{sigma:g}' for sigma in lacking)}")
+        return notes
 
     def _claims(self, table: pd.DataFrame) -> pd.DataFrame:
-        quantities: dict[str, dict[str, float]] = {}
-        for reading in READINGS:
-            exact = table.query("reading == @reading and bound == 'exact'")
-            wide = exact.pivot(index="eps_in", columns="h", values="eps_out").reindex(columns=[1, 2])
-            ours = {
+        quantities: dict[str, dict[str, dict[str, float]]] = {PAPERS: {}, OURS: {}}
+        for reading, certificate in product(READINGS, quantities):
+            rows = table.query("bound == 'exact' and reading == @reading and certificate == @certificate")
+            if rows.empty:
+                continue
+            wide = rows.pivot(index="eps_in", columns="h", values="eps_out").reindex(columns=[1, 2])
+            found = {
                 "largest median eps_out at h = 2": wide[2].max(),
                 "largest eps_out at h = 2 over eps_out at h = 1": (wide[2] / wide[1]).max(),
-                "largest smoothing error over eps_out": (exact["smoothing_error"] / exact["eps_out"]).max(),
+                "largest smoothing error over eps_out": (rows["smoothing_error"] / rows["eps_out"]).max(),
             }
-            for quantity, value in ours.items():
+            paper = certificate == PAPERS
+            case = f"{reading}, {'exact bound' if paper else f'abstained on {abstained(rows)[OURS]}'}"
+            for quantity, value in found.items():
                 if not np.isnan(value):
-                    quantities.setdefault(quantity, {})[f"{reading}, exact bound"] = float(value)
-        return verdicts(CLAIMS, "center_faces", quantities)
+                    quantities[certificate].setdefault(quantity, {})[case] = float(value)
+        said = verdicts(CLAIMS, "center_faces", quantities[PAPERS])
+        return all_rows(said, our_verdicts(CLAIMS, "center_faces", quantities[OURS]))
+
+
+def _below(table: pd.DataFrame) -> list[str]:
+    """For each certificate and interpretation, the input radii up to which the claim about h = 2 holds."""
+    notes = []
+    for (reading, certificate), rows in table[table["h"] == 2].groupby(["reading", "certificate"], sort=False):
+        holds = (rows.sort_values("eps_in")["eps_out"] < CLAIMED).cummin()
+        up_to = rows.loc[holds[holds].index, "eps_in"]
+        said = f"up to eps_in = {up_to.max():g}" if len(up_to) else "at no eps_in"
+        notes.append(f"{reading}, {certificate}: median eps_out at h = 2 is below {CLAIMED} {said}")
+    return notes
 
 
 def _without_face(runs: list[StoredRun]) -> list[str]:
@@ -115,16 +150,6 @@ def _without_face(runs: list[StoredRun]) -> list[str]:
 
 def _jaccard(run: StoredRun) -> bool:
     return bool(run.identity.get("metric", {}).get("type") == "Jaccard")
-
-
-def _plot_radii(axis: Axes, curve: pd.DataFrame, bound: str, color: str, label: str, aside: float) -> None:
-    """Draw medians below 1 as a line. Others say nothing about a Jaccard distance and are triangles at 1."""
-    paper = bound == "paper"
-    says = curve["eps_out"] < 1
-    lines, marks, face = ("--", "s", "white") if paper else ("-", "o", color)
-    axis.plot(curve["eps_in"], curve["eps_out"].where(says), lines, marker=marks, mfc=face, color=color, label=label)
-    nothing = curve[~says]
-    axis.plot(nothing["eps_in"] + aside, np.ones(len(nothing)), "^", mfc=face, color=color)
 
 
 class Boxes(Figure):

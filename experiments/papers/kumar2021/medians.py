@@ -10,6 +10,7 @@ import pandas as pd
 
 from experiments.config.identity import identity_hash
 from experiments.config.settings import Group
+from experiments.papers.kumar2021.certificates import split, with_ours
 from experiments.report.figure import Figure, named_by_center
 from experiments.runs.reader import (
     StoredRun,
@@ -38,7 +39,8 @@ class CenterFigure(Figure):
     """A figure of medians over the examples of center smoothing's runs, one panel per data set and base function.
 
     Runs are drawn together if they differ only in data set, base function, and the noise of certification and training.
-    The paper's two image data sets share a drawing. Every other data set has its own.
+    The paper's two image data sets share a drawing. Every other data set has its own. Our runs are added to drawings of
+    the paper's runs; their certifier and training may differ.
 
     Args:
         experiments: see `Figure`.
@@ -46,7 +48,8 @@ class CenterFigure(Figure):
     """
 
     noise = "Gaussian"
-    certifiers: tuple[str, ...] = ("CenterSmoothing", "CenterSmoothingHD")
+    papers: tuple[str, ...] = ("CenterSmoothing", "CenterSmoothingHD")  # certifiers
+    ours: tuple[str, ...] = ("BalancedCenterSmoothing",)
 
     def __init__(self, experiments: list[str], metric: str) -> None:
         super().__init__(experiments)
@@ -55,7 +58,7 @@ class CenterFigure(Figure):
     def usable(self, run: StoredRun) -> bool:
         types = {group: run.identity.get(group, {}).get("type") for group in ("noise", "metric", "certifier")}
         right = types["noise"] == self.noise and types["metric"] == self.metric
-        return right and types["certifier"] in self.certifiers and self.compared(run)
+        return right and types["certifier"] in (*self.papers, *self.ours) and self.compared(run)
 
     def compared(self, run: StoredRun) -> bool:
         """Whether the base function's training fits the figure. By default: under the noise of certification."""
@@ -69,6 +72,12 @@ class CenterFigure(Figure):
         same = apart_from_noise(run)
         of_a_panel = ("dataset", "model", "grid")  # images have levels, measurements have none
         return {key: value for key, value in same.items() if key not in of_a_panel}
+
+    def joined(self, groups: dict[str, list[StoredRun]]) -> dict[str, list[StoredRun]]:
+        return with_ours(groups, self.setting)
+
+    def enough(self, runs: list[StoredRun]) -> bool:
+        return bool(split(runs)[0])
 
 
 def medians_of(run: StoredRun) -> pd.DataFrame:

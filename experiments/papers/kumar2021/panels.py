@@ -1,5 +1,7 @@
 """Draws medians: panels, styles, axes and a common legend."""
 
+from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -7,12 +9,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from experiments.papers.kumar2021.certificates import OURS, PAPERS
 from experiments.papers.kumar2021.medians import METRICS
 from experiments.report.figure import legend_entries
 
 STYLES = (("C1", "-", "o"), ("C0", "--", "s"), ("C2", "-.", "D"))  # distinguishable without color
+THICK = {"eps_out": (1.4, 4.0), "smoothing_error": (0.7, 2.0)}  # line width and size of the marks
+RING = 2.5  # points by which the paper's marks are larger
+WHOSE = {PAPERS: PAPERS, OURS: f"{OURS} {PAPERS} (ours)"}
+WIDE = 6  # inches
 FEW_TICKS = 30  # a logarithmic axis with a smaller ratio also has labels between powers of ten
 
 
@@ -32,15 +40,20 @@ def label_left(axes: list[Axes], metric: str) -> None:
         axis.set_ylabel(f"median {METRICS.get(metric, metric)}")
 
 
-def draw_medians(axis: Axes, curve: pd.DataFrame, style: tuple[str, object, str], label: str) -> None:
-    """Draw eps_out with filled marks and smoothing error with hollow ones. Infinite medians are on the upper edge."""
-    color, line, mark = style
-    for column, thick, face, name in (
-        ("eps_out", 1.4, color, "eps_out"),
-        ("smoothing_error", 0.8, "none", "smoothing error"),
-    ):
-        given = {"ls": line, "lw": thick, "marker": mark, "mfc": face, "color": color, "label": f"{name}, {label}"}
-        plot_medians(axis, curve["eps_in"], curve[column], given)
+def draw_medians(axis: Axes, series: pd.DataFrame, color: str, mark: str) -> None:
+    """Draw eps_out with thick lines and smoothing error with thin ones: a line of each for each certificate."""
+    for certificate, curve in series.groupby("certificate", sort=False):
+        for column in THICK:
+            style = style_of(str(certificate), column) | {"marker": mark, "color": color}
+            plot_medians(axis, curve["eps_in"], curve[column], style)
+
+
+def style_of(certificate: str, column: str = "eps_out") -> dict[str, Any]:
+    """The style of a certificate's line of medians. The paper's marks are rings, in which ours remain visible."""
+    thick, size = THICK[column]
+    if certificate == OURS:
+        return {"ls": "-", "lw": thick, "ms": size}
+    return {"ls": "--", "lw": thick, "ms": size + RING, "mfc": "white"}
 
 
 def plot_medians(axis: Axes, eps_in: "pd.Series[float]", medians: "pd.Series[float]", style: dict[str, Any]) -> None:
@@ -65,12 +78,48 @@ def finish(axis: Axes, table: pd.DataFrame) -> None:
         axis.set_ylim(bottom=0)
 
 
-def legend(figure: MatplotlibFigure, table: pd.DataFrame) -> None:
-    """One legend below all panels, with an entry for each label in any panel."""
-    shown = legend_entries(figure)
+def legend(
+    figure: MatplotlibFigure,
+    table: pd.DataFrame,
+    series: Mapping[str, tuple[str, str]] | None = None,
+    edge: str = "infinite, because half of the examples or more have no certificate",
+) -> None:
+    """One legend below all panels: an entry for each label in any panel, and what the lines and marks mean.
+
+    Args:
+        figure: the figure.
+        table: its medians.
+        series: color and mark of each series that `draw_medians` drew. None if it drew nothing.
+        edge: what marks on the upper edge are, if there are any.
+    """
+    shown = {} if series is None else _meanings(table, series)
+    shown |= legend_entries(figure)
     low, high = table["examples"].min(), table["examples"].max()
-    title = f"examples: {low if low == high else f'{low} to {high}'}"
+    shares = abstained(table)
+    title = f"examples: {low if low == high else f'{low} to {high}'}; abstained: "
+    title += ", ".join(f"{name} {shares[name]}" for name in WHOSE if name in shares)
     if np.isinf(table[["eps_out", "smoothing_error"]]).any(axis=None):
-        title += "\non the upper edge: infinite, because half of the examples or more have no certificate"
-    columns = 2 if len(figure.axes) == 1 else 3
+        title += f"; on the upper edge: {edge}"
+    narrow = figure.get_size_inches()[0] < WIDE
+    columns = 2 if narrow else min(4, -(-len(shown) // 2))
+    title = fill(title, 60 if narrow else 100)
     figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=columns, title=title)
+
+
+def abstained(table: pd.DataFrame, by: str = "certificate") -> dict[str, str]:
+    """The share of the examples without an answer at the least and at the most, by certificate or another column."""
+    shares = table.groupby(by, sort=False)["abstained"]
+    ends = {str(name): dict.fromkeys(f"{share:.0%}" for share in (of.min(), of.max())) for name, of in shares}
+    return {name: " to ".join(texts) for name, texts in ends.items()}
+
+
+def _meanings(table: pd.DataFrame, series: Mapping[str, tuple[str, str]]) -> dict[str, Line2D]:
+    """Legend entries for series, certificates and quantities."""
+    grey: dict[str, Any] = {"color": "0.3"}
+    found = {name: Line2D([], [], ls="none", marker=mark, color=color) for name, (color, mark) in series.items()}
+    for certificate, text in WHOSE.items():
+        if (table["certificate"] == certificate).any():
+            found[text] = Line2D([], [], **(style_of(certificate) | grey | {"marker": "o"}))
+    for (width, _), name in zip(THICK.values(), ("thick: eps_out", "thin: smoothing error"), strict=True):
+        found[name] = Line2D([], [], lw=width, **grey)
+    return found

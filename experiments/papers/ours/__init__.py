@@ -1,10 +1,9 @@
 """Figures of our own contributions."""
 
 from experiments.papers.ours.balanced import Balanced
-from experiments.papers.ours.balanced_steps import BalancedSteps
 from experiments.papers.ours.exact_bounds import ExactBounds
 from experiments.papers.ours.l1_centers import DeterministicCurves
 from experiments.papers.ours.runner_up import RunnerUp
 from experiments.papers.ours.tightness import Tightness
 
-__all__ = ["Balanced", "BalancedSteps", "DeterministicCurves", "ExactBounds", "RunnerUp", "Tightness"]
+__all__ = ["Balanced", "DeterministicCurves", "ExactBounds", "RunnerUp", "Tightness"]

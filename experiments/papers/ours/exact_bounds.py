@@ -1,51 +1,63 @@
-"""Ours: the paper's bounds (Hoeffding, DKW) and exact binomial bounds, on the same draws and by samples needed."""
+"""Ours: what each step from center smoothing to balanced center smoothing is worth, from the same draws."""
 
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.stats import binom
 
-from experiments.config.settings import Group
-from experiments.papers.kumar2021.medians import CLAIMS, abstention_notes, read_again
-from experiments.papers.kumar2021.panels import STYLES
-from experiments.report.claims import verdicts
-from experiments.report.figure import Drawing, Figure
-from experiments.report.text_table import latex, markdown
-from experiments.runs.reader import StoredRun, apart_from_noise, noise_matches, sigma_of
-from smoothing import CenterSettings, Gaussian
-from smoothing.statistics import (
-    dkw_least_samples,
-    dkw_order_statistic,
-    exact_least_samples,
-    exact_order_statistic,
-    hoeffding_margin,
+from experiments.papers.kumar2021.calibrated import CalibratedDraws
+from experiments.papers.kumar2021.medians import METRICS
+from experiments.papers.kumar2021.panels import abstained, plot_medians
+from experiments.papers.ours.samples_needed import (
+    COMPARED,
+    beside_claims,
+    excess_mass,
+    samples_compared,
+    table_of,
 )
+from experiments.papers.ours.samples_needed import PAPER as SECTION_5
+from experiments.report.claims import all_rows, verdicts
+from experiments.report.figure import LINES, Drawing, Figure
+from experiments.report.text_table import Table, texts
+from experiments.runs.reader import StoredRun, apart_from_noise, noise_matches, sigma_of
+from smoothing import reach
 
-BOUNDS = ("exact", "paper")
-PAPER = CenterSettings("paper", 0.05, 0.005, 0.005)  # section 5
-COMPARED = ((2.0, 10**6), (1.5, 10**6), (1.0, 10**6), (2.0, 10**4), (1.0, 10**4))  # h, the paper's m
-AT_ONCE = 2**16
-SAMPLES = np.unique(np.geomspace(20, 10**6, 120).astype(int))
-OUTSIDE_MARK = "*"
+CLAIMS = Path(__file__).with_name("claims.csv")
+HALF = 0.5
+PAPER, EXACT, EQUAL, BALANCED = "the paper's bounds", "exact bounds", "balanced, q = 1/2", "balanced, calibrated q"
+BOUNDS = {PAPER: "paper", EXACT: "exact"}
+STEPS: dict[str, dict[str, Any]] = {
+    PAPER: {"color": "C3", "ls": ":", "marker": "^", "mfc": "white"},
+    EXACT: {"color": "C1", "ls": "--", "marker": "s", "mfc": "white"},
+    EQUAL: {"color": "C2", "ls": "-.", "marker": "D"},
+    BALANCED: {"color": "C0", "ls": "-", "marker": "o"},
+}
+MOST = 5  # curves in a panel
+ASIDE = 0.07  # horizontal shift in h, so that marks do not overlap
+POINTS = 25  # wanted output radii, and input radii of center smoothing, in the third panel
+IN, OUT = r"$\varepsilon_\mathrm{in}$", r"$\varepsilon_\mathrm{out}$"
 
 
 class ExactBounds(Figure):
-    """Median eps_out by either bound on the same draws, the excess of k / m over p against m, and a table of samples.
+    """Median eps_out after each step against h = eps_in / sigma; of every q; the certified input radius; samples.
 
-    R_hat is the k-th smallest of m distances. The paper's bound takes k / m = q = p + sqrt(ln(1/alpha2) / (2m)). The
-    exact bound takes the least k that the binomial distribution allows. Equal k / m give equal eps_out up to chance.
+    The steps: the paper's bounds (Hoeffding, DKW); exact bounds; a ball of fixed radius rho that holds q = 1/2; the
+    calibrated q and rho. All certificates of a run come from the same draws, without the examples of its calibration.
+    A noise level without a calibration has the first two steps alone. The table has all noise levels. The drawing has
+    one. It is in no paper.
 
     Args:
-        experiments: see `Figure`.
-        h: ratios eps_in / sigma to compute from each run's draws, at most three.
+        experiments: see `Figure`. Their q and rho are in conf/calibration/<experiment>.yaml.
+        h: ratios eps_in / sigma.
+        sigma: noise level to draw; the nearest calibrated one is taken, or the nearest one if none is calibrated.
     """
 
-    def __init__(self, experiments: list[str], h: list[float]) -> None:
+    def __init__(self, experiments: list[str], h: list[float], sigma: float = 0.2) -> None:
         super().__init__(experiments)
-        self.h = h[: len(STYLES)]
+        self.h, self.sigma = h[:MOST], sigma
 
     def usable(self, run: StoredRun) -> bool:
         types = {group: run.identity.get(group, {}).get("type") for group in ("noise", "certifier")}
@@ -56,157 +68,181 @@ class ExactBounds(Figure):
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         by_sigma = {sigma_of(run): run for run in sorted(runs, key=lambda run: str(run.record.get("started")))}
-        read = pd.DataFrame([row for sigma in sorted(by_sigma) for row in self._read(by_sigma[sigma])])
-        read = read.sort_values(["h", "bound", "eps_in"], ignore_index=True)
-        needed = pd.DataFrame([row for h in self.h for row in excess_mass(h, PAPER)])
-        samples = [row for h, m in COMPARED for row in samples_compared(h, m, PAPER)]
+        known = {sigma: CalibratedDraws(run) for sigma, run in sorted(by_sigma.items())}
+        steps = pd.DataFrame([row for of in known.values() for row in steps_of(of, self.h)])
+        drawn = min(known, key=lambda sigma: (known[sigma].q is None, abs(sigma - self.sigma)))
+        shown, here = known[drawn], steps[steps["sigma"] == drawn]
+        largest = shown.metric.largest_distance(shown.draws[0].center.shape)
+        tried, reached = tried_of(shown), reached_of(shown, max(self.h), largest_shown(here, largest))
+        needed = pd.DataFrame([row for h in self.h for row in excess_mass(h, SECTION_5)])
+        samples = [row for h, m in COMPARED for row in samples_compared(h, m, SECTION_5)]
         compared, claims = beside_claims(pd.DataFrame(samples))
-        figure, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.4))
-        for h, (color, line, mark) in zip(self.h, STYLES, strict=False):
-            for bound in BOUNDS:
-                curve, label = read.query("h == @h and bound == @bound"), f"{bound} bound, h = {h:g}"
-                face, width, size = (color, 1.6, 4) if bound == "exact" else ("none", 0.8, 6)
-                style = {"color": color, "ls": line, "lw": width, "mfc": face}
-                _plot(left, curve, style | {"marker": mark, "ms": size, "label": label})
-                curve = needed.query("h == @h and bound == @bound")
-                right.plot(curve["m"], curve["excess"], **style)
-        name, count = runs[0].record["config"]["name"], read["examples"].max()
-        left.set(title=f"{name}: the same draws, {count} examples", xlabel="eps_in (l2)", ylabel="median eps_out")
-        left.set(xlim=(0, None), ylim=(0, None))
-        right.set(title="samples for the same eps_out", xlabel="certification samples m", ylabel="k / m - p")
-        right.set(xscale="log", yscale="log")
-        handles, labels = left.get_legend_handles_labels()
-        title = None if _says_something(read).all() else "on the upper edge: vacuous, or infinite (not certified)"
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, title=title)
-        table = pd.concat(
-            [read.assign(part="draws"), needed.assign(part="samples"), compared.assign(part="compared with the paper")]
-        )
-        named = read.assign(bound=read["bound"] + " bound")
-        notes = [*_ratio_note(read), *abstention_notes(named, ["h", "bound", "eps_in"])]
-        return Drawing(figure, table, claims, notes, _texts(compared))
-
-    def _read(self, run: StoredRun) -> list[dict[str, Any]]:
-        sigma, chosen = sigma_of(run), run.identity["certifier"]
-        metric = Group.from_dict(run.record["config"]["metric"]).build()
-        draws = list(run.draws.values())
-        largest = metric.largest_distance(draws[0].center.shape)
-        rows = []
-        for h in self.h:
-            for bound in BOUNDS:
-                settings = CenterSettings(bound, chosen["delta"], chosen["alpha1"], chosen["alpha2"])
-                medians = read_again(run, draws, h * sigma, Gaussian(sigma, run.identity.get("grid")), metric, settings)
-                point = {"h": h, "bound": bound, "sigma": sigma, "eps_in": h * sigma, "m": chosen["m"]}
-                rows.append(point | medians | {"largest": largest})
-        return rows
+        figure, axes = plt.subplots(2, 2, figsize=(7.0, 5.2))
+        _plot_steps(axes[0, 0], here, largest)
+        metric = METRICS.get(type(shown.metric).__name__, type(shown.metric).__name__)
+        axes[0, 0].set(title=rf"same draws, $\sigma$ = {drawn:g}", ylabel=f"median {OUT}\n({metric})", xticks=self.h)
+        _plot_tried(axes[0, 1], tried, shown.entry)
+        _plot_reached(axes[1, 0], reached)
+        _plot_needed(axes[1, 1], needed)
+        title = f"{here['examples'].max()} examples; on the upper edge: vacuous, or infinite (not certified)"
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, title=title)
+        parts = {"steps": steps, "q": tried, "reach": reached, "samples": needed, "compared with the paper": compared}
+        table = pd.concat([part.assign(part=name) for name, part in parts.items() if len(part)], ignore_index=True)
+        claims = all_rows(verdicts(CLAIMS, "center_exact_bounds", quantities(steps)), claims)
+        tables = [steps_table(here, drawn), table_of(compared)]
+        return Drawing(figure, table, claims, [*_left_out(known), *_worth(steps), *_shares(steps)], texts(tables))
 
 
-def mass_needed(h: float, settings: CenterSettings) -> float:
-    """Algorithm 2's p = Phi(Phi^-1(1/2 + delta) + h), the mass that the ball around the center must contain at x."""
-    return Gaussian(1.0).mass(0.5 + settings.delta, h)
-
-
-def excess_mass(h: float, settings: CenterSettings) -> list[dict[str, Any]]:
-    """For each bound and many m, the excess of k / m over p. No row if m distances certify nothing."""
-    p, rows = mass_needed(h, settings), []
-    for m in SAMPLES.tolist():
-        for bound, order_statistic in (("exact", exact_order_statistic), ("paper", dkw_order_statistic)):
-            k = order_statistic(p, m, settings.alpha2)
-            if k is not None:
-                rows.append({"h": h, "bound": bound, "m": m, "excess": k / m - p})
+def steps_of(draws: CalibratedDraws, h: list[float]) -> list[dict[str, Any]]:
+    """Medians after each step, for each h. No step whose q the calibration does not have."""
+    rows = []
+    balanced = {EQUAL: draws.settings(HALF), BALANCED: draws.settings(draws.q)}
+    for ratio in h:
+        eps = ratio * draws.noise.sigma
+        point = {"sigma": draws.noise.sigma, "m": draws.own["m"], "h": ratio, "eps_in": eps}
+        rows += [point | {"step": step} | draws.medians(eps, bound) for step, bound in BOUNDS.items()]
+        for step, settings in balanced.items():
+            if settings is not None:
+                chosen = {"step": step, "q": settings.q, "rho": settings.rho}
+                rows.append(point | chosen | draws.balanced(eps, settings))
     return rows
 
 
-def samples_compared(h: float, m: int, settings: CenterSettings) -> list[dict[str, Any]]:
-    """What the paper's bound achieves with m distances, and how few the exact bound needs for no larger eps_out."""
-    p = mass_needed(h, settings)
-    q, k = p + hoeffding_margin(m, settings.alpha2), exact_order_statistic(p, m, settings.alpha2)
-    numbers: dict[str, float | None] = {
-        "p": p,
-        "paper's q": q,
-        "exact k/m": k / m if k else None,
-        "least m with k/m <= q": least_samples_below(p, settings.alpha2, q),
-        "least m that certifies, exact": exact_least_samples(p, settings.alpha2),
-        "least m that certifies, paper": dkw_least_samples(p, settings.alpha2),
-    }
-    return [{"h": h, "m": m, "quantity": name, "ours": value} for name, value in numbers.items()]
-
-
-def least_samples_below(p: float, alpha: float, q: float) -> int:
-    """The least m for which some k <= q m makes the k-th order statistic an upper bound on the p-quantile.
-
-    A larger k is more likely to be large enough, so only k = floor(q m) is tested. All m are tried, many at once.
-
-    Args:
-        p: probability of the quantile, in (0, 1).
-        alpha: failure probability of the bound, in (0, 1).
-        q: largest k / m; above p, at most 1.
-    """
-    start = 1
-    while True:
-        m = np.arange(start, start + AT_ONCE)
-        found = m[binom.sf(np.floor(q * m) - 1, m, p) <= alpha]
-        for candidate in found.tolist():
-            k = exact_order_statistic(p, candidate, alpha)
-            if k is not None and k <= q * candidate:
-                return int(candidate)
-        start += AT_ONCE
-
-
-def beside_claims(compared: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of `samples_compared` with new columns expected and within from claims.csv, and the verdicts."""
-    table = compared.assign(said=[f"{row.quantity}, h = {row.h:g}, m = {row.m}" for row in compared.itertuples()])
-    case = f"delta = {PAPER.delta:g}, alpha2 = {PAPER.alpha2:g}"
-    numbers = table.set_index("said")["ours"].dropna()
-    claims = verdicts(CLAIMS, "center_exact_bounds", {said: {case: value} for said, value in numbers.items()})
-    known = claims.set_index("quantity")[["paper", "within"]].rename(columns={"paper": "expected"})
-    return table.join(known, on="said").drop(columns="said"), claims
-
-
-def _texts(compared: pd.DataFrame) -> dict[str, str]:
-    """The table of samples as Markdown and LaTeX, with the numbers of claims.csv in parentheses."""
-    quantities = list(compared["quantity"].unique())
-    lines = []
-    for (h, m), rows in compared.groupby(["h", "m"], sort=False):
-        cells = []
-        for row in rows.to_dict("records"):
-            cell = _number(row["ours"])
-            if not np.isnan(row["expected"]):
-                cell += f" ({_number(row['expected'])}){'' if row['within'] else OUTSIDE_MARK}"
-            cells.append(cell)
-        lines.append([f"{h:g}", f"{m:,}", *cells])
-    header = ["h", "the paper's m", *quantities]
-    caption = (
-        f"Samples needed by the paper's bound and the exact bound, delta = {PAPER.delta:g}, alpha2 = {PAPER.alpha2:g}. "
-        f"In parentheses: claims.csv; {OUTSIDE_MARK}: outside its tolerance."
-    )
-    return {"md": f"{caption}\n\n{markdown(header, lines)}", "tex": latex(header, lines, caption)}
-
-
-def _number(value: float) -> str:
-    return f"{value:.5f}" if value < 1 else f"{value:,.0f}"
-
-
-def _plot(axis: Axes, curve: pd.DataFrame, style: dict[str, Any]) -> None:
-    """Draw medians. Those that say nothing are on the upper edge."""
-    says = _says_something(curve)
-    axis.plot(curve["eps_in"], curve["eps_out"].where(says), **style)
-    if not says.all():
-        edge = {"ls": "none", "transform": axis.get_xaxis_transform(), "clip_on": False, "label": None}
-        axis.plot(curve["eps_in"][~says], np.ones(int((~says).sum())), **(style | edge))
-
-
-def _says_something(read: pd.DataFrame) -> pd.Series:
-    """Whether each median is below the largest possible distance between two outputs."""
-    return read["eps_out"] < read["largest"]
-
-
-def _ratio_note(read: pd.DataFrame) -> list[str]:
-    """A note on how much smaller the exact bound's medians are at the points where both have one."""
-    wide = read.pivot_table(index=["h", "eps_in"], columns="bound", values="eps_out").reindex(columns=list(BOUNDS))
-    ratio = (wide["exact"] / wide["paper"])[np.isfinite(wide).all(axis=1)]
-    if ratio.empty:
-        return ["the paper's bound certifies nothing with this number of samples"]
-    return [
-        f"median eps_out of the exact bound over the paper's on the same draws: {ratio.min():.3f} to {ratio.max():.3f} "
-        f"at the {len(ratio)} points where both have one"
+def tried_of(draws: CalibratedDraws) -> pd.DataFrame:
+    """Median eps_out of the calibration for each q that it tried and each of its eps."""
+    rows = [
+        {"sigma": draws.noise.sigma, "q": row["q"], "rho": row["rho"], "eps_in": eps, "eps_out": out}
+        for row in draws.entry.get("by_q") or []
+        for eps, out in zip(draws.entry["eps"], row["median_eps_out"], strict=True)
     ]
+    return pd.DataFrame(rows, columns=["sigma", "q", "rho", "eps_in", "eps_out"])
+
+
+def reached_of(draws: CalibratedDraws, h: float, most: float) -> pd.DataFrame:
+    """The input radius for a wanted eps_out up to `most`: balanced, and center smoothing with either bound.
+
+    Balanced: the median of `reach`. Center smoothing: the largest eps, up to that of h, whose median eps_out is at
+    most the wanted one. Only wanted radii at which there is an input radius.
+    """
+    eps = np.linspace(0, h * draws.noise.sigma, POINTS).tolist()
+    rows = [(step, draws.medians(radius, bound)["eps_out"], radius) for step, bound in BOUNDS.items() for radius in eps]
+    if (settings := draws.settings(draws.q)) is not None:
+        checked = draws.checked(settings)
+        for wanted in np.linspace(0, most, POINTS).tolist():
+            radii = sorted(reach(each, wanted, draws.noise, draws.metric, settings) for each in checked)
+            rows.append((BALANCED, wanted, radii[(len(radii) - 1) // 2]))  # infinite eps_out is the upper middle one
+    found = pd.DataFrame(rows, columns=["step", "eps_out", "eps_in"]).assign(sigma=draws.noise.sigma)
+    return found[(found["eps_out"] <= most) & (found["eps_in"] >= 0)]
+
+
+def largest_shown(steps: pd.DataFrame, largest: float) -> float:
+    """The largest median eps_out that says something; 0 if there is none."""
+    says = steps["eps_out"][steps["eps_out"] < largest]
+    return float(says.max()) if len(says) else 0.0
+
+
+def quantities(steps: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """The quantities of claims.csv: the largest ratio at any noise level, for each h. Infinite by infinite: none."""
+    wide = _wide(steps)
+    compared = {
+        "largest median eps_out with exact bounds over that with the paper's bounds": (EXACT, PAPER),
+        "largest median eps_out of the calibrated balanced certificate over that with exact bounds": (BALANCED, EXACT),
+        "largest median eps_out of the calibrated balanced certificate over that with q = 1/2": (BALANCED, EQUAL),
+    }
+    found = {}
+    for name, (after, before) in compared.items():
+        with np.errstate(invalid="ignore"):
+            worst = (wide[after] / wide[before]).dropna().groupby("h").max()
+        found[name] = {f"h = {h:g}": float(ratio) for h, ratio in worst.items()}
+    return found
+
+
+def _wide(steps: pd.DataFrame) -> pd.DataFrame:
+    return steps.pivot_table(index=["h", "sigma"], columns="step", values="eps_out").reindex(columns=list(STEPS))
+
+
+def steps_table(here: pd.DataFrame, sigma: float) -> Table:
+    """Median eps_out after each step, with the share that abstained, as title, header and lines of text."""
+    there = [step for step in STEPS if (here["step"] == step).any()]
+    lines = []
+    for h, rows in here.groupby("h"):
+        cells = rows.set_index("step").loc[there]
+        lines.append([f"{h:g}", *(f"{row.eps_out:.4g} ({row.abstained:.0%})" for row in cells.itertuples())])
+    title = f"Median eps_out after each step at sigma = {sigma:g}. In parentheses: the share that abstained"
+    return title, ["h", *there], lines
+
+
+def _plot_steps(axis: Axes, here: pd.DataFrame, largest: float) -> None:
+    for number, (step, style) in enumerate(STEPS.items()):
+        curve, aside = here[here["step"] == step], ASIDE * (number - 1.5)
+        says = curve["eps_out"].where(curve["eps_out"] < largest, np.inf)
+        plot_medians(axis, curve["h"] + aside, says, style | {"label": step})
+    axis.set(xlabel=rf"$h$ = {IN} / $\sigma$", ylim=(0, None))
+
+
+def _plot_tried(axis: Axes, tried: pd.DataFrame, entry: dict[str, Any]) -> None:
+    """Draw eps_out of the calibration against q, one curve for each eps, which is written at its end."""
+    axis.set(title="calibration, other images", xlabel="mass $q$ of the ball", ylabel=f"median {OUT}")
+    if tried.empty:
+        axis.text(0.5, 0.5, "no calibration" if not entry else "one q tried", transform=axis.transAxes, ha="center")
+        return
+    axis.axvline(entry["q"], color="0.5", lw=0.8)
+    axis.text(entry["q"], 0.99, " chosen", transform=axis.get_xaxis_transform(), va="top", fontsize=6)
+    for (eps, curve), line in zip(tried.groupby("eps_in"), LINES[:MOST], strict=False):
+        finite = curve[np.isfinite(curve["eps_out"])]
+        axis.plot(finite["q"], finite["eps_out"], ls=line, color="C0")
+        if len(finite):
+            at, h = finite[["q", "eps_out"]].iloc[-1].tolist(), eps / finite["sigma"].iloc[0]
+            axis.annotate(f"$h$ = {h:g}", at, (3, 0), textcoords="offset points", va="center", fontsize=6)
+    axis.margins(y=0.12)
+    axis.set(xlim=(HALF - 0.02, 1.1), xticks=np.linspace(HALF, 1, 6))
+
+
+def _plot_reached(axis: Axes, reached: pd.DataFrame) -> None:
+    for step, curve in reached.groupby("step", sort=False):
+        axis.plot(curve["eps_out"], curve["eps_in"], **(STEPS[str(step)] | {"marker": ""}))
+    axis.set(title="certified input radius", xlabel=f"wanted {OUT}", ylabel=f"{IN} (l2)")
+    axis.set(xlim=(0, None), ylim=(0, None))
+
+
+def _plot_needed(axis: Axes, needed: pd.DataFrame) -> None:
+    """Draw k / m - p against m. The paper's curves of all h coincide; those of exact bounds have their h at the end."""
+    for (h, bound), curve in needed.groupby(["h", "bound"]):
+        step = PAPER if bound == "paper" else EXACT
+        axis.plot(curve["m"], curve["excess"], **(STEPS[step] | {"marker": ""}))
+        if step == EXACT:
+            at = curve[["m", "excess"]].iloc[-1].tolist()
+            axis.annotate(f"$h$ = {h:g}", at, (3, 0), textcoords="offset points", va="center", fontsize=6)
+    axis.set(title=r"samples for the same $\varepsilon_\mathrm{out}$", xlabel="certification samples $m$")
+    axis.set(ylabel="$k / m - p$", xscale="log", yscale="log")
+
+
+def _left_out(known: dict[float, CalibratedDraws]) -> list[str]:
+    """Notes on what is not in the table."""
+    without = [f"{sigma:g}" for sigma, of in known.items() if of.q is None]
+    notes = [f"no calibration, so only the bounds of center smoothing: sigma = {', '.join(without)}"] if without else []
+    fewer = [f"{sigma:g}" for sigma, of in known.items() if of.q is not None and of.settings(HALF) is None]
+    return notes + ([f"the calibration has no rho for q = 1/2: sigma = {', '.join(fewer)}"] if fewer else [])
+
+
+def _worth(steps: pd.DataFrame) -> list[str]:
+    """For each h, what exact bounds and the calibrated balanced certificate change, where both medians are finite."""
+    wide, notes = _wide(steps), []
+    for h, rows in wide.groupby("h"):
+        for after, before in ((EXACT, PAPER), (BALANCED, EXACT)):
+            both = rows[np.isfinite(rows[[before, after]]).all(axis=1)]
+            ratio, alone = both[after] / both[before], np.isfinite(rows[after]) & ~np.isfinite(rows[before])
+            said = (
+                f"{ratio.min():.3f} to {ratio.max():.3f} at {len(ratio)} noise levels"
+                if len(ratio)
+                else "none has both"
+            )
+            notes.append(f"h = {h:g}: median eps_out, {after} over {before}: {said}; alone at {alone.sum()}")
+    return notes
+
+
+def _shares(steps: pd.DataFrame) -> list[str]:
+    """How often each step abstained. The table has the share that failed for each h."""
+    said = [f"{step} {share}" for step, share in abstained(steps, "step").items()]
+    return [f"abstained (counts as infinite): {'; '.join(said)}"]

@@ -1,9 +1,16 @@
 """Ours: deterministic center smoothing under splitting noise, certified against l1 with no failure probability."""
 
-from typing import Any
+from pathlib import Path
 
 import pandas as pd
 
+from experiments.papers.kumar2021.certificates import (
+    about_ours,
+    certificate_of,
+    in_order,
+    ratio_notes,
+    worst_ratios,
+)
 from experiments.papers.kumar2021.medians import (
     CenterFigure,
     abstention_notes,
@@ -13,37 +20,50 @@ from experiments.papers.kumar2021.medians import (
     space_of,
 )
 from experiments.papers.kumar2021.panels import draw_medians, finish, label_left, legend, panel_axes
-from experiments.report.figure import LINES, Drawing
-from experiments.runs.reader import StoredRun
+from experiments.report.claims import verdicts
+from experiments.report.figure import Drawing
+from experiments.runs.reader import StoredRun, sigma_of
+
+CLAIMS = Path(__file__).with_name("claims.csv")
+COLOR, MARK = "C0", "o"
 
 
 class DeterministicCurves(CenterFigure):
-    """Median eps_out and smoothing error against eps_in (l1), one curve per sigma. Each run gives a whole curve.
+    """Median eps_out and smoothing error against eps_in (l1), one panel for each base function and sigma.
 
-    It is in no paper.
+    Two curves of each: center smoothing with both masses above 1/2, and balanced. Each run gives a whole curve. It is
+    in no paper.
     """
 
     noise = "DeterministicSplitting"
-    certifiers = ("ExactCenterSmoothing",)
+    papers = ("ExactCenterSmoothing",)
+    ours = ("ExactBalancedCenterSmoothing",)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         grouped = by_panel(runs)
-        parts = [medians_of(run).assign(panel=title) for title, group in grouped.items() for run in group]
-        table = pd.concat(parts, ignore_index=True)
-        table = table[["panel", *parts[0].columns[:-1]]].drop(columns="h")
-        sigmas = sorted(table["sigma"].unique())
-        figure, axes = panel_axes(len(grouped))
-        for axis, (title, group) in zip(axes, grouped.items(), strict=True):
-            shown = table[table["panel"] == title]
-            for i, sigma in enumerate(sigmas):
-                style: Any = (f"C{i % 6}", LINES[i % len(LINES)], "osD^vP"[i % 6])
-                draw_medians(axis, shown[shown["sigma"] == sigma], style, f"sigma = {sigma:g}")
-            if (largest := largest_distance(group[0])) is not None:
+        parts = [
+            medians_of(run).assign(panel=title, certificate=certificate_of(run))
+            for title, group in grouped.items()
+            for run in group
+        ]
+        table = pd.concat(parts, ignore_index=True).drop(columns="h")
+        table = table.sort_values(["panel", "sigma", "certificate"], key=in_order(grouped), kind="stable")
+        table = table[["panel", "certificate", *table.columns[:-2]]]
+        panels = [(title, sigma) for title, group in grouped.items() for sigma in sorted(set(map(sigma_of, group)))]
+        figure, axes = panel_axes(len(panels))
+        for axis, (title, sigma) in zip(axes, panels, strict=True):
+            shown, first = table[(table["panel"] == title) & (table["sigma"] == sigma)], grouped[title][0]
+            draw_medians(axis, shown, COLOR, MARK)
+            if (largest := largest_distance(first)) is not None:
                 axis.axhline(largest, color="0.3", lw=1, ls=":", label="largest between two images")
-            axis.set(title=title, xlabel=f"eps_in (l1, {space_of(group[0])})")
+            axis.set(title=f"{title}, sigma = {sigma:g}", xlabel=f"eps_in (l1, {space_of(first)})")
             finish(axis, shown)
         label_left(axes, self.metric)
-        legend(figure, table)
-        certain = max(float(run.table["failure_probability"].max()) for group in grouped.values() for run in group)
+        legend(figure, table, {})
+        certain = max(float(run.table["failure_probability"].max()) for run in runs)
         notes = [f"largest failure probability of a certificate: {certain:g}"]
-        return Drawing(figure, table, pd.DataFrame(), notes + abstention_notes(table, ["panel", "sigma", "eps_in"]))
+        notes += [f"{title}: {note}" for title, group in grouped.items() for note in about_ours(group, set())]
+        notes += ratio_notes(table, ["panel", "sigma"])
+        notes += abstention_notes(table, ["panel", "certificate", "sigma", "eps_in"])
+        claims = verdicts(CLAIMS, "center_l1", worst_ratios(table, ["panel", "sigma"]))
+        return Drawing(figure, table, claims, notes)

@@ -18,7 +18,7 @@ from experiments.report.artefacts import (
     status_of,
     verdict_table,
 )
-from experiments.report.claims import ROW, beside_paper, number_rows, share_tolerances
+from experiments.report.claims import ROW, all_rows, beside_paper, number_rows, share_tolerances
 from experiments.report.costs import cost_of, duration, provenance_of
 from experiments.report.figure import CONF, Drawing, Drawn, drawings, figure_of
 from experiments.report.html import tables_of, write_page
@@ -193,6 +193,13 @@ def test_statuses(within, kind, data, status):
     drawn = drawn_of(within, kind, data)
     assert status_of(drawn) == status
     assert ("instead of" in reason_of(drawn)) == (data in ("Digits", "Classes"))
+
+
+def test_our_own_checks_do_not_count_beside_those_of_the_paper():
+    papers, ours = drawn_of([True], "trend").drawing.claims, drawn_of([True, False], "ours").drawing.claims
+    drawn = Drawn(Path("f"), Drawing(None, pd.DataFrame(), all_rows(papers, ours), []), drawn_of([True]).runs)
+    assert status_of(drawn) == Status.TREND
+    assert reason_of(drawn).endswith("; of 2 checks of our own certificate, 1 hold")
 
 
 @pytest.mark.parametrize(("within", "status"), [(True, Status.DRAWN), (False, Status.DIFFERS)])
