@@ -63,6 +63,8 @@ class BalancedCenterSmoothing(SampledCenter):
         ('certified', True)
     """
 
+    rereadable = ("alpha2",)
+
     def __init__(
         self,
         f: Callable[[Tensor], Tensor],

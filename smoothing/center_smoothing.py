@@ -43,6 +43,8 @@ class CenterSmoothing(SampledCenter):
         SettingError: a setting is out of range, or n is too small to accept any center.
     """
 
+    rereadable = ("delta", "alpha1", "alpha2", "bound")
+
     def __init__(
         self,
         f: Callable[[Tensor], Tensor],

@@ -45,6 +45,8 @@ class CenterSmoothingHD(CenterSmoothing):
             the larger part of the failure probability at x'.
     """
 
+    rereadable = CenterSmoothing.rereadable
+
     def __init__(
         self,
         f: Callable[[Tensor], Tensor],

@@ -31,6 +31,8 @@ class Certifier(ABC):
         needs_labels: whether examples must have labels.
         draws: dataclass of an example's draws, which the run stores in a file for later statements; None if the rows
             contain everything that was drawn.
+        rereadable: settings that the samples do not depend on, such as alpha: rows or draws can be read again with
+            other values. Not inherited, because a subclass may sample in another way.
 
     Attributes:
         f: the base function.
@@ -44,10 +46,15 @@ class Certifier(ABC):
     case: ClassVar[str] = ""
     needs_labels: ClassVar[bool] = True
     draws: ClassVar[type | None] = None
+    rereadable: ClassVar[tuple[str, ...]] = ()
 
     f: FrozenFunction
     engine: Engine
     noise: Noise  # None under DeepFool
+
+    def __init_subclass__(cls, **others: Any) -> None:
+        super().__init_subclass__(**others)
+        cls.rereadable = vars(cls).get("rereadable", ())
 
     @property
     @abstractmethod
@@ -84,6 +91,10 @@ class Certifier(ABC):
             SettingError: the row does not contain enough.
         """
         raise SettingError(f"certifier: rows of {type(self).__name__} cannot be read again; certify the examples again")
+
+    def suffices(self, drawn: Any) -> bool:
+        """Whether draws that were made under other `rereadable` settings hold all that the statements need."""
+        return True
 
     @property
     def announcement(self) -> str:

@@ -61,6 +61,7 @@ class Certify(ClassifierCertifier):
     columns: ClassVar[tuple[str, ...]] = (*COUNTS, "reason", "n0", "failure_probability", "guess", *YOUNGER)
     shown = (*SHOWN[:5], "p_upper", *SHOWN[5:])
     younger = YOUNGER
+    rereadable = ("alpha", "runner_up", "bound")
 
     def __init__(
         self,
@@ -155,6 +156,7 @@ class Predict(ClassifierCertifier):
         *("reason", "failure_probability"),
     )
     shown = ("index", "label", "predict", "p_value", "status", "failure_probability", "seconds")
+    rereadable = ("alpha",)
 
     def __init__(
         self,

@@ -54,6 +54,9 @@ class SampledCenter(CenterCertifier):
     def why_abstain(self, radius: float, inside: int) -> str:
         """Why the center is not accepted, if `inside` of n fresh outputs lie in its ball; empty if it is."""
 
+    def suffices(self, drawn: CenterDraws) -> bool:
+        return len(drawn.distances) > 0 or bool(self.why_abstain(drawn.center_radius, drawn.inside))
+
     @abstractmethod
     def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
         """Choose the center: (*output shape), and the radius of the ball that is checked."""

@@ -128,7 +128,7 @@ def test_papers_do_not_import_each_other():
 def test_every_room_is_known():
     folders = {path.name for path in (ROOT / "experiments").iterdir() if path.is_dir() and list(path.glob("*.py"))}
     assert folders == {*ROOMS, "benchmarks"}
-    assert {path.name for path in (ROOT / "experiments").glob("*.py")} == {"__init__.py", "again.py", "calibrate.py"}
+    assert {path.name for path in (ROOT / "experiments").glob("*.py")} == {"__init__.py", "again.py", "calibrate.py", "reread.py"}
 
 
 def test_conf_holds_yaml_only():

@@ -14,6 +14,7 @@ from torch import Tensor
 from experiments.certifying.build import assembled
 from experiments.certifying.calibrating import require_other_examples
 from experiments.certifying.progress import Progress, announcement
+from experiments.certifying.rereading import reread_from_siblings
 from experiments.certifying.rows import Certification, rows_of_each
 from experiments.config.settings import Settings
 from experiments.data import Dataset, MissingDataError
@@ -60,6 +61,9 @@ def certify_together(several: Sequence[Settings]) -> list[Path]:
         tables = [stack.enter_context(run.folder.table(run.schema)) for run in runs]
         for run in runs if examples else ():
             run.folder.describe(examples)
+        for run, table in zip(runs, tables, strict=True):
+            if told := reread_from_siblings(run, table, indices):
+                print(told, file=sys.stderr)
         missing = [i for i in indices if any(not t.holds(r.keys(i)) for t, r in zip(tables, runs, strict=True))]
         if missing:
             image = example_of(dataset, missing[0], runs[0].certifier.f.f, device)

@@ -45,6 +45,14 @@ def description(group: Group, code: bool = True) -> dict[str, Any]:
     return own
 
 
+def described(certifier: Group) -> dict[str, Any]:
+    """The certifier as part of an identity, without the settings whose results are in other settings already."""
+    found = description(certifier)
+    for name in ("match", "calibration"):  # n and m, or q and rho
+        found.pop(name, None)
+    return found
+
+
 def identity(
     settings: Settings, fingerprint: str, training: dict[str, Any] | None = None, grid: int | None = None
 ) -> dict[str, Any]:
@@ -58,8 +66,7 @@ def identity(
     """
     chosen = {name: getattr(settings, name) for name in GROUPS if getattr(settings, name)}
     found: dict[str, Any] = {name: description(group, code=name != "model") for name, group in chosen.items()}
-    for name in ("match", "calibration"):  # n and m, or q and rho, already hold their results
-        found["certifier"].pop(name, None)
+    found["certifier"] = described(settings.certifier)
     if fingerprint:
         found["dataset"]["fingerprint"] = fingerprint
     if training:

@@ -123,6 +123,40 @@ class RunFolder:
             record["resumed"].append(start)
             self._write(record)
 
+    def begin_from(self, source: Path, record: dict[str, Any]) -> None:
+        """Record in run.json that rows are read again from another run, whose provenance is kept.
+
+        Args:
+            source: the other run's folder.
+            record: its run.json.
+        """
+        (self.path / "draws").mkdir(parents=True, exist_ok=True)
+        reading = {
+            "from": f"{source.parent.name}/{source.name}",
+            "at": _now(),
+            **_command(),
+            **provenance(),
+        }
+        own = self._record()
+        if own is None:
+            kept = {key: value for key, value in record.items() if key not in ("command", "read_again")}
+            own = kept | {"identity": self.identity, "config": self._settings.as_dict()}
+        own["read_again"] = [*own.get("read_again", []), reading]
+        self._write(own)
+
+    def copy_draws(self, index: int, source: Path) -> None:
+        """Copy an example's draws from another run's folder."""
+        content = (source / "draws" / f"{index}.npz").read_bytes()
+        write_atomically(self._draws_path(index), content, writer=self._suffix)
+
+    def holds_contents_of(self, record: dict[str, Any]) -> bool:
+        """Whether another run.json has the same weights, examples and classes; see `Contents`."""
+        try:
+            self._contents.require_those_of(record, self.path)
+        except SmoothingError:
+            return False
+        return True
+
     def end(self) -> None:
         """Record in run.json that the latest start or resumption has finished, unless this is recorded already."""
         record = self._record()

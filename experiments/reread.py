@@ -1,0 +1,138 @@
+"""Read finished runs again at another alpha, bound or eps, from their counts or draws: no data, model or sampling.
+
+python -m experiments.reread results/digits_gaussian certifier.alpha=0.01
+python -m experiments.reread results/faces_jaccard/<run> certifier.bound=paper "eps=[0.1,0.2]"
+
+Give a run's folder, or a folder of runs. The new rows have a run folder of their own beside the old one, or in another
+results.root. It is the folder of `certify.py` with the same settings, which adds the examples that need new samples.
+Choose alpha before you look at the rows: each certificate is false with probability alpha, but the best of several is
+not.
+"""
+
+import argparse
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from experiments.again import settings_of
+from experiments.certifying.build import settled
+from experiments.certifying.rereading import reread
+from experiments.certifying.rows import Certification
+from experiments.config.entry import line_of
+from experiments.config.identity import described
+from experiments.config.schema import register
+from experiments.config.settings import Settings
+from experiments.config.targets import parameters
+from experiments.report.terminal import terminal_table
+from experiments.runs.certifier_class import certifier_class
+from experiments.runs.contents import Contents
+from experiments.runs.reader import StoredRun, find_runs
+from experiments.runs.run_folder import RunFolder
+from experiments.training.base_function import new_noise
+from smoothing import SettingError
+
+
+def reread_run(run: StoredRun, words: list[str]) -> tuple[Path, list[int]]:
+    """Read a run again.
+
+    Args:
+        run: the run.
+        words: `certifier.<setting>=`, `eps=` and `results.root=`, as for certify.py.
+
+    Returns:
+        The new run's folder, and the examples that need new samples.
+
+    Raises:
+        SettingError: a setting is unknown, or the samples depend on it; or the run has no counts or draws.
+    """
+    cls = certifier_class(run.record)
+    name = run.identity["certifier"]["type"]
+    if cls is None or not (cls.rereadable or cls.draws):
+        raise SettingError(f"{run.folder}: rows of {name} cannot be read again; certify the examples again")
+    changes = _changes(words, [*(f"certifier.{each}" for each in cls.rereadable), *(["eps"] if cls.case else [])], name)
+    settings = settings_of({**run.record, "config": _changed(run.record["config"], changes)})
+    one = _certification(run, settings, changes)
+    with one.folder.table(one.schema) as table:
+        indices = [int(index) for index in run.table["index"].unique()]
+        missing = [index for index in indices if not table.holds(one.keys(index))]
+        done = reread(run, one, table, missing)
+    return one.folder.path, sorted(set(missing) - set(done))
+
+
+def _changes(words: list[str], allowed: list[str], name: str) -> dict[str, Any]:
+    """The changed settings: nested. Raises SettingError."""
+    for word in words:
+        key, equals, _ = word.partition("=")
+        if not equals or key not in (*allowed, "results.root"):
+            raise SettingError(
+                f"{word}: expected one of {', '.join(f'{each}=' for each in (*allowed, 'results.root'))}: "
+                f"other settings of {name} need new samples, with certify.py"
+            )
+    try:
+        found: Any = OmegaConf.to_container(OmegaConf.from_dotlist(words))
+    except (OmegaConfBaseException, ValueError) as error:
+        raise SettingError(f"{' '.join(words)}: {' '.join(str(error).split())}") from error
+    return found
+
+
+def _changed(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(config, {k: v for k, v in changes.items() if k != "results"}))
+    return merged
+
+
+def _certification(run: StoredRun, settings: Settings, changes: dict[str, Any]) -> Certification:
+    """The certification with the changed settings. It has no base function, so it can only read."""
+    dataset = settings.dataset.build()
+    noise = new_noise(settings, dataset)
+    settings = settled(settings, noise) if noise else settings
+    given = {
+        "f": lambda x: x,
+        "noise": noise,
+        "metric": settings.metric.build() if settings.metric else None,
+        "num_classes": len(run.record.get("classes") or getattr(dataset, "classes", [])) or None,
+        "seed": settings.seed,
+    }
+    wanted = parameters(settings.certifier.target, "certifier")
+    open_ended = any(each.kind is each.VAR_KEYWORD for each in wanted.values())
+    accepted = {name: value for name, value in given.items() if name in wanted or (name == "seed" and open_ended)}
+    certifier = settings.certifier.build(**accepted)
+    identity = copy.deepcopy(run.identity)
+    identity["certifier"] = described(settings.certifier)
+    root = Path((changes.get("results") or {}).get("root") or run.folder.parent.parent)
+    kept = {name: run.record[name] for name in ("weights", "examples", "classes", "code") if name in run.record}
+    folder = RunFolder(root, settings, identity, run.record.get("noise_state"), Contents(**kept))
+    return Certification(certifier, certifier.cases(settings.eps), folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("runs", type=Path, help="a run's folder, or a folder of runs")
+    parser.add_argument("settings", nargs="*", help="certifier.<setting>=, eps=, results.root=")
+    given = parser.parse_args()
+    register()
+    runs = find_runs(given.runs)
+    failed = 0 if runs else _said(SettingError(f"{given.runs}: no run.json here or below; give a folder of certify.py"))
+    for run in runs:
+        try:
+            folder, left = reread_run(run, given.settings)
+        except Exception as error:
+            failed += _said(error)
+            continue
+        print(f"\n{terminal_table(folder)}\n{folder}")
+        if left:
+            many = f"{len(left)} examples need" if len(left) > 1 else f"example {left[0]} needs"
+            print(f"{many} new samples; certify.py with these settings adds them")
+    sys.exit(1 if failed else 0)
+
+
+def _said(error: Exception) -> int:
+    print(f"reread: {line_of(error)}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    main()

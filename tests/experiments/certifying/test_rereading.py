@@ -1,0 +1,170 @@
+"""Rows that are read again, by `experiments.reread` and by certify.py, are those that sampling again would give."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from experiments.certifying import certification
+from experiments.reread import main, reread_run
+from experiments.runs.reader import find_runs
+from experiments.training import loop
+from smoothing.base_function import FrozenFunction
+
+NEW = ["certifier.alpha=0.05", "certifier.runner_up=bounded", "certifier.bound=randomised"]
+QUICK = ("experiment=digits_gaussian", "trainer.epochs=3", "trainer.lr_step=2", "device=cpu")
+CENTER = ("metric=l2", "certifier.n=300", "certifier.m=400")
+
+
+@pytest.fixture(scope="module")
+def checkpoints(composed, tmp_path_factory):
+    """The folder with one briefly trained network."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    loop.train(composed(*QUICK, f"checkpoints.root={root}"))
+    return root
+
+
+@pytest.fixture
+def digits(settings, checkpoints, tmp_path):
+    """digits(root, ...): certify six digits -> the table."""
+
+    def certified(root, *overrides, limit=6):
+        folders = (f"results.root={tmp_path / root}", f"checkpoints.root={checkpoints}", f"limit={limit}")
+        return certification.certify(settings(*QUICK, "certifier.n=1000", *folders, *overrides))
+
+    return certified
+
+
+@pytest.fixture
+def centers(digits):
+    """centers(root, ...): certify the scores of three digits as vectors -> the table."""
+    return lambda root, *overrides: digits(root, *CENTER, *overrides, limit=3)
+
+
+@pytest.fixture
+def no_sampling(monkeypatch):
+    """From here on, no base function can be evaluated."""
+
+    def stop():
+        monkeypatch.setattr(FrozenFunction, "__call__", lambda *_: pytest.fail("sampled again"))
+
+    return stop
+
+
+def rows(path):
+    return pd.read_csv(path).drop(columns="seconds")
+
+
+def the_run(path):
+    (found,) = find_runs(path.parent)
+    return found
+
+
+def test_rows_of_certify_are_read_again_as_they_would_be_sampled(digits, tmp_path, no_sampling):
+    old, expected = digits("old"), digits("expected", *NEW)
+    no_sampling()
+    folder, left = reread_run(the_run(old), [*NEW, f"results.root={tmp_path / 'new'}"])
+    assert left == []
+    assert folder.name == expected.parent.name  # one identity
+    pd.testing.assert_frame_equal(rows(folder / "certificates.csv"), rows(expected), check_exact=True)
+    assert (rows(expected)["radius"] != rows(old)["radius"]).any()
+    assert pd.read_csv(folder / "certificates.csv")["seconds"].tolist() == pd.read_csv(old)["seconds"].tolist()
+    record, source = the_run(folder / "certificates.csv").record, the_run(old).record
+    (reading,) = record["read_again"]
+    assert reading["from"] == f"digits_gaussian/{old.parent.name}"
+    assert {"at", "commit", "versions"} <= set(reading)
+    for kept in ("started", "ended", "device", "arithmetic", "classes"):
+        assert record[kept] == source[kept]
+    assert record["config"]["certifier"]["alpha"] == 0.05
+
+
+def test_certify_reads_runs_beside_it_again_and_samples_only_the_rest(digits, capsys, tmp_path):
+    old = digits("old", limit=4)
+    capsys.readouterr()
+    new = digits("old", *NEW)
+    assert f"4 examples read again from {old.parent}, not sampled" in capsys.readouterr().err
+    pd.testing.assert_frame_equal(rows(new).sort_values("index"), rows(digits("expected", *NEW)), check_exact=True)
+    digits("old", *NEW)
+    assert "read again" not in capsys.readouterr().err  # nothing is left to do
+    digits("old", "certifier.n=999")
+    digits("old", "certifier.n0=99")
+    assert "read again" not in capsys.readouterr().err  # other samples
+
+
+def test_rows_of_changed_weights_are_not_read_again(digits, capsys):
+    old = digits("old")
+    record = json.loads((old.parent / "run.json").read_text())
+    (old.parent / "run.json").write_text(json.dumps(record | {"classes": [f"not {k}" for k in range(10)]}))
+    capsys.readouterr()
+    digits("old", *NEW)
+    assert "read again" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("certifier", ["center", "center_hd"])
+def test_output_certificates_are_read_again_from_the_draws(centers, tmp_path, no_sampling, certifier):
+    own = (f"certifier={certifier}", *(["certifier.candidates=8"] if certifier == "center_hd" else []))
+    new = ["certifier.alpha1=0.02", "certifier.alpha2=0.02", "certifier.delta=0.25", "eps=[0.01,0.03]"]
+    old = centers("old", *own, "certifier.delta=0.3", "eps=0.02")
+    expected = centers("expected", *own, *new)
+    no_sampling()
+    folder, left = reread_run(the_run(old), [*new, f"results.root={tmp_path / 'new'}"])
+    assert (left, folder.name) == ([], expected.parent.name)
+    pd.testing.assert_frame_equal(rows(folder / "certificates.csv"), rows(expected), check_exact=True)
+    again, _ = reread_run(the_run(folder / "certificates.csv"), ["eps=0.02"])  # in its own folder
+    assert again == folder
+    assert rows(folder / "certificates.csv")["eps_in"].tolist() == [0.01, 0.03] * 3 + [0.02] * 3
+
+
+def test_examples_that_abstained_too_early_are_named_and_certify_samples_them(centers, tmp_path, capsys, monkeypatch):
+    old = centers("old", "certifier=center", "certifier.delta=0.07", "certifier.alpha1=0.02", "eps=0.01")
+    strict = rows(old)
+    new = ("certifier.delta=0.4", "certifier.alpha1=0.02", "eps=0.01")
+    expected = rows(centers("expected", "certifier=center", *new))
+    assert (strict["status"] == "abstained").any()
+    assert (expected["status"] == "certified").all()
+    words = [*new, f"results.root={tmp_path / 'new'}"]
+    folder, left = reread_run(the_run(old), words)
+    assert left == strict.loc[strict["status"] == "abstained", "index"].tolist()
+    monkeypatch.setattr("sys.argv", ["reread", str(old.parent), *words])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "new samples; certify.py with these settings adds" in capsys.readouterr().out
+    path = centers("new", "certifier=center", *new)
+    assert path.parent == folder
+    pd.testing.assert_frame_equal(rows(path).sort_values("index", ignore_index=True), expected, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["certifier.n=5"], "certifier.n=5: expected one of certifier.alpha=, certifier.runner_up="),
+        (["alpha=0.1"], "expected one of"),
+        (["certifier.alpha"], "certifier.alpha: expected one of"),
+        (["certifier.alpha=much"], "certifier.alpha: .*could not be converted"),
+        (["certifier.alpha=2"], "alpha"),
+        (["eps=0.1"], "eps=0.1: expected one of"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_line(digits, monkeypatch, capsys, words, told):
+    monkeypatch.setattr("sys.argv", ["reread", str(digits("old", limit=1).parent), *words])
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    out, err = capsys.readouterr()
+    (line,) = err.strip().splitlines()
+    assert line.startswith("reread: ")
+    assert re.search(told, line)
+    assert not out
+
+
+def test_a_run_whose_samples_depend_on_alpha_is_refused(digits, monkeypatch, capsys, tmp_path):
+    path = digits("old", "certifier=adaptive", "certifier.radius=0.1", limit=1)
+    monkeypatch.setattr("sys.argv", ["reread", str(path.parent), "certifier.alpha=0.1"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert "rows of Adaptive cannot be read again; certify the examples again" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["reread", str(tmp_path / "nowhere"), "certifier.alpha=0.1"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert "no run.json here or below" in capsys.readouterr().err
