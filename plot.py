@@ -5,7 +5,6 @@ python plot.py figure=center_faces                        one figure
 python plot.py figure=center_faces source=results/demo    one figure from another folder of runs
 python plot.py figure=cohen_table_cifar10 source=<folder> one table from the authors' published raw files
 python plot.py table=results/digits_gaussian              a summary of these runs' tables in the terminal
-                                                          (quote a folder with = in its name: 'table="<folder>"')
 """
 
 import shlex

@@ -1,4 +1,4 @@
-"""The folder of one run: results/<experiment>/<readable settings>-<hash of the identity>/.
+"""The folder of one run: results/<experiment>/<certifier, noise and samples>-<hash of the identity>/.
 
 certificates.csv            the table (certificates.<k>-of-<K>.csv for shards)
 examples.csv                file, label and class of each example, if the data set has them
@@ -9,6 +9,7 @@ draws/<index>.npz           the draws of an example, from which its certificates
 import io
 import json
 import platform
+import re
 import subprocess
 import zlib
 from collections.abc import Sequence
@@ -62,8 +63,7 @@ class RunFolder:
         noise_state: dict[str, Any] | None = None,
         contents: Contents | None = None,
     ) -> None:
-        noise = [f"{key}={value}" for key, value in identity.get("noise", {}).items() if key not in NOT_SETTINGS]
-        self.path = root / settings.name / "-".join([*(noise or ["clean"]), identity_hash(identity)])
+        self.path = _folder(root / settings.name, identity)
         index, count = settings.shard.index, settings.shard.count
         if count < 1:
             raise SmoothingError(f"shard.count: expected at least 1, got {count}")
@@ -211,6 +211,23 @@ class RunFolder:
                     "results.root"
                 )
             self._contents.require_those_of(record, path)
+
+
+def _folder(experiment: Path, identity: dict[str, Any]) -> Path:
+    """The folder that the identity's hash ends, whatever precedes it, or a new one like certify-sigma0.25-n1000-<hash>.
+
+    Earlier versions of the suite wrote other names.
+    """
+    digest = identity_hash(identity)
+    if existing := sorted(experiment.glob(f"*-{digest}")):
+        return existing[0]
+    certifier = identity["certifier"]
+    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", certifier["type"].rpartition(".")[2]).lower()
+    noise = {key: value for key, value in identity.get("noise", {}).items() if key not in NOT_SETTINGS}
+    samples = {key: certifier[key] for key in ("n", "m") if key in certifier}
+    parts = [f"{key}{value:.4g}" if isinstance(value, float) else f"{key}{value}" for key, value in noise.items()]
+    parts = [re.sub(r"[^\w.+-]+", "_", part) for part in parts or ["clean"]]
+    return experiment / "-".join([kind, *parts, *(f"{key}{value}" for key, value in samples.items()), digest])
 
 
 def load_draws(path: Path, kind: type = CenterDraws) -> tuple[Any, float] | None:

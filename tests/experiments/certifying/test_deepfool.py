@@ -95,7 +95,7 @@ def test_a_run_without_noise(undefended):
     assert table["index"].tolist() == [0, 1, 2, 3, 4, 5]
     assert (table["correct"] == (table["predict"] == table["label"])).all()
     assert ((table["distance"] > 0) == table["correct"]).all()
-    assert path.parent.name.startswith("clean-")
+    assert path.parent.name.startswith("deep-fool-clean-")
     identity = json.loads((path.parent / "run.json").read_text())["identity"]
     assert "noise" not in identity
     assert identity["training"]["noise"] is None

@@ -221,7 +221,7 @@ def test_a_sweep_ends_with_a_table(typed):
     assert code == 1
     header, good, bad, summary = out.rstrip().splitlines()[-4:]
     assert header.split() == ["job", "settings", "rows", "certified", "results"]
-    assert re.search(r"^#0 +model\.fails='' +2 +\d+% +results/mine/sigma=0\.1-\w+$", good)
+    assert re.search(r"^#0 +model\.fails='' +2 +\d+% +results/mine/[\w-]+-sigma0\.1-[\w-]+$", good)
     assert re.search(r"^#1 +model\.fails=torch +- +- +error: .*my_network.py:15.*$", bad)
     assert summary == "1 of 2 jobs failed"
     assert "Traceback" not in err
@@ -258,7 +258,7 @@ def test_a_launcher_finds_the_users_folder(typed, at_once, tmp_path, launcher, w
     assert done.returncode == 1
     assert done.stderr == ""
     good, bad, summary = done.stdout.rstrip().splitlines()[-3:]
-    assert re.search(r"^#0 +model\.fails='' +2 +\d+% +results/mine/sigma=0\.1-\w+$", good)
+    assert re.search(r"^#0 +model\.fails='' +2 +\d+% +results/mine/[\w-]+-sigma0\.1-[\w-]+$", good)
     assert re.search(r"^#1 +model\.fails=torch +- +- +error: .*my_network.py:15.*$", bad)
     assert summary == "1 of 2 jobs failed"
     (record,) = tmp_path.rglob("run.json")
