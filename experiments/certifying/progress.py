@@ -1,14 +1,16 @@
-"""Progress of a certification: a bar on a terminal, otherwise occasional lines."""
+"""Progress of a certification: a bar on a terminal, otherwise occasional lines, with a running summary of the rows."""
 
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from tqdm import tqdm
 
+from experiments.runs.so_far import so_far
 from smoothing import Certifier
 
 EVERY = 60.0  # seconds until the next line
@@ -16,7 +18,7 @@ TENTH_AFTER = 5.0  # seconds until the next line if a tenth of the work was done
 
 
 class Progress:
-    """Show the number of finished and of certified examples, and the time left, on stderr.
+    """Show the number of finished and of certified examples, the time left, and `so_far`, on stderr.
 
     Args:
         examples: total number of examples.
@@ -27,6 +29,8 @@ class Progress:
     def __init__(self, examples: int, samples_each: int, lines: bool | None = None) -> None:
         self._examples, self._each = examples, max(1, samples_each)  # without samples, an example counts as one
         self._done = self._samples = self._certified = 0
+        self._rows: list[Mapping[str, Any]] = []
+        self._summed, self._summary = -inf, dict[str, float]()
         self._lines = not sys.stderr.isatty() if lines is None else lines
         self._bar = tqdm(total=examples * self._each, unit=" samples", unit_scale=True, disable=self._lines)
         self._started = self._said = time.perf_counter()
@@ -40,10 +44,15 @@ class Progress:
     def example(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Count a finished example with its rows. It may have used fewer samples than `samples_each`."""
         self._done += 1
+        rows = list(rows)
+        self._rows += rows
         self._certified += all(row.get("status") == "certified" for row in rows)
         missing = max(0, self._done * self._each - self._samples)
         self._samples += missing
-        self._bar.set_description(f"example {self._done}/{self._examples}, {self._certified} certified")
+        if not self._lines:
+            self._bar.set_description(
+                f"example {self._done}/{self._examples}, {self._certified} certified{self._found()}"
+            )
         self._bar.update(missing)
         self._say_now_and_then()
 
@@ -57,8 +66,16 @@ class Progress:
         left = (now - self._started) * (1 - share) / max(share, 1e-9)
         self._print(f"{self._samples:,} samples, about {duration(left)} left")
 
+    def _found(self) -> str:
+        """The running summary of the rows, without the certified share, which is shown as a count."""
+        now = time.perf_counter()
+        if self._rows and (now - self._summed > 1 or self._done == self._examples):  # it takes milliseconds
+            self._summed, self._summary = now, so_far(self._rows)
+        found = self._summary
+        return "".join(f", {name}: {value:.3g}" for name, value in found.items() if name != "certified")
+
     def _print(self, rest: str) -> None:
-        done = f"example {self._done} of {self._examples} done, {self._certified} certified"
+        done = f"example {self._done} of {self._examples} done, {self._certified} certified{self._found()}"
         print(f"{done}; {rest}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> "Progress":

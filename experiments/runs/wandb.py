@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.runs.reader import median_with_abstentions
+from experiments.runs.so_far import so_far
 
 
 class WandbLogger:
@@ -41,7 +41,7 @@ class WandbLogger:
         """Log new rows, one step each: the losses of an epoch, or the certificates of an example with `so_far`."""
         for row in rows:
             self._rows.append(dict(row))
-            self._run.log(dict(row) | (so_far(self._rows) if "status" in row else {}))
+            self._run.log(dict(row) | (_prefixed(so_far(self._rows)) if "status" in row else {}))
 
     def table(self, name: str, table: pd.DataFrame) -> None:
         """Log a finished table. Columns that are not numeric become text, because wandb needs one type per column."""
@@ -58,25 +58,5 @@ class WandbLogger:
         self._wandb.teardown()
 
 
-def so_far(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Running summaries of a run's rows, by name.
-
-    Certificates of classes: the certified share, the certified accuracy at radius 0 and the average certified radius.
-    Certificates of outputs: the certified share, and the median eps_out at the last row's eps_in, counting examples
-    without a certificate as infinite. Predictions and attacks: the share that is correct, or succeeds.
-    """
-    table = pd.DataFrame(rows)
-    found = {"so_far/certified": float((table["status"] == "certified").mean())}
-    if {"correct", "radius"} <= set(table):
-        right = table["correct"].astype(bool)
-        found["so_far/certified accuracy"] = float((right & (table["status"] == "certified")).mean())
-        found["so_far/average certified radius"] = float(table["radius"].where(right, 0.0).mean())
-    elif "eps_out" in table:
-        eps = table["eps_in"].iloc[-1]
-        same = table[table["eps_in"] == eps]
-        median = median_with_abstentions(same["eps_out"].to_numpy(), (same["status"] == "certified").to_numpy())
-        found[f"so_far/median eps_out at eps_in = {eps:g}"] = median
-    else:
-        right = "success" if "success" in table else "correct"
-        found = {f"so_far/{right}": float(table[right].astype(bool).mean())}
-    return found
+def _prefixed(found: dict[str, float]) -> dict[str, float]:
+    return {f"so_far/{name}": value for name, value in found.items()}

@@ -69,3 +69,26 @@ def test_the_start_says_device_folder_examples_samples_and_time(tmp_path):
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "0 s"), (99, "99 s"), (720, "12 min"), (12600, "3.5 h")])
 def test_durations(seconds, words):
     assert duration(seconds) == words
+
+
+def test_lines_end_with_a_running_summary(clock, capsys):
+    with Progress(4, 1, lines=True) as bar:
+        for radius in (0.5, 0.3, 0.0, 0.1):
+            clock.seconds += 20
+            status = "certified" if radius else "abstained"
+            bar.example([{"status": status, "correct": radius > 0.2, "radius": radius}])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == (
+        "example 1 of 4 done, 1 certified, certified accuracy: 1, average certified radius: 0.5; 1 samples, "
+        "about 60 s left"
+    )
+    assert lines[-1].startswith(
+        "example 4 of 4 done, 3 certified, certified accuracy: 0.5, average certified radius: 0.2;"
+    )
+
+
+def test_the_summary_of_outputs_counts_abstentions_as_infinite(clock, capsys):
+    with Progress(3, 1, lines=True) as bar:
+        for eps_out in (0.5, float("inf"), 0.1):
+            bar.example([{"status": "certified" if eps_out < 1 else "abstained", "eps_in": 0.2, "eps_out": eps_out}])
+    assert ", 2 certified, median eps_out at eps_in = 0.2: 0.5;" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.config.check import checked_group
 from experiments.report.figure import CONF
-from experiments.runs.wandb import so_far
+from experiments.runs.so_far import so_far
 
 pytest.importorskip("wandb")
 
@@ -87,18 +87,18 @@ def test_certified_accuracy_accumulates():
         {"status": "certified", "correct": True, "radius": 0.3},
     ]
     assert so_far(rows) == pytest.approx(
-        {"so_far/certified": 0.75, "so_far/certified accuracy": 0.5, "so_far/average certified radius": 0.2}
+        {"certified": 0.75, "certified accuracy": 0.5, "average certified radius": 0.2}
     )
-    assert so_far(rows[:1])["so_far/certified accuracy"] == 1
+    assert so_far(rows[:1])["certified accuracy"] == 1
 
 
 def test_medians_accumulate_with_abstentions_as_infinite():
     rows = [{"status": "certified", "eps_in": eps, "eps_out": eps + 1} for eps in (0.1, 0.2)] * 2
-    assert so_far(rows)["so_far/median eps_out at eps_in = 0.2"] == pytest.approx(1.2)
+    assert so_far(rows)["median eps_out at eps_in = 0.2"] == pytest.approx(1.2)
     rows += [{"status": "abstained", "eps_in": 0.2, "eps_out": math.inf}] * 3
-    assert so_far(rows)["so_far/median eps_out at eps_in = 0.2"] == math.inf
+    assert so_far(rows)["median eps_out at eps_in = 0.2"] == math.inf
 
 
 def test_attacks_and_predictions_accumulate():
-    assert so_far([{"status": "attacked", "success": s} for s in (True, False)]) == {"so_far/success": 0.5}
-    assert so_far([{"status": "predicted", "correct": True}]) == {"so_far/correct": 1.0}
+    assert so_far([{"status": "attacked", "success": s} for s in (True, False)]) == {"success": 0.5}
+    assert so_far([{"status": "predicted", "correct": True}]) == {"correct": 1.0}
