@@ -10,6 +10,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from experiments.config.settings import Group, PlotSettings, Settings
+from smoothing import SettingError
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,16 @@ def register() -> None:
     store.store(name="certify_schema", node=schema(Settings))
     store.store(name="plot_schema", node=schema(PlotSettings))
     OmegaConf.register_new_resolver("explained", _explained, replace=True)
+    OmegaConf.register_new_resolver("at", _at, replace=True)
     OmegaConf.register_new_resolver("times", lambda factor, value: factor * value, replace=True)
+
+
+def _at(key: float, values: dict[float, Any]) -> Any:
+    """The value for a key, such as a noise level, in a YAML file that knows some."""
+    if key not in values:
+        known = ", ".join(f"{each:g}" for each in values)
+        raise SettingError(f"nothing is known for {key:g}, only for {known}; type the setting on the command line")
+    return values[key]
 
 
 def _explained(script: str, *, _root_: DictConfig) -> str:

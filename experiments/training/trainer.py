@@ -12,6 +12,7 @@ from torch.nn import functional
 from experiments.training.step_noise import Purpose, StepNoise, key
 from smoothing import SettingError
 
+OPTIMIZERS = ("sgd", "adam", "adamw")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "auto")
 
 
@@ -25,10 +26,10 @@ class Trainer:
         lr: initial learning rate.
         lr_step: with schedule=step, multiply the learning rate by lr_factor every lr_step epochs.
         seed: seed of the weights, order, augmentation and noise.
-        optimizer: sgd (with momentum) or adam.
+        optimizer: sgd (with momentum), adam, or adamw (with decoupled weight decay).
         momentum: momentum of sgd.
         nesterov: whether sgd uses Nesterov momentum.
-        weight_decay: weight decay of sgd or adam.
+        weight_decay: weight decay.
         schedule: learning rate schedule: step, or cosine: lr / 2 (1 + cos(pi epoch / epochs)) in epoch 0, 1, ...
         lr_factor: see lr_step.
         crop_padding: pad each side with this number of zeros, then crop at random; 0 for no crop.
@@ -80,11 +81,15 @@ class Trainer:
                 raise SettingError(f"trainer.{name}: expected at least 0, got {getattr(self, name)}")
         for name, fits, expected in (
             ("lr", 0 < self.lr < math.inf, "a positive number"),
-            ("optimizer", self.optimizer in ("sgd", "adam"), "sgd or adam"),
+            ("optimizer", self.optimizer in OPTIMIZERS, "sgd, adam or adamw"),
             ("schedule", self.schedule in ("step", "cosine"), "step or cosine"),
             ("stability", 0 <= self.stability < math.inf, "a finite number >= 0"),
             ("stability", self.noisy or not self.stability, "0 with trainer.noisy=false"),
-            ("nesterov", not self.nesterov or self.optimizer == "sgd", "false with trainer.optimizer=adam"),
+            (
+                "nesterov",
+                not self.nesterov or self.optimizer == "sgd",
+                f"false with trainer.optimizer={self.optimizer}",
+            ),
             ("nesterov", not self.nesterov or self.momentum > 0, "false with trainer.momentum=0"),
             ("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS[:-1])}"),
         ):
@@ -95,6 +100,18 @@ class Trainer:
                 f"trainer.batch_size: expected a multiple of {self.processes}, the number of processes, got "
                 f"{self.batch_size}"
             )
+
+    def require_at_least(self, least: float, *names: str) -> None:
+        """Raises SettingError if a setting is below `least` or not finite."""
+        for name in names:
+            if not least <= getattr(self, name) < math.inf:
+                raise SettingError(f"trainer.{name}: expected at least {least:g}, got {getattr(self, name)}")
+
+    def require_positive(self, *names: str) -> None:
+        """Raises SettingError if a setting is not a positive number."""
+        for name in names:
+            if not 0 < getattr(self, name) < math.inf:
+                raise SettingError(f"trainer.{name}: expected a positive number, got {getattr(self, name)}")
 
     @property
     def processes(self) -> int:
@@ -166,6 +183,19 @@ class Trainer:
             loss = loss + self.stability * functional.kl_div(second, first, reduction="batchmean", log_target=True)
         return loss, scores
 
+    def scores_of_copies(self, model: nn.Module, x: Tensor, noise: StepNoise, copies: int) -> Tensor:
+        """The scores of noisy copies of each input, in one forward pass: (copies, b, num_classes).
+
+        Copy k has the k-th noise of the step. Raises SettingError if the model's outputs are not scores.
+        """
+        scores: Tensor = model(torch.cat([noise(x, k=k) for k in range(copies)]))
+        if scores.dim() != 2:
+            raise SettingError(
+                f"trainer: {type(self).__name__} expected a vector of scores for each image, got outputs of shape "
+                f"{tuple(scores.shape[1:])}; use trainer=autoencoder"
+            )
+        return scores.unflatten(0, (copies, len(x)))
+
     def judge(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """A value per image, whose mean is reported, (b,), float64: 1 if the most probable class is right, else 0.
 
@@ -188,8 +218,9 @@ class Trainer:
         return key(self.seed, purpose, epoch, step)
 
     def _optimizer(self, name: str, lr: float, model: nn.Module) -> torch.optim.Optimizer:
-        if name == "adam":
-            return torch.optim.Adam(model.parameters(), lr, weight_decay=self.weight_decay)
+        if name != "sgd":
+            kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+            return kind(model.parameters(), lr, weight_decay=self.weight_decay)
         return torch.optim.SGD(
             model.parameters(), lr, self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov
         )

@@ -4,6 +4,7 @@ The data set provides the number of classes, the channels of the images, and the
 normalisation. The other arguments are a classifier's own settings.
 """
 
+from models.classifiers.lenet import LeNet
 from models.classifiers.normalised import Normalisation
 from models.classifiers.resnet50 import ResNet50
 from models.classifiers.resnet_cifar import ProjectedResNet, ResNetCIFAR
@@ -11,4 +12,13 @@ from models.classifiers.small_cnn import SmallCNN
 from models.classifiers.wide_resnet import WideResNet
 from models.classifiers.wong_resnet import WongResNet
 
-__all__ = ["Normalisation", "ProjectedResNet", "ResNet50", "ResNetCIFAR", "SmallCNN", "WideResNet", "WongResNet"]
+__all__ = [
+    "LeNet",
+    "Normalisation",
+    "ProjectedResNet",
+    "ResNet50",
+    "ResNetCIFAR",
+    "SmallCNN",
+    "WideResNet",
+    "WongResNet",
+]
