@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
 from experiments.data import Digits
-from experiments.training import checkpoints, step_noise
+from experiments.training import SmoothAdvTrainer, checkpoints, step_noise
 from experiments.training.frozen import frozen
 from experiments.training.step_noise import Purpose, StepNoise
 from experiments.training.trainer import Trainer
@@ -22,13 +23,23 @@ from smoothing import DeterministicSplitting, Gaussian, SettingError, Splitting,
 from smoothing.streams import BlockSource
 
 ROOT = Path(__file__).parents[3]
-PAPERS = ("Macer", "SmoothAdv", "SmoothMix")
+PAPERS = {  # with settings for a minute's training
+    "Consistency": ("+trainer.copies=2",),
+    "Stability": ("+trainer.weight=2.0",),
+    "Macer": ("+trainer.copies=4", "+trainer.weight=1.0", "+trainer.temperature=1.0"),
+    "SmoothAdv": ("+trainer.copies=2", "+trainer.steps=2", "+trainer.eps=0.25", "+trainer.warmup=1"),
+    "SmoothMix": ("+trainer.copies=2", "+trainer.steps=2", "+trainer.step_size=0.25", "+trainer.weight=1.0"),
+}
 SPLITTING = (Splitting(0.5, 16), DeterministicSplitting(0.5, 16, (1, 8, 8)))
 
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+def of_paper(paper):
+    return (f"trainer._target_=experiments.training.{paper}Trainer", *PAPERS[paper])
 
 
 def of_step(law, mine=slice(0, 6), **given):
@@ -134,14 +145,13 @@ def test_a_frozen_model_is_as_it_was_afterwards():
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("paper", PAPERS)
-def test_a_paper_is_one_class(trained, paper, precision):
-    folder = trained(f"trainer._target_=papers_in_one_class.{paper}", f"trainer.precision={precision}")
+def test_a_paper_trains_digits(trained, paper, precision):
+    folder = trained(*of_paper(paper), f"trainer.precision={precision}")
     rows, metadata = log(folder), json.loads((folder / "checkpoint.json").read_text())
     assert float(rows[2]["loss"]) < float(rows[0]["loss"])
     assert float(rows[2]["accuracy"]) > 0.7
     assert metadata["test_accuracy_under_noise"] > 0.7
-    assert metadata["trained_as"]["trainer"]["type"] == f"papers_in_one_class.{paper}"
-    assert len(metadata["trained_as"]["trainer"]["code"]) == 16
+    assert metadata["trained_as"]["trainer"]["type"] == f"{paper}Trainer"
 
 
 @pytest.mark.gpu
@@ -149,8 +159,7 @@ def test_a_paper_is_one_class(trained, paper, precision):
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_paper_on_a_gpu(trained, paper, precision):
     """A network with batch normalisation is restored."""
-    target = f"trainer._target_=papers_in_one_class.{paper}"
-    folder = trained(target, f"trainer.precision={precision}", "device=cuda", "model=resnet20")
+    folder = trained(*of_paper(paper), f"trainer.precision={precision}", "device=cuda", "model=resnet20")
     assert float(log(folder)[2]["loss"]) < float(log(folder)[0]["loss"])
 
 
@@ -168,19 +177,16 @@ def test_an_attack_holds_the_noise_fixed_and_leaves_no_gradients(trained, monkey
         backward.append(all(weight.grad is None for weight in model.parameters()))
         return fabric_backward(self, loss, *given, **named)
 
-    import papers_in_one_class
-    from lightning_fabric import Fabric
-
-    models, fabric_backward, objective = [], Fabric.backward, papers_in_one_class.SmoothAdv.objective
+    models, fabric_backward, objective = [], Fabric.backward, SmoothAdvTrainer.objective
 
     def kept(self, model, *given):
         models[:] = [model]
         return objective(self, model, *given)
 
-    monkeypatch.setattr(papers_in_one_class.SmoothAdv, "objective", kept)
+    monkeypatch.setattr(SmoothAdvTrainer, "objective", kept)
     monkeypatch.setattr(step_noise, "_noisy", spy)
     monkeypatch.setattr(Fabric, "backward", first_backward)
-    trained("trainer._target_=papers_in_one_class.SmoothAdv", "trainer.epochs=1", "trainer.batch_size=1297")
+    trained(*of_paper("SmoothAdv"), "trainer.epochs=1", "trainer.batch_size=1297")
     assert backward == [True]
     assert [key for key, *_ in seen] == [(Purpose.NOISE, 0, 0, k) for _ in range(3) for k in (0, 1)]
     for k in (0, 1):
@@ -193,12 +199,12 @@ def test_an_attack_holds_the_noise_fixed_and_leaves_no_gradients(trained, monkey
 @pytest.mark.parametrize("noise", ["ssn", "dssn"])
 def test_an_attack_under_splitting_noise_is_refused(trained, noise):
     with pytest.raises(SettingError, match="has no gradient with respect to its input"):
-        trained("trainer._target_=papers_in_one_class.SmoothAdv", f"noise={noise}", "noise.sigma=0.5")
+        trained(*of_paper("SmoothAdv"), f"noise={noise}", "noise.sigma=0.5")
 
 
 def test_a_loss_that_needs_sigma_needs_noise(trained):
     with pytest.raises(SettingError, match=r"trainer\.noisy: expected true"):
-        trained("trainer._target_=papers_in_one_class.Macer", "trainer.noisy=false")
+        trained(*of_paper("Macer"), "trainer.noisy=false")
 
 
 @pytest.mark.slow
@@ -207,7 +213,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path, paper):
     """DDP with an attack and many forward passes per step."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
     for devices in (1, 2):
-        command = [sys.executable, str(ROOT / "train.py"), f"trainer._target_=papers_in_one_class.{paper}"]
+        command = [sys.executable, str(ROOT / "train.py"), *of_paper(paper)]
         command += ["trainer.epochs=2", "device=cpu", f"trainer.devices={devices}"]
         command += [f"checkpoints.root={tmp_path / str(devices)}"]
         subprocess.run(command, check=True, env=environment, cwd=tmp_path)
