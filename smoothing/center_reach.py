@@ -9,7 +9,7 @@ from smoothing.metrics import Metric
 from smoothing.noise import Noise
 from smoothing.statistics import clopper_pearson_lower
 
-HALVINGS = 200  # of an interval of eps; more than float64 has digits
+HALVINGS = 200  # of an interval of eps, at most; more than float64 has digits
 
 
 def reach(draws: CenterDraws, eps_out: float, noise: Noise, metric: Metric, settings: BalancedSettings) -> float:
@@ -87,6 +87,7 @@ def _largest(holds: Callable[[float], bool]) -> float:
     while holds(most):
         least, most = most, 2 * most
     for _ in range(HALVINGS):
-        middle = (least + most) / 2
+        if (middle := (least + most) / 2) in (least, most):
+            break
         least, most = (middle, most) if holds(middle) else (least, middle)
     return least
