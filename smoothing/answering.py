@@ -28,7 +28,8 @@ By the definition of mass, G holds at least s at x', and B(w, rho) holds at leas
      the chosen center's ball holds at least g.
  (6) At least K of the n fresh outputs lie in it, so f_hat answers. QED
 
-The triangle inequality is not used. The distance of two outputs must be the same number at every step.
+The triangle inequality is not used. Distances are computed with errors, but J counts outputs within a slightly smaller
+rho, so that the errors do not matter (docs/soundness.md, 2).
 
 **One statement for every eps.** M, K_M and mass(s, eps) do not fall with eps, and v does not rise. So if the condition
 holds for some eps, it holds for every smaller one. For a fixed x', a claim for any eps that x' is within implies the

@@ -23,6 +23,7 @@ from smoothing.matching import balanced_distances
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
+from smoothing.rounding import DISTANCE_MARGIN, down
 from smoothing.sampled_center import SampledCenter, checked_center
 from smoothing.sampling import Procedure, whole
 from smoothing.streams import Stage
@@ -200,6 +201,7 @@ class BalancedCenterSmoothing(SampledCenter):
             apart = torch.cat(found, dim=1)
             if self.settings.alpha3 is not None:
                 rank = answering(self.n, self.candidates, self.settings).rank
-                held = (apart <= self.settings.rho).sum(dim=1).sort().values.cpu().numpy()
+                inside = apart <= down(self.settings.rho, DISTANCE_MARGIN)
+                held = inside.sum(dim=1).sort().values.cpu().numpy()
             center = points[int(apart.kthvalue(rank, dim=1).values.argmin())]
         return center, self.settings.rho, held

@@ -28,7 +28,7 @@ class CenterDraws(AsDict):
         smoothing_error: d(f(x), center).
         held: for each candidate (deterministic: each output), how many of the n outputs lie within `held_within` of it,
             sorted, (candidates,); None if they were not counted. For `OutputCertificate.answers`.
-        held_within: that distance.
+        held_within: that distance, rho. For rounding errors, the counts are within a slightly smaller one.
     """
 
     base_output: Tensor

@@ -21,7 +21,7 @@ def surely_answers(held: NDArray[np.int64], needed: int, steps: int) -> bool:
     """Whether f_hat answers at every x' within `steps` grid steps of x; see the module.
 
     Args:
-        held: how many of the L outputs lie within rho of each of them, sorted, (L,).
+        held: how many of the L outputs lie within rho of each of them, sorted, (L,); see `CenterDraws.held`.
         needed: K.
         steps: k.
 

@@ -34,7 +34,7 @@ from smoothing.exact_center import ExactCenterSmoothing, exact_statement, steps_
 from smoothing.medoid import best_center, numbers_within
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
-from smoothing.rounding import down
+from smoothing.rounding import DISTANCE_MARGIN, down
 from smoothing.sampling import AllCopies, Procedure, whole
 
 
@@ -108,7 +108,7 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
         return outputs_held(self.noise.steps, self.q)
 
     def _held(self, outputs: Tensor) -> dict[str, Any]:
-        counts = numbers_within(outputs, outputs, self.metric, self.rho)
+        counts = numbers_within(outputs, outputs, self.metric, down(self.rho, DISTANCE_MARGIN))
         return {"held": counts.cpu().numpy(), "held_within": self.rho}
 
 

@@ -10,12 +10,15 @@ from scipy.stats import beta, binom, norm
 
 from smoothing import (
     L2,
+    Angular,
     BalancedCenterSmoothing,
     BalancedSettings,
     CenterDraws,
+    Cosine,
     Gaussian,
     SettingError,
     Splitting,
+    TotalVariation,
     Uniform,
     answers_within,
     balanced_certificate,
@@ -23,6 +26,7 @@ from smoothing import (
 )
 from smoothing.answering import Answering
 from smoothing.balanced_guarantee import needed_inside
+from smoothing.rounding import DISTANCE_MARGIN
 
 SIGMA = 0.5
 NOISE = Gaussian(SIGMA)
@@ -196,6 +200,20 @@ def test_the_draws_count_the_outputs_within_rho_of_each_candidate():
     assert (found.status, found.answers, found.failure_probability) == ("certified", True, pytest.approx(0.016))
     assert h.answers_within(draws) > 0.2
     assert h.read(draws, 2.0).answers is False
+
+
+@pytest.mark.parametrize("metric", [L2(), Angular(), Cosine(), TotalVariation()], ids=repr)
+def test_a_distance_differs_from_call_to_call_by_less_than_the_margin(metric):
+    outputs = torch.rand(60, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    together = metric.pairwise(outputs, outputs)
+    apart = torch.cat([metric.pairwise(one[None], outputs) for one in outputs])
+    assert (together - apart).abs().max() <= 1e-3 * DISTANCE_MARGIN * together.mean()
+
+
+def test_an_output_at_the_distance_rho_is_not_counted():
+    f = {rho: f_hat(lambda b: (b > 0).float(), rho=rho) for rho in (1.0, 1.0 + 1e-8)}  # the outputs 0 and 1
+    assert f[1.0].draw(torch.zeros(1)).held[-1] < 700
+    assert f[1.0 + 1e-8].draw(torch.zeros(1)).held[0] == 1000
 
 
 def test_the_center_has_more_outputs_in_its_ball_than_it_needs_to_be_accepted():

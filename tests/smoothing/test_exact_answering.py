@@ -49,17 +49,27 @@ def test_claims_end_at_the_largest_number_of_steps():
 
 @pytest.mark.parametrize("make", [random_network, random_points])
 def test_the_certifier_counts_the_outputs_around_each_output(make):
-    h = ExactBalancedCenterSmoothing(make(1, 2), noise_of(13), L2(), q=0.6, rho=1.0)
+    h = ExactBalancedCenterSmoothing(make(1, 2), noise_of(13), L2(), q=0.6, rho=1.2)
     for x in GRID[::300] / Q:
         draws = h.draw(x)
         outputs = h.f(torch.cat(list(h.noise.enumerate(x, 13))))
-        assert draws.held.tolist() == sorted((torch.cdist(outputs, outputs) <= 1.0).sum(dim=1).tolist())
-        assert draws.held_within == 1.0
+        assert draws.held.tolist() == sorted((torch.cdist(outputs, outputs) <= 1.2).sum(dim=1).tolist())
+        assert draws.held_within == 1.2
         within = h.answers_within(draws)
         for k in range(13):
             found = h.read(draws, k / Q)
             assert found.answers == surely_answers(draws.held, outputs_held(13, 0.6), k) == (k / Q <= within + 1e-9)
             assert found.failure_probability == 0
+
+
+def test_an_output_at_the_distance_rho_is_not_counted():
+    """Its computed distance may be larger in another call."""
+    for rho, alike in ((1.0, False), (1.0 + 1e-8, True)):
+        h = ExactBalancedCenterSmoothing(lambda b: b[:, :1].round(), noise_of(13), L2(), q=0.6, rho=rho)
+        draws = h.draw(GRID[700] / Q)
+        zeros = int((draws.distances == 0).sum())  # the others are at the distance 1
+        assert 0 < zeros < 13
+        assert draws.held[-1] == (13 if alike else max(zeros, 13 - zeros))
 
 
 def test_the_counts_do_not_depend_on_the_size_of_the_parts(monkeypatch):
