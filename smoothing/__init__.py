@@ -5,7 +5,7 @@ from smoothing.attack import Attack, AttackOutcome, projected_gradient_ascent
 from smoothing.balanced import BalancedCenterSmoothing
 from smoothing.balanced_guarantee import BalancedSettings, balanced_certificate, rechecked
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate, certificate
-from smoothing.center_reach import reach
+from smoothing.center_reach import answers_within, reach
 from smoothing.center_smoothing import CenterSmoothing
 from smoothing.center_smoothing_hd import CenterSmoothingHD
 from smoothing.certifier import Certifier
@@ -80,6 +80,7 @@ __all__ = [
     "TotalVariation",
     "Uniform",
     "Voting",
+    "answers_within",
     "balanced_certificate",
     "certificate",
     "projected_gradient_ascent",

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from smoothing import balanced_guarantee
 from smoothing.arguments import input_radii, instance, number, whole_number
-from smoothing.balanced_guarantee import BalancedSettings, balanced_certificate, needed_inside
+from smoothing.balanced_guarantee import BalancedSettings, answering, balanced_certificate, needed_inside
 from smoothing.calibration import calibrated, fixed
 from smoothing.center_guarantee import BOUNDS
-from smoothing.center_reach import reach
+from smoothing.center_reach import answers_within, reach
 from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
@@ -23,18 +23,20 @@ from smoothing.matching import balanced_distances
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
+from smoothing.rounding import DISTANCE_MARGIN, down
 from smoothing.sampled_center import SampledCenter, checked_center
 from smoothing.sampling import Procedure, whole
 from smoothing.streams import Stage
 
 Values = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 class BalancedCenterSmoothing(SampledCenter):
     """The smoothed function f_hat of a base function f: it answers only where a ball of radius rho holds mass q.
 
     The center is the output, or other candidate, that holds the accepted number of the n outputs in the smallest ball.
-    No other candidate is accepted by these n outputs if it is not.
+    No other candidate is accepted by these n outputs if it is not. With alpha3, that number is larger: see `answering`.
 
     Args:
         f: base function, (b, *input shape) -> (b, *output shape), float; a frozen copy is certified (`FrozenFunction`).
@@ -43,6 +45,8 @@ class BalancedCenterSmoothing(SampledCenter):
         n: samples that choose the center. As many fresh samples check it.
         m: fresh samples for the certificate.
         q, rho, alpha1, alpha2, bound: see `BalancedSettings`. q and rho must not depend on the certified examples.
+        alpha3: also say whether f_hat surely answers, and does not abstain, at each x' within eps, except with this
+            probability. It needs `candidates`, about 1000, and center="medoid". None: say nothing.
         center: "medoid": one of the outputs. "best": or one of `Metric.candidates`.
         candidates: None: all n outputs are candidates, and in memory. A number: choose among that many outputs, and
             keep only the distances of the n samples from them, for outputs too large to keep (Smooth-HD). Then a center
@@ -53,7 +57,8 @@ class BalancedCenterSmoothing(SampledCenter):
         evaluation: see `Evaluation`.
 
     Raises:
-        SettingError: a setting is missing or out of range, or n is too small to accept any center.
+        SettingError: a setting is missing or out of range; or n is too small to accept any center, or n or candidates
+            to show that f_hat answers.
 
     Example:
         >>> from smoothing import L2, BalancedCenterSmoothing, Gaussian
@@ -63,6 +68,8 @@ class BalancedCenterSmoothing(SampledCenter):
         ('certified', True)
     """
 
+    columns = (*SampledCenter.columns, "answers")
+    younger = (*SampledCenter.younger, "answers")
     rereadable = ("alpha2",)
 
     def __init__(
@@ -80,6 +87,7 @@ class BalancedCenterSmoothing(SampledCenter):
         bound: str = "exact",
         center: str = "best",
         candidates: int | None = None,
+        alpha3: float | None = None,
         match: str | None = None,
         calibration: Mapping[str, Any] | None = None,
         **evaluation: Unpack[EvaluationOptions],
@@ -90,9 +98,9 @@ class BalancedCenterSmoothing(SampledCenter):
         self.metric = instance("metric", metric, Metric, "L2()")
         self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
         share, radius = fixed(q, rho)
-        self.settings = BalancedSettings(
-            share, radius, number("certifier.alpha1", alpha1), number("certifier.alpha2", alpha2), bound
-        )
+        levels = {"alpha1": alpha1, "alpha2": alpha2, "alpha3": alpha3}
+        given = {name: number(f"certifier.{name}", level) for name, level in levels.items() if level is not None}
+        self.settings = BalancedSettings(share, radius, bound=bound, **given)
         self.center = checked_center(center)
         self.candidates = None if candidates is None else whole_number("certifier.candidates", candidates, 1)
         self.require_feasible([])
@@ -109,6 +117,7 @@ class BalancedCenterSmoothing(SampledCenter):
     def require_feasible(self, eps: Sequence[float]) -> None:
         """Raise SettingError if n or m samples can never certify some eps. The message says how many are enough."""
         balanced_guarantee.require_feasible(self.n, self.m, list(eps), self.noise, self.settings)
+        balanced_guarantee.require_answering(self.n, self.candidates, self.center, eps, self.noise, self.settings)
 
     def why_abstain(self, radius: float, inside: int) -> str:
         return balanced_guarantee.why_abstain(inside, self.n, self.settings)
@@ -124,6 +133,10 @@ class BalancedCenterSmoothing(SampledCenter):
     def reach(self, draws: CenterDraws, eps_out: float) -> float:
         """The largest input radius certified within eps_out, from earlier draws; see `reach`."""
         return reach(draws, eps_out, self.noise, self.metric, self.settings)
+
+    def answers_within(self, draws: CenterDraws) -> float:
+        """The largest input radius within which f_hat surely answers, from earlier draws; see `answers_within`."""
+        return answers_within(draws, self.noise, self.settings)
 
     @classmethod
     def settled(cls, arguments: dict[str, Any], eps: Any, noise: Noise) -> tuple[dict[str, Any], str]:
@@ -170,9 +183,9 @@ class BalancedCenterSmoothing(SampledCenter):
             needed[row, 1:] = [others[k - 1] if k else inf for k in order]
         return needed
 
-    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
+    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float, Counts | None]]:
         """The center whose ball with the accepted number of n outputs is smallest. The ball that is checked has rho."""
-        rank = min(self.n, needed_inside(self.n, self.settings))
+        rank, held = min(self.n, needed_inside(self.n, self.settings)), None
         if self.candidates is None:
             (answers,) = yield [self._samples(x, self.n, example, Stage.CENTER, whole)]
             outputs = torch.cat(answers)
@@ -186,6 +199,10 @@ class BalancedCenterSmoothing(SampledCenter):
                 return self.metric.pairwise(points, batch)
 
             (found,) = yield [self._samples(x, self.n, example, Stage.CENTER, distances)]
-            radii = torch.cat(found, dim=1).kthvalue(rank, dim=1).values
-            center = points[int(radii.argmin())]
-        return center, self.settings.rho
+            apart = torch.cat(found, dim=1)
+            if self.settings.alpha3 is not None:
+                rank = answering(self.n, self.candidates, self.settings).rank
+                inside = apart <= down(self.settings.rho, DISTANCE_MARGIN)
+                held = inside.sum(dim=1).sort().values.cpu().numpy()
+            center = points[int(apart.kthvalue(rank, dim=1).values.argmin())]
+        return center, self.settings.rho, held

@@ -18,11 +18,15 @@ masses exceed 1 together, so some output w lies in both balls, and d(z, z') <= g
 Nothing in the proof depends on how centers are chosen, or on the check at x. q = 1/2 asks for the paper's two masses. A
 larger q reads R_hat at a smaller p: for Gaussian noise p = Phi(Phi^-1(1 - q) + eps / sigma). The price is a larger rho,
 or more abstentions. q and rho must not depend on the certified examples (`experiments.calibrate` takes training data).
+
+With alpha3, the certificate also says whether f_hat surely does not abstain within eps (`answering`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, nextafter
 
+from smoothing.answering import Answering, require_possible
 from smoothing.arguments import number
 from smoothing.center_guarantee import BOUNDS, SUM_MARGIN, two_balls
 from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
@@ -42,13 +46,15 @@ class BalancedSettings:
         alpha1: probability that the center at x' is accepted although its ball holds less than q. In (0, 1).
         alpha2: probability that R_hat is too small because of the draws at x. In (0, 1).
         bound: "exact" (binomial tails) or "paper" (Hoeffding's and DKW's inequalities).
+        alpha3: probability that f_hat abstains at x' where it surely answers (`answering`). In (0, 1), or None: it is
+            not said where f_hat answers.
 
     Raises:
         SettingError: an argument is out of range.
 
     Examples:
         >>> BalancedSettings(q=0.84, rho=0.1)
-        BalancedSettings(q=0.84, rho=0.1, alpha1=0.005, alpha2=0.005, bound='exact')
+        BalancedSettings(q=0.84, rho=0.1, alpha1=0.005, alpha2=0.005, bound='exact', alpha3=None)
     """
 
     q: float
@@ -56,9 +62,10 @@ class BalancedSettings:
     alpha1: float = 0.005
     alpha2: float = 0.005
     bound: str = "exact"
+    alpha3: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("q", "alpha1", "alpha2"):
+        for name in ("q", "alpha1", "alpha2", *(("alpha3",) if self.alpha3 is not None else ())):
             if not 0 < number(f"certifier.{name}", getattr(self, name)) < 1:
                 raise SettingError(
                     f"certifier.{name}: expected a number strictly between 0 and 1, got {getattr(self, name)}"
@@ -108,6 +115,19 @@ def needed_inside(n: int, settings: BalancedSettings) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if why_abstain(middle, n, settings) else (low, middle)
     return high
+
+
+def answering(n: int, candidates: int, settings: BalancedSettings) -> Answering:
+    """When f_hat surely answers, if its center is one of so many candidates. The settings must have an alpha3."""
+    assert settings.alpha3 is not None
+    return Answering(n, candidates, needed_inside(n, settings), settings.alpha3)
+
+
+def answers(draws: CenterDraws, eps: float, noise: Noise, settings: BalancedSettings) -> bool | None:
+    """Whether f_hat surely answers at each x' within eps; None without alpha3, or if the draws do not say it."""
+    if settings.alpha3 is None or draws.held is None or draws.held_within != settings.rho:
+        return None
+    return answering(draws.n, len(draws.held), settings).surely(draws.held, eps, noise)
 
 
 def balanced_certificate(
@@ -169,6 +189,8 @@ def balanced_certificate(
         status=status,
         reason=reason,
         failure_probability=settings.alpha1 + settings.alpha2,
+        answers=answers(draws, eps, noise, settings),
+        alpha3=settings.alpha3 or 0.0,
     )
 
 
@@ -226,6 +248,21 @@ def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: B
                 f"certifier.m: {m} samples can never certify eps={radius:g} under {noise} with q={settings.q:g}; "
                 f"{_needed(p, settings)}"
             )
+
+
+def require_answering(
+    n: int, candidates: int | None, center: str, eps: Sequence[float], noise: Noise, settings: BalancedSettings
+) -> None:
+    """Raise SettingError if alpha3 is set and no draws would show that f_hat answers within every eps."""
+    if settings.alpha3 is None:
+        return
+    if candidates is None:
+        raise SettingError(
+            "certifier.candidates: certifier.alpha3 needs a number of candidates, such as 1000, got None"
+        )
+    if center != "medoid":
+        raise SettingError(f"certifier.center: certifier.alpha3 needs medoid, got {center}")
+    require_possible(lambda n, count: answering(n, count, settings), n, candidates, max(eps, default=0.0), noise)
 
 
 def require_checked(draws: CenterDraws, settings: BalancedSettings) -> None:

@@ -1,7 +1,7 @@
 """The base class of center smoothing's certifiers: one set of draws serves every input radius."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -20,12 +20,12 @@ class CenterCertifier(Smoothed, Certifier):
         metric: distance in the output space.
     """
 
-    columns = (
+    columns: ClassVar[tuple[str, ...]] = (
         *("index", "eps_in", "eps_out", "smoothing_error", "center_radius", "distance_quantile", "n", "m", "status"),
         *("seconds", "reason", "order_statistic", "failure_probability", "vacuous", "not_finite", "empty"),
     )
     shown = ("index", "eps_in", "eps_out", "smoothing_error", "status", "failure_probability", "seconds")
-    younger = ("empty",)
+    younger: ClassVar[tuple[str, ...]] = ("empty",)
     case = "eps_in"
     needs_labels = False
     draws = CenterDraws

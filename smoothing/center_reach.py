@@ -1,13 +1,15 @@
-"""The reach of a center: the largest input radius that balanced center smoothing certifies within an output radius."""
+"""The largest input radius that balanced center smoothing certifies: within an output radius, or without abstention."""
 
-from smoothing.balanced_guarantee import BalancedSettings, balanced_radius, require_checked, why_abstain
+from collections.abc import Callable
+
+from smoothing.balanced_guarantee import BalancedSettings, answering, balanced_radius, require_checked, why_abstain
 from smoothing.center_results import CenterDraws
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
 from smoothing.statistics import clopper_pearson_lower
 
-HALVINGS = 200  # of an interval of eps; more than float64 has digits
+HALVINGS = 200  # of an interval of eps, at most; more than float64 has digits
 
 
 def reach(draws: CenterDraws, eps_out: float, noise: Noise, metric: Metric, settings: BalancedSettings) -> float:
@@ -46,12 +48,46 @@ def reach(draws: CenterDraws, eps_out: float, noise: Noise, metric: Metric, sett
         allowed = balanced_radius(draws, float(draws.distances[middle - 1]), metric, settings.rho) <= eps_out
         low, high = (middle, high) if allowed else (low, middle)
     mass = clopper_pearson_lower(low, m, settings.alpha2)
-    if noise.mass(settings.rest, 0.0) > mass:
+    return _largest(lambda eps: noise.mass(settings.rest, eps) <= mass)
+
+
+def answers_within(draws: CenterDraws, noise: Noise, settings: BalancedSettings) -> float:
+    """The largest input radius within which f_hat surely answers; -1 if there is none.
+
+    One statement at level alpha3, as for an eps that was fixed beforehand (`answering`, the last paragraph).
+
+    Args:
+        draws: result of `BalancedCenterSmoothing.draw` with alpha3.
+        noise: the noise of the draws.
+        settings: what to claim, with alpha3.
+
+    Raises:
+        SettingError: there is no alpha3, or the draws do not say how many outputs lie within rho of each candidate.
+
+    Examples:
+        >>> import numpy as np
+        >>> import torch
+        >>> from smoothing import Gaussian
+        >>> held, zero = np.full(1000, 3950), torch.zeros(2)
+        >>> draws = CenterDraws(zero, zero, 0.9, 4000, 3950, np.linspace(0, 1, 1000), 0.1, held, held_within=0.9)
+        >>> round(answers_within(draws, Gaussian(sigma=0.5), BalancedSettings(q=0.5, rho=0.9, alpha3=0.005)), 3)
+        0.861
+    """
+    if settings.alpha3 is None or draws.held is None or draws.held_within != settings.rho:
+        raise SettingError(f"draws: expected those of BalancedCenterSmoothing with alpha3 and rho={settings.rho:g}")
+    known, held = answering(draws.n, len(draws.held), settings), draws.held
+    return _largest(lambda eps: known.surely(held, eps, noise))
+
+
+def _largest(holds: Callable[[float], bool]) -> float:
+    """The largest eps at which a condition holds that holds for all smaller eps; -1 if it does not hold for 0."""
+    if not holds(0.0):
         return -1.0
     least, most = 0.0, 1.0
-    while noise.mass(settings.rest, most) <= mass:
+    while holds(most):
         least, most = most, 2 * most
     for _ in range(HALVINGS):
-        middle_eps = (least + most) / 2
-        least, most = (middle_eps, most) if noise.mass(settings.rest, middle_eps) <= mass else (least, middle_eps)
+        if (middle := (least + most) / 2) in (least, most):
+            break
+        least, most = (middle, most) if holds(middle) else (least, middle)
     return least

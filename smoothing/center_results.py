@@ -26,6 +26,9 @@ class CenterDraws(AsDict):
         distances: sorted distances of the m certification outputs from the center, (m,), with +inf for an output that
             is not finite; (0,) if the center was not accepted.
         smoothing_error: d(f(x), center).
+        held: for each candidate (deterministic: each output), how many of the n outputs lie within `held_within` of it,
+            sorted, (candidates,); None if they were not counted. For `OutputCertificate.answers`.
+        held_within: that distance, rho. For rounding errors, the counts are within a slightly smaller one.
     """
 
     base_output: Tensor
@@ -35,6 +38,8 @@ class CenterDraws(AsDict):
     inside: int
     distances: NDArray[np.float64]
     smoothing_error: float
+    held: NDArray[np.int64] | None = None
+    held_within: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +48,8 @@ class OutputCertificate(AsDict):
 
     For each fixed x' it holds with probability at least 1 - failure_probability, over the draws at x and the fresh
     draws at x'. It is not one statement about all x' at once.
+
+    Balanced center smoothing may add a statement: f_hat does not abstain at x' (`answers`).
 
     Attributes:
         eps_in: input radius, in the noise's threat norm and the units of x.
@@ -56,11 +63,14 @@ class OutputCertificate(AsDict):
             or it is not finite).
         reason: why not certified; empty if certified.
         order_statistic: the rank k; 0 if not certified.
-        failure_probability: alpha1 + alpha2 if certified (Smooth-HD adds to it); 0 if nothing is claimed.
+        failure_probability: alpha1 + alpha2 if certified (Smooth-HD adds to it), and alpha3 if `answers`; 0 if nothing
+            is claimed.
         vacuous: whether eps_out is at least the metric's largest distance.
         not_finite: share of the m outputs that were not finite.
         center: f_hat(x), (*output shape).
         empty: whether the center says that nothing was found; see `Metric.empty`.
+        answers: whether f_hat surely answers at each x' within eps_in. False: it may abstain there. None: nothing was
+            computed about it.
     """
 
     eps_in: float
@@ -78,6 +88,7 @@ class OutputCertificate(AsDict):
     not_finite: float
     center: Tensor
     empty: bool = False
+    answers: bool | None = None
 
 
 def statement(
@@ -91,6 +102,8 @@ def statement(
     status: Status,
     reason: str,
     failure_probability: float,
+    answers: bool | None = None,
+    alpha3: float = 0.0,
 ) -> OutputCertificate:
     """An `OutputCertificate` from the draws and what was computed from them.
 
@@ -104,6 +117,8 @@ def statement(
         status: see `OutputCertificate`, as for reason.
         reason: empty if certified.
         failure_probability: what the claim costs if certified; 0 is stored otherwise.
+        answers: see `OutputCertificate`.
+        alpha3: what `answers` costs if true.
     """
     certified = status == "certified"
     return OutputCertificate(
@@ -117,9 +132,10 @@ def statement(
         status=status,
         reason=reason,
         order_statistic=rank if certified else 0,
-        failure_probability=failure_probability if certified else 0.0,
+        failure_probability=(failure_probability if certified else 0.0) + (alpha3 if answers else 0.0),
         vacuous=eps_out >= metric.largest_distance(draws.center.shape),
         not_finite=float(np.isinf(draws.distances).mean()) if len(draws.distances) else 0.0,
         center=draws.center,
         empty=bool(metric.empty(draws.center[None])[0]),
+        answers=answers,
     )

@@ -110,8 +110,8 @@ class CenterSmoothing(SampledCenter):
     def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
         return int(2 * row["n"] + row["m"])
 
-    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
+    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float, None]]:
         """The center of n outputs, and its median distance to them."""
         (answers,) = yield [self._samples(x, self.n, example, Stage.CENTER, whole)]
         outputs = torch.cat(answers)
-        return best_center(outputs, self.metric, self._candidates(outputs))
+        return *best_center(outputs, self.metric, self._candidates(outputs)), None

@@ -106,7 +106,7 @@ class CenterSmoothingHD(CenterSmoothing):
     def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
         return int(settings["candidates"] + 2 * row["n"] + row["m"])
 
-    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
+    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float, None]]:
         """The candidate with the smallest median distance to n outputs, and that distance."""
         (outputs,) = yield [self._samples(x, self.candidates, example, Stage.SELECTION, whole)]
         drawn = torch.cat(outputs)
@@ -118,7 +118,7 @@ class CenterSmoothingHD(CenterSmoothing):
         (found,) = yield [self._samples(x, self.n, example, Stage.CENTER, distances)]
         medians = lower_median(torch.cat(found, dim=1))
         best = int(medians.argmin())
-        return candidates[best], float(medians[best])
+        return candidates[best], float(medians[best]), None
 
     def _delta1(self, n: int) -> float:
         return BOUNDS[self.settings.bound].median_margin(n, self.settings.alpha1 / 2)

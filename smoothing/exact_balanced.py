@@ -11,6 +11,8 @@ abstain. All at once, always.
 Proof. One grid step changes at most one of the L outputs (Levine and Feizi 2021, eq. 16), so at most k outputs at x'
 differ from those at x. At least L - K + 1 outputs at x' lie in B(c, R), as that many more than k at x do. At x', K
 outputs lie in B(c', rho). Together they are more than L, so some output lies in both. QED
+
+`exact_answering` says where f_hat surely does not abstain.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,11 +29,12 @@ from smoothing.calibration import calibrated, fixed
 from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
+from smoothing.exact_answering import steps_answered, surely_answers
 from smoothing.exact_center import ExactCenterSmoothing, exact_statement, steps_within
-from smoothing.medoid import best_center
+from smoothing.medoid import best_center, numbers_within
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
-from smoothing.rounding import down
+from smoothing.rounding import DISTANCE_MARGIN, down
 from smoothing.sampling import AllCopies, Procedure, whole
 
 
@@ -50,6 +53,9 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
     Raises:
         SettingError: the noise is not finite, or a setting is missing or out of range.
     """
+
+    columns = (*ExactCenterSmoothing.columns, "answers")
+    younger = (*ExactCenterSmoothing.younger, "answers")
 
     def __init__(
         self,
@@ -73,6 +79,19 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
         """The certificate for eps, from draws made earlier."""
         return exact_balanced_certificate(draws, eps, self.noise, self.metric, self.q, self.rho)
 
+    def answers_within(self, draws: CenterDraws) -> float:
+        """The largest l1 radius within which f_hat surely answers, a multiple of 1 / levels; -1 if there is none.
+
+        Raises:
+            SettingError: the draws do not say how many outputs lie within rho of each.
+        """
+        if draws.held is None or draws.held_within != self.rho:
+            raise SettingError(
+                f"draws: expected those of ExactBalancedCenterSmoothing with rho={self.rho:g}; draw again"
+            )
+        steps = steps_answered(draws.held, self._rank())
+        return steps / self.noise.levels if steps >= 0 else -1.0
+
     def calibrating(self, x: Tensor, example: int, shares: Sequence[float], eps: Sequence[float]) -> Procedure[Values]:
         """What each q would need at x; see `BalancedCenterSmoothing.calibrating`."""
         (answers,) = yield [AllCopies(x, self.noise, whole)]
@@ -87,6 +106,10 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
 
     def _rank(self) -> int:
         return outputs_held(self.noise.steps, self.q)
+
+    def _held(self, outputs: Tensor) -> dict[str, Any]:
+        counts = numbers_within(outputs, outputs, self.metric, down(self.rho, DISTANCE_MARGIN))
+        return {"held": counts.cpu().numpy(), "held_within": self.rho}
 
 
 def outputs_held(count: int, q: float) -> int:
@@ -123,6 +146,7 @@ def exact_balanced_certificate(
         raise SettingError(f"eps: expected a number of at least 0, got {eps}")
     count = len(draws.distances)
     held, inside = outputs_held(count, q), int((draws.distances <= rho).sum())
+    counted = draws.held if draws.held_within == rho else None
     abstained = f"the ball of radius rho = {rho:g} holds {inside} of {count} outputs, fewer than {held}"
     return exact_statement(
         draws,
@@ -132,4 +156,5 @@ def exact_balanced_certificate(
         count - held + 1,
         lambda r_hat: balanced_radius(draws, r_hat, metric, rho),
         abstained if inside < held else "",
+        None if counted is None else surely_answers(counted, held, steps_within(eps, noise)),
     )

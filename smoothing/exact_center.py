@@ -99,7 +99,12 @@ class ExactCenterSmoothing(CenterCertifier):
             inside=int((distances <= radius).sum()),
             distances=np.sort(distances.numpy()),
             smoothing_error=float(self.metric(base_output, center[None])),
+            **self._held(outputs),
         )
+
+    def _held(self, outputs: Tensor) -> dict[str, Any]:
+        """`CenterDraws.held` and `held_within`, if the certificate needs them."""
+        return {}
 
     @overload
     def certify(self, x: Any, eps: float) -> OutputCertificate: ...
@@ -154,6 +159,7 @@ def exact_statement(
     needed: int,
     radius: Callable[[float], float],
     abstained: str = "",
+    answers: bool | None = None,
 ) -> OutputCertificate:
     """The certificate from a ball around the center that must hold `needed` outputs at x'.
 
@@ -167,6 +173,7 @@ def exact_statement(
         needed: number of outputs in the ball at x'.
         radius: the output radius for the ball's radius R_hat.
         abstained: why f_hat abstains at x; empty if it does not.
+        answers: see `OutputCertificate`.
     """
     count = len(draws.distances)
     rank = needed + steps_within(eps, noise)
@@ -186,6 +193,7 @@ def exact_statement(
         status="abstained" if abstained else "failed" if reason else "certified",
         reason=reason,
         failure_probability=0.0,
+        answers=answers,
     )
 
 

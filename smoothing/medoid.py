@@ -72,6 +72,20 @@ def best_center(
     return points[best_row], float(medians[best_row])
 
 
+def numbers_within(points: Tensor, outputs: Tensor, metric: Metric, radius: float) -> Tensor:
+    """How many outputs (n, *output shape) lie within the radius of each point (k, *output shape): (k,), int64, sorted.
+
+    Examples:
+        >>> from smoothing import L2
+        >>> outputs = torch.tensor([[0.0], [1.0], [5.0]])
+        >>> numbers_within(outputs, outputs, L2(), radius=1.0)
+        tensor([1, 2, 2])
+    """
+    rows = max(1, PAIRS_AT_ONCE // len(outputs))
+    counts = [(metric.pairwise(part, outputs) <= radius).sum(dim=1) for part in points.split(rows)]
+    return torch.cat(counts).sort().values
+
+
 def lower_median(distances: Tensor) -> Tensor:
     """The ceil(n/2)-th smallest number of each row: (k, n) -> (k,). A ball of that radius contains half of the n.
 

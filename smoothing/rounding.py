@@ -4,6 +4,9 @@
 is a hundred times that. `BETA_MARGIN` is for its beta quantiles. Their largest observed relative error is 2.3e-12 (10^6
 random counts of up to 10^7); the margin is forty times that.
 
+`DISTANCE_MARGIN` is for the distance of two outputs, relative to the radius rho of a ball: it bounds four times the
+error of a computed distance, which may differ in the last bits from call to call (docs/soundness.md, 2).
+
 Both functions move one further float. That step covers the rounding of the margin itself, and numbers so small that
 the margin vanishes beside them. 0, NaN and the infinities are returned unchanged.
 """
@@ -12,6 +15,7 @@ from math import inf, isfinite, nextafter
 
 MARGIN = 1e-13
 BETA_MARGIN = 1e-10
+DISTANCE_MARGIN = 1e-9
 
 
 def up(value: float, margin: float = MARGIN) -> float:

@@ -11,6 +11,7 @@ from typing import Any, overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from smoothing.arguments import input_radii, several
@@ -24,13 +25,17 @@ from smoothing.streams import Stage, Stream
 
 @dataclass(frozen=True, eq=False)
 class SmoothedOutput(AsDict):
-    """f_hat(x), or the reason why the smoothed function abstains at x. If it abstains, do not use `center`."""
+    """f_hat(x), or the reason why the smoothed function abstains at x. If it abstains, do not use `center`.
+
+    `held` is that of `CenterDraws`.
+    """
 
     center: Tensor
     center_radius: float
     inside: int
     n: int
     reason: str
+    held: NDArray[np.int64] | None = None
 
     @property
     def abstained(self) -> bool:
@@ -58,8 +63,8 @@ class SampledCenter(CenterCertifier):
         return len(drawn.distances) > 0 or bool(self.why_abstain(drawn.center_radius, drawn.inside))
 
     @abstractmethod
-    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float]]:
-        """Choose the center: (*output shape), and the radius of the ball that is checked."""
+    def _center(self, x: Tensor, example: int) -> Procedure[tuple[Tensor, float, NDArray[np.int64] | None]]:
+        """Choose the center: (*output shape), the radius of the ball that is checked, and `CenterDraws.held`."""
 
     @property
     def samples(self) -> int:
@@ -82,7 +87,7 @@ class SampledCenter(CenterCertifier):
     def smoothing(self, x: Tensor, example: int) -> Procedure[SmoothedOutput]:
         """`smooth`, as a procedure for `Engine.run_all`; x is a floating-point tensor on f's device."""
         # 1. The center of n outputs, and the radius of its ball.
-        center, radius = yield from self._center(x, example)
+        center, radius, held = yield from self._center(x, example)
 
         # 2. Count how many of n fresh outputs lie in its ball. Distances are computed pairwise, as for the radius, so
         # equal distances are rounded equally: a discrete f has many outputs on the sphere.
@@ -93,7 +98,7 @@ class SampledCenter(CenterCertifier):
         count = int(torch.stack(counts).sum())
         # 3. The center is rejected if too few outputs lie in its ball.
         reason = self.why_abstain(radius, count)
-        return SmoothedOutput(center, radius, count, self.n, reason)
+        return SmoothedOutput(center, radius, count, self.n, reason, held)
 
     def draw(self, x: Any, example: int | None = None) -> CenterDraws:
         """Draw everything that certificates at x need (algorithm 2, up to the distances). Arguments: see `smooth`."""
@@ -119,6 +124,8 @@ class SampledCenter(CenterCertifier):
             inside=smoothed.inside,
             distances=np.sort(distances.numpy()),
             smoothing_error=float(self.metric(base_output, center)),
+            held=smoothed.held,
+            held_within=None if smoothed.held is None else smoothed.center_radius,
         )
 
     @overload

@@ -84,6 +84,10 @@ def test_a_tutorial_ends_in_certificates(tmp_path, at_once, document):
         assert len(pd.read_csv(tmp_path / "figures" / f"{figure}.claims.csv")) == 1
 
 
+def test_the_example_of_balanced_center_smoothing_prints_what_it_says(tmp_path, at_once):
+    follow("balanced.md", tmp_path, at_once)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("document", ["run_on_a_cluster.md"])
 def test_what_runs_on_one_machine_runs(tmp_path, at_once, document):
@@ -92,7 +96,7 @@ def test_what_runs_on_one_machine_runs(tmp_path, at_once, document):
 
 
 def test_every_document_with_something_to_run_is_followed():
-    followed = {*TUTORIALS, "run_on_a_cluster.md"}
+    followed = {*TUTORIALS, "run_on_a_cluster.md", "balanced.md"}
     for file in DOCS:
         if any(block.kind in ("bash", "python") and not block.needs for block in blocks(file.name)):
             assert file.name in followed, file

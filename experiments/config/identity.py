@@ -14,7 +14,7 @@ NOT_IDENTITY = ("root", "download", "unreadable", "devices", "nodes", "workers",
 # Options added later, with the values that describe earlier runs. They are left out, so that hashes do not change.
 UNSAID = (
     *(("center", "best"), ("size", None), ("precision", "32-true"), ("precision", "auto")),  # precision: a trainer's
-    *(("runner_up", "complement"), ("Certify.bound", "exact")),
+    *(("runner_up", "complement"), ("Certify.bound", "exact"), ("BalancedCenterSmoothing.alpha3", None)),
 )
 NOT_SETTINGS = ("type", "code", "files")  # keys of a group's description that a folder's name omits
 

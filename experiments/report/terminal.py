@@ -9,7 +9,7 @@ from experiments.report.costs import cost_of, provenance_of
 from experiments.runs.certifier_class import certifier_in
 from experiments.runs.examples import read_examples
 from experiments.runs.reader import StoredRun, find_runs, median_with_abstentions, read_record
-from experiments.runs.table import empty_examples, is_empty, read_table
+from experiments.runs.table import answers_in, empty_examples, is_empty, read_table
 from smoothing import SmoothingError
 
 ROWS_SHOWN = 24
@@ -48,6 +48,8 @@ def terminal_table(folder: Path) -> str:
             shown[column] = [f"{k} {classes[k]}" if 0 <= k < len(classes) else str(k) for k in shown[column]]
     if empty_examples(table):
         shown["empty"] = is_empty(table)
+    if answers_in(table) is not None:
+        shown["answers"] = table["answers"]
     examples = read_examples(folder)
     if "file" in examples and (examples["file"] != "").any():
         shown["file"] = shown["index"].map(examples.set_index("index")["file"]).fillna("")
@@ -97,14 +99,17 @@ def _radii(held: np.ndarray) -> list[float]:
 
 
 def _medians(table: pd.DataFrame) -> list[tuple[object, ...]]:
+    answers = answers_in(table)
+    more = () if answers is None else ("surely answers",)
     lines: list[tuple[object, ...]] = [
-        ("eps_in", "examples", "certified", "abstained", "median eps_out", "median smoothing error")
+        ("eps_in", "examples", "certified", "abstained", *more, "median eps_out", "median smoothing error")
     ]
     for eps, rows in table.groupby("eps_in"):
         certified, abstained = (rows["status"] == "certified").to_numpy(), (rows["status"] == "abstained").to_numpy()
         out = median_with_abstentions(rows["eps_out"].to_numpy(), certified)
         error = median_with_abstentions(rows["smoothing_error"].to_numpy(), ~abstained)
-        shares = f"{certified.mean():.0%}", f"{abstained.mean():.0%}"
+        shares = [f"{share.mean():.0%}" for share in (certified, abstained)]
+        shares += [] if answers is None else [f"{answers[rows.index].mean():.0%}"]
         lines.append((f"{eps:.4g}", len(rows), *shares, f"{out:.4g}", f"{error:.4g}"))
     return lines
 

@@ -13,7 +13,7 @@ import re
 import subprocess
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -37,7 +37,8 @@ PACKAGES = (
     *("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image", "scikit-learn"),
     *("lightning-fabric", "safetensors", "foolbox"),
 )
-READ_AS: dict[Any, Any] = {Tensor: torch.from_numpy, float: float, int: int, bool: bool, str: str}  # else arrays
+READ_AS: dict[Any, Any] = {Tensor: torch.from_numpy, bool: bool, str: str}  # else arrays
+READ_AS |= {kind: number for number in (int, float) for kind in (number, number | None)}
 
 
 class RunFolder:
@@ -175,8 +176,12 @@ class RunFolder:
         return sizes[-1] if sizes else None
 
     def save(self, index: int, draws: Any, seconds: float) -> None:
-        """Save an example's draws, a dataclass of tensors, arrays and numbers, completely or not at all."""
-        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in asdict(draws).items()}
+        """Save an example's draws, a dataclass of tensors, arrays and numbers, completely or not at all.
+
+        A field that is None is left out. It must have the default None.
+        """
+        known = {name: value for name, value in asdict(draws).items() if value is not None}
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in known.items()}
         content = io.BytesIO()
         np.savez_compressed(content, seconds=seconds, **arrays)
         write_atomically(self._draws_path(index), content.getvalue(), writer=self._suffix)
@@ -233,6 +238,8 @@ def _folder(experiment: Path, identity: dict[str, Any]) -> Path:
 def load_draws(path: Path, kind: type = CenterDraws) -> tuple[Any, float] | None:
     """Draws, of class `kind`, and their seconds, from a file that `RunFolder.save` wrote; None if there is no file.
 
+    Fields with a default may be missing: they were None, or were added later.
+
     Raises:
         SmoothingError: the file is damaged or holds something else.
     """
@@ -241,8 +248,9 @@ def load_draws(path: Path, kind: type = CenterDraws) -> tuple[Any, float] | None
     try:
         with np.load(path, allow_pickle=False) as stored:
             hints = get_type_hints(kind)
-            fields = {name: READ_AS.get(hint, np.asarray)(stored[name]) for name, hint in hints.items()}
-            return kind(**fields), float(stored["seconds"])
+            known = [f.name for f in fields(kind) if f.default is MISSING or f.name in stored]
+            found = {name: READ_AS.get(hints[name], np.asarray)(stored[name]) for name in known}
+            return kind(**found), float(stored["seconds"])
     except (EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
         raise SmoothingError(f"{path}: damaged draws; move the file away to draw them again") from error
 

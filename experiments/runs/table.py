@@ -157,6 +157,12 @@ def is_empty(table: pd.DataFrame) -> pd.Series:
     return table["empty"].astype(str) == "True" if "empty" in table else pd.Series(False, index=table.index)
 
 
+def answers_in(table: pd.DataFrame) -> pd.Series | None:
+    """In which rows f_hat surely answers; None if the table does not say so of any row."""
+    told = table["answers"].astype(str) if "answers" in table else pd.Series("", index=table.index)
+    return told == "True" if (told != "").any() else None
+
+
 def empty_examples(table: pd.DataFrame) -> int:
     """Number of examples with an empty output."""
     return int(table.loc[is_empty(table), "index"].nunique())

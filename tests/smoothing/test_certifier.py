@@ -9,12 +9,14 @@ from smoothing import (
     L2,
     Adaptive,
     Attack,
+    BalancedCenterSmoothing,
     CenterSmoothing,
     CenterSmoothingHD,
     Certifier,
     Certify,
     DeterministicSplitting,
     Evaluation,
+    ExactBalancedCenterSmoothing,
     ExactCenterSmoothing,
     ExactCertify,
     Gaussian,
@@ -27,6 +29,7 @@ from smoothing.evaluation import EvaluationOptions
 OF_THE_RUN = {"index", "label", "predict", "correct", "seconds"}
 GAUSSIAN, FINITE = Gaussian(0.5), DeterministicSplitting(0.5, 4, (2,))
 CENTER = {"n": 200, "m": 200, "delta": 0.2}
+BALANCED = {"n": 400, "m": 200, "q": 0.5, "rho": 1.5, "candidates": 30, "center": "medoid", "alpha3": 0.03}
 
 
 def scores(x):
@@ -42,6 +45,8 @@ CERTIFIERS = {
     "center": lambda **o: CenterSmoothing(torch.tanh, GAUSSIAN, L2(), **CENTER, **o),
     "center_hd": lambda **o: CenterSmoothingHD(torch.tanh, GAUSSIAN, L2(), **CENTER, candidates=30, **o),
     "exact_center": lambda **o: ExactCenterSmoothing(torch.tanh, FINITE, L2(), **o),
+    "balanced": lambda **o: BalancedCenterSmoothing(torch.tanh, GAUSSIAN, L2(), **BALANCED, **o),
+    "exact_balanced": lambda **o: ExactBalancedCenterSmoothing(torch.tanh, FINITE, L2(), q=0.5, rho=1.0, **o),
 }
 X = torch.tensor([0.75, 0.75])
 

@@ -32,7 +32,7 @@ def violations(reading, steps, answers, moved):
 @pytest.mark.parametrize(
     ("make", "outputs", "metric", "rho"),
     [
-        (random_network, 2, L2, 2.0),
+        (random_network, 2, L2, 4.0),
         (random_points, 1, L2, 0.5),
         (random_points, 2, L2, 1.0),
         (random_points, 4, Jaccard, 0.6),
@@ -41,9 +41,15 @@ def violations(reading, steps, answers, moved):
 @pytest.mark.parametrize(("steps", "q"), [(8, 0.5), (8, 0.7), (13, 0.6)])
 def test_no_input_within_eps_moves_the_center_by_more_than_eps_out(make, outputs, metric, rho, steps, q):
     h, draws, answers, moved = everywhere(make(1, outputs), metric(), steps, q, rho)
-    wrong, certified = violations(lambda k: [h.read(d, k / Q).eps_out for d in draws], steps, answers, moved)
+    found = [[h.read(d, k / Q) for d in draws] for k in range(steps)]
+    wrong, certified = violations(lambda k: [each.eps_out for each in found[k]], steps, answers, moved)
     assert wrong == 0
     assert certified > 0
+    for k in range(steps):  # wherever it says that f_hat answers within k steps, it does
+        surely = torch.tensor([each.answers for each in found[k]])
+        assert not ((k >= STEPS_APART) & surely[:, None] & ~answers[None, :]).any()
+    if make is random_network:
+        assert any(each.answers for each in found[1])
 
 
 def test_a_rank_that_forgets_one_changed_output_is_caught():
