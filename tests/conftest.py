@@ -1,4 +1,7 @@
-"""Fixtures: composed settings, and commands that start at once."""
+"""Fixtures: composed settings, and commands that start at once.
+
+Costly packages are imported in the functions that need them: the process that starts the workers needs none.
+"""
 
 import os
 import subprocess
@@ -9,17 +12,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
-from hydra import compose, initialize_config_dir
-
-from experiments.config.check import checked
-from experiments.config.schema import register
-from experiments.config.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_modifyitems(items):
+    import torch
+
     if not torch.cuda.is_available():
         for item in items:
             if "gpu" in item.keywords:
@@ -29,12 +28,20 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def same_numbers_every_time():
     """Seed torch's global generator, from which tests draw inputs and weights."""
+    import torch
+
     torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
 def settings():
     """The checked settings of a certify command: settings("experiment=demo", "noise.sigma=0.2")."""
+    from hydra import compose, initialize_config_dir
+
+    from experiments.config.check import checked
+    from experiments.config.schema import register
+    from experiments.config.settings import Settings
+
     register()
 
     @cache

@@ -110,7 +110,14 @@ def commands():
                 yield from re.findall(r"^python (?:\$SUITE/)?(certify|train)\.py ?(.*)$", block.text, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("script", "arguments"), sorted(set(commands())))
+COMMANDS = list(dict.fromkeys(commands()))
+QUICK = set(COMMANDS[::4])  # composing one takes a tenth of a second
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [each if each in QUICK else pytest.param(*each, marks=pytest.mark.slow) for each in COMMANDS],
+)
 def test_commands_that_need_something_compose(script, arguments):
     words = [word for word in shlex.split(arguments) if word != "-m"]
     points = [

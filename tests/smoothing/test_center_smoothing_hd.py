@@ -169,7 +169,7 @@ print(peak(int(sys.argv[1])) - few)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of a process is read from /proc")
-@pytest.mark.long
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_samples():
     """5000 outputs take 221 MB more than 500: the peak of a process must not show it."""
     at_once = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}  # what is freed leaves the process: no gaps are counted

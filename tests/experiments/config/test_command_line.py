@@ -241,8 +241,11 @@ def test_an_own_figure_is_drawn_from_own_results(typed, tmp_path):
     assert (tmp_path / "figures" / "my_figure-digits.png").exists()
 
 
+SEARCHED = ("hydra.searchpath=['file://my conf']",)
+
+
 @pytest.mark.parametrize("launcher", ["local_parallel", pytest.param("slurm", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("where", [("--config-dir", "my conf"), ("hydra.searchpath=['file://my conf']",)])
+@pytest.mark.parametrize("where", [("--config-dir", "my conf"), pytest.param(SEARCHED, marks=pytest.mark.slow)])
 def test_a_launcher_finds_the_users_folder(typed, at_once, tmp_path, launcher, where):
     """The Slurm launcher with submitit's executor for local processes; tests/slurm uses a cluster."""
     if launcher == "slurm":

@@ -46,7 +46,7 @@ def points(python):
 def test_an_experiment_says_what_it_is(name):
     one = experiment(name)
     assert one.config.name == name
-    assert one.paper in ("Center smoothing", "Cohen et al.", "Levine and Feizi", "Ours")
+    assert one.paper in ("Center smoothing", "Cohen et al.", "Levine and Feizi", "Training methods", "Ours")
     assert one.shows
     assert one.item or one.paper == "Ours"
     assert bool(one.needs) != name.startswith(("demo", "digits", "faces"))
@@ -116,7 +116,7 @@ def test_several_experiments_sweep_what_is_typed_alone(points):
     assert "several experiments: their sweeps are ignored" in done.stderr
 
 
-@pytest.mark.parametrize("launcher", ["basic", "local_parallel"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("local_parallel", marks=pytest.mark.slow)])
 def test_a_users_experiment_sweeps_under_every_launcher_and_need_not_say_what_it_is(points, tmp_path, launcher):
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(MINE)
