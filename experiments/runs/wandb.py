@@ -61,7 +61,7 @@ class WandbLogger:
 def so_far(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Running summaries of a run's rows, by name.
 
-    Certificates of classes: the certified share, the certified accuracy at radius 0 and the average certified radius.
+    Certificates of classes: the certified share, the certified accuracy at radius 0 and the ACR.
     Certificates of outputs: the certified share, and the median eps_out at the last row's eps_in, counting examples
     without a certificate as infinite. Predictions and attacks: the share that is correct, or succeeds.
     """
@@ -70,7 +70,7 @@ def so_far(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     if {"correct", "radius"} <= set(table):
         right = table["correct"].astype(bool)
         found["so_far/certified accuracy"] = float((right & (table["status"] == "certified")).mean())
-        found["so_far/average certified radius"] = float(table["radius"].where(right, 0.0).mean())
+        found["so_far/ACR (average certified radius)"] = float(table["radius"].where(right, 0.0).mean())
     elif "eps_out" in table:
         eps = table["eps_in"].iloc[-1]
         same = table[table["eps_in"] == eps]

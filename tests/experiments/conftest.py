@@ -14,6 +14,7 @@ from experiments.config.check import checked
 from experiments.config.schema import register
 from experiments.config.settings import Settings
 from experiments.report.figure import CONF, drawings, figure_of
+from experiments.report.sources import Source
 from experiments.training import loop
 from smoothing import CenterSmoothing, DeterministicSplitting, Splitting, Uniform
 from smoothing.class_bounds import ClassBounds
@@ -71,7 +72,8 @@ def drawn(figure, monkeypatch):
         with monkeypatch.context() as patch:
             if not files and name in RENDERED:
                 patch.setattr(MatplotlibFigure, "savefig", lambda _, path, **__: Path(path).touch())
-            found = [drawn.path for drawn in drawings(name, chosen, results or out, source, out / "figures")]
+            sources = [Source("", source)] if source else None
+            found = [drawn.path for drawn in drawings(name, chosen, results or out, sources, out / "figures")]
         RENDERED.update([name] if found else [])
         return found
 

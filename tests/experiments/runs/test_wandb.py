@@ -87,7 +87,7 @@ def test_certified_accuracy_accumulates():
         {"status": "certified", "correct": True, "radius": 0.3},
     ]
     assert so_far(rows) == pytest.approx(
-        {"so_far/certified": 0.75, "so_far/certified accuracy": 0.5, "so_far/average certified radius": 0.2}
+        {"so_far/certified": 0.75, "so_far/certified accuracy": 0.5, "so_far/ACR (average certified radius)": 0.2}
     )
     assert so_far(rows[:1])["so_far/certified accuracy"] == 1
 
