@@ -63,6 +63,7 @@ def figure():
 def drawn(figure, monkeypatch):
     """drawn(name, out, ...) draws the figure of that name, with changed arguments if given. Returns its main files.
 
+    source: a folder, or a list of `Source`s.
     Rendering takes most of the time. So each process renders a figure once, or where files=True, and later drawings
     leave empty image files.
     """
@@ -72,7 +73,7 @@ def drawn(figure, monkeypatch):
         with monkeypatch.context() as patch:
             if not files and name in RENDERED:
                 patch.setattr(MatplotlibFigure, "savefig", lambda _, path, **__: Path(path).touch())
-            sources = [Source("", source)] if source else None
+            sources = [Source("", source)] if isinstance(source, Path) else source
             found = [drawn.path for drawn in drawings(name, chosen, results or out, sources, out / "figures")]
         RENDERED.update([name] if found else [])
         return found
