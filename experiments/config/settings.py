@@ -111,7 +111,7 @@ class PlotSettings:
     figure: dict[str, Any] | None = None  # for `report.figure.figure_of`
     table: Any = None  # a folder or several, for `report.sources.sources_of`
     source: Any = None
-    labels: list[str] | None = None
+    labels: Any = None
     results: Folder = Folder("results")
     figures: Folder = Folder("figures")
     debug: bool = False

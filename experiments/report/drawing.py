@@ -27,7 +27,7 @@ class Drawing:
         table: exactly the data that is shown.
         claims: one verdict per row, with the columns `claims.ROW`. Empty if the paper prints and claims nothing.
         notes: what a reader of the figure must know, one line each.
-        texts: tables as text by file suffix, "md" and "tex". A figure has none, or tables about what it shows.
+        texts: for a table, its text by file suffix: "md" and "tex". For a comparison also "tests.csv".
         partial: why the drawing reproduces nothing even if all checks hold, such as too few runs. Else empty.
     """
 
@@ -71,6 +71,8 @@ def write(drawing: Drawing, runs: Sequence[StoredRun], stem: Path, remarks: Path
         drawing.figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
         drawing.figure.savefig(f"{stem}.png", metadata={"Software": None})
         plt.close(drawing.figure)
+    for suffix in {"md", "tex", "tests.csv"} - set(drawing.texts):
+        Path(f"{stem}.{suffix}").unlink(missing_ok=True)  # from an earlier drawing
     for suffix, text in drawing.texts.items():
         Path(f"{stem}.{suffix}").write_text(text)
     drawing.table.to_csv(f"{stem}.csv", index=False)

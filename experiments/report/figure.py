@@ -184,13 +184,13 @@ def drawings(name: str, figure: Figure, results: Path, sources: Sequence[Source]
     return selection(name, figure, results, sources or ()).draw(out)
 
 
-def require_its_sources(name: str, figure: Figure, sources: Sequence[Source], labels: list[str] | None) -> None:
+def require_its_sources(name: str, figure: Figure, sources: Sequence[Source], labels: Any) -> None:
     """Raises SettingError if a figure that compares has no sources, or labels are typed for another figure."""
     if figure.compares and not sources:
         raise SettingError(
             f"figure={name}: expected the runs to compare, such as source='[results/a, results/b/<run>]'"
         )
-    if labels and not figure.compares:
+    if labels is not None and not figure.compares:
         raise SettingError(f"labels: figure={name} has labels of its own; figure=compare and figure=table take yours")
 
 

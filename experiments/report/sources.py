@@ -23,12 +23,12 @@ class Source:
     folder: Path
 
 
-def sources_of(typed: Any, labels: list[str] | None = None, key: str = "source") -> list[Source]:
+def sources_of(typed: Any, labels: Any = None, key: str = "source") -> list[Source]:
     """The folders that a key names, with their labels. Without labels, each is named by its folder.
 
     Args:
         typed: a folder, a list of folders, or None.
-        labels: one for each folder.
+        labels: a list with one for each folder, or None.
         key: the key, for messages.
 
     Raises:
@@ -48,12 +48,12 @@ def sources_of(typed: Any, labels: list[str] | None = None, key: str = "source")
         raise SettingError(f"{key}: the folder '{folders[twice[1]]}' occurs twice")
     if typed is not None and not folders:
         raise SettingError(f"{key}: expected a folder of runs, got an empty list")
-    if labels is not None:
-        _require_labels(labels, len(folders))
-    return [Source(*each) for each in zip(labels or _names(folders), folders, strict=True)]
+    names = _names(folders) if labels is None else _checked_labels(labels, len(folders))
+    return [Source(*each) for each in zip(names, folders, strict=True)]
 
 
-def _require_labels(labels: list[str], folders: int) -> None:
+def _checked_labels(given: Any, folders: int) -> list[str]:
+    labels = [str(label) for label in given] if isinstance(given, list) else [str(given)]
     if not folders:
         raise SettingError("labels: expected source='[folder, folder]' beside them, the runs that they name")
     if len(labels) != folders:
@@ -71,6 +71,7 @@ def _require_labels(labels: list[str], folders: int) -> None:
             raise SettingError(
                 f"labels: '{label}' holds a formula that cannot be read; correct it, or remove $"
             ) from error
+    return labels
 
 
 def _names(folders: list[Path]) -> list[str]:

@@ -59,11 +59,12 @@ class Compare(ComparedRuns):
         self.columns = columns
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        series, of_classes = series_of(runs, envelope=self.envelope), kind_of(runs[0]) == CLASSES
+        envelope = self.envelope and any(len(some) > 1 for some in by_source(runs).values())
+        series, of_classes = series_of(runs, envelope=envelope), kind_of(runs[0]) == CLASSES
         figure, table = self._accuracies(series) if of_classes else self._medians(series)
         notes = [*space_notes(runs), *differing(by_source(runs)), *_example_notes(series)]
         notes += [] if of_classes else _infinite_notes(table)
-        if self.envelope:
+        if envelope:
             return Drawing(figure, table, pd.DataFrame(), [*_envelope_notes(series), *notes])
         return Drawing(figure, table, pd.DataFrame(), notes, texts_of(series, self.radii, outputs=not of_classes))
 

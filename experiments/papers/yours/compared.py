@@ -32,7 +32,7 @@ class ComparedRuns(Figure):
     """
 
     compares = True
-    reads = f"{Figure.reads}, or {cohen2019.EXPECTED}, or {levine2021.EXPECTED}"
+    reads = "certificates of classes or of outputs, as certify.py or the papers' authors write them"
 
     def __init__(self, radii: list[float] | None = None, envelope: bool = False) -> None:
         super().__init__(experiments=[])

@@ -81,6 +81,14 @@ def test_the_envelope_is_the_best_over_sigma_and_says_that_it_is_optimistic(draw
     assert "minus" not in printed
 
 
+def test_tests_of_an_earlier_drawing_do_not_stay(drawn, two_methods, tmp_path):
+    (path,) = drawn("compare", tmp_path, source=two_methods)
+    assert path.with_suffix(".md").exists()
+    drawn("compare", tmp_path, source=two_methods, envelope=True)
+    assert not path.with_suffix(".md").exists()
+    assert not path.with_suffix(".tests.csv").exists()
+
+
 def test_a_noise_of_ones_own_needs_run_json_and_the_csv_alone(drawn, write_classes, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(plt, "close", lambda figure: shown.append(figure))
     shown = []
