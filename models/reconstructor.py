@@ -37,6 +37,7 @@ class Reconstructor(nn.Module):
         SettingError: H or W is not a multiple of 4, or a value is out of its range.
     """
 
+    units = "measurements"
     matrix: Tensor
     back: Tensor
 

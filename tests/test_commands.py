@@ -9,9 +9,10 @@ ROOT = Path(__file__).parent.parent
 DRAW_FEW = """
 import runpy, sys
 from experiments.report import figure
-draw = figure.drawings
+select = figure.selection
 few = ("cohen_bounds", "cohen_curves", "cohen_samples")
-figure.drawings = lambda name, *given: draw(name, *given) if name in few else []
+none = lambda chosen: figure.Selection(chosen, {}, [], 0)
+figure.selection = lambda name, chosen, *given: select(name, chosen, *given) if name in few else none(chosen)
 sys.argv[0] = "plot.py"
 runpy.run_path("plot.py", run_name="__main__")
 """

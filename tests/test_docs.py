@@ -30,8 +30,10 @@ TUTORIALS = {  # the runs that each tutorial makes
     "add_a_paper.md": {"digits_gaussian"},
     "add_a_trainer.md": {"digits_gaussian"},
     "certify_your_own_model.md": {"perceptron", "sides"},
+    "compare.md": {"complement", "bounded"},
 }
-DRAWN = {"add_a_paper.md": ["average_radius-digits_gaussian"]}
+ABSTAINING = ("compare.md",)  # whose examples are enough for a comparison, so that some abstain
+DRAWN = {"add_a_paper.md": ["average_radius-digits_gaussian"], "compare.md": ["compare-digits_l2"]}
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,10 @@ def test_a_tutorial_ends_in_certificates(tmp_path, at_once, document):
     tables = list((tmp_path / "results").glob("*/*/certificates.csv"))
     assert {table.parent.parent.name for table in tables} == TUTORIALS[document]
     for table in tables:
-        assert (pd.read_csv(table)["status"] == "certified").all()
+        assert document in ABSTAINING or (pd.read_csv(table)["status"] == "certified").all()
     for figure in DRAWN.get(document, ()):
         assert (tmp_path / "figures" / f"{figure}.png").is_file()
-        assert len(pd.read_csv(tmp_path / "figures" / f"{figure}.claims.csv")) == 1
+        assert len(list((tmp_path / "figures").glob(f"{figure}.*.csv"))) == 1  # of claims, or of tests
 
 
 def test_the_example_of_balanced_center_smoothing_prints_what_it_says(tmp_path, at_once):

@@ -13,6 +13,7 @@ from experiments.config.settings import Group, Settings
 from experiments.config.targets import parameters
 from experiments.data import Dataset, LabelledDataset
 from experiments.runs.contents import Contents
+from experiments.runs.input_space import InputSpace
 from experiments.runs.run_folder import RunFolder, flattened
 from experiments.training.base_function import BaseFunction, build_base_function
 from smoothing import Certifier, Noise, SettingError
@@ -65,7 +66,8 @@ def _require_alike(several: Sequence[Settings]) -> None:
 def _folder(settings: Settings, dataset: Dataset, base: BaseFunction, own: Contents) -> RunFolder:
     noise, training = base.noise, base.checkpoint.training if base.checkpoint else None
     run_identity = identity(settings, dataset.cached_fingerprint, training, noise.grid if noise else None)
-    return RunFolder(Path(settings.results.root), settings, run_identity, noise.state() if noise else {}, own)
+    space, state = InputSpace.of(noise, dataset, base.model), noise.state() if noise else {}
+    return RunFolder(Path(settings.results.root), settings, run_identity, state, own, space)
 
 
 def _without_unused_metric(settings: Settings) -> Settings:

@@ -5,7 +5,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from experiments.config.command_line import CONF, SUITE, search_path
 from experiments.config.errors import explained
+from experiments.config.quoting import quoted
 from experiments.config.sweep import Outcome, report
 from experiments.machine.stopping import sigterm_finishes_first
 from smoothing import SettingError, SmoothingError
@@ -34,15 +35,19 @@ LONGEST = 600  # characters of a message that are printed
 _outcomes: list[Outcome] = []  # outcomes of a sweep's jobs that ran in this process
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], texts: Sequence[str] = ()) -> None:
     """Run an entry point and exit.
+
+    Args:
+        main: the entry point.
+        texts: keys whose values are folders or labels, which need no quotes for Hydra (`quoted`).
 
     Exit codes: 0 success, 1 error, 2 unknown option, 130 Ctrl-C, 143 SIGTERM.
     """
     _outcomes.clear()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log file shows each line at once
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
-    typed = _options_first()
+    typed = _options_first(texts)
     try:
         main()
     except KeyboardInterrupt:
@@ -140,8 +145,8 @@ def _stopped() -> NoReturn:
     sys.exit(130)
 
 
-def _options_first() -> list[str]:
-    """Check the command line's options and move them before the overrides. Returns the overrides."""
+def _options_first(texts: Sequence[str]) -> list[str]:
+    """Check the command line's options and move them before the overrides. Returns the overrides, `quoted`."""
     parser = get_args_parser()
     known = [name for action in parser._actions for name in action.option_strings]
 
@@ -157,8 +162,9 @@ def _options_first() -> list[str]:
             refused(f"{word}: no such option" + (f"; did you mean {close[0]}?" if close else ""))
     if given.config_dir and not Path(given.config_dir).is_dir():
         refused(f"--config-dir: no folder '{given.config_dir}'")
-    typed = [*given.overrides, *others]
-    sys.argv = [word for word in sys.argv if word not in typed] + typed
+    words = [*given.overrides, *others]
+    typed = [quoted(word, texts) for word in words]
+    sys.argv = [word for word in sys.argv if word not in words] + typed
     if given.multirun and any(word.startswith("experiment=") and "," in word for word in typed):
         sys.argv.append("hydra.sweeper.params=null")  # else Hydra uses those of the default experiment
         print(

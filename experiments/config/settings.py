@@ -109,8 +109,9 @@ class PlotSettings:
     """Every key of plot.py."""
 
     figure: dict[str, Any] | None = None  # for `report.figure.figure_of`
-    table: str | None = None
-    source: str | None = None
+    table: Any = None  # a folder or several, for `report.sources.sources_of`
+    source: Any = None
+    labels: Any = None
     results: Folder = Folder("results")
     figures: Folder = Folder("figures")
     debug: bool = False

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from smoothing import SettingError, SmoothingError
 
+PIXELS = "pixels in [0, 1]"
 NAMED = 3  # unreadable examples that a message names
 
 
@@ -24,10 +25,12 @@ class Dataset(ABC):
     """Examples by index. The index identifies an example in results and seeds its noise, so it must never change.
 
     Attributes:
+        units: units of the inputs' numbers, for axis titles, such as `PIXELS` or "cm". Empty: the title has none.
         unreadable: what `check` does when an example cannot be read: "refuse" or "skip". None refuses, and marks a data
             set that offers no such setting.
     """
 
+    units: str = ""
     unreadable: str | None = None
 
     @abstractmethod

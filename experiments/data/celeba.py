@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
-from experiments.data.base import Dataset, MissingDataError, refuse_or_skip
+from experiments.data.base import PIXELS, Dataset, MissingDataError, refuse_or_skip
 from experiments.data.fingerprints import hash_of_names
 from experiments.data.image_file import is_web_page, open_image
 
@@ -35,6 +35,8 @@ class CelebA(Dataset):
             cannot be read.
         SettingError: a value is out of range.
     """
+
+    units = PIXELS
 
     def __init__(self, root: str, count: int = 50, seed: int = 0, unreadable: str = "refuse") -> None:
         self.count, self.seed, self.unreadable = count, seed, refuse_or_skip(unreadable)

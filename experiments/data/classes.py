@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
 
-from experiments.data.base import Images, LabelledDataset, MissingDataError, refuse_or_skip, size_or_none
+from experiments.data.base import PIXELS, Images, LabelledDataset, MissingDataError, refuse_or_skip, size_or_none
 from experiments.data.fingerprints import hash_of_content
 from experiments.data.image_file import EXTENSIONS, open_image
 from experiments.data.listing import Listing, shown, warn_of_numbers
@@ -39,6 +39,8 @@ class Classes(LabelledDataset):
         SettingError: there is only one class, a class is only in test/, or a value is out of range. On access: the
             image's size differs from the first image's.
     """
+
+    units = PIXELS
 
     def __init__(
         self,

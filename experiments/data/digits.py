@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
-from experiments.data.base import Images, LabelledDataset
+from experiments.data.base import PIXELS, Images, LabelledDataset
 
 TRAINING = 1297  # training images; the other 500 of the 1797 images are the test set
 SPLIT_SEED = 0  # never change it: it defines the meaning of a test image's index
@@ -19,6 +19,7 @@ class Digits(LabelledDataset):
     The data has no official split. The split into training and test images here was drawn once and is fixed.
     """
 
+    units = PIXELS
     levels = 16
     shape = (1, 8, 8)
     mean, std = (0.3054,), (0.3759,)  # over the pixels of the training images

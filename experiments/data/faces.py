@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from experiments.data.base import Dataset
+from experiments.data.base import PIXELS, Dataset
 
 HEIGHT, WIDTH = 218, 178  # CelebA's aligned and cropped format
 FACE_SIDE = 125  # side of a 25 x 25 crop after upscaling, which makes its face about as large as CelebA's
@@ -18,6 +18,8 @@ class Faces(Dataset):
     The portrait (NASA, public domain) is cropped around the face. The LFW faces (Huang et al. 2007) are 25 x 25 gray
     crops, upscaled (bicubic) to 125 x 125 and centered on a mid-gray canvas, so they are blurred.
     """
+
+    units = PIXELS
 
     def __init__(self) -> None:
         astronaut = torch.from_numpy(skimage.data.astronaut()[:HEIGHT, 130 : 130 + WIDTH].copy())

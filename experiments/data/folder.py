@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
-from experiments.data.base import Dataset, MissingDataError, refuse_or_skip, size_or_none
+from experiments.data.base import PIXELS, Dataset, MissingDataError, refuse_or_skip, size_or_none
 from experiments.data.fingerprints import hash_of_content
 from experiments.data.image_file import EXTENSIONS, open_image
 from experiments.data.listing import Listing, shown
@@ -27,6 +27,8 @@ class ImageFolder(Dataset):
         MissingDataError: the folder does not exist or has no images. On access: the image cannot be read.
         SettingError: a value is out of range.
     """
+
+    units = PIXELS
 
     def __init__(self, root: str, size: int | None = None, unreadable: str = "refuse") -> None:
         self.root, self.size, self.unreadable = Path(root), size_or_none(size), refuse_or_skip(unreadable)

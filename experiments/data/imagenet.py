@@ -13,7 +13,15 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms.functional import center_crop, pil_to_tensor, resize, resized_crop
 
-from experiments.data.base import Images, LabelledDataset, LabelledImages, MissingDataError, every, refuse_or_skip
+from experiments.data.base import (
+    PIXELS,
+    Images,
+    LabelledDataset,
+    LabelledImages,
+    MissingDataError,
+    every,
+    refuse_or_skip,
+)
 from experiments.data.fingerprints import hash_of_names
 from experiments.data.image_file import open_image
 from experiments.data.listing import Listing, shown
@@ -40,6 +48,7 @@ class ImageNet(LabelledDataset):
         SettingError: there is only one class, or a value is out of range.
     """
 
+    units = PIXELS
     shape = (3, SIDE, SIDE)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

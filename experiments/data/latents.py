@@ -27,6 +27,8 @@ class Latents(Dataset):
         SettingError: a value is out of range.
     """
 
+    units = "latents"
+
     def __init__(self, dim: int = 128, truncation: float = 0.5, count: int = 50, seed: int = 0) -> None:
         for name, value, least in (("dim", dim, 1), ("count", count, 1), ("seed", seed, 0)):
             if value < least:

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from experiments.data.base import Dataset
+from experiments.data.base import PIXELS, Dataset
 
 SIDE = 224
 NAMES = ("astronaut", "chelsea", "coffee", "rocket")
@@ -18,6 +18,7 @@ class Photographs(Dataset):
     A portrait and a rocket (NASA), a cat (S. van der Walt), a cup of coffee (R. Martinez); all CC0.
     """
 
+    units = PIXELS
     levels = 255
 
     def indices(self) -> list[int]:

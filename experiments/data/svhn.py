@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 import torchvision
 
-from experiments.data.base import Images, LabelledDataset, MissingDataError, every
+from experiments.data.base import PIXELS, Images, LabelledDataset, MissingDataError, every
 
 
 class SVHN(LabelledDataset):
@@ -23,6 +23,7 @@ class SVHN(LabelledDataset):
         MissingDataError: a file is missing, incomplete or could not be fetched. The message names the file.
     """
 
+    units = PIXELS
     shape = (3, 32, 32)
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 

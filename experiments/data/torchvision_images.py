@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from experiments.data.base import Images, LabelledDataset, MissingDataError, every
+from experiments.data.base import PIXELS, Images, LabelledDataset, MissingDataError, every
 
 
 class TorchvisionImages(LabelledDataset):
@@ -29,6 +29,7 @@ class TorchvisionImages(LabelledDataset):
         MissingDataError: the images are missing, incomplete or could not be fetched. The message names the file.
     """
 
+    units = PIXELS
     kind: ClassVar[Any]
     folder: ClassVar[str]
     names: ClassVar[tuple[str, ...]]

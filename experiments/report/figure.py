@@ -1,71 +1,27 @@
-"""Figures and tables from finished runs: the base class, the search for runs, and the files written."""
+"""Figures and tables from finished runs: the base class, and the search for the runs of each drawing."""
 
 import inspect
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
-import pandas as pd
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.config.check import checked_group
 from experiments.config.identity import identity_hash
+from experiments.report.drawing import Drawing, Drawn, write
+from experiments.report.left_out import NO_ROWS, LeftOut, explanation
+from experiments.report.sources import Source
 from experiments.runs.reader import StoredRun, find_runs
+from smoothing import SettingError
 
 CONF = Path(__file__).parents[2] / "conf"
 ABOUT = ("paper", "item", "shows")  # keys of a figure's file that are not arguments of its class
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))  # distinguishable without color
-CLAIM_ROWS_SHOWN = 8  # cases of a claim listed in the terminal; if there are more, only the failed ones
 plt.style.use(Path(__file__).with_name("paper.mplstyle"))
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure or table, the data that it shows, and the verdicts on the paper's claims.
-
-    Attributes:
-        figure: None for a table.
-        table: exactly the data that is shown.
-        claims: one verdict per row, with the columns `claims.ROW`. Empty if the paper prints and claims nothing.
-        notes: what a reader of the figure must know, one line each.
-        texts: for a table, its text by file suffix: "md" and "tex".
-        partial: why the drawing reproduces nothing even if all checks hold, such as too few runs. Else empty.
-    """
-
-    figure: MatplotlibFigure | None
-    table: pd.DataFrame
-    claims: pd.DataFrame
-    notes: list[str]
-    texts: dict[str, str] = field(default_factory=dict)
-    partial: str = ""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A drawing that was written to files.
-
-    Attributes:
-        stem: path of the files without suffix.
-        drawing: their content.
-        runs: the runs that it shows. Empty if it needs none.
-        remarks: the remarks.csv in the folder of the figure's class. It explains failed checks where known.
-    """
-
-    stem: Path
-    drawing: Drawing
-    runs: list[StoredRun]
-    remarks: Path | None = None
-
-    @property
-    def path(self) -> Path:
-        """The PNG of a figure, or the Markdown of a table."""
-        return Path(f"{self.stem}.{'png' if self.drawing.figure else next(iter(self.drawing.texts))}")
 
 
 class Figure(ABC):
@@ -76,6 +32,7 @@ class Figure(ABC):
     """
 
     needs_runs: ClassVar[bool] = True  # False for a figure of formulas, which is drawn once
+    compares: ClassVar[bool] = False  # True: draws the folders of source=, under their labels, and nothing without them
     also: ClassVar[str] = ""  # overrides that its runs need in addition to the experiment's own
     reads: ClassVar[str] = "run folders as certify.py writes them"  # what the folder given as source= may contain
     made_by: ClassVar[tuple[str, ...]] = ()  # the commands that make its results if no experiment does
@@ -93,8 +50,11 @@ class Figure(ABC):
         return find_runs(folder)
 
     @abstractmethod
-    def usable(self, run: StoredRun) -> bool:
-        """Whether this run's results belong in the figure."""
+    def why_not(self, run: StoredRun) -> str:
+        """Why this run's results do not belong in the figure, and what does show them. Empty if they do.
+
+        Runs with the same reason are counted together, so it does not contain numbers of the run. It has rows.
+        """
 
     def drawn_as(self, run: StoredRun) -> str:
         """The name of a run's drawing: that of its experiment. Runs with the same name are drawn together."""
@@ -112,13 +72,17 @@ class Figure(ABC):
         """
         return groups
 
-    def enough(self, runs: list[StoredRun]) -> bool:
-        """Whether runs with the same name and setting suffice for a drawing. By default one run does."""
-        return bool(runs)
+    def why_not_drawn(self, runs: list[StoredRun]) -> str:
+        """Why runs with the same name and setting do not suffice for a drawing. Empty if they do, as one does here."""
+        return ""
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        """The runs of a drawing that it does not show, by reason. By default it shows all."""
+        return {}
 
     @abstractmethod
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        """Draw runs that share a `setting`. All are `usable`. There is at least one unless the figure needs none."""
+        """Draw runs that share a `setting`. All are usable. There is at least one unless the figure needs none."""
 
 
 def figure_of(name: str, node: dict[str, Any]) -> Figure:
@@ -146,8 +110,8 @@ class TheoryFigure(Figure):
     def __init__(self) -> None:
         super().__init__(experiments=[])
 
-    def usable(self, run: StoredRun) -> bool:
-        return False
+    def why_not(self, run: StoredRun) -> str:
+        return "the figure needs no runs"
 
 
 def legend_entries(figure: MatplotlibFigure) -> dict[str, Any]:
@@ -155,70 +119,86 @@ def legend_entries(figure: MatplotlibFigure) -> dict[str, Any]:
     return {label: line for axis in figure.axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
 
 
-def drawings(name: str, figure: Figure, results: Path, source: Path | None, out: Path) -> list[Drawn]:
-    """Draw a figure to files, once for each name and setting that has results.
+@dataclass(frozen=True)
+class Selection:
+    """The runs of a figure, before they are drawn.
+
+    Attributes:
+        figure: the figure.
+        drawn: the runs of each drawing, by the name of its files.
+        left_out: the runs that no drawing shows.
+        found: number of runs found.
+    """
+
+    figure: Figure
+    drawn: dict[str, list[StoredRun]]
+    left_out: list[LeftOut]
+    found: int
+
+    def draw(self, out: Path) -> list[Drawn]:
+        """Draw and write all drawings to files in a folder."""
+        remarks = Path(inspect.getfile(type(self.figure))).with_name("remarks.csv")
+        return [write(self.figure.draw(runs), runs, out / name, remarks) for name, runs in self.drawn.items()]
+
+    def explanation(self) -> list[str]:
+        """Why runs are not shown, in lines."""
+        return explanation(self.left_out, self.found, elsewhere=not self.figure.compares)
+
+
+def selection(name: str, figure: Figure, results: Path, sources: Sequence[Source]) -> Selection:
+    """The runs of a figure: one drawing for each name and setting.
 
     Args:
         name: name of the figure. The files' names begin with it.
-        figure: the figure to draw.
+        figure: the figure.
         results: the folder with the results of all experiments.
-        source: a folder of runs to draw instead of those in `results`.
-        out: the folder to write to.
+        sources: folders of runs to draw instead of those in `results`.
     """
     if not figure.needs_runs:
-        return [_write(figure, [], out / name)]
-    folders = [source] if source else figure.folders(results)
-    settings: dict[str, list[StoredRun]] = {}
-    for run in (run for folder in folders for run in figure.find(folder)):
-        if len(run.table) and figure.usable(run):
+        return Selection(figure, {name: []}, [], 0)
+    runs = _found(figure, results, sources)
+    groups: dict[str, list[StoredRun]] = {}
+    left_out = []
+    for run in runs:
+        if why := figure.why_not(run) if len(run.table) else NO_ROWS:
+            left_out.append(LeftOut(run, why))
+        else:
             key = f"{figure.drawn_as(run)}-{identity_hash(figure.setting(run))}"
-            settings.setdefault(key, []).append(run)
-    drawn = {key: runs for key, runs in figure.joined(settings).items() if figure.enough(runs)}
+            groups.setdefault(key, []).append(run)
+    drawn, shown = {}, set[int]()
+    for key, some in figure.joined(groups).items():
+        why = figure.why_not_drawn(some)
+        not_shown = {why: some} if why else figure.left_out(some)
+        left_out += [LeftOut(run, reason) for reason, of in not_shown.items() for run in of]
+        shown |= {id(run) for run in some} - {id(run) for of in not_shown.values() for run in of}
+        if not why:
+            drawn[key] = some
     names = [key.rpartition("-")[0] for key in drawn]
-    written = []
-    for key, runs in drawn.items():
-        shared = key.rpartition("-")[0]
-        stem = f"{name}-{shared if names.count(shared) == 1 else key}"
-        written.append(_write(figure, runs, out / stem))
-    return written
+    stems = {key: one if names.count(one) == 1 else key for key, one in zip(drawn, names, strict=True)}
+    by_stem = {f"{name}-{stems[key]}": some for key, some in drawn.items()}
+    return Selection(figure, by_stem, [one for one in left_out if id(one.run) not in shown], len(runs))
 
 
-def _write(figure: Figure, runs: list[StoredRun], stem: Path) -> Drawn:
-    """Write PDF and PNG, or a table's texts, with the CSV of the data and of the claims.
-
-    The same data give the same bytes.
-    """
-    drawing = figure.draw(runs)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    if drawing.figure:
-        drawing.figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
-        drawing.figure.savefig(f"{stem}.png", metadata={"Software": None})
-        plt.close(drawing.figure)
-    for suffix, text in drawing.texts.items():
-        Path(f"{stem}.{suffix}").write_text(text)
-    drawing.table.to_csv(f"{stem}.csv", index=False)
-    suffixes = ["png", "pdf"] if drawing.figure else list(drawing.texts)
-    print(f"\n{', '.join([f'{stem}.{suffixes[0]}', *(f'.{suffix}' for suffix in suffixes[1:]), '.csv'])}")
-    for note in drawing.notes:
-        print(f"  {note}")
-    if "md" in drawing.texts:
-        print("\n" + drawing.texts["md"].rstrip())
-    _write_claims(drawing.claims, stem)
-    return Drawn(stem, drawing, runs, Path(inspect.getfile(type(figure))).with_name("remarks.csv"))
+def drawings(name: str, figure: Figure, results: Path, sources: Sequence[Source] | None, out: Path) -> list[Drawn]:
+    """Select the runs of a figure and draw them to files in the folder `out`; see `selection`."""
+    return selection(name, figure, results, sources or ()).draw(out)
 
 
-def _write_claims(claims: pd.DataFrame, stem: Path) -> None:
-    path = Path(f"{stem}.claims.csv")
-    if claims.empty:
-        path.unlink(missing_ok=True)  # from an earlier drawing
-        return
-    claims.to_csv(path, index=False)
-    for claim, rows in claims.groupby("claim", sort=False):
-        print(f"  The paper: {claim}.")
-        shown = rows
-        if len(rows) > CLAIM_ROWS_SHOWN:
-            print(f"    {int(rows['within'].sum())} of {len(rows)} hold")
-            shown = rows[~rows["within"].astype(bool)]
-        for row in shown.itertuples():
-            verdict = "holds" if row.within else "does not hold"
-            print(f"    {row.case}: {verdict}; {row.quantity}: {row.ours:.3g} (paper: {row.relation} {row.paper:g})")
+def require_its_sources(name: str, figure: Figure, sources: Sequence[Source], labels: Any) -> None:
+    """Raises SettingError if a figure that compares has no sources, or labels are typed for another figure."""
+    if figure.compares and not sources:
+        raise SettingError(
+            f"figure={name}: expected the runs to compare, such as source='[results/a, results/b/<run>]'"
+        )
+    if labels is not None and not figure.compares:
+        raise SettingError(f"labels: figure={name} has labels of its own; figure=compare and figure=table take yours")
+
+
+def _found(figure: Figure, results: Path, sources: Sequence[Source]) -> list[StoredRun]:
+    """The runs in a figure's folders, or in the sources, each with its source's label. Each folder occurs once."""
+    if not sources:
+        return [run for folder in figure.folders(results) for run in figure.find(folder)]
+    runs = [replace(run, label=source.label) for source in sources for run in figure.find(source.folder)]
+    if figure.compares:
+        return runs  # a run in two sources is in both series
+    return list({run.folder.resolve(): run for run in runs}.values())

@@ -1,5 +1,6 @@
 """Prints any run's table in the terminal: medians, certified accuracy or abstentions, depending on its columns."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,20 @@ from smoothing import SmoothingError
 ROWS_SHOWN = 24
 RADII = 8  # columns of certified accuracy, from 0 up to the largest radius
 NUMBER = r"(?<![A-Za-z])[-+]?\d+(\.\d+)?(e[-+]?\d+)?"  # does not match the 1 of Delta1
+CURVES = (  # column, and the names of its curve and of its mean
+    ("radius", "certified accuracy", "ACR (average certified radius)"),
+    ("distance", "not fooled within r", "mean distance over all examples (0 if misclassified)"),
+)
 STEPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-def summaries(folder: Path) -> str:
-    """A summary of each run in a folder and its subfolders. Raises SmoothingError if there is no run."""
-    runs = find_runs(folder)
-    if not runs:
-        raise SmoothingError(f"table: no run.json in '{folder}' or below; give a folder that certify.py wrote")
-    return "\n\n".join(summary(run) for run in runs)
+def summaries(folders: Sequence[Path]) -> str:
+    """A summary of each run in folders and their subfolders. Raises SmoothingError if a folder has no run."""
+    runs = {folder: find_runs(folder) for folder in folders}
+    for folder, found in runs.items():
+        if not found:
+            raise SmoothingError(f"table: no run.json in '{folder}' or below; give a folder that certify.py wrote")
+    return "\n\n".join(summary(run) for found in runs.values() for run in found)
 
 
 def summary(run: StoredRun) -> str:
@@ -70,12 +76,11 @@ def table_summary(table: pd.DataFrame) -> list[str]:
     if "correct" not in table:
         return [f"{many}: {counts}", *_reasons(table)]
     lines = [f"{many}: {counts}; correct {table['correct'].mean():.1%}"]
-    distance = {"radius": "certified accuracy", "distance": "not fooled within r"}
-    for column, heading in distance.items():
+    for column, heading, mean in CURVES:
         if column in table:
             held = table[column].where(table["correct"].astype(bool), -1.0).to_numpy(dtype=np.float64)
             lines += _aligned([("r", *_radii(held)), (heading, *(f"{(held >= r).mean():.3f}" for r in _radii(held)))])
-            lines.append(f"mean {column} over all examples (0 if misclassified): {held.clip(min=0).mean():.4g}")
+            lines.append(f"{mean}: {held.clip(min=0).mean():.4g}")
     return lines + _reasons(table)
 
 

@@ -1,8 +1,16 @@
 """Formats tables of strings as Markdown and LaTeX (booktabs)."""
 
+import re
 from collections.abc import Sequence
 
-LATEX = {"%": r"\%", "_": r"\_", "^": r"\^{}", "&": r"\&", "#": r"\#", "sigma": r"$\sigma$", "+-": r"$\pm$"}
+LATEX = {
+    **{"%": r"\%", "_": r"\_", "^": r"\^{}", "&": r"\&", "#": r"\#", "sigma": r"$\sigma$", "+-": r"$\pm$"},
+    **{"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "~": r"\textasciitilde{}"},
+    **{"<": "$<$", ">": "$>$", "|": "$|$", "\u00b1": r"$\pm$", "\u03c3": r"$\sigma$"},
+    **{"\u03b5": r"$\varepsilon$", "\u221e": r"$\infty$", "\u2264": r"$\leq$"},
+}
+SPECIAL = re.compile("|".join(rf"\b{one}\b" if one.isalpha() and one.isascii() else re.escape(one) for one in LATEX))
+FORMULA = re.compile(r"(\$[^$]+\$)")
 
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, header, rows
@@ -26,13 +34,26 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def latex(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A LaTeX table environment; it needs the package booktabs. A cell written as **cell** is set in bold."""
+def latex(
+    header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, columns: str = "", before: Sequence[str] = ()
+) -> str:
+    """A LaTeX table environment; it needs the package booktabs. A cell written as **cell** is set in bold.
+
+    Formulas between dollar signs are kept. Everything else is escaped.
+
+    Args:
+        header: the column titles.
+        rows: the cells of each row.
+        caption: the caption.
+        columns: alignment of each column, such as "lrr". Empty: all to the left.
+        before: commands before the table, such as the size of letters.
+    """
     lines = [
         r"\begin{table}",
         r"  \centering",
+        *(f"  {command}" for command in before),
         rf"  \caption{{{_escaped(caption)}}}",
-        rf"  \begin{{tabular}}{{{'l' * len(header)}}}",
+        rf"  \begin{{tabular}}{{{columns or 'l' * len(header)}}}",
         r"    \toprule",
         _line(header),
         r"    \midrule",
@@ -57,6 +78,5 @@ def _cell(cell: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    for plain, set_so in LATEX.items():
-        text = text.replace(plain, set_so)
-    return text
+    parts = FORMULA.split(text)
+    return "".join(part if FORMULA.fullmatch(part) else SPECIAL.sub(lambda one: LATEX[one[0]], part) for part in parts)

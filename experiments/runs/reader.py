@@ -19,10 +19,17 @@ PUBLISHED = "_published"  # suffix of an experiment's name for results from the 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A finished run: its folder and the content of its run.json."""
+    """A finished run.
+
+    Attributes:
+        folder: its folder.
+        record: the content of its run.json.
+        label: its name in a comparison; empty outside of one.
+    """
 
     folder: Path
     record: dict[str, Any]
+    label: str = ""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -67,16 +74,17 @@ def sigma_of(run: StoredRun) -> float:
 
 def training_sigma(run: StoredRun) -> float | None:
     """Sigma of the base classifier's training noise: 0 if trained on clean images, None if the run does not say."""
-    if "noise" not in run.identity.get("training", {}):
+    training = run.identity.get("training", {})
+    if "noise" not in training or (training["noise"] and "sigma" not in training["noise"]):
         return None
-    noise = run.identity["training"]["noise"]
-    return float(noise["sigma"]) if noise else 0.0
+    return float(training["noise"]["sigma"]) if training["noise"] else 0.0
 
 
 def noise_matches(run: StoredRun) -> bool:
-    """Whether the base classifier was trained with the sigma of certification. True if the run does not say."""
-    trained = training_sigma(run)
-    return trained is None or trained == sigma_of(run)
+    """Whether the base function was trained with the noise and sigma of certification. True if the run does not say."""
+    training = run.identity.get("training", {})
+    own, trained = run.identity.get("noise") or {}, training.get("noise") or {}
+    return "noise" not in training or all(trained.get(name) == own.get(name) for name in ("type", "sigma"))
 
 
 def apart_from_noise(run: StoredRun, *also: str) -> dict[str, Any]:

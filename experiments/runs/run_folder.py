@@ -30,6 +30,7 @@ from experiments.config.identity import NOT_SETTINGS, identity_hash
 from experiments.config.settings import Settings
 from experiments.machine.files import sync_folder, write_atomically
 from experiments.runs.contents import Contents
+from experiments.runs.input_space import InputSpace
 from experiments.runs.table import EXAMPLES, Schema, TableWriter
 from smoothing import CenterDraws, SmoothingError
 
@@ -50,6 +51,7 @@ class RunFolder:
         identity: the run's identity.
         noise_state: `Noise.state`; {} for most noises.
         contents: hashes of the weights, examples, classes and source, see `Contents`.
+        space: norm and units of input radii.
 
     Raises:
         SmoothingError: shard.index or shard.count is out of range; or the folder holds a run with another identity or
@@ -63,6 +65,7 @@ class RunFolder:
         identity: dict[str, Any],
         noise_state: dict[str, Any] | None = None,
         contents: Contents | None = None,
+        space: InputSpace | None = None,
     ) -> None:
         self.path = _folder(root / settings.name, identity)
         index, count = settings.shard.index, settings.shard.count
@@ -75,7 +78,7 @@ class RunFolder:
         self._record_path = self.path / f"run{suffix}.json"
         self._suffix = suffix
         self._settings, self.identity, self._noise_state = settings, identity, noise_state or {}
-        self._contents = contents or Contents()
+        self._contents, self._space = contents or Contents(), space or InputSpace()
         self._refuse_another_identity()
 
     def table(self, schema: Schema) -> TableWriter:
@@ -116,6 +119,7 @@ class RunFolder:
                     "config": self._settings.as_dict(),
                     **({"noise_state": self._noise_state} if self._noise_state else {}),
                     **self._contents.record(),
+                    **self._space.record(),
                     **start,
                     "resumed": [],
                 }

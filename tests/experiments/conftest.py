@@ -14,6 +14,7 @@ from experiments.config.check import checked
 from experiments.config.schema import register
 from experiments.config.settings import Settings
 from experiments.report.figure import CONF, drawings, figure_of
+from experiments.report.sources import Source
 from experiments.training import loop
 from smoothing import CenterSmoothing, DeterministicSplitting, Splitting, Uniform
 from smoothing.class_bounds import ClassBounds
@@ -62,6 +63,7 @@ def figure():
 def drawn(figure, monkeypatch):
     """drawn(name, out, ...) draws the figure of that name, with changed arguments if given. Returns its main files.
 
+    source: a folder, or a list of `Source`s.
     Rendering takes most of the time. So each process renders a figure once, or where files=True, and later drawings
     leave empty image files.
     """
@@ -71,7 +73,8 @@ def drawn(figure, monkeypatch):
         with monkeypatch.context() as patch:
             if not files and name in RENDERED:
                 patch.setattr(MatplotlibFigure, "savefig", lambda _, path, **__: Path(path).touch())
-            found = [drawn.path for drawn in drawings(name, chosen, results or out, source, out / "figures")]
+            sources = [Source("", source)] if isinstance(source, Path) else source
+            found = [drawn.path for drawn in drawings(name, chosen, results or out, sources, out / "figures")]
         RENDERED.update([name] if found else [])
         return found
 

@@ -12,14 +12,15 @@ from experiments.papers.cohen2019.results import (
     CLAIMS,
     CohenFigure,
     Radius,
-    in_order,
     limit_of,
+    nearest,
     radii_from_counts,
     selected_correctly,
 )
 from experiments.report.certified_accuracy import average_radius, certified_accuracy
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing
+from experiments.report.left_out import ONE_LEVEL, not_in
 from experiments.runs.reader import StoredRun, sigma_of
 from smoothing.radii import cohen_radius
 from smoothing.statistics import clopper_pearson_lower
@@ -39,11 +40,15 @@ class Ablations(CohenFigure):
         super().__init__(experiments)
         self.sigma, self.n, self.alpha = sigma, n, alpha
 
-    def usable(self, run: StoredRun) -> bool:
-        return super().usable(run) and "n_a" in run.table  # the published rows have no counts
+    def why_not(self, run: StoredRun) -> str:
+        counted = "n_a" in run.table  # the published rows have no counts
+        return super().why_not(run) or ("" if counted else "its rows have no counts, which the figure reads")
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in([nearest(runs, self.sigma)], runs, ONE_LEVEL)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        run = min(in_order(runs), key=lambda run: abs(sigma_of(run) - self.sigma))
+        run = nearest(runs, self.sigma)
         n, alpha = run.identity["certifier"]["n"], run.identity["certifier"]["alpha"]
         panels: dict[str, dict[str, tuple[int, float, Radius]]] = {
             "bound": {name: (n, alpha, bound) for name, bound in BOUNDS.items()},
@@ -108,5 +113,5 @@ def _quantities(
 
 def _notes(run: StoredRun, average: dict[str, float]) -> list[str]:
     notes = [f"sigma = {sigma_of(run):g}; the run's own largest radius is {limit_of(run):.3g}"]
-    notes += [f"average certified radius, {name}: {value:.4f}" for name, value in average.items()]
+    notes += [f"ACR (average certified radius), {name}: {value:.4f}" for name, value in average.items()]
     return notes

@@ -8,6 +8,7 @@ import pandas as pd
 from experiments.papers.cohen2019.results import HERE, CohenFigure, alpha_notes, in_order
 from experiments.report.certified_accuracy import certified_accuracy, rows_of
 from experiments.report.figure import Drawing
+from experiments.report.left_out import NOT_LISTED, OLDER, not_in
 from experiments.report.text_table import texts
 from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
@@ -28,17 +29,18 @@ class Baselines(CohenFigure):
         super().__init__(experiments)
         self.radii = radii
 
-    def usable(self, run: StoredRun) -> bool:
-        return super().usable(run) and experiment_of(run) in self.experiments
+    def why_not(self, run: StoredRun) -> str:
+        return super().why_not(run) or ("" if experiment_of(run) in self.experiments else NOT_LISTED)
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in([run for found in _by_network(runs).values() for run in in_order(found)], runs, OLDER)
 
     def setting(self, run: StoredRun) -> dict[str, Any]:
         return {key: value for key, value in super().setting(run).items() if key != "model"}
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        by_model: dict[str, list[StoredRun]] = {}
-        for run in runs:
-            by_model.setdefault(_network(run), []).append(run)
-        smoothing = pd.concat([self._accuracies(model, found) for model, found in sorted(by_model.items())])
+        by_network = sorted(_by_network(runs).items())
+        smoothing = pd.concat([self._accuracies(network, found) for network, found in by_network])
         others = pd.read_csv(OTHERS)
         name = runs[0].record["config"]["name"]
         units = f"pixels / {_std(runs[0]):g}" if _std(runs[0]) != 1 else "[0, 1] pixel units"
@@ -71,6 +73,13 @@ def _std(run: StoredRun) -> float:
     dataset = run.identity["dataset"]
     stds = set(dataset["std"]) if dataset["type"] == "CIFAR10Preprocessed" else {1.0}
     return float(stds.pop()) if len(stds) == 1 else 1.0
+
+
+def _by_network(runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+    found: dict[str, list[StoredRun]] = {}
+    for run in runs:
+        found.setdefault(_network(run), []).append(run)
+    return found
 
 
 def _network(run: StoredRun) -> str:

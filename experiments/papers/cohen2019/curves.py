@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.papers.cohen2019.results import CLAIMS, CohenFigure, alpha_notes, alpha_of, in_order, limit_of
+from experiments.papers.cohen2019.results import CLAIMS, CohenFigure, alpha_notes, alpha_of, in_order, limit_of, nearest
 from experiments.papers.cohen2019.undefended import NAME, average_distance, undefended_beside, upper_bound
 from experiments.report.certified_accuracy import average_radius, certified_accuracy, rows_of
 from experiments.report.claims import verdicts
 from experiments.report.figure import LINES, Drawing, legend_entries
+from experiments.report.left_out import ONE_LEVEL, another, not_in
 from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing.radii import high_probability_accuracy
 
@@ -97,8 +98,11 @@ class HighProbability(CohenFigure):
         super().__init__(experiments)
         self.sigma, self.rho = sigma, rho
 
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in([nearest(runs, self.sigma)], runs, ONE_LEVEL)
+
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        run = min(in_order(runs), key=lambda run: abs(sigma_of(run) - self.sigma))
+        run = nearest(runs, self.sigma)
         alpha, m, end = alpha_of(run), len(run.table), 1.05 * max(limit_of(run), run.table["radius"].max())
         curve = curve_of(run, end)
         bound = [high_probability_accuracy(accuracy, m, alpha, self.rho) for accuracy in curve["accuracy"]]
@@ -124,9 +128,9 @@ class TrainingNoise(CohenFigure):
 
     also = "checkpoint=<one trained with another sigma> allow_mismatch=true"
 
-    def usable(self, run: StoredRun) -> bool:
-        certified = run.identity["certifier"]["type"] == self.certifier
-        return certified and run.identity["noise"]["type"] == "Gaussian" and training_sigma(run) is not None
+    def why_not(self, run: StoredRun) -> str:
+        kind = another(run, "certifier", self.certifier) or another(run, "noise", "Gaussian")
+        return kind or ("" if training_sigma(run) is not None else "its noise of training is not recorded")
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         runs = in_order(runs)

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.data.base import PIXELS
+from experiments.runs.input_space import InputSpace
 from experiments.runs.reader import PUBLISHED, StoredRun
 from smoothing import SmoothingError
 
@@ -187,7 +189,8 @@ def _record(place: Place, training: int) -> dict[str, Any]:
     method = [part for part in (place.method, str(training) if training > 1 else "") if part]
     if method:  # Cohen et al.'s own files have no method
         identity["method"] = "/".join(method)
-    return {"identity": identity, "config": {"name": f"{place.dataset}_gaussian{PUBLISHED}"}}
+    space = InputSpace("l2", PIXELS).record()
+    return {"identity": identity, "config": {"name": f"{place.dataset}_gaussian{PUBLISHED}"}, **space}
 
 
 def _seconds(time: str) -> float:

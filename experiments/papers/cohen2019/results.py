@@ -14,7 +14,8 @@ from experiments.papers.cohen2019.published import EXPECTED as LAYOUT
 from experiments.papers.cohen2019.published import UNKNOWN, published_runs
 from experiments.report.certified_accuracy import Values
 from experiments.report.figure import Figure
-from experiments.runs.reader import StoredRun, apart_from_noise, find_runs, noise_matches, sigma_of, training_sigma
+from experiments.report.left_out import OLDER, another, not_in, trained_otherwise
+from experiments.runs.reader import StoredRun, apart_from_noise, find_runs, sigma_of, training_sigma
 from smoothing import Gaussian
 from smoothing.radii import cohen_radius, largest_radius, lecuyer_radius, li_radius
 from smoothing.statistics import clopper_pearson_lower
@@ -39,9 +40,11 @@ class CohenFigure(Figure):
     def find(self, folder: Path) -> list[StoredRun]:
         return [*find_runs(folder), *published_runs(folder)]
 
-    def usable(self, run: StoredRun) -> bool:
-        right = run.identity["certifier"]["type"] == self.certifier
-        return right and run.identity["noise"]["type"] == "Gaussian" and noise_matches(run)
+    def why_not(self, run: StoredRun) -> str:
+        if why := another(run, "certifier", self.certifier) or another(run, "noise", "Gaussian"):
+            return why
+        why = trained_otherwise(run)
+        return f"{why}; figure=cohen_training_noise shows such runs" if why else ""
 
     def drawn_as(self, run: StoredRun) -> str:
         """The experiment's name. Runs of other authors add their training method and network."""
@@ -50,6 +53,9 @@ class CohenFigure(Figure):
 
     def setting(self, run: StoredRun) -> dict[str, Any]:
         return apart_from_noise(run)
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in(in_order(runs), runs, OLDER)
 
 
 def of_the_paper(run: StoredRun) -> bool:
@@ -63,6 +69,11 @@ def in_order(runs: list[StoredRun]) -> list[StoredRun]:
     for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
         found[(sigma_of(run), training_sigma(run) or 0.0, run.identity["certifier"]["n"])] = run
     return [found[key] for key in sorted(found)]
+
+
+def nearest(runs: list[StoredRun], sigma: float) -> StoredRun:
+    """The run whose sigma is nearest, as `in_order` keeps them."""
+    return min(in_order(runs), key=lambda run: abs(sigma_of(run) - sigma))
 
 
 def tidy(runs: list[StoredRun]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from experiments.papers.cohen2019.results import (
 from experiments.report.certified_accuracy import certified_accuracy
 from experiments.report.claims import all_rows, beside_paper, number_rows, verdicts
 from experiments.report.figure import Drawing
+from experiments.report.left_out import NOT_LISTED
 from experiments.report.text_table import texts
 from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
@@ -48,8 +49,9 @@ class CertifiedAccuracyTable(CohenFigure):
         super().__init__(experiments)
         self.radii, self.expected = radii, expected
 
-    def usable(self, run: StoredRun) -> bool:
-        return super().usable(run) and (not self.expected or experiment_of(run) in self.experiments)
+    def why_not(self, run: StoredRun) -> str:
+        listed = not self.expected or experiment_of(run) in self.experiments
+        return super().why_not(run) or ("" if listed else NOT_LISTED)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         parts = []

@@ -7,8 +7,9 @@ import pandas as pd
 from experiments.papers.cohen2019.results import CLAIMS, CohenFigure
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing
+from experiments.report.left_out import another, trained_otherwise
 from experiments.report.text_table import texts
-from experiments.runs.reader import PUBLISHED, StoredRun, experiment_of, noise_matches
+from experiments.runs.reader import PUBLISHED, StoredRun, experiment_of
 
 HARDWARE = "one NVIDIA RTX 2080 Ti, as the paper says"
 STATED = {  # by experiment, certifier and its n: seconds for an example
@@ -31,16 +32,22 @@ class Times(CohenFigure):
     compared if one machine has both.
     """
 
-    def usable(self, run: StoredRun) -> bool:
-        certifier, table = run.identity["certifier"]["type"], run.table
-        known = certifier in ("Certify", "Predict") and run.identity["noise"]["type"] == "Gaussian"
-        return known and noise_matches(run) and "method" not in run.identity and bool(table["seconds"].notna().any())
+    def why_not(self, run: StoredRun) -> str:
+        kind = another(run, "certifier", "Certify", "Predict") or another(run, "noise", "Gaussian")
+        if why := kind or trained_otherwise(run):
+            return why
+        if "method" in run.identity:
+            return "others trained it by another method"
+        return "" if run.table["seconds"].notna().any() else "its rows have no times"
 
     def drawn_as(self, run: StoredRun) -> str:
         return "published" if published(run) else "ours"
 
     def setting(self, run: StoredRun) -> dict[str, Any]:
         return {"published": published(run)}
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return {}
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         rows = pd.DataFrame([_row(run) for run in runs])

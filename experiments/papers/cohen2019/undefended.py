@@ -17,7 +17,7 @@ def undefended_beside(run: StoredRun) -> StoredRun | None:
     experiment = str(run.record["config"]["name"]).replace("_gaussian", "_undefended")
     found = [
         other
-        for other in find_runs(run.folder.parents[1] / experiment)
+        for other in find_runs(run.folder.resolve().parents[1] / experiment)
         if other.identity["certifier"]["type"] == "DeepFool"
         and training_sigma(other) == 0
         and all(other.identity.get(group) == run.identity.get(group) for group in ("dataset", "model"))

@@ -34,6 +34,7 @@ from experiments.papers.kumar2021.medians import (
 from experiments.papers.kumar2021.panels import STYLES, draw_medians, finish, label_left, legend, panel_axes
 from experiments.report.claims import all_rows, verdicts
 from experiments.report.figure import Drawing
+from experiments.report.left_out import not_in, trained_otherwise
 from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing import SettingError
 
@@ -42,6 +43,7 @@ BASELINE_H = 2  # h of the bounds that appendix F prints
 SAME_H = 1e-3  # relative tolerance, because users round sigma = eps_in / h
 ONE_LEVEL = "one noise level cannot show a trend"
 Again = list[tuple[StoredRun, pd.DataFrame]]  # runs whose draws were read again, with the medians
+ONE_TRAINING = "its base function was trained in one way only, with noise or without"
 WITH, WITHOUT = "trained with noise", "trained without noise"
 
 
@@ -69,8 +71,11 @@ class MedianCurves(CenterFigure):
             raise SettingError(f"figure.h: expected 1 to {self.most_h} numbers, such as [2], got {h}")
         self.h, self.claims = h, claims
 
-    def usable(self, run: StoredRun) -> bool:
-        return super().usable(run) and len(self._points(medians_of(run))) > 0
+    def why_not(self, run: StoredRun) -> str:
+        if why := super().why_not(run):
+            return why
+        has_points = len(self._points(medians_of(run))) > 0
+        return "" if has_points else "none of its eps_in is sigma times one of figure.h"
 
     def label(self, run: StoredRun, h: float) -> str:
         """The label of the curve to which a run's point belongs."""
@@ -232,14 +237,20 @@ class TrainingNoiseCurves(MedianCurves):
     most_h = 1
     ours = ()
 
-    def compared(self, run: StoredRun) -> bool:
-        return super().compared(run) or training_sigma(run) == 0
+    def why_not_compared(self, run: StoredRun) -> str:
+        return "" if training_sigma(run) == 0 else trained_otherwise(run)
 
     def label(self, run: StoredRun, h: float) -> str:
         return WITH if training_sigma(run) else WITHOUT
 
-    def enough(self, runs: list[StoredRun]) -> bool:
-        return bool(self._both(runs))
+    def why_not_drawn(self, runs: list[StoredRun]) -> str:
+        return "" if self._both(runs) else ONE_TRAINING
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        shown = self._both(runs)
+        older = super().left_out(runs)
+        known = [*shown, *(run for of in older.values() for run in of)]
+        return not_in(known, runs, ONE_TRAINING) | older
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         return super().draw(self._both(runs))

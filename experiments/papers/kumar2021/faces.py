@@ -20,6 +20,7 @@ from experiments.papers.kumar2021.medians import CLAIMS, abstention_notes, read_
 from experiments.papers.kumar2021.panels import STYLES, abstained, draw_medians, legend
 from experiments.report.claims import all_rows, verdicts
 from experiments.report.figure import Drawing, Figure
+from experiments.report.left_out import NO_DRAWS, ONE_LEVEL, another, not_in
 from experiments.runs.reader import StoredRun, sigma_of
 from experiments.runs.table import empty_examples
 from smoothing import CenterSettings, Gaussian, Jaccard, SettingError
@@ -48,9 +49,12 @@ class FaceCurves(Figure):
             raise SettingError(f"figure.h: expected 1 to {len(STYLES)} numbers, as [1,2], got {h}")
         self.eps, self.h = eps, h
 
-    def usable(self, run: StoredRun) -> bool:
-        right = _jaccard(run) and run.identity["noise"]["type"] == "Gaussian"
-        return right and bool(self._of_the_axis(run)) and bool(run.draws)
+    def why_not(self, run: StoredRun) -> str:
+        if why := another(run, "metric", "Jaccard") or another(run, "noise", "Gaussian"):
+            return why
+        if not self._of_the_axis(run):
+            return "h times its sigma is none of figure.eps, for any h of figure.h"
+        return "" if run.draws else NO_DRAWS
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         rows = [row for run in runs for row in self._rows(run)]
@@ -148,10 +152,6 @@ def _without_face(runs: list[StoredRun]) -> list[str]:
     return [f"sigma = {sigma_of(run):g}: {empty} of {all_}: no face" for run, empty, all_ in counts if empty]
 
 
-def _jaccard(run: StoredRun) -> bool:
-    return bool(run.identity.get("metric", {}).get("type") == "Jaccard")
-
-
 class Boxes(Figure):
     """Fig. 3(b): the base detector's box and the smoothed detector's on the photographs.
 
@@ -165,11 +165,18 @@ class Boxes(Figure):
         super().__init__(experiments)
         self.sigma, self.columns = sigma, columns
 
-    def usable(self, run: StoredRun) -> bool:
-        return _jaccard(run) and run.identity["model"]["type"] == "FaceDetector" and bool(run.draws)
+    def why_not(self, run: StoredRun) -> str:
+        kind = another(run, "metric", "Jaccard") or another(run, "model", "FaceDetector")
+        return kind or ("" if run.draws else NO_DRAWS)
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in([self._nearest(runs)], runs, ONE_LEVEL)
+
+    def _nearest(self, runs: list[StoredRun]) -> StoredRun:
+        return min(runs, key=lambda run: abs(run.identity["noise"]["sigma"] - self.sigma))
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        run = min(runs, key=lambda run: abs(run.identity["noise"]["sigma"] - self.sigma))
+        run = self._nearest(runs)
         dataset: Dataset = Group.from_dict(run.record["config"]["dataset"]).build()
         kept = run.table[run.table["index"].isin(list(run.draws))]
         examples = kept.groupby("index", as_index=False).first().to_dict("records")

@@ -10,7 +10,8 @@ from torch import Tensor
 from experiments.papers.kumar2021.medians import CLAIMS
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, Figure
-from experiments.runs.reader import StoredRun, apart_from_noise, noise_matches, sigma_of
+from experiments.report.left_out import NO_DRAWS, ONE_LEVEL, not_in, trained_otherwise
+from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
 from experiments.runs.run_folder import load_draws
 from smoothing import CenterDraws
 
@@ -28,15 +29,29 @@ class SmoothedImages(Figure):
         super().__init__(experiments)
         self.sigma, self.columns = sigma, columns
 
-    def usable(self, run: StoredRun) -> bool:
-        kept = _draws_of(run, int(run.table["index"].iloc[0])) if "eps_in" in run.table and noise_matches(run) else None
-        return kept is not None and kept.center.dim() == 3 and len(kept.center) in (1, 3)
+    def why_not(self, run: StoredRun) -> str:
+        if "eps_in" not in run.table:
+            return "its rows certify no outputs"
+        if "sigma" not in run.identity["noise"]:
+            return "its noise has no sigma"
+        if why := trained_otherwise(run):
+            return why
+        kept = _draws_of(run, int(run.table["index"].iloc[0]))
+        if kept is None:
+            return NO_DRAWS
+        return "" if kept.center.dim() == 3 and len(kept.center) in (1, 3) else "its outputs are not images"
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in([self._nearest(runs)], runs, ONE_LEVEL)
+
+    def _nearest(self, runs: list[StoredRun]) -> StoredRun:
+        return min(runs, key=lambda run: abs(sigma_of(run) - self.sigma))
 
     def setting(self, run: StoredRun) -> dict[str, Any]:
         return apart_from_noise(run)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        run = min(runs, key=lambda run: abs(sigma_of(run) - self.sigma))
+        run = self._nearest(runs)
         examples = run.table.groupby("index", as_index=False).first().to_dict("records")
         kept = [(example, draws) for example in examples if (draws := _draws_of(run, int(example["index"])))]
         shown = kept[: self.columns]

@@ -12,11 +12,11 @@ from experiments.config.identity import identity_hash
 from experiments.config.settings import Group
 from experiments.papers.kumar2021.certificates import split, with_ours
 from experiments.report.figure import Figure, named_by_center
+from experiments.report.left_out import OLDER, another, not_in, trained_otherwise
 from experiments.runs.reader import (
     StoredRun,
     apart_from_noise,
     median_with_abstentions,
-    noise_matches,
     sigma_of,
     training_sigma,
 )
@@ -55,14 +55,15 @@ class CenterFigure(Figure):
         super().__init__(experiments)
         self.metric = metric
 
-    def usable(self, run: StoredRun) -> bool:
-        types = {group: run.identity.get(group, {}).get("type") for group in ("noise", "metric", "certifier")}
-        right = types["noise"] == self.noise and types["metric"] == self.metric
-        return right and types["certifier"] in (*self.papers, *self.ours) and self.compared(run)
+    def why_not(self, run: StoredRun) -> str:
+        if why := another(run, "metric", self.metric) or another(run, "noise", self.noise):
+            return why
+        return another(run, "certifier", *self.papers, *self.ours) or self.why_not_compared(run)
 
-    def compared(self, run: StoredRun) -> bool:
-        """Whether the base function's training fits the figure. By default: under the noise of certification."""
-        return noise_matches(run)
+    def why_not_compared(self, run: StoredRun) -> str:
+        """Why the base function's training does not fit. By default it fits under the noise of certification."""
+        why = trained_otherwise(run)
+        return f"{why}; figure=center_training_noise shows such runs" if why else ""
 
     def drawn_as(self, run: StoredRun) -> str:
         name: str = run.identity["dataset"]["type"]
@@ -76,8 +77,11 @@ class CenterFigure(Figure):
     def joined(self, groups: dict[str, list[StoredRun]]) -> dict[str, list[StoredRun]]:
         return with_ours(groups, self.setting)
 
-    def enough(self, runs: list[StoredRun]) -> bool:
-        return bool(split(runs)[0])
+    def why_not_drawn(self, runs: list[StoredRun]) -> str:
+        return "" if split(runs)[0] else "there is no run of the paper's certifier to compare it with"
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in([run for group in by_panel(runs).values() for run in group], runs, OLDER)
 
 
 def medians_of(run: StoredRun) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 from experiments.papers.kumar2021.medians import CLAIMS
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, Figure
+from experiments.report.left_out import NOT_LISTED, another
 from experiments.report.text_table import texts
 from experiments.runs.reader import StoredRun, experiment_of
 
@@ -21,8 +22,9 @@ class Times(Figure):
     experiments with equal numbers of samples. 1 to 3 minutes give a ratio of 3.
     """
 
-    def usable(self, run: StoredRun) -> bool:
-        return run.identity["certifier"]["type"] in CERTIFIERS and experiment_of(run) in self.experiments
+    def why_not(self, run: StoredRun) -> str:
+        listed = experiment_of(run) in self.experiments
+        return another(run, "certifier", *CERTIFIERS) or ("" if listed else NOT_LISTED)
 
     def drawn_as(self, run: StoredRun) -> str:
         return "all"

@@ -5,10 +5,19 @@ import numpy as np
 import pandas as pd
 
 from experiments.papers.levine2021.curves import STYLES
-from experiments.papers.levine2021.results import Classifier, LevineFigure, classifiers, denoiser_of, levine_verdicts
+from experiments.papers.levine2021.results import (
+    DENOISED,
+    Classifier,
+    LevineFigure,
+    classifiers,
+    denoiser_of,
+    levine_verdicts,
+)
 from experiments.report.figure import Drawing
+from experiments.report.left_out import not_in
 from experiments.runs.reader import StoredRun
 
+OTHERS = "another run of its noise and sigma is timed"
 MARKERS = {"uniform": "s", "SSN": "^", "DSSN": "o"}
 PAPERS_LEVELS, PAPERS_SIGMA = 255, 3.5  # levels of the paper's images; sigma of the two times that it prints
 
@@ -20,13 +29,16 @@ class CertificationTime(LevineFigure):
     classifiers with and without stability training, those without are timed.
     """
 
-    def usable(self, run: StoredRun) -> bool:
-        return super().usable(run) and not denoiser_of(run) and bool((run.table["n"] > 0).any())
+    def why_not(self, run: StoredRun) -> str:
+        if why := super().why_not(run) or (DENOISED if denoiser_of(run) else ""):
+            return why
+        return "" if (run.table["n"] > 0).any() else "no example was certified in full, so there is no time"
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in([run for _, run in _timed(runs).values()], runs, OTHERS)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        timed: dict[tuple[str, float], tuple[Classifier, StoredRun]] = {}
-        for classifier, run in classifiers(runs).items():
-            timed.setdefault((classifier.method, classifier.sigma), (classifier, run))
+        timed = _timed(runs)
         table = pd.DataFrame([_row(classifier, run) for classifier, run in timed.values()])
         figure, axis = plt.subplots(figsize=(4.4, 2.8))
         for method, part in table.groupby("method", sort=False):
@@ -45,6 +57,14 @@ class CertificationTime(LevineFigure):
         if levels != {PAPERS_LEVELS}:
             notes.append(f"not compared with the paper's times: its DSSN times are for {PAPERS_LEVELS} levels per unit")
         return Drawing(figure, table, levine_verdicts("dssn_time", quantities), notes)
+
+
+def _timed(runs: list[StoredRun]) -> dict[tuple[str, float], tuple[Classifier, StoredRun]]:
+    """The classifier and run whose time is shown, by method and sigma."""
+    timed: dict[tuple[str, float], tuple[Classifier, StoredRun]] = {}
+    for classifier, run in classifiers(runs).items():
+        timed.setdefault((classifier.method, classifier.sigma), (classifier, run))
+    return timed
 
 
 def _row(classifier: Classifier, run: StoredRun) -> dict[str, object]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from experiments.papers.levine2021.gaps import gap_quantities
 from experiments.papers.levine2021.results import (
+    DENOISED,
     DENOISERS,
     METHODS,
     Classifier,
@@ -22,12 +23,14 @@ from experiments.papers.levine2021.results import (
     levine_verdicts,
 )
 from experiments.report.figure import Drawing, legend_entries
+from experiments.report.left_out import NOT_LISTED, not_in
 from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
 POINTS = 301
 STYLES = {"uniform": ("C1", "--"), "SSN": ("C2", "-."), "DSSN": ("C0", "-")}  # distinguishable without color
 DASHES = ("-", "--", "-.", ":")
 RADIUS = "l1 radius"
+WITHOUT_DENOISER = "no run with a denoiser has its sigma and setting"
 WITHOUT, WITH = "without stability training", "with stability training"
 
 
@@ -52,14 +55,18 @@ class MethodCurves(LevineFigure):
         super().__init__(experiments)
         self.sigma, self.methods, self.claims = sigma, methods, claims
 
-    def usable(self, run: StoredRun) -> bool:
-        drawn = super().usable(run) and METHODS[run.identity["noise"]["type"]] in self.methods
-        named = experiment_of(run) in self.experiments
-        return drawn and named and sigma_of(run) in self.sigma and self.compared(run)
+    def why_not(self, run: StoredRun) -> str:
+        if why := super().why_not(run):
+            return why
+        if experiment_of(run) not in self.experiments:
+            return NOT_LISTED
+        if METHODS[run.identity["noise"]["type"]] not in self.methods:
+            return "its noise is not one of figure.methods"
+        return self.why_in_no_row(run) if sigma_of(run) in self.sigma else "its sigma is not one of figure.sigma"
 
-    def compared(self, run: StoredRun) -> bool:
-        """Whether the run belongs to one of the rows."""
-        return not denoiser_of(run)
+    def why_in_no_row(self, run: StoredRun) -> str:
+        """Why the run belongs to none of the rows. Empty if it belongs to one."""
+        return DENOISED if denoiser_of(run) else ""
 
     def row_of(self, classifier: Classifier) -> str:
         """The row of panels for a classifier."""
@@ -110,8 +117,9 @@ class DenoiserCurves(MethodCurves):
 
     rows = ("without denoiser", *(f"with denoiser ({training})" for training in DENOISERS.values()))
 
-    def compared(self, run: StoredRun) -> bool:
-        return run.identity.get("training", {}).get("stability", 0.0) == 0
+    def why_in_no_row(self, run: StoredRun) -> str:
+        stable = run.identity.get("training", {}).get("stability", 0.0) > 0
+        return "its classifier had stability training; figure=dssn_methods shows such runs" if stable else ""
 
     def row_of(self, classifier: Classifier) -> str:
         return f"with denoiser ({classifier.denoiser})" if classifier.denoiser else "without denoiser"
@@ -119,12 +127,21 @@ class DenoiserCurves(MethodCurves):
     def described(self, classifier: Classifier) -> dict[str, str | bool]:
         return {"denoiser": classifier.denoiser or "none"}
 
-    def enough(self, runs: list[StoredRun]) -> bool:
-        return any(denoiser_of(run) for run in runs)
+    def why_not_drawn(self, runs: list[StoredRun]) -> str:
+        return "" if self._beside_denoisers(runs) else WITHOUT_DENOISER
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        shown = self._beside_denoisers(runs)
+        return not_in(shown, runs, WITHOUT_DENOISER) | super().left_out(shown)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
+        return super().draw(self._beside_denoisers(runs))
+
+    @staticmethod
+    def _beside_denoisers(runs: list[StoredRun]) -> list[StoredRun]:
+        """The runs at noise levels that have runs with a denoiser."""
         with_denoiser = {sigma_of(run) for run in runs if denoiser_of(run)}
-        return super().draw([run for run in runs if sigma_of(run) in with_denoiser])
+        return [run for run in runs if sigma_of(run) in with_denoiser]
 
     def setting(self, run: StoredRun) -> dict[str, object]:
         return {key: value for key, value in super().setting(run).items() if key not in ("model", "training")}
@@ -136,8 +153,8 @@ class EverySigma(LevineFigure):
     Methods are columns. Runs without and with stability training have separate rows. Rows without runs are omitted.
     """
 
-    def usable(self, run: StoredRun) -> bool:
-        return super().usable(run) and not denoiser_of(run)
+    def why_not(self, run: StoredRun) -> str:
+        return super().why_not(run) or (DENOISED if denoiser_of(run) else "")
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         found = classifiers(runs)

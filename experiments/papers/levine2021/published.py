@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.data.base import PIXELS
+from experiments.runs.input_space import InputSpace
 from experiments.runs.reader import PUBLISHED, StoredRun
 from smoothing import SmoothingError
 from smoothing.exact_guarantee import exact_certificate
@@ -129,4 +131,5 @@ def _record(place: re.Match[str], denoiser: str | None) -> dict[str, Any]:
         },
         "config": {"name": f"{DATASETS[place['dataset']]}_{name}{'_denoised' if denoiser else ''}{PUBLISHED}"},
         "device": "one NVIDIA 2080 Ti, as the paper says",
+        **InputSpace("l1", PIXELS).record(),
     }

@@ -11,12 +11,15 @@ from experiments.papers.levine2021.published import EXPECTED, published_runs
 from experiments.report.certified_accuracy import Values, average_radius, certified_accuracy, rows_of
 from experiments.report.claims import verdicts
 from experiments.report.figure import Figure
+from experiments.report.left_out import another, not_in
 from experiments.runs.reader import StoredRun, apart_from_noise, experiment_of, find_runs, sigma_of
 from smoothing import Uniform
 
 HERE = Path(__file__).parent
 METHODS = {"Uniform": "uniform", "Splitting": "SSN", "DeterministicSplitting": "DSSN"}  # by class of noise
 DENOISERS = {"mse": "MSE", "stability": "stability", "mse_retrain": "MSE, classifier retrained"}  # by trainer.loss
+FEWER = "another run of the same classifier has more samples, or as many and is newer"
+DENOISED = "it has a denoiser; figure=dssn_denoiser shows such runs"
 CERTIFIERS = {"uniform": "Certify", "SSN": "Certify", "DSSN": "ExactCertify"}
 
 
@@ -54,9 +57,12 @@ class LevineFigure(Figure):
     def find(self, folder: Path) -> list[StoredRun]:
         return [*find_runs(folder), *published_runs(folder)]
 
-    def usable(self, run: StoredRun) -> bool:
-        method = METHODS.get(run.identity.get("noise", {}).get("type"))
-        return method is not None and run.identity["certifier"]["type"] == CERTIFIERS[method] and trained_for(run)
+    def why_not(self, run: StoredRun) -> str:
+        if why := another(run, "noise", *METHODS):
+            return why
+        if why := another(run, "certifier", CERTIFIERS[METHODS[run.identity["noise"]["type"]]]):
+            return why
+        return "" if trained_for(run) else "trained with another noise than it is certified with"
 
     def drawn_as(self, run: StoredRun) -> str:
         name = experiment_of(run)
@@ -67,6 +73,9 @@ class LevineFigure(Figure):
         same = apart_from_noise(run, "stability")
         of_a_noise = ("certifier", "grid")  # splitting noise is exact without a grid
         return {key: value for key, value in same.items() if key not in of_a_noise}
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in(list(classifiers(runs).values()), runs, FEWER)
 
 
 def trained_for(run: StoredRun) -> bool:

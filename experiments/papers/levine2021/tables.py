@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.papers.levine2021.results import (
+    DENOISED,
     HERE,
     Classifier,
     LevineFigure,
@@ -16,6 +17,7 @@ from experiments.papers.levine2021.results import (
 )
 from experiments.report.claims import all_rows, judged, number_rows, share_tolerances
 from experiments.report.figure import Drawing
+from experiments.report.left_out import NOT_LISTED
 from experiments.report.text_table import texts
 from experiments.runs.reader import StoredRun, experiment_of
 
@@ -36,9 +38,9 @@ class BestAccuracyTable(LevineFigure):
         super().__init__(experiments)
         self.radii, self.expected = radii, expected
 
-    def usable(self, run: StoredRun) -> bool:
-        wanted = not self.expected or experiment_of(run) in self.experiments
-        return super().usable(run) and not denoiser_of(run) and wanted
+    def why_not(self, run: StoredRun) -> str:
+        listed = not self.expected or experiment_of(run) in self.experiments
+        return super().why_not(run) or (DENOISED if denoiser_of(run) else "") or ("" if listed else NOT_LISTED)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         found = classifiers(runs)

@@ -19,11 +19,13 @@ from experiments.papers.kumar2021.medians import METRICS, abstention_notes, by_p
 from experiments.papers.kumar2021.panels import STYLES, legend, panel_axes, plot_medians, style_of
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing
+from experiments.report.left_out import not_in
 from experiments.runs.reader import StoredRun, sigma_of
 from smoothing import Gaussian
 from smoothing.center_guarantee import BOUNDS
 
 CLAIMS = Path(__file__).with_name("claims.csv")
+NO_BALANCED = "there is no run of balanced center smoothing to compare it with"
 IN, OUT = r"$\varepsilon_\mathrm{in}$", r"$\varepsilon_\mathrm{out}$"
 
 
@@ -48,8 +50,13 @@ class Balanced(MedianCurves):
     def label(self, run: StoredRun, h: float) -> str:
         return f"{certificate_of(run)}, h = {h:g}"
 
-    def enough(self, runs: list[StoredRun]) -> bool:
-        return bool(with_balanced(runs))
+    def why_not_drawn(self, runs: list[StoredRun]) -> str:
+        return "" if with_balanced(runs) else NO_BALANCED
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        older = super().left_out(runs)
+        known = [run for of in (*with_balanced(runs).values(), *older.values()) for run in of]
+        return not_in(known, runs, NO_BALANCED) | older
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         grouped = with_balanced(runs)

@@ -21,8 +21,9 @@ from experiments.papers.ours.samples_needed import (
 from experiments.papers.ours.samples_needed import PAPER as SECTION_5
 from experiments.report.claims import all_rows, verdicts
 from experiments.report.figure import LINES, Drawing, Figure
+from experiments.report.left_out import NO_DRAWS, OLDER, another, not_in, trained_otherwise
 from experiments.report.text_table import Table, texts
-from experiments.runs.reader import StoredRun, apart_from_noise, noise_matches, sigma_of
+from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
 from smoothing import reach
 
 CLAIMS = Path(__file__).with_name("claims.csv")
@@ -59,16 +60,18 @@ class ExactBounds(Figure):
         super().__init__(experiments)
         self.h, self.sigma = h[:MOST], sigma
 
-    def usable(self, run: StoredRun) -> bool:
-        types = {group: run.identity.get(group, {}).get("type") for group in ("noise", "certifier")}
-        return types == {"noise": "Gaussian", "certifier": "CenterSmoothing"} and noise_matches(run) and bool(run.draws)
+    def why_not(self, run: StoredRun) -> str:
+        kind = another(run, "certifier", "CenterSmoothing") or another(run, "noise", "Gaussian")
+        return kind or trained_otherwise(run) or ("" if run.draws else NO_DRAWS)
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in(list(_latest(runs).values()), runs, OLDER)
 
     def setting(self, run: StoredRun) -> dict[str, Any]:
         return apart_from_noise(run)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        by_sigma = {sigma_of(run): run for run in sorted(runs, key=lambda run: str(run.record.get("started")))}
-        known = {sigma: CalibratedDraws(run) for sigma, run in sorted(by_sigma.items())}
+        known = {sigma: CalibratedDraws(run) for sigma, run in sorted(_latest(runs).items())}
         steps = pd.DataFrame([row for of in known.values() for row in steps_of(of, self.h)])
         drawn = min(known, key=lambda sigma: (known[sigma].q is None, abs(sigma - self.sigma)))
         shown, here = known[drawn], steps[steps["sigma"] == drawn]
@@ -92,6 +95,11 @@ class ExactBounds(Figure):
         claims = all_rows(verdicts(CLAIMS, "center_exact_bounds", quantities(steps)), claims)
         tables = [steps_table(here, drawn), table_of(compared)]
         return Drawing(figure, table, claims, [*_left_out(known), *_worth(steps), *_shares(steps)], texts(tables))
+
+
+def _latest(runs: list[StoredRun]) -> dict[float, StoredRun]:
+    """The latest run of each sigma."""
+    return {sigma_of(run): run for run in sorted(runs, key=lambda run: str(run.record.get("started")))}
 
 
 def steps_of(draws: CalibratedDraws, h: list[float]) -> list[dict[str, Any]]:

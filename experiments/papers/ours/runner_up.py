@@ -13,8 +13,9 @@ from experiments.papers.kumar2021.panels import STYLES, panel_axes
 from experiments.report.certified_accuracy import average_radius
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, Figure, legend_entries
+from experiments.report.left_out import OLDER, another, not_in, trained_otherwise
 from experiments.report.text_table import texts
-from experiments.runs.reader import StoredRun, noise_matches, sigma_of
+from experiments.runs.reader import StoredRun, sigma_of
 from smoothing import Certify, Gaussian, Noise, SettingError, Splitting, Uniform
 from smoothing.class_bounds import RUNNER_UP
 
@@ -45,10 +46,13 @@ class RunnerUp(Figure):
         super().__init__(experiments)
         self.classes = classes
 
-    def usable(self, run: StoredRun) -> bool:
-        types = {group: run.identity.get(group, {}).get("type") for group in ("noise", "certifier")}
-        right = types["certifier"] == "Certify" and types["noise"] in NOISES and set(run.table) >= NEEDED
-        return right and noise_matches(run)
+    def why_not(self, run: StoredRun) -> str:
+        if why := another(run, "certifier", "Certify") or another(run, "noise", *NOISES):
+            return why
+        return trained_otherwise(run) or ("" if set(run.table) >= NEEDED else "its rows lack the counts to read again")
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in([run for group in by_experiment(runs).values() for run in group], runs, OLDER)
 
     def drawn_as(self, run: StoredRun) -> str:
         return "average_radius"
@@ -208,7 +212,7 @@ def _notes(table: pd.DataFrame) -> list[str]:
     change = table["acr_bounded"] - table["acr_complement"]
     most = table.loc[change.idxmax()]
     return [
-        f"average certified radius: larger at {(change > 0).sum()} of {len(table)} points, smaller at "
+        f"ACR (average certified radius): larger at {(change > 0).sum()} of {len(table)} points, smaller at "
         f"{(change < 0).sum()}, there by at most {max(0.0, -change.min()):.4f}",
         f"largest gain: {', '.join(filter(None, (most['panel'], most['curve'])))}, sigma = {most['sigma']:g}: "
         f"{most['acr_complement']:.4f} to {most['acr_bounded']:.4f}",

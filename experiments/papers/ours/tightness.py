@@ -90,8 +90,8 @@ class Tightness(Figure):
         there = (folder / RECORD).exists() and (folder / TABLE).exists()
         return [Bench(folder, json.loads((folder / RECORD).read_text()))] if there else []
 
-    def usable(self, run: StoredRun) -> bool:
-        return set(COLUMNS) <= set(run.table)
+    def why_not(self, run: StoredRun) -> str:
+        return "" if set(COLUMNS) <= set(run.table) else f"its table lacks some of the columns {', '.join(COLUMNS)}"
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         (bench,) = runs

@@ -50,6 +50,7 @@ def test_dssn_certifies_exactly_and_keeps_its_offsets(run, root, capsys):
     record = json.loads((path.parent / "run.json").read_text())
     kept = json.loads(dssn_checkpoint(root).read_text())
     assert record["noise_state"] == kept["noise_state"]
+    assert record["input"] == {"norm": "l1", "units": "pixels in [0, 1]"}
     noise = DeterministicSplitting(0.5, 16, (1, 8, 8), seed=5)
     noise.restore(record["noise_state"])
     assert torch.equal(noise.offsets, DeterministicSplitting(0.5, 16, (1, 8, 8), seed=0).offsets)

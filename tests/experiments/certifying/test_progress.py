@@ -79,11 +79,11 @@ def test_lines_end_with_a_running_summary(clock, capsys):
             bar.example([{"status": status, "correct": radius > 0.2, "radius": radius}])
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == (
-        "example 1 of 4 done, 1 certified, certified accuracy: 1, average certified radius: 0.5; 1 samples, "
+        "example 1 of 4 done, 1 certified, certified accuracy: 1, ACR (average certified radius): 0.5; 1 samples, "
         "about 60 s left"
     )
     assert lines[-1].startswith(
-        "example 4 of 4 done, 3 certified, certified accuracy: 0.5, average certified radius: 0.2;"
+        "example 4 of 4 done, 3 certified, certified accuracy: 0.5, ACR (average certified radius): 0.2;"
     )
 
 

@@ -87,7 +87,7 @@ def test_certified_accuracy_accumulates():
         {"status": "certified", "correct": True, "radius": 0.3},
     ]
     assert so_far(rows) == pytest.approx(
-        {"certified": 0.75, "certified accuracy": 0.5, "average certified radius": 0.2}
+        {"certified": 0.75, "certified accuracy": 0.5, "ACR (average certified radius)": 0.2}
     )
     assert so_far(rows[:1])["certified accuracy"] == 1
 

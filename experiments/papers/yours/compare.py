@@ -1,0 +1,224 @@
+"""Any runs in one figure: certified accuracy against radius, or medians of outputs against eps_in."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as MatplotlibFigure
+
+from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, kind_of
+from experiments.papers.yours.differences import texts_of
+from experiments.papers.yours.direct_labels import SIZE, Curve, write_names
+from experiments.papers.yours.run_settings import differing
+from experiments.papers.yours.series import Series, by_source, names_in, panels_of, series_of
+from experiments.papers.yours.titles import (
+    OUT,
+    data_text,
+    examples_text,
+    input_radius_title,
+    metric_text,
+    radius_title,
+    space_notes,
+    space_of,
+    wrapped,
+)
+from experiments.papers.yours.values import largest_radius, medians_of, steps_of
+from experiments.report.figure import LINES, Drawing
+from experiments.runs.reader import StoredRun
+from smoothing import SettingError
+
+WIDTH, HEIGHT = 3.9, 2.2  # inches of a panel: one column, so that it is legible on a phone
+COLORS = 6  # of the cycle in paper.mplstyle
+WRAPPED, TITLE = 40, 60  # letters of a line of a legend, and of a title
+LONG = 26  # letters of a name that is too long to be written beside a curve
+FEW_DECADES = 30  # a distance axis with a larger ratio is logarithmic
+QUANTITIES = {"eps_out": f"median {OUT}", "smoothing_error": "median smoothing error"}
+
+
+class Compare(ComparedRuns):
+    """Compares runs: step curves of certified accuracy with 95 % bands over test examples, or medians of outputs.
+
+    A panel has at most five series. If there are more, each sigma has a panel. Differences of runs at equal sigma are
+    tested, and the results printed and written.
+
+    Args:
+        radii: see `ComparedRuns`.
+        envelope: see `ComparedRuns`.
+        columns: panels side by side.
+
+    Raises:
+        SettingError: columns is below 1, or a radius is negative.
+    """
+
+    def __init__(self, radii: list[float] | None = None, envelope: bool = False, columns: int = 1) -> None:
+        super().__init__(radii, envelope)
+        if columns < 1:
+            raise SettingError(f"figure.columns: expected at least 1, got {columns}")
+        self.columns = columns
+
+    def draw(self, runs: list[StoredRun]) -> Drawing:
+        envelope = self.envelope and any(len(some) > 1 for some in by_source(runs).values())
+        series, of_classes = series_of(runs, envelope=envelope), kind_of(runs[0]) == CLASSES
+        figure, table = self._accuracies(series) if of_classes else self._medians(series)
+        notes = [*space_notes(runs), *differing(by_source(runs)), *_example_notes(series)]
+        notes += [] if of_classes else _infinite_notes(table)
+        if envelope:
+            return Drawing(figure, table, pd.DataFrame(), [*_envelope_notes(series), *notes])
+        return Drawing(figure, table, pd.DataFrame(), notes, texts_of(series, self.radii, outputs=not of_classes))
+
+    def _accuracies(self, series: list[Series]) -> tuple[MatplotlibFigure, pd.DataFrame]:
+        panels = panels_of(series)
+        figure, axes = self._axes(len(panels))
+        parts, drawn = [], []
+        for axis, (title, some) in zip(axes, panels, strict=True):
+            end = 1.05 * largest_radius(some) or 1.0
+            curves = [steps_of(one, end) for one in some]
+            parts += [curve.assign(series=one.name, source=one.source) for one, curve in zip(some, curves, strict=True)]
+            styles = zip(curves, names_in(some), _styles(some, panels), strict=True)
+            drawn.append([_draw_steps(axis, curve, name, *style) for curve, name, style in styles])
+            axis.set(xlim=(0, end), ylim=(0, 1), title=wrapped(title, TITLE))
+        self._finish(figure, axes, "certified accuracy", radius_title(space_of(series[0].run)), drawn)
+        table = pd.concat(parts, ignore_index=True)
+        _head(figure, series, table["examples"])
+        return figure, table[["series", "source", "sigma", "radius", "accuracy", "low", "high", "examples"]]
+
+    def _medians(self, series: list[Series]) -> tuple[MatplotlibFigure, pd.DataFrame]:
+        panels = panels_of(series)
+        table = pd.concat([medians_of(one).assign(series=one.name, source=one.source) for one in series])
+        curves = {id(one): medians_of(one) for one in series}
+        quantities = [name for name in QUANTITIES if name in table]
+        figure, axes = self._axes(len(panels) * len(quantities))
+        drawn = []
+        for k, axis in enumerate(axes):
+            name, (title, some) = quantities[k % len(quantities)], panels[k // len(quantities)]
+            shown = [curves[id(one)] for one in some]
+            styles = zip(shown, names_in(some), _styles(some, panels), strict=True)
+            drawn.append([_draw_medians(axis, curve, name, label, *style) for curve, label, style in styles])
+            every = pd.concat(shown)
+            axis.set(xlim=(0, 1.06 * every["eps_in"].max()), title=wrapped(title, TITLE))
+            axis.set_ylabel(_quantity_title(name, series[0].run))
+            _scale(axis, every[name])
+        self._finish(figure, axes, "", input_radius_title(space_of(series[0].run)), drawn)
+        _head(figure, series, table["examples"])
+        return figure, table[
+            ["series", "source", "sigma", *(name for name in curves[id(series[0])] if name != "sigma")]
+        ]
+
+    def _axes(self, count: int) -> tuple[MatplotlibFigure, list[Axes]]:
+        columns = min(self.columns, count)
+        rows = -(-count // columns)
+        figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=(WIDTH * columns, 0.4 + HEIGHT * rows))
+        for spare in axes.flat[count:]:
+            spare.remove()
+        return figure, list(axes.flat[:count])
+
+    def _finish(
+        self, figure: MatplotlibFigure, axes: list[Axes], ylabel: str, xlabel: str, drawn: list[list[Curve]]
+    ) -> None:
+        """Label the axes at the edges of the figure, and the curves."""
+        for k, axis in enumerate(axes):
+            axis.xaxis.set_major_formatter("{x:g}")
+            if ylabel and k % self.columns == 0:
+                axis.set_ylabel(ylabel)
+            if k + self.columns >= len(axes):
+                axis.set_xlabel(xlabel)
+        for axis, curves in zip(axes, drawn, strict=True):
+            _name_curves(axis, curves)
+
+
+def _styles(some: list[Series], panels: list[tuple[str, list[Series]]]) -> list[tuple[str, Any]]:
+    """Color and line of each series of a panel: those of its source, if no source has two series in a panel."""
+    sources = list(dict.fromkeys(one.source for _, part in panels for one in part))
+    by_source = all(len({one.source for one in part}) == len(part) for _, part in panels)
+    numbers = [sources.index(one.source) if by_source else k for k, one in enumerate(some)]
+    return [(f"C{k % COLORS}", LINES[k % len(LINES)]) for k in numbers]
+
+
+def _draw_steps(axis: Axes, curve: pd.DataFrame, name: str, color: str, line: Any) -> Curve:
+    """Draw a step curve down to 0, where it ends, and its band."""
+    shown = curve[: int((curve["accuracy"] > 0).sum()) + 1]
+    x, y = shown["radius"].to_numpy(), shown["accuracy"].to_numpy()
+    if len(x) > 1 and y[-1] == 0:
+        x = np.concatenate([x[:-1], x[-2:-1]])  # falls at the last radius
+    axis.fill_between(x, shown["low"], shown["high"], step="pre", color=color, alpha=0.12, lw=0)
+    axis.plot(x, y, drawstyle="steps-pre", color=color, ls=line, label=name)
+    return Curve(np.repeat(x, 2)[:-1], np.repeat(y, 2)[1:], name, color)
+
+
+def _draw_medians(axis: Axes, curve: pd.DataFrame, column: str, name: str, color: str, line: Any) -> Curve:
+    """Draw medians with marks, infinite ones on the upper edge, and for eps_out the interval of the median."""
+    x, y = curve["eps_in"].to_numpy(), curve[column].to_numpy(dtype=np.float64)
+    finite = np.isfinite(y)
+    axis.plot(x, np.where(finite, y, np.nan), marker="o", ms=3, color=color, ls=line, label=name)
+    if not finite.all():
+        edge: dict[str, Any] = {"transform": axis.get_xaxis_transform(), "clip_on": False}
+        axis.plot(x[~finite], np.ones(int((~finite).sum())), marker="^", ms=4, ls="none", color=color, **edge)
+    if column == "eps_out":
+        high = np.where(np.isfinite(curve["high"]), curve["high"], np.nan)
+        axis.fill_between(x, curve["low"], high, color=color, alpha=0.12, lw=0)
+    return Curve(x[finite], y[finite], name, color)
+
+
+def _scale(axis: Axes, values: "pd.Series[float]") -> None:
+    """A linear axis from 0, or a logarithmic one if values differ by much."""
+    finite = values[np.isfinite(values)]
+    if len(finite) and finite.min() > 0 and finite.max() > FEW_DECADES * finite.min():
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(0, 1.15 * finite.max() if len(finite) and finite.max() > 0 else 1)
+
+
+def _name_curves(axis: Axes, curves: list[Curve]) -> None:
+    """Names beside the curves; in a legend if they are long or have no room."""
+    drawn = [curve for curve in curves if len(curve.x)]
+    short = all(len(curve.name) <= LONG for curve in curves) and len(drawn) == len(curves)
+    if not (short and write_names(axis, drawn)):
+        lines, names = axis.get_legend_handles_labels()
+        texts = [wrapped(name, WRAPPED) for name in names]
+        _make_room(axis, sum(text.count("\n") + 1 for text in texts))
+        axis.legend(lines, texts, loc="upper left", fontsize=SIZE, handlelength=2.2).set(in_layout=False)
+
+
+def _make_room(axis: Axes, lines: int) -> None:
+    """Raise the upper limit, so that a legend of so many lines of text covers no curve. Ticks stay below it."""
+    bottom, top = axis.get_ylim()
+    ticks = [tick for tick in axis.get_yticks() if bottom <= tick <= top]
+    share = min(0.7, lines * 1.35 * SIZE / (0.75 * 72 * HEIGHT))
+    transform = axis.transScale.transform
+    low, high = (float(transform((0, y))[1]) for y in (bottom, top))
+    raised = axis.transScale.inverted().transform((0, low + (high - low) / (1 - share)))[1]
+    axis.set(ylim=(bottom, raised), yticks=ticks)
+
+
+def _quantity_title(name: str, run: StoredRun) -> str:
+    metric = metric_text(run)
+    return f"{QUANTITIES[name]}\n({metric})" if metric else QUANTITIES[name]
+
+
+def _head(figure: MatplotlibFigure, series: list[Series], examples: "pd.Series[int]") -> None:
+    text = examples_text(examples.unique().tolist())
+    figure.suptitle(f"{data_text(series[0].run)}, {text}; bands: 95 %", fontsize=8)
+
+
+def _example_notes(series: list[Series]) -> list[str]:
+    """A note if the runs have different test examples."""
+    sets = {frozenset(run.table["index"]) for one in series for run in one.runs}
+    sizes = examples_text([len(indices) for indices in sets])
+    return [f"the runs have different {sizes}"] if len(sets) > 1 else []
+
+
+def _infinite_notes(table: pd.DataFrame) -> list[str]:
+    """The shares of examples without a certificate, for each series that has any."""
+    notes = []
+    for name, rows in table.groupby("source", sort=False):
+        shares = sorted({f"{share:.0%}" for share in (rows["infinite"].min(), rows["infinite"].max())}, key=len)
+        if rows["infinite"].any():
+            notes.append(f"{name}: {' to '.join(shares)} of the examples have no certificate; they count as infinite")
+    return notes
+
+
+def _envelope_notes(series: list[Series]) -> list[str]:
+    counts = ", ".join(f"{len(one.runs)} of {one.source}" for one in series)
+    return [f"the best of several runs at each point ({counts}); {OPTIMISTIC}, so no differences are tested"]

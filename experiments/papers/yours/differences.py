@@ -1,0 +1,197 @@
+"""Is a difference between two series more than the noise of the test set? As rows, and as text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.papers.yours.series import Series, joined, names_in, pairs_of, sigma_text
+from experiments.papers.yours.titles import SIGMA
+from experiments.papers.yours.values import largest_radius, outputs_at, round_radii
+from experiments.report.significance import (
+    LEVEL,
+    fisher,
+    holm,
+    mcnemar,
+    mean_difference,
+    rank_sum,
+    sign_test,
+    signed_rank,
+)
+
+MOST_SHOWN = 12  # pairs in the terminal; the CSV has all
+ACCURACY = "certified accuracy"
+FEWEST = 2  # common examples of a paired test
+RADII = 6  # radii of the tests, if they are not given
+OF_CLASSES = (
+    "Differences of the ACR (average certified radius): bootstrap over examples, 95 % interval. Differences of "
+    "certified accuracy in percentage points: McNemar's exact test on the same examples, Fisher's exact test on "
+    "different ones. p is adjusted over the radii (Holm)."
+)
+OF_OUTPUTS = (
+    "Differences of eps_out, with abstentions as infinity: exact sign test (p) and Wilcoxon's signed-rank test on the "
+    "same examples, Mann-Whitney test on different ones. p is adjusted over eps_in (Holm)."
+)
+NOISE = (
+    "Tests and intervals treat the test examples as a sample. Another training run may differ by more.",
+    "Several pairs are tested: each has its own 5 % of false alarms.",
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two series to compare, one run each.
+
+    Attributes:
+        one: the first.
+        other: the second.
+        paired: whether they have the same examples. Then only the common ones are compared.
+        tables: their rows, in the same order of examples if paired. By index.
+    """
+
+    one: Series
+    other: Series
+    paired: bool
+    tables: tuple[pd.DataFrame, pd.DataFrame]
+
+    @property
+    def name(self) -> str:
+        """Such as "ours minus theirs, sigma = 0.5"."""
+        shared = names_in([self.one, self.other])
+        same = joined(
+            self.one.settings if self.one.settings == self.other.settings else "",
+            sigma_text(self.one) if self.one.sigma == self.other.sigma else "",
+        )
+        return joined(" minus ".join(shared), same).replace(SIGMA, "sigma")
+
+    @property
+    def examples(self) -> str:
+        sizes = [table.index.nunique() for table in self.tables]
+        return f"{sizes[0]:,} common examples" if self.paired else f"{sizes[0]:,} and {sizes[1]:,} different examples"
+
+    def row(self, **found: Any) -> dict[str, Any]:
+        """A row of the table of tests."""
+        sizes = [table.index.nunique() for table in self.tables]
+        names = [joined(one.name, sigma_text(one)).replace(SIGMA, "sigma") for one in (self.one, self.other)]
+        return {
+            **{"one": names[0], "other": names[1], "paired": self.paired},
+            **{"examples_one": sizes[0], "examples_other": sizes[1]},
+            **found,
+        }
+
+
+def texts_of(series: Sequence[Series], radii: Sequence[float] | None, *, outputs: bool) -> dict[str, str]:
+    """Tests of all pairs: "md", for readers, and "tests.csv". Empty if no two series are to be compared.
+
+    Args:
+        series: the series, of one run each.
+        radii: radii of the tests of classes. None: round ones.
+        outputs: whether outputs are certified. They are tested at each eps_in.
+    """
+    pairs = [_pair(one, other) for one, other in pairs_of(series)]
+    if not pairs:
+        return {}
+    rows = [_output_rows(pair) if outputs else _class_rows(pair, radii) for pair in pairs]
+    lines = [_text(pair, found) for pair, found in list(zip(pairs, rows, strict=True))[:MOST_SHOWN]]
+    more = [f"{len(pairs) - MOST_SHOWN} more pairs are in the CSV."] if len(pairs) > MOST_SHOWN else []
+    about = " ".join([OF_OUTPUTS if outputs else OF_CLASSES, *NOISE[: 1 + (len(pairs) > 1)], *more])
+    table = pd.DataFrame([row for some in rows for row in some])
+    return {"md": "\n".join([*lines, "", about, ""]), "tests.csv": table.to_csv(index=False)}
+
+
+def _pair(one: Series, other: Series) -> Pair:
+    tables = (one.run.table.set_index("index"), other.run.table.set_index("index"))
+    common = tables[0].index.unique().intersection(tables[1].index.unique(), sort=False)
+    paired = len(common) >= FEWEST and _same_labels(*(table.loc[common] for table in tables))
+    if paired:
+        tables = (tables[0].loc[common], tables[1].loc[common])
+    return Pair(one, other, paired, tables)
+
+
+def _same_labels(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether the labels contradict that examples of the same index are the same. Outputs have no labels."""
+    if "label" not in one or "label" not in other:
+        return True
+    return one["label"].tolist() == other["label"].tolist()
+
+
+def _class_rows(pair: Pair, radii: Sequence[float] | None) -> list[dict[str, Any]]:
+    """A row for the ACR, and one for each radius."""
+    correct = [table["correct"].to_numpy(dtype=bool) for table in pair.tables]
+    radius = [table["radius"].to_numpy(dtype=np.float64) for table in pair.tables]
+    held = [np.where(c, r, 0.0) for c, r in zip(correct, radius, strict=True)]
+    rows = []
+    if all(np.isfinite(values).all() for values in held):
+        found = mean_difference(held[0], held[1], paired=pair.paired)
+        values = {"value_one": float(held[0].mean()), "value_other": float(held[1].mean())}
+        interval = {"difference": found.mean, "low": found.low, "high": found.high}
+        rows.append(pair.row(quantity="ACR", **values, **interval, significant=found.significant))
+    flags = {}
+    for at in radii or round_radii(largest_radius([pair.one, pair.other]), RADII):
+        one, other = (c & (r >= at) for c, r in zip(correct, radius, strict=True))
+        if one.any() or other.any():
+            flags[at] = one, other
+    p_values = [(mcnemar if pair.paired else fisher)(one, other) for one, other in flags.values()]
+    for (at, (one, other)), p, adjusted in zip(flags.items(), p_values, holm(p_values), strict=True):
+        values = {"value_one": float(one.mean()), "value_other": float(other.mean())}
+        difference = values["value_one"] - values["value_other"]
+        tested = {"difference": difference, "p": p, "p_adjusted": adjusted, "significant": adjusted < 1 - LEVEL}
+        rows.append(pair.row(quantity=ACCURACY, at=at, **values, **tested))
+    return rows
+
+
+def _output_rows(pair: Pair) -> list[dict[str, Any]]:
+    """A row for each eps_in that both have."""
+    rows = []
+    for at in sorted(pair.tables[0]["eps_in"].unique().tolist()):
+        one, other = (outputs_at(table, at) for table in pair.tables)
+        if not (len(one) and len(other)):
+            continue
+        if pair.paired:
+            common = one.index.intersection(other.index)
+            a, b = one.loc[common].to_numpy(), other.loc[common].to_numpy()
+            signs = sign_test(a, b)
+            counted = {"one_smaller": signs.smaller, "other_smaller": signs.larger, "tied": signs.tied}
+            tested = {"p": signs.p, "p_signed_rank": signed_rank(a, b)}
+        else:
+            counted, tested = {}, {"p": rank_sum(one.to_numpy(), other.to_numpy())}
+        rows.append(pair.row(quantity="eps_out", at=at, **counted, **tested))
+    for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row |= {"p_adjusted": adjusted, "significant": adjusted < 1 - LEVEL}
+    return rows
+
+
+def _text(pair: Pair, rows: list[dict[str, Any]]) -> str:
+    """A pair's verdict and its tests, as a list in Markdown."""
+    found = [row for row in rows if row["significant"]]
+    at = ", ".join(f"{row['at']:.3g}" for row in found if "at" in row)
+    where = ["ACR"] * any("at" not in row for row in found) + [f"at {_axis(rows[-1])} = {at}"] * bool(at)
+    verdict = f"**more than the test set's noise**: {', '.join(where)}" if found else "within the test set's noise"
+    head = f"- {pair.name}, {pair.examples}: {verdict if rows else 'they have no eps_in in common'}"
+    acr = [f"ACR {_result(row)}" for row in rows if "at" not in row]
+    points = [f"{_axis(row)} = {row['at']:.3g}: {_result(row)}" for row in rows if "at" in row]
+    if rows and rows[-1]["quantity"] == ACCURACY:
+        points = [f"accuracy at {'; '.join(points)}"]
+    return "\n".join([head, *(f"  - {line}" for line in (*acr, *points))])
+
+
+def _axis(row: dict[str, Any]) -> str:
+    return "r" if row["quantity"] == ACCURACY else "eps_in"
+
+
+def _result(row: dict[str, Any]) -> str:
+    if "at" not in row:
+        return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+    p = f"p = {_p(row['p_adjusted'])}"
+    if row["quantity"] == ACCURACY:
+        return f"{100 * row['difference']:+.1f} points ({p})"
+    if not row["paired"]:
+        return p
+    counts = f"first smaller on {row['one_smaller']}, second on {row['other_smaller']}, tied on {row['tied']}"
+    return f"{counts} ({p}, signed rank {_p(row['p_signed_rank'])})"
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"

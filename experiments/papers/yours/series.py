@@ -1,0 +1,143 @@
+"""From runs to series: one for each run, or the best over the runs of a source. With the names that tell them apart."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from experiments.papers.yours.run_settings import told_apart
+from experiments.papers.yours.titles import SIGMA
+from experiments.runs.reader import StoredRun
+
+MOST = 5  # series in a panel
+
+
+@dataclass(frozen=True)
+class Series:
+    """What a curve, or a row of a table, shows. No two series have the same source, sigma and settings.
+
+    Attributes:
+        source: its source's label.
+        sigma: the noise level. None for several runs, and for a noise without sigma.
+        settings: settings that tell it from the other runs of its source and sigma, as text. Empty if there are none.
+        runs: one run, or several of which the best is shown at each point.
+    """
+
+    source: str
+    sigma: float | None
+    settings: str
+    runs: tuple[StoredRun, ...]
+
+    @property
+    def run(self) -> StoredRun:
+        return self.runs[0]
+
+    @property
+    def name(self) -> str:
+        """Its source and settings."""
+        return joined(self.source, self.settings)
+
+
+def series_of(runs: Sequence[StoredRun], *, envelope: bool) -> list[Series]:
+    """The series of runs: by source in the order of source=, then by sigma and settings.
+
+    Args:
+        runs: the runs, with their labels.
+        envelope: whether all runs of a source are one series, the best of them at each point.
+    """
+    if envelope:
+        return [Series(label, None, "", tuple(some)) for label, some in by_source(runs).items()]
+    return [series for label, some in by_source(runs).items() for series in _of_source(label, some)]
+
+
+def by_source(runs: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:
+    """The runs of each source, by its label."""
+    found: dict[str, list[StoredRun]] = {}
+    for run in runs:
+        found.setdefault(run.label, []).append(run)
+    return found
+
+
+def panels_of(series: Sequence[Series]) -> list[tuple[str, list[Series]]]:
+    """Title and series of each panel, with at most `MOST` series.
+
+    All in one panel if they are few. Else one panel for each sigma, if a sigma has several series, then one for each
+    setting, then parts of these.
+    """
+    if len(series) <= MOST:
+        return [("", list(series))]
+    by_sigma = _grouped(series, lambda one: (one.sigma is None, one.sigma or 0.0))
+    panels = []
+    for group in by_sigma if max(map(len, by_sigma)) > 1 else [list(series)]:
+        for part in [group] if len(group) <= MOST else _grouped(group, lambda one: one.settings):
+            cuts = [part[k : k + MOST] for k in range(0, len(part), MOST)]
+            for k, cut in enumerate(cuts):
+                settings, sigmas = ({one.settings for one in cut}, {sigma_text(one) for one in cut})
+                shared = (found.pop() if len(found) == 1 else "" for found in (sigmas, settings))
+                panels.append((joined(*shared, f"{k + 1} of {len(cuts)}" if len(cuts) > 1 else ""), cut))
+    return panels
+
+
+def names_in(panel: Sequence[Series]) -> list[str]:
+    """The shortest names that tell the series of a panel apart: source, settings and sigma where they differ."""
+    sources, settings = len({one.source for one in panel}) > 1, len({one.settings for one in panel}) > 1
+    sigmas = len({one.sigma for one in panel}) > 1
+    parts = [
+        (one.source if sources else "", one.settings if settings else "", sigma_text(one) if sigmas else "")
+        for one in panel
+    ]
+    return [joined(*words) or one.source for words, one in zip(parts, panel, strict=True)]
+
+
+def joined(*words: str) -> str:
+    """Words that are not empty, with commas."""
+    return ", ".join(filter(None, words))
+
+
+def sigma_text(one: Series) -> str:
+    return "" if one.sigma is None else f"{SIGMA} = {one.sigma:g}"
+
+
+def pairs_of(series: Sequence[Series]) -> list[tuple[Series, Series]]:
+    """The pairs to test: each series of the first source, with those of equal sigma of every other source. If some of
+    these also have equal settings, only those.
+
+    Of a single source, the first series of each sigma with the others. If two sources have one series each, sigma does
+    not matter.
+    """
+    sources = list(dict.fromkeys(one.source for one in series))
+    of = {source: [one for one in series if one.source == source] for source in sources}
+    if len(sources) == 1:
+        pairs = [(first, other) for k, first in enumerate(series) for other in series[k + 1 :]]
+        firsts = {one.sigma: one for one in reversed(series)}
+        return [(a, b) for a, b in pairs if a.sigma == b.sigma and firsts[a.sigma] is a]
+    found = []
+    for source in sources[1:]:
+        alone = len(of[sources[0]]) == len(of[source]) == 1
+        pairs = [(a, b) for a, b in product(of[sources[0]], of[source]) if alone or a.sigma == b.sigma]
+        alike = [(a, b) for a, b in pairs if a.settings == b.settings]
+        found += alike or pairs
+    return found
+
+
+def sigma_of_any(run: StoredRun) -> float | None:
+    """The noise level; None if there is no noise, or a user's own noise has no sigma."""
+    sigma = (run.identity.get("noise") or {}).get("sigma")
+    return float(sigma) if isinstance(sigma, int | float) else None
+
+
+def _of_source(label: str, runs: list[StoredRun]) -> list[Series]:
+    by_sigma: dict[float | None, list[StoredRun]] = {}
+    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+        by_sigma.setdefault(sigma_of_any(run), []).append(run)
+    found = [
+        Series(label, sigma, settings, (run,))
+        for sigma, group in by_sigma.items()
+        for settings, run in zip(told_apart(group), group, strict=True)
+    ]
+    return sorted(found, key=lambda one: (one.sigma is None, one.sigma or 0.0, one.settings))
+
+
+def _grouped(series: Sequence[Series], key: Callable[[Series], Any]) -> list[list[Series]]:
+    """Series with equal keys together, sorted by key."""
+    return [[one for one in series if key(one) == value] for value in sorted({key(one) for one in series})]

@@ -1,0 +1,222 @@
+"""Any runs as a table for a paper, in LaTeX (booktabs), Markdown and CSV."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, kind_of
+from experiments.papers.yours.series import Series, joined, series_of
+from experiments.papers.yours.titles import (
+    IN,
+    OUT,
+    SIGMA,
+    data_text,
+    examples_text,
+    metric_text,
+    radius_title,
+    space_notes,
+    space_of,
+)
+from experiments.papers.yours.values import accuracy_at, clean_accuracy, largest_radius, medians_of, round_radii
+from experiments.report.certified_accuracy import average_radius, rows_of
+from experiments.report.figure import Drawing
+from experiments.report.text_table import latex, markdown
+from experiments.runs.reader import StoredRun
+
+RADII = 5  # columns of radii, if they are not given
+NORMAL = 1.96  # standard errors of a 95 % interval
+Row = dict[str, Any]
+Parts = tuple[list[Row], list[str], list[list[str]], tuple[str, str]]  # rows, header and cells, words of the caption
+WORDS = {SIGMA: "sigma", IN: "eps_in", OUT: "eps_out", r"$\ell_1$": "l1", r"$\ell_2$": "l2", r"$\ell_\infty$": "linf"}
+SETTINGS = {"sigma": SIGMA, "n": "$n$", "m": "$m$"}  # column and title
+HALF_WIDTH = re.compile(r"\$_\{\\pm([\d.]+)\}\$")
+COMPACT = (r"\footnotesize", r"\setlength{\tabcolsep}{3pt}")  # so that it fits the width of most pages
+
+
+class ComparisonTable(ComparedRuns):
+    """Certified accuracy in percent at radii with ACR, clean accuracy and abstentions; or medians of outputs.
+
+    One row for each run, or for each source (`envelope`). After each +- is half of a 95 % interval over the test
+    examples: of Clopper and Pearson for shares, of the mean for the ACR. The best of a column is bold. Settings that
+    all rows share are in the caption.
+
+    Args:
+        radii: see `ComparedRuns`.
+        envelope: see `ComparedRuns`.
+        half_widths: whether cells have the half-widths, which the CSV always has.
+
+    Raises:
+        SettingError: a radius is negative.
+    """
+
+    def __init__(self, radii: list[float] | None = None, envelope: bool = False, half_widths: bool = True) -> None:
+        super().__init__(radii, envelope)
+        self.half_widths = half_widths
+
+    def draw(self, runs: list[StoredRun]) -> Drawing:
+        series = series_of(runs, envelope=self.envelope)
+        parts = self._accuracies(series) if kind_of(runs[0]) == CLASSES else self._medians(series)
+        rows, header, lines, about = parts
+        own, shared = _settings(rows)
+        header = ["method", *(SETTINGS[name] for name in own), *header]
+        lines = [
+            [row["method"], *(_setting(row, name) for name in own), *line]
+            for row, line in zip(rows, lines, strict=True)
+        ]
+        caption = (
+            f"{joined(about[0], *(f'{SETTINGS[name]} = {_setting(rows[0], name)}' for name in shared))}. {about[1]}"
+        )
+        if self.envelope:
+            caption += f". Best of the runs of each source; ACR: of a single run. The {OPTIMISTIC.removeprefix('the ')}"
+        plain = [_plain(cell) for cell in header], [[_plain(cell) for cell in line] for line in lines]
+        texts = {
+            "md": f"{_plain(caption)}.\n\n{markdown(*plain)}",
+            "tex": latex(header, lines, f"{caption}.", "l" + "r" * (len(header) - 1), COMPACT),
+        }
+        return Drawing(None, pd.DataFrame(rows), pd.DataFrame(), space_notes(runs), texts)
+
+    def _accuracies(self, series: list[Series]) -> Parts:
+        radii = self.radii or round_radii(largest_radius(series), RADII)
+        rows = [_class_row(one, radii) for one in series]
+        names = [_at(r) for r in radii]
+        best = {name: max(row[name] for row in rows) for name in ("clean (%)", "ACR", *names)}
+        lines = []
+        for row in rows:
+            cells = [_cell(row["clean (%)"], None, best["clean (%)"]), _cell(row["abstained (%)"], None, None)]
+            half = {name: row[_half(name)] if self.half_widths else None for name in ("ACR", *names)}
+            cells.append(_cell(row["ACR"], half["ACR"], best["ACR"], digits=3))
+            lines.append(cells + [_cell(row[name], half[name], best[name]) for name in names])
+        run = series[0].run
+        about = (
+            f"Certified accuracy in percent at {radius_title(space_of(run))} $r$, {data_text(run)}, {_examples(rows)}"
+        )
+        explained = "ACR: average certified radius. Clean: accuracy of the smoothed classifier, certified or not"
+        if self.half_widths:
+            explained += ". +-: half of the 95 % interval over test examples"
+        return rows, ["clean", "abstained", "ACR", *(f"$r$ = {r:g}" for r in radii)], lines, (about, explained)
+
+    def _medians(self, series: list[Series]) -> Parts:
+        rows = [row for one in series for row in _output_rows(one)]
+        smallest: dict[str, float] = {}
+        for row in rows:
+            eps = f"{row['eps_in']:.3g}"
+            smallest[eps] = min(row["eps_out"], smallest.get(eps, np.inf))
+        lines = []
+        for row in rows:
+            eps = f"{row['eps_in']:.3g}"
+            cells = [eps, _number(row["eps_out"], smallest[eps]), f"[{_number(row['low'])}, {_number(row['high'])}]"]
+            shares = [f"{row[name]:.1f}" for name in ("abstained (%)", "infinite (%)")]
+            lines.append([*cells, _number(row["smoothing_error"]), *shares])
+        run = series[0].run
+        distance = joined(metric_text(run), data_text(run), _examples(rows))
+        about = f"Median certified {OUT} and smoothing error at input radii {IN}: {distance}"
+        explained = (
+            "In brackets: 95 % interval of the median. Abstained: share of the examples in percent. Infinite: those "
+            "that abstained, failed or are above the largest distance"
+        )
+        header = [IN, f"median {OUT}", "interval", "smoothing error", "abstained", "infinite"]
+        return rows, header, lines, (about, explained)
+
+
+def _class_row(one: Series, radii: Sequence[float]) -> Row:
+    """The numbers of a series. Of an envelope: the best at each radius, and the largest ACR of a single run."""
+    by_acr = max(one.runs, key=lambda run: average_radius(*rows_of(run)))
+    correct, radius = rows_of(by_acr)
+    held = np.where(correct, radius, 0.0)
+    known = len(one.runs) == 1
+    row: Row = _about(one) | {
+        "clean (%)": 100 * clean_accuracy(by_acr) if known else np.nan,
+        "abstained (%)": 100 * float((by_acr.table["status"] == "abstained").mean()) if known else np.nan,
+        "ACR": float(held.mean()),
+        "ACR half-width": _half_width(held),
+    }
+    for at in accuracy_at(one, radii).itertuples():
+        row |= {_at(at.radius): 100 * at.accuracy, _half(_at(at.radius)): 50 * (at.high - at.low)}
+        if not known:
+            row[f"r = {at.radius:g} sigma"] = at.sigma
+    return row
+
+
+def _output_rows(one: Series) -> list[Row]:
+    """A row for each eps_in."""
+    rows = []
+    for at in medians_of(one).to_dict("records"):
+        shares = {f"{name} (%)": 100 * at[name] for name in ("abstained", "infinite")}
+        numbers = {name: at.get(name, np.nan) for name in ("eps_in", "eps_out", "low", "high", "smoothing_error")}
+        sigma = None if pd.isna(at["sigma"]) else at["sigma"]
+        rows.append(_about(one) | {"sigma": sigma, "examples": at["examples"]} | numbers | shares)
+    return rows
+
+
+def _about(one: Series) -> Row:
+    """Method, source and settings of a series. Settings in which the runs of an envelope differ are None."""
+    settings = {}
+    for name in ("n", "m"):
+        values = {run.identity["certifier"].get(name) for run in one.runs}
+        settings[name] = values.pop() if len(values) == 1 else None
+    examples = max(run.table["index"].nunique() for run in one.runs)
+    return {"method": one.name, "source": one.source, "sigma": one.sigma, **settings, "examples": examples}
+
+
+def _half_width(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    if len(values) < 2 or not np.isfinite(values).all():
+        return float("nan")
+    return float(NORMAL * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def _at(radius: float) -> str:
+    return f"r = {radius:g} (%)"
+
+
+def _half(name: str) -> str:
+    """The column with the half-width of another column."""
+    return f"{name.removesuffix(' (%)')} half-width{' (%)' * name.endswith(' (%)')}"
+
+
+def _settings(rows: list[Row]) -> tuple[list[str], list[str]]:
+    """The settings in which rows differ, and those that they share. A setting that no row has is left out."""
+    values = {name: {row[name] for row in rows} for name in SETTINGS}
+    shared = [name for name, found in values.items() if len(found) == 1 and found != {None}]
+    return [name for name, found in values.items() if len(found) > 1], shared
+
+
+def _setting(row: Row, name: str) -> str:
+    if row[name] is None:
+        return ""
+    return f"{row[name]:g}" if name == "sigma" else f"{row[name]:,}"
+
+
+def _cell(value: float, half_width: float | None, best: float | None, digits: int = 1) -> str:
+    """A number with half of its interval. Bold if it is the best as it is printed."""
+    if np.isnan(value):
+        return "-"
+    text = _digits(value, digits)
+    text = f"**{text}**" if best is not None and text == _digits(best, digits) and value > 0 else text
+    return text if half_width is None or np.isnan(half_width) else rf"{text}$_{{\pm{half_width:.{digits}f}}}$"
+
+
+def _digits(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else r"$\infty$"
+
+
+def _number(value: float, best: float | None = None) -> str:
+    """A median. Infinite ones have no certificate."""
+    if np.isnan(value):
+        return "-"
+    text = f"{value:.3g}" if np.isfinite(value) else r"$\infty$"
+    return f"**{text}**" if best is not None and np.isfinite(value) and text == f"{best:.3g}" else text
+
+
+def _examples(rows: list[Row]) -> str:
+    return examples_text([row["examples"] for row in rows])
+
+
+def _plain(text: str) -> str:
+    """A text without our formulas, for the terminal and Markdown."""
+    text = HALF_WIDTH.sub(r" +- \1", text)
+    for formula, word in (*WORDS.items(), (r"$\infty$", "inf"), ("$r$", "r"), ("$n$", "n"), ("$m$", "m")):
+        text = text.replace(formula, word)
+    return text

@@ -1,0 +1,125 @@
+"""Is a difference between two methods more than the noise of the test set? Tests and intervals over test examples.
+
+They treat the examples as a sample. They say nothing of the randomness of training or of certification.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest, bootstrap, fisher_exact, mannwhitneyu, wilcoxon
+
+Values = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+LEVEL = 0.95  # of intervals; tests are at 1 - LEVEL
+RESAMPLES, AT_ONCE = 4999, 100
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference and its confidence interval, at `LEVEL`."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Signs:
+    """A paired comparison of two lists of values: in how many pairs each is smaller, and the p-value of equality."""
+
+    smaller: int
+    larger: int
+    tied: int
+    p: float
+
+
+def mcnemar(one: Flags, other: Flags) -> float:
+    """McNemar's exact p-value that two shares of the same examples are equal: (examples,) each.
+
+    Of the examples that only one of the two has, each has a half: a binomial test.
+    """
+    only_one, only_other = int(np.sum(one & ~other)), int(np.sum(other & ~one))
+    discordant = only_one + only_other
+    return float(binomtest(only_one, discordant, 0.5).pvalue) if discordant else 1.0
+
+
+def fisher(one: Flags, other: Flags) -> float:
+    """Fisher's exact p-value that two shares are equal, of different examples: (n,) and (m,)."""
+    table = [[int(np.sum(flags)), int(np.sum(~flags))] for flags in (one, other)]
+    return float(fisher_exact(table).pvalue)
+
+
+def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
+    """The mean of `one` minus that of `other`, with a bootstrap interval over examples (percentile, fixed seed).
+
+    Args:
+        one: finite values, such as radii (0 if misclassified), (n,).
+        other: finite values, (n,) if paired, else (m,).
+        paired: whether both lists are of the same examples in the same order.
+    """
+    mean = float(np.mean(one) - np.mean(other))
+    samples = (one - other,) if paired else (one, other)
+    if min(map(len, samples)) < 2:
+        return Difference(mean, -np.inf, np.inf)
+    found = bootstrap(
+        samples,
+        _mean if paired else _difference_of_means,
+        n_resamples=RESAMPLES,
+        batch=AT_ONCE,
+        vectorized=True,
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return Difference(mean, float(found.low), float(found.high))
+
+
+def sign_test(one: Values, other: Values) -> Signs:
+    """The exact sign test of equal medians of differences. Values may be infinite; two infinite ones are tied."""
+    smaller, larger = int(np.sum(one < other)), int(np.sum(one > other))
+    p = float(binomtest(smaller, smaller + larger, 0.5).pvalue) if smaller + larger else 1.0
+    return Signs(smaller, larger, len(one) - smaller - larger, p)
+
+
+def signed_rank(one: Values, other: Values) -> float:
+    """Wilcoxon's signed-rank p-value, ties left out. A difference with one infinite value has the largest rank."""
+    differences = _finite(one, other)
+    return float(wilcoxon(differences).pvalue) if np.any(differences) else 1.0
+
+
+def rank_sum(one: Values, other: Values) -> float:
+    """The Mann-Whitney p-value for values of different examples, which may be infinite: (n,) and (m,)."""
+    return float(mannwhitneyu(one, other).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values: all tests together are wrong with at most the probability at which one is read."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty(len(p_values))
+    scaled = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled))
+    return [float(p) for p in adjusted]
+
+
+def _mean(differences: Values, axis: int = -1) -> Values:
+    return np.asarray(np.mean(differences, axis=axis))
+
+
+def _difference_of_means(one: Values, other: Values, axis: int = -1) -> Values:
+    return np.asarray(np.mean(one, axis=axis) - np.mean(other, axis=axis))
+
+
+def _finite(one: Values, other: Values) -> Values:
+    """Differences, with infinite ones replaced by one more than the largest finite one. Their ranks are the same."""
+    with np.errstate(invalid="ignore"):
+        differences = np.where(one == other, 0.0, one - other)  # infinity minus itself: a tie
+    finite = np.abs(differences[np.isfinite(differences)])
+    beyond = 1.0 + float(finite.max(initial=0.0))
+    return np.where(np.isfinite(differences), differences, np.sign(differences) * beyond)

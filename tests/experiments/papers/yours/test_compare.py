@@ -1,0 +1,218 @@
+"""Any runs in one figure: the numbers counted by hand, the names, the panels, and the tests of differences."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+
+from experiments.papers.yours.compare import Compare
+from experiments.papers.yours.direct_labels import Curve, write_names
+from experiments.papers.yours.series import MOST, names_in, pairs_of, panels_of, series_of
+from experiments.papers.yours.values import median_interval, round_radii
+from experiments.report.figure import selection
+from experiments.report.sources import Source
+from experiments.runs.reader import StoredRun
+from smoothing import SettingError
+
+L1 = {"input": {"norm": "l1", "units": "cm"}}
+
+
+def held(radii, at, wrong=()):
+    return np.array([0 < r >= at and k not in wrong for k, r in enumerate(radii)])
+
+
+def test_steps_and_tests_are_those_counted_by_hand(drawn, two_methods, tmp_path, capsys):
+    (path,) = drawn("compare", tmp_path, source=two_methods, files=True)
+    assert path.name == "compare-digits_l2.png"
+    assert path.read_bytes()[:4] == b"\x89PNG"
+    table = pd.read_csv(path.with_suffix(".csv"))
+    assert list(table["source"].unique()) == ["ours", "Cohen et al."]
+    theirs = table[(table["source"] == "Cohen et al.") & (table["sigma"] == 0.5)]
+    assert theirs["radius"].tolist()[:-1] == [0, 0.2, 0.3, 0.4, 0.5]  # where the curve falls, and the end of the axis
+    assert theirs["accuracy"].tolist() == [0.8, 0.8, 0.6, 0.4, 0.2, 0]
+    assert (theirs["low"] <= theirs["accuracy"]).all()
+    tests = pd.read_csv(path.with_name("compare-digits_l2.tests.csv"))
+    at = tests[(tests["one"] == "ours, sigma = 1") & (tests["quantity"] == "certified accuracy")]
+    ours, others = [1.5 * r for r in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)], [1.5 * 0.5, 1.5 * 0.5]
+    others += [1.5 * r for r in (0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.0, 0.0)]
+    for row in at.itertuples():
+        one, other = held(ours, row.at, wrong=[0]), held(others, row.at)
+        assert row.difference == pytest.approx(one.mean() - other.mean())
+        only = int((one & ~other).sum()), int((one | other).sum() - (one & other).sum())
+        assert row.p == pytest.approx(binomtest(*only, 0.5).pvalue if only[1] else 1.0)
+    acr = tests[(tests["quantity"] == "ACR") & (tests["one"] == "ours, sigma = 0.5")].iloc[0]
+    assert acr["difference"] == pytest.approx(0.36 - 0.28)
+    printed = capsys.readouterr().out
+    assert "- ours minus Cohen et al., sigma = 0.5, 10 common examples: within the test set's noise" in printed
+    assert "Another training run may differ by more." in printed
+
+
+def test_a_clear_difference_is_more_than_noise(drawn, write_classes, tmp_path, capsys):
+    write_classes("a", [0.5] * 30)
+    write_classes("b", [0.4] * 30)
+    drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"], radii=[0.2, 0.45])
+    printed = capsys.readouterr().out
+    assert "**more than the test set's noise**: ACR, at r = 0.45" in printed
+    assert "r = 0.2: +0.0 points (p = 1.000); r = 0.45: +100.0 points (p = 4e-09)" in printed
+
+
+def test_different_examples_are_not_paired(drawn, write_classes, tmp_path, capsys):
+    write_classes("a", [0.5] * 20)
+    write_classes("b", [0.4] * 10, start=20)
+    write_classes("c", [0.4] * 20, start=10)
+    drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "abc"])
+    printed = capsys.readouterr().out
+    assert "a minus b, sigma = 0.5, 20 and 10 different examples" in printed
+    assert "a minus c, sigma = 0.5, 10 common examples" in printed
+    assert "the runs have different 10 to 20 test examples" in printed
+
+
+def test_the_envelope_is_the_best_over_sigma_and_says_that_it_is_optimistic(drawn, two_methods, tmp_path, capsys):
+    (path,) = drawn("compare", tmp_path, source=two_methods, envelope=True)
+    table = pd.read_csv(path.with_suffix(".csv")).query("source == 'ours'")
+    by_sigma = [[r * scale for r in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)] for scale in (1.0, 1.5)]
+    for row in table.itertuples():
+        assert row.accuracy == max(held(radii, row.radius, wrong=[0]).mean() for radii in by_sigma)
+    printed = capsys.readouterr().out
+    assert "chosen on the test set itself, which is optimistic" in printed
+    assert "minus" not in printed
+
+
+def test_tests_of_an_earlier_drawing_do_not_stay(drawn, two_methods, tmp_path):
+    (path,) = drawn("compare", tmp_path, source=two_methods)
+    assert path.with_suffix(".md").exists()
+    drawn("compare", tmp_path, source=two_methods, envelope=True)
+    assert not path.with_suffix(".md").exists()
+    assert not path.with_suffix(".tests.csv").exists()
+
+
+def test_a_noise_of_ones_own_needs_run_json_and_the_csv_alone(drawn, write_classes, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plt, "close", lambda figure: shown.append(figure))
+    shown = []
+    config = {"name": "x", "dataset": {"_target_": "my_data.Table"}, "noise": {"_target_": "my_noises.Laplace"}}
+    for name in "ab":
+        identity = {"dataset": {"type": "my_data.Table"}}
+        write_classes(name, [0.5, 0.3, 0.0], sigma=None, identity=identity, config=config, **L1)
+    (path,) = drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    assert path.name == "compare-table_l1.png"
+    assert shown[0].axes[-1].get_xlabel() == r"$\ell_1$ radius (cm)"
+    assert "a minus b, 3 common examples" in capsys.readouterr().out
+
+
+def test_an_infinite_radius_stays_on_the_axis(drawn, write_classes, tmp_path, capsys):
+    write_classes("a", [float("inf"), 0.5], sigma=None, **L1)
+    write_classes("b", [0.2, 0.1], sigma=None, **L1)
+    (path,) = drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    table = pd.read_csv(path.with_suffix(".csv")).query("source == 'a'")
+    assert table["radius"].max() == pytest.approx(1.05 * 0.5)
+    assert table["accuracy"].tolist()[-1] == 0.5
+    assert "ACR" not in capsys.readouterr().out.partition("Differences")[0]
+
+
+def test_what_cannot_be_compared_is_one_line(two_methods, write_center_run, tmp_path, figure):
+    center = write_center_run("thumbs", "Digits", "Autoencoder", "L2", 0.1)
+    sources = [*two_methods, Source("thumbs", center.parent)]
+    with pytest.raises(SettingError, match=r"'ours' certifies classes .* 'thumbs' certifies outputs .*; compare one"):
+        selection("compare", figure("compare"), tmp_path, sources)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(SettingError, match=r"source: no run\.json in .*empty' or below"):
+        selection("compare", figure("compare"), tmp_path, [*two_methods, Source("empty", empty)])
+    for wrong in ({"radii": []}, {"radii": [-1.0]}, {"columns": 0}):
+        with pytest.raises(SettingError, match=r"figure\."):
+            Compare(**wrong)
+
+
+def test_predictions_are_named(two_methods, write_classes, tmp_path, figure):
+    folder = write_classes("ours", [0.5], identity={"certifier": {"type": "Predict", "n": 100}})
+    file = folder / "certificates.csv"
+    pd.read_csv(file).drop(columns="radius").to_csv(file, index=False)
+    chosen = selection("compare", figure("compare"), tmp_path, two_methods)
+    assert "Predict gives no radii of classes and no eps_out of outputs" in chosen.explanation()[1]
+    assert len(chosen.explanation()) == 2  # and it does not send the reader to figure=compare
+
+
+def test_outputs(drawn, write_center_run, tmp_path, capsys):
+    inf = float("inf")
+    for name, out in (("ours", [1.0, 2, 3, 4, 5, 6, np.nan]), ("theirs", [2.0, 3, 4, 5, 6, 7, inf])):
+        write_center_run(name, "Digits", "Autoencoder", "TotalVariation", 0.1, out, [0.1] * 7, eps=(0.1, 0.2), scale=2)
+    sources = [Source(name, tmp_path / name) for name in ("ours", "theirs")]
+    (path,) = drawn("compare", tmp_path, source=sources, files=True)
+    assert path.name == "compare-digits_l2_totalvariation.png"
+    table = pd.read_csv(path.with_suffix(".csv"))
+    assert table["eps_out"].tolist() == [4, 8, 5, 10]  # medians of seven, one of them infinite
+    assert table["infinite"].tolist() == pytest.approx([1 / 7] * 4)
+    assert table["abstained"].tolist() == pytest.approx([1 / 7, 1 / 7, 0, 0])
+    printed = capsys.readouterr().out
+    assert "eps_in = 0.1: first smaller on 6, second on 0, tied on 1 (p = 0.062" in printed
+    assert "ours: 14% of the examples have no certificate; they count as infinite" in printed
+
+
+def test_the_interval_of_a_median_covers_it():
+    random, covered = np.random.default_rng(0), 0
+    for _ in range(400):
+        low, high = median_interval(random.normal(size=30))
+        covered += low <= 0 <= high
+    assert covered >= 0.93 * 400
+    assert median_interval(np.array([1.0, 2.0])) == (0.0, float("inf"))
+
+
+ROUND = [(5.9, [0, 1, 2, 3, 4, 5]), (0.46, [0, 0.1, 0.2, 0.3, 0.4]), (0, [0])]
+
+
+@pytest.mark.parametrize(("largest", "expected"), ROUND)
+def test_round_radii(largest, expected):
+    assert round_radii(largest, 6) == expected
+
+
+def stored(label, sigma, **training):
+    identity = {"dataset": {"type": "Digits"}, "model": {"type": "Net"}, "noise": {"type": "Gaussian", "sigma": sigma}}
+    identity |= {"certifier": {"type": "Certify", "n": 100}, "training": training, "seed": 0}
+    return StoredRun(Path(f"run-{id(training)}"), {"identity": identity, "started": "1"}, label)
+
+
+def test_a_panel_has_at_most_five_series_and_each_is_named():
+    few = series_of([stored(name, sigma) for name in "ab" for sigma in (0.25, 0.5)], envelope=False)
+    ((title, panel),) = panels_of(few)
+    assert title == ""
+    assert names_in(panel)[0] == r"a, $\sigma$ = 0.25"
+    many = series_of(
+        [stored(name, sigma, epochs=k) for name in "abc" for sigma in (0.25, 0.5) for k in (1, 2)], envelope=False
+    )
+    panels = panels_of(many)
+    assert all(len(panel) <= MOST for _, panel in panels)
+    assert [title for title, _ in panels][:2] == [r"$\sigma$ = 0.25, epochs = 1", r"$\sigma$ = 0.25, epochs = 2"]
+    assert names_in(panels[0][1]) == ["a", "b", "c"]
+    alone = series_of([stored("a", 0.1 * k) for k in range(1, 8)], envelope=False)
+    assert [len(panel) for _, panel in panels_of(alone)] == [5, 2]
+    (one,) = series_of([stored("a", 0.1), stored("a", 0.2)], envelope=True)
+    assert (one.name, one.sigma) == ("a", None)
+
+
+def test_pairs_have_equal_sigma_and_settings():
+    runs = [stored(name, sigma, epochs=k) for name in "ab" for sigma in (0.25, 0.5) for k in (1, 2)]
+    pairs = pairs_of(series_of(runs, envelope=False))
+    assert len(pairs) == 4
+    assert all((a.sigma, a.settings) == (b.sigma, b.settings) for a, b in pairs)
+    assert len(pairs_of(series_of([stored("a", 0.1), stored("b", 0.2)], envelope=False))) == 1
+    (inside,) = pairs_of(series_of(runs[:2], envelope=False))
+    assert names_in(inside) == ["epochs = 1", "epochs = 2"]
+
+
+def test_names_stand_clear_of_curves_and_of_each_other():
+    figure, axis = plt.subplots(figsize=(3.9, 2.6))
+    x = np.linspace(0, 1, 50)
+    curves = [Curve(x, 1 - x ** (k + 1), f"method {k}", f"C{k}") for k in range(3)]
+    for curve in curves:
+        axis.plot(curve.x, curve.y)
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    assert write_names(axis, curves)
+    boxes = [text.get_window_extent() for text in axis.texts]
+    assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+    points = np.concatenate([axis.transData.transform(np.column_stack([c.x, c.y])) for c in curves])
+    assert not any(box.contains(*point) for box in boxes for point in points)
+    assert not write_names(axis, [Curve(x, x, "a name that is much too long for this small axis" * 2, "k")])
+    plt.close(figure)

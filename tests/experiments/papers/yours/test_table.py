@@ -1,0 +1,94 @@
+"""Tables for a paper: the numbers, the bold ones, and LaTeX that compiles."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.report.sources import Source
+from experiments.report.text_table import latex
+
+
+def compiled(tex, folder):
+    """Compile a table. Skips without a TeX or booktabs."""
+    program = shutil.which("pdflatex")
+    asked = ["kpsewhich", "booktabs.sty"]
+    if not program or subprocess.run(asked, capture_output=True, check=False).returncode:
+        pytest.skip("no pdflatex with booktabs on this machine")
+    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{tex}\end{{document}}"
+    (folder / "document.tex").write_text(document)
+    words = [program, "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def written(drawn, two_methods, tmp_path):
+    (path,) = drawn("table", tmp_path, source=two_methods, radii=[0, 0.3, 0.6])
+    return path
+
+
+def test_numbers_and_bold(written):
+    assert written.name == "table-digits_l2.md"
+    table = pd.read_csv(written.with_suffix(".csv"))
+    first = table.iloc[0]
+    assert (first["method"], first["sigma"], first["n"], first["examples"]) == ("ours", 0.5, 1000, 10)
+    assert first["ACR"] == pytest.approx(0.36)
+    held = [0, *np.arange(0, 0.9, 0.1)]
+    assert first["ACR half-width"] == pytest.approx(1.96 * np.std(held, ddof=1) / 10**0.5, rel=0.01)
+    assert (first["clean (%)"], first["abstained (%)"]) == (90, 10)
+    assert table["r = 0.3 (%)"].tolist() == [60, 70, 60, 80]
+    text = written.read_text()
+    assert "n = 1,000" in text  # all rows share it
+    assert "ACR: average certified radius" in text
+    assert re.search(r"\| Cohen et al\. +\| 1 +\|.*\| \*\*80\.0\*\* \+- \d", text)
+    assert text.count("**80.0**") == 5  # the best at radius 0, four times, and at 0.3
+
+
+def test_latex_has_a_cell_for_each_column(written):
+    tex = written.with_suffix(".tex").read_text()
+    (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", tex)
+    lines = [line for line in tex.splitlines() if line.endswith(r" \\")]
+    assert len(lines) == 5
+    assert {line.count("&") + 1 for line in lines} == {len(columns)}
+    assert all(rule in tex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+    assert r"\textbf{80.0}$_{\pm" in tex
+
+
+def test_it_compiles(written, tmp_path):
+    done = compiled(written.with_suffix(".tex").read_text(), tmp_path)
+    assert done.returncode == 0, done.stdout[-1500:]
+
+
+def test_anything_in_a_label_compiles(tmp_path):
+    labels = [r"50% & more_of #1", r"$\alpha$-net {x} ~ \x", "a < b > c | d ^ $", "ours \u00b1 \u03c3 \u2264 \u221e"]
+    tex = latex(["method", "r"], [[label, "**1**"] for label in labels], "A table of a & b.", "lr")
+    assert r"50\% \& more\_of \#1" in tex
+    assert r"$\alpha$-net \{x\}" in tex
+    done = compiled(tex, tmp_path)
+    assert done.returncode == 0, done.stdout[-1500:]
+
+
+def test_one_row_for_each_source(drawn, two_methods, tmp_path):
+    (path,) = drawn("table", tmp_path, source=two_methods, envelope=True, half_widths=False, radii=[0.3, 0.6])
+    table = pd.read_csv(path.with_suffix(".csv"))
+    assert table["method"].tolist() == ["ours", "Cohen et al."]
+    assert table["r = 0.6 (%)"].tolist() == [50, 40]
+    assert table["r = 0.6 sigma"].tolist() == [1, 1]
+    text = path.read_text()
+    assert "optimistic" in text
+    assert "+-" not in text
+
+
+def test_outputs(drawn, write_center_run, tmp_path):
+    write_center_run("mine", "Digits", "Autoencoder", "L2", 0.1, [1.0, 2, 3, 4, np.nan], [0.1] * 5, eps=(0.1,))
+    write_center_run("mine", "Digits", "Autoencoder", "L2", 0.2, [np.nan] * 5, [0.1] * 5, eps=(0.1,))
+    (path,) = drawn("table", tmp_path, source=[Source("mine", tmp_path / "mine")])
+    table = pd.read_csv(path.with_suffix(".csv"))
+    assert table["eps_out"].tolist() == [3, float("inf")]
+    assert table["abstained (%)"].tolist() == [20, 100]
+    assert "$\\infty$" in path.with_suffix(".tex").read_text()
+    assert re.search(r"\| mine +\| 0.1 +\| 0.1 +\| \*\*3\*\* ", path.read_text())
+    assert "inf" in path.read_text()
