@@ -9,7 +9,6 @@ draws/<index>.npz           the draws of an example, from which its certificates
 import io
 import json
 import platform
-import re
 import subprocess
 import zlib
 from collections.abc import Sequence
@@ -26,10 +25,10 @@ from hydra.core.hydra_config import HydraConfig
 from torch import Tensor
 
 from experiments.config.command_line import command
-from experiments.config.identity import NOT_SETTINGS, identity_hash
 from experiments.config.settings import Settings
 from experiments.machine.files import sync_folder, write_atomically
 from experiments.runs.contents import Contents
+from experiments.runs.folder_name import folder_of
 from experiments.runs.input_space import InputSpace
 from experiments.runs.table import EXAMPLES, Schema, TableWriter
 from smoothing import CenterDraws, SmoothingError
@@ -67,7 +66,7 @@ class RunFolder:
         contents: Contents | None = None,
         space: InputSpace | None = None,
     ) -> None:
-        self.path = _folder(root / settings.name, identity)
+        self.path = folder_of(root / settings.name, identity)
         index, count = settings.shard.index, settings.shard.count
         if count < 1:
             raise SmoothingError(f"shard.count: expected at least 1, got {count}")
@@ -220,23 +219,6 @@ class RunFolder:
                     "results.root"
                 )
             self._contents.require_those_of(record, path)
-
-
-def _folder(experiment: Path, identity: dict[str, Any]) -> Path:
-    """The folder that the identity's hash ends, whatever precedes it, or a new one like certify-sigma0.25-n1000-<hash>.
-
-    Earlier versions of the suite wrote other names.
-    """
-    digest = identity_hash(identity)
-    if existing := sorted(experiment.glob(f"*-{digest}")):
-        return existing[0]
-    certifier = identity["certifier"]
-    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", certifier["type"].rpartition(".")[2]).lower()
-    noise = {key: value for key, value in identity.get("noise", {}).items() if key not in NOT_SETTINGS}
-    samples = {key: certifier[key] for key in ("n", "m") if key in certifier}
-    parts = [f"{key}{value:.4g}" if isinstance(value, float) else f"{key}{value}" for key, value in noise.items()]
-    parts = [re.sub(r"[^\w.+-]+", "_", part) for part in parts or ["clean"]]
-    return experiment / "-".join([kind, *parts, *(f"{key}{value}" for key, value in samples.items()), digest])
 
 
 def load_draws(path: Path, kind: type = CenterDraws) -> tuple[Any, float] | None:

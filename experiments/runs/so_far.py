@@ -11,7 +11,7 @@ from experiments.runs.reader import median_with_abstentions
 def so_far(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Running summaries of a run's rows, by name.
 
-    Certificates of classes: the certified share, the certified accuracy at radius 0 and the ACR (average certified radius).
+    Certificates of classes: the certified share, the certified accuracy at radius 0 and the average certified radius.
     Certificates of outputs: the certified share, and the median eps_out at the last row's eps_in, counting examples
     without a certificate as infinite. Predictions and attacks: the share that is correct, or succeeds. Rows of other
     certifiers: the certified share.
