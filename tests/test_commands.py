@@ -66,6 +66,18 @@ def test_plot_without_results_says_what_would_make_them(python, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_run_folder_is_compared_as_it_is_typed(python, tmp_path):
+    """Its name has = in it, which Hydra's grammar would refuse."""
+    (folder,) = (ROOT / "results" / "digits_gaussian").glob("sigma=0.12-033caf7590")
+    done = python("plot.py", "figure=compare", f"source=[{folder}]", "labels=[ours (n)]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "figures" / "compare-digits_l2.png").exists()
+    done = python("plot.py", "figure=compare", cwd=tmp_path)
+    assert done.stderr == (
+        "plot.py: figure=compare: expected the runs to compare, such as source='[results/a, results/b/<run>]'\n"
+    )
+
+
 def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python, tmp_path):
     """For example, photographs whose data set is on another machine."""
     folder = tmp_path / "results" / "cifar10_gaussian" / "sigma=0.25"

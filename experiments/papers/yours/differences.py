@@ -186,7 +186,7 @@ def _result(row: dict[str, Any]) -> str:
         return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
     p = f"p = {_p(row['p_adjusted'])}"
     if row["quantity"] == ACCURACY:
-        return f"{100 * row['difference']:+.1f} points ({p})"
+        return f"{round(100 * row['difference'], 1) + 0.0:+.1f} points ({p})"  # no -0.0
     if not row["paired"]:
         return p
     counts = f"first smaller on {row['one_smaller']}, second on {row['other_smaller']}, tied on {row['tied']}"

@@ -194,7 +194,8 @@ def _cell(value: float, half_width: float | None, best: float | None, digits: in
     if np.isnan(value):
         return "-"
     text = _digits(value, digits)
-    text = f"**{text}**" if best is not None and text == _digits(best, digits) and value > 0 else text
+    if best is not None and text == _digits(best, digits) != _digits(0.0, digits):
+        text = f"**{text}**"
     return text if half_width is None or np.isnan(half_width) else rf"{text}$_{{\pm{half_width:.{digits}f}}}$"
 
 

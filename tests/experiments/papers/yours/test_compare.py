@@ -216,3 +216,20 @@ def test_names_stand_clear_of_curves_and_of_each_other():
     assert not any(box.contains(*point) for box in boxes for point in points)
     assert not write_names(axis, [Curve(x, x, "a name that is much too long for this small axis" * 2, "k")])
     plt.close(figure)
+
+
+def test_published_files_stand_beside_runs(drawn, write_classes, tmp_path, capsys):
+    """The authors' file names the data set by a folder, and has every 20th example, as our run."""
+    file = tmp_path / "theirs" / "certify" / "cifar10" / "resnet110" / "noise_0.5" / "test" / "sigma_0.5"
+    file.parent.mkdir(parents=True)
+    rows = [(k, 3, 3, 0.2 + 0.1 * k, 1, "0:00:01") for k in range(6)]
+    lines = ["\t".join(map(str, row)) for row in rows]
+    file.write_text("\n".join(["idx\tlabel\tpredict\tradius\tcorrect\ttime", *lines]) + "\n")
+    config = {"name": "cifar10_gaussian", "dataset": {"_target_": "experiments.data.CIFAR10"}}
+    write_classes("ours", [0.3] * 6, identity={"dataset": {"type": "CIFAR10", "step": 20}}, config=config)
+    sources = [Source(name, tmp_path / name) for name in ("ours", "theirs")]
+    (path,) = drawn("compare", tmp_path, source=sources)
+    assert path.name == "compare-cifar10_l2.png"
+    printed = capsys.readouterr().out
+    assert "ours minus theirs, sigma = 0.5, 6 common examples" in printed
+    assert "certifier.n differs: 1000 for ours; 100000 for theirs" in printed
