@@ -1,7 +1,8 @@
 """An artefact is a figure or table of a paper, with its status and the commands and data that it needs.
 
 Each artefact has one file in conf/figure. Its keys say which item of which paper it reproduces and what it shows. Its
-status is never typed: it is computed from the verdicts on the papers' numbers and claims.
+status is never typed: it is computed from the verdicts on the papers' numbers and claims. A check that is true by
+construction never makes a reproduction.
 """
 
 import re
@@ -12,12 +13,14 @@ from functools import cached_property
 import pandas as pd
 
 from experiments.config.experiment import experiment
+from experiments.report.claims import CLOSE, FAILS, KINDS, verdict_words
 from experiments.report.figure import Drawn, Figure
 
 NUMBER = re.compile(r"(table|fig)s?\.? (\d+)(.*)")
 OWN_DATA = ("CelebA", "MNIST", "CIFAR10", "ImageNet", "Latents", "cifar10", "imagenet")  # all others are substitutes
 FOLDERS = ("Classes", "ImageFolder")  # data sets made of a user's images
-VERDICT_HEADER = ["what", "paper", "ours", "difference", "tolerance", "verdict"]
+VERDICT_HEADER = ["what", "kind", "paper", "ours", "difference", "tolerance", "verdict"]
+COUNT_HEADER = ["kind of check", "what it is", "checks", "hold"]
 RELATIONS = {"below": "< ", "at most": "≤ ", "about": ""}
 
 
@@ -26,6 +29,8 @@ class Status(StrEnum):
 
     REPRODUCED = "reproduced"
     TREND = "trend reproduced"
+    THEOREM = "by construction"
+    UNDECIDED = "undecided"
     DRAWN = "drawn"
     DIFFERS = "differs"
     MISSING = "not run here"
@@ -81,7 +86,8 @@ class Artefact:
     def status(self) -> Status:
         """The status of the drawings: "differs" if any differs. Experiments that were not run are listed separately."""
         found = {status_of(drawn) for drawn in self.drawn}
-        for status in (Status.DIFFERS, Status.TREND, Status.REPRODUCED, Status.DRAWN):
+        worst_first = (Status.DIFFERS, Status.UNDECIDED, Status.TREND, Status.REPRODUCED, Status.THEOREM, Status.DRAWN)
+        for status in worst_first:
             if status in found:
                 return status
         return Status.MISSING
@@ -104,20 +110,29 @@ def stand_ins(drawn: Drawn) -> list[str]:
 def status_of(drawn: Drawn) -> Status:
     """The status of one drawing.
 
-    Reproduced: all checks hold on the papers' own data. If the drawing needs runs, a printed number is among them.
+    Reproduced: all checks hold on the papers' own data, or for an item without data, and a printed number is among
+    them.
     Trend reproduced: all checks hold, but on substitute data, or only orderings are checked.
+    By construction: there are only checks that are true by construction (kind "theorem"), and they hold.
+    Undecided: no check fails, but an ordering is within the noise of the test examples.
     Drawn: there is nothing to check, the drawing is partial, or all checks are our own (kind "ours").
-    Differs: a check fails. Beside checks of the paper, our own do not count.
+    Differs: a check fails. For a theorem, this is an error of the code, or of the files that were drawn.
+
+    Beside checks of the paper, our own do not count. Theorems only count if they fail.
     """
     claims = deciding(drawn.drawing.claims)
     if claims.empty:
         return Status.DRAWN
-    if not claims["within"].astype(bool).all():
+    words = verdict_words(claims)
+    if (words == FAILS).any():
         return Status.DIFFERS
     if drawn.drawing.partial or (claims["kind"] == "ours").all():
         return Status.DRAWN
-    own = not stand_ins(drawn) and (not drawn.runs or bool((claims["kind"] == "number").any()))
-    return Status.REPRODUCED if own else Status.TREND
+    if (claims["kind"] == "theorem").all():
+        return Status.THEOREM
+    if (words == CLOSE).any():
+        return Status.UNDECIDED
+    return Status.REPRODUCED if not stand_ins(drawn) and bool((claims["kind"] == "number").any()) else Status.TREND
 
 
 def deciding(claims: pd.DataFrame) -> pd.DataFrame:
@@ -139,16 +154,29 @@ def _reason(drawn: Drawn) -> str:
     on = f", on {' and '.join(others)} instead of the paper's data" if others else ""
     if claims.empty:
         return f"the paper prints nothing to compare these results with{on}"
-    failing = int((~claims["within"].astype(bool)).sum())
+    words, theorem = verdict_words(claims), claims["kind"] == "theorem"
+    failing, close = int((words == FAILS).sum()), int((words == CLOSE).sum())
+    near = f"{close} of {len(claims)} checks {'is' if close == 1 else 'are'} within the noise of the test examples"
     if failing:
-        return f"{failing} of {len(claims)} checks fail{on}"
+        broken = int((theorem & (words == FAILS)).sum())
+        said = f", {broken} of them true by construction: an error of the code or of the files drawn" if broken else ""
+        return f"{failing} of {len(claims)} checks fail{said}{f'; {near}' if close else ''}{on}"
     if drawn.drawing.partial:
-        return f"all {len(claims)} checks hold, but {drawn.drawing.partial}{on}"
+        return f"{near if close else f'all {len(claims)} checks hold'}, but {drawn.drawing.partial}{on}"
     if (claims["kind"] == "ours").all():
         return f"all {len(claims)} checks hold; the checks are ours, not the paper's"
+    if theorem.all():
+        which = " that are true by construction" if len(claims) > 1 else " that is true by construction"
+        return f"{_all_hold(len(claims), which)}: a test of the code, not of the paper{on}"
+    if close:
+        return f"no check fails, but {near}{on}"
     trends = "" if (claims["kind"] == "number").any() else " of the paper's verbal claims"
-    checks = f"all {len(claims)} checks{trends} hold" if len(claims) > 1 else f"the one check{trends} holds"
-    return f"{checks}{on}"
+    more = f"; {int(theorem.sum())} more hold by construction" if theorem.any() else ""
+    return f"{_all_hold(int((~theorem).sum()), trends)}{on}{more}"
+
+
+def _all_hold(count: int, which: str) -> str:
+    return f"all {count} checks{which} hold" if count > 1 else f"the one check{which} holds"
 
 
 def remarks_on(drawn: Drawn) -> list[str]:
@@ -172,19 +200,28 @@ def artefact(name: str, figure: Figure, drawn: list[Drawn]) -> Artefact:
 
 
 def verdict_table(claims: pd.DataFrame) -> list[list[str]]:
-    """Verdicts as text, one line each, with the columns `VERDICT_HEADER`. Failed checks come first."""
-    ordered = claims.assign(fails=~claims["within"].astype(bool)).sort_values("fails", ascending=False, kind="stable")
+    """Verdicts as text, one line each, with the columns `VERDICT_HEADER`. Checks that do not hold come first."""
+    ordered = claims.assign(fails=~claims["within"].astype(bool), verdict=verdict_words(claims))
     return [
         [
             f"{row.quantity}: {row.case}",
+            row.kind,
             f"{RELATIONS[row.relation]}{row.paper:.5g}",
             f"{row.ours:.4g}",
             f"{row.difference:+.3g}",
-            f"{row.tolerance:.2g}" if row.tolerance else "0",
-            "holds" if row.within else "does not hold",
+            "void" if pd.isna(row.tolerance) else f"{row.tolerance:.2g}" if row.tolerance else "0",
+            row.verdict,
         ]
-        for row in ordered.itertuples()
+        for row in ordered.sort_values("fails", ascending=False, kind="stable").itertuples()
     ]
+
+
+def counted(artefacts: list[Artefact]) -> list[list[str]]:
+    """For each kind of check: its name, what it is, how many checks there are and how many hold."""
+    parts = [drawn.drawing.claims for one in artefacts for drawn in one.drawn if len(drawn.drawing.claims)]
+    claims = pd.concat(parts) if parts else pd.DataFrame({"kind": [], "within": []})
+    of = {kind: claims.loc[claims["kind"] == kind, "within"].astype(bool) for kind in KINDS}
+    return [[kind, text, str(len(of[kind])), str(int(of[kind].sum()))] for kind, text in KINDS.items()]
 
 
 def by_paper(artefacts: list[Artefact]) -> dict[str, list[Artefact]]:

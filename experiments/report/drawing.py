@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure as MatplotlibFigure
 
+from experiments.report.claims import verdict_words
 from experiments.runs.reader import StoredRun
 from experiments.runs.wandb import WandbLogger
 
@@ -107,6 +108,7 @@ def _write_claims(claims: pd.DataFrame, stem: Path) -> None:
         if len(rows) > CLAIM_ROWS_SHOWN:
             print(f"    {int(rows['within'].sum())} of {len(rows)} hold")
             shown = rows[~rows["within"].astype(bool)]
-        for row in shown.itertuples():
-            verdict = "holds" if row.within else "does not hold"
-            print(f"    {row.case}: {verdict}; {row.quantity}: {row.ours:.3g} (paper: {row.relation} {row.paper:g})")
+        for row in shown.assign(verdict=verdict_words(shown)).itertuples():
+            print(
+                f"    {row.case}: {row.verdict}; {row.quantity}: {row.ours:.3g} (paper: {row.relation} {row.paper:g})"
+            )

@@ -7,16 +7,19 @@ from html import escape
 from pathlib import Path
 
 from experiments.report.artefacts import (
+    COUNT_HEADER,
     VERDICT_HEADER,
     Artefact,
     Lacking,
     Status,
     by_paper,
+    counted,
     reason_of,
     remarks_on,
     status_of,
     verdict_table,
 )
+from experiments.report.claims import CLOSE, FAILS, HOLDS
 from experiments.report.costs import cost_of, provenance_of
 from experiments.report.figure import Drawn
 
@@ -25,13 +28,18 @@ ROWS_SHOWN = 8  # verdicts shown per drawing; if there are more, only the failed
 MARKS = {
     Status.REPRODUCED: ("good", "✓"),
     Status.TREND: ("trend", "↗"),
+    Status.THEOREM: ("plain", "∴"),
+    Status.UNDECIDED: ("trend", "?"),
     Status.DRAWN: ("plain", "="),
     Status.DIFFERS: ("bad", "✗"),
     Status.MISSING: ("none", "○"),
 }
+VERDICT_MARKS = {HOLDS: "✓", CLOSE: "?", FAILS: "✗"}
 EXPLAINED = {
-    Status.REPRODUCED: "all checks hold, on the paper's own data or for an item that needs no data",
+    Status.REPRODUCED: "all checks hold, on the paper's own data or for an item without data; a number is among them",
     Status.TREND: "all checks hold, but on substitute data, or only orderings are checked",
+    Status.THEOREM: "all checks are true by construction: they test the code, not the paper",
+    Status.UNDECIDED: "no check fails, but an ordering is within the noise of the test examples",
     Status.DRAWN: "the paper prints nothing to compare it with",
     Status.DIFFERS: "at least one check fails; its card shows which",
     Status.MISSING: "needs data, weights or hardware that were not available",
@@ -55,12 +63,13 @@ def write_page(artefacts: list[Artefact], path: Path) -> None:
 <body>
 <header>
 <h1>Results compared with the papers</h1>
-<p>Every table and figure of the papers, run or not. Each status is computed from the checks on its card. Tolerances
-and their reasons are in expected.csv and claims.csv.
+<p>Every table and figure of the papers, run or not. Each status is computed from the checks on its card. Checks that
+are true by construction never make a reproduction. A negative tolerance is the noise of the test examples, by which an
+ordering must hold. Tolerances and their reasons are in expected.csv and claims.csv.
 Made by <code>make figures</code> from <code>results/</code>.</p>
 <dl class="counts">
 {"".join(_count(status, counts[status]) for status in Status)}</dl>
-</header>
+{_table(COUNT_HEADER, counted(artefacts))}</header>
 <nav aria-label="Contents">
 {"".join(_contents(paper, some) for paper, some in papers.items())}</nav>
 <main>
@@ -201,7 +210,7 @@ def _verdicts(drawn: Drawn) -> str:
 
 
 def _verdict_table(rows: list[list[str]]) -> str:
-    marked = [[*row[:-1], f"{'✓' if row[-1] == 'holds' else '✗'} {row[-1]}"] for row in rows]
+    marked = [[*row[:-1], f"{VERDICT_MARKS[row[-1]]} {row[-1]}"] for row in rows]
     return _table(VERDICT_HEADER, marked, "verdicts")
 
 

@@ -4,11 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 from experiments.report.artefacts import (
+    COUNT_HEADER,
     VERDICT_HEADER,
     Artefact,
     Lacking,
     Status,
     by_paper,
+    counted,
     reason_of,
     remarks_on,
     status_of,
@@ -22,14 +24,21 @@ INTRODUCTION = """# Results compared with the papers
 
 Written by `make figures` from `results/`. Every status is computed from the verdicts below it:
 
-- *reproduced*: all checks hold on the paper's own data. If runs are needed, a printed number is among the checks.
+- *reproduced*: all checks hold, on the paper's own data or for an item without data. A printed number is among them.
 - *trend reproduced*: all checks hold, but on substitute data, or only orderings are checked.
+- *by construction*: the only checks are true by construction. They test the code, not the paper.
+- *undecided*: no check fails, but an ordering is within the noise of the test examples.
 - *differs*: at least one check fails.
 - *drawn*: there is nothing to check against the paper.
 - *not run here*: there are no results; the commands that create them are listed.
 
-Tolerances and their reasons are in `expected.csv` and `claims.csv` of each paper's folder in `experiments/papers/`. The
-figures are in `figures/index.html`.
+A check that is true by construction (`theorem`) never makes a reproduction. If it fails, the code is wrong, or the
+files drawn are. A check is void if a run that certifies nothing would pass it: a test runs every check against runs
+that always abstain, that have one class or one output, and whose radii are random. Only theorems may hold for them.
+
+Tolerances and their reasons are in `expected.csv` and `claims.csv` of each paper's folder in `experiments/papers/`. A
+negative tolerance is the noise of the test examples: an ordering must hold by more. *void*: one of the runs that a
+check rests on certifies no more than a constant function does. The figures are in `figures/index.html`.
 """
 
 
@@ -40,6 +49,7 @@ def write_report(artefacts: list[Artefact], path: Path) -> None:
     parts = [
         INTRODUCTION,
         ", ".join(f"{status.value}: {counts[status]}" for status in Status if counts[status]) + ".\n",
+        markdown(COUNT_HEADER, counted(artefacts)),
         markdown(["paper's item", "figure", "status"], lines),
     ]
     for paper, some in by_paper(artefacts).items():

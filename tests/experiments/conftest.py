@@ -163,8 +163,12 @@ L1_SHARES = [1.0, 0.95, 0.9, 0.8, 0.7, 0.55, 1.0, 0.4]  # the share of votes for
 L1_RIGHT = [True, True, True, True, True, True, False, True]  # whether class A is the label
 
 
+def _label(index):
+    return 1 + index % 8  # several classes, because one class for every example certifies nothing
+
+
 def _randomised_row(index, share, right, noise):
-    guess, n_a = (3 if right else 4), round(share * L1_N)
+    guess, n_a = _label(index) + (not right), round(share * L1_N)
     c = certificate(guess, n_a, L1_N - n_a, L1_N, 64, noise, ClassBounds(0.001), 10)
     return {
         "predict": c.prediction,
@@ -178,9 +182,9 @@ def _randomised_row(index, share, right, noise):
 
 
 def _exact_row(index, share, right, noise):
-    votes = [0, 0, 0, 0, 0, 0]
-    votes[3 if right else 4] = round(share * noise.steps)
-    votes[5] = noise.steps - sum(votes)
+    votes = [0] * 11
+    votes[_label(index) + (not right)] = round(share * noise.steps)
+    votes[10] = noise.steps - sum(votes)
     c = exact_certificate(votes, noise)
     return {"predict": c.prediction, "radius": c.radius, "n_a": c.n_a, "n": c.n, "status": c.status, "levels": c.levels}
 
@@ -199,8 +203,8 @@ def write_l1_run():
         }[method]
         rows = []
         for index, (share, is_right) in enumerate(zip(shares, right, strict=True)):
-            row = {"index": index, "label": 3, **make(index, share, is_right, noise())}
-            rows.append({**row, "correct": row["predict"] == 3, "seconds": given.get("seconds", 0.1)})
+            row = {"index": index, "label": _label(index), **make(index, share, is_right, noise())}
+            rows.append({**row, "correct": row["predict"] == row["label"], "seconds": given.get("seconds", 0.1)})
         described = {"type": L1_NOISES[method], "sigma": sigma} | ({"seed": 0} if method == "dssn" else {})
         stability = given.get("stability", 0.0)
         name = f"{data}_{method}{'_denoised' if given.get('denoised') else ''}"

@@ -1,10 +1,12 @@
 """Figure 8 of Cohen et al.: other bounds, n and alpha, all computed from the counts of one run."""
 
 from itertools import pairwise
+from math import nan
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from experiments.papers.cohen2019.curves import POINTS, band_title, draw_curve, finish
 from experiments.papers.cohen2019.results import (
@@ -17,10 +19,16 @@ from experiments.papers.cohen2019.results import (
     radii_from_counts,
     selected_correctly,
 )
-from experiments.report.certified_accuracy import average_radius, certified_accuracy
+from experiments.report.certified_accuracy import (
+    average_radius,
+    better_than_one_class,
+    certified_accuracy,
+    one_class_notes,
+)
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing
 from experiments.report.left_out import ONE_LEVEL, not_in
+from experiments.report.measured import Measured, measured
 from experiments.runs.reader import StoredRun, sigma_of
 from smoothing.radii import cohen_radius
 from smoothing.statistics import clopper_pearson_lower
@@ -57,7 +65,7 @@ class Ablations(CohenFigure):
         }
         correct = selected_correctly(run)
         figure, axes = plt.subplots(1, 3, sharey=True, figsize=(7.0, 3.2))
-        parts, average = [], {}
+        parts, average, reaching = [], {}, {}
         for axis, (panel, curves) in zip(axes, panels.items(), strict=True):
             limits = {
                 name: bound(sigma_of(run), clopper_pearson_lower(other_n, other_n, other_alpha))
@@ -70,6 +78,7 @@ class Ablations(CohenFigure):
                 curve = certified_accuracy(correct & (radius > 0), radius, at, limits[name])
                 draw_curve(axis, curve, i, name)
                 average[name] = average_radius(correct, radius)
+                reaching[name] = (correct & (radius > 0))[:, None] & (radius[:, None] >= at)
                 parts.append(curve.assign(panel=panel, curve=name, average_certified_radius=average[name]))
             finish(axis, end)
             axis.set_title(panel)
@@ -79,9 +88,10 @@ class Ablations(CohenFigure):
         name, band = run.record["config"]["name"], band_title(parts[:1]).replace("\n", " ")
         figure.suptitle(f"{name}, sigma = {sigma_of(run):g} ({band})", fontsize=9)
         table = pd.concat(parts, ignore_index=True).assign(sigma=sigma_of(run))
-        return Drawing(
-            figure, table, verdicts(CLAIMS, "cohen_ablations", _quantities(table, panels)), _notes(run, average)
+        quantities = _quantities(table, panels) | _lost_by_alpha(
+            run, {name: reaching[name] for name in panels["alpha"]}
         )
+        return Drawing(figure, table, verdicts(CLAIMS, "cohen_ablations", quantities), _notes(run, average))
 
 
 def _quantities(
@@ -97,13 +107,7 @@ def _quantities(
     cohen, li, lecuyer = BOUNDS
     more_samples = excess(list(panels["n (projected)"])) if len(panels["n (projected)"]) > 1 else {}
     larger_alpha = excess(list(panels["alpha"])) if len(panels["alpha"]) > 1 else {}
-    names = list(panels["alpha"])
-    smallest, largest = names[0], names[-1]
-    reached = (curves[smallest] > 0) & (curves[largest] > 0)
-    lost = float(np.mean((curves[largest] - curves[smallest])[reached])) if reached.any() else 0.0
-    by_alpha = {f"{sigma}, {largest} and {smallest}": lost} if smallest != largest else {}
     return {
-        "mean certified accuracy lost from the largest alpha to the smallest at radii that both reach": by_alpha,
         "largest certified accuracy by Lecuyer et al. above Cohen et al.'s at a radius": excess([lecuyer, cohen]),
         "largest certified accuracy by Li et al. above Cohen et al.'s at a radius": excess([li, cohen]),
         "largest certified accuracy at fewer samples above that at more": more_samples,
@@ -111,7 +115,28 @@ def _quantities(
     }
 
 
+def _lost_by_alpha(run: StoredRun, reaching: dict[str, NDArray[np.bool_]]) -> dict[str, dict[str, Measured]]:
+    """The quantity about all alpha in claims.csv.
+
+    Args:
+        run: the drawn run.
+        reaching: for each alpha from the smallest on, whether each example is certified at each radius: (examples,
+            radii).
+    """
+    names = list(reaching)
+    smallest, largest = reaching[names[0]], reaching[names[-1]]
+    if len(names) < 2:
+        return {}
+    both = smallest.any(axis=0) & largest.any(axis=0)
+    lost = (largest[:, both].astype(float) - smallest[:, both]).sum(axis=1) / max(1, both.sum())
+    found = measured(lambda values: float(values.mean()), pd.Series(lost))
+    case = f"sigma = {sigma_of(run):g}, {names[-1]} and {names[0]}"
+    quantity = "mean certified accuracy lost from the largest alpha to the smallest at radii that both reach"
+    return {quantity: {case: found if better_than_one_class(run) else Measured(found.value, nan)}}
+
+
 def _notes(run: StoredRun, average: dict[str, float]) -> list[str]:
     notes = [f"sigma = {sigma_of(run):g}; the run's own largest radius is {limit_of(run):.3g}"]
+    notes += one_class_notes({f"sigma = {sigma_of(run):g}": run})
     notes += [f"ACR (average certified radius), {name}: {value:.4f}" for name, value in average.items()]
     return notes

@@ -1,16 +1,30 @@
 """Certified accuracy against radius: figures 6, 14 and 15 of Cohen et al. All bands are 95% over test examples."""
 
+from math import nan
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.papers.cohen2019.results import CLAIMS, CohenFigure, alpha_notes, alpha_of, in_order, limit_of, nearest
-from experiments.papers.cohen2019.undefended import NAME, average_distance, undefended_beside, upper_bound
-from experiments.report.certified_accuracy import average_radius, certified_accuracy, rows_of
+from experiments.papers.cohen2019.undefended import NAME, capped_distances, undefended_beside, upper_bound
+from experiments.report.certified_accuracy import (
+    average_radius,
+    better_than_one_class,
+    certified_accuracy,
+    certified_radii,
+    compared,
+    mean_radii,
+    one_class_notes,
+    rows_of,
+    shares_of,
+)
 from experiments.report.claims import verdicts
 from experiments.report.figure import LINES, Drawing, legend_entries
 from experiments.report.left_out import ONE_LEVEL, another, not_in
+from experiments.report.measured import Measured, Values, measured
 from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing.radii import high_probability_accuracy
 
@@ -33,7 +47,7 @@ class Curves(CohenFigure):
         end = 1.05 * max([reached or min(limits), *(limit for limit in limits if limit <= IN_REACH * reached)])
         figure, axis = plt.subplots(figsize=(4.4, 2.8))
         parts, largest = [], {}
-        notes = alpha_notes(runs)
+        notes = [*alpha_notes(runs), *one_class_notes({f"sigma = {sigma_of(run):g}": run for run in runs})]
         for i, (run, limit) in enumerate(zip(runs, limits, strict=True)):
             curve = curve_of(run, end)
             draw_curve(axis, curve, i, f"sigma = {sigma_of(run):g}")
@@ -43,15 +57,18 @@ class Curves(CohenFigure):
             else:
                 notes.append(f"{name}: the largest radius that n can certify, {limit:.3g}, is outside the figure")
             parts.append(curve.assign(curve=name, sigma=sigma_of(run), largest_certifiable=limit))
-            largest[name] = run.table["radius"].max() / limit
-        quantities = {"largest certified radius over sigma Phi^-1(alpha^(1/n))": largest, **_tradeoff(runs)}
+            largest[name] = float(run.table["radius"].max() / limit)
+        quantities: dict[str, dict[str, Any]] = {
+            "largest certified radius over sigma Phi^-1(alpha^(1/n))": largest,
+            **_tradeoff(runs),
+        }
         undefended = undefended_beside(runs[0])
         if undefended:
             bound = upper_bound(undefended, np.linspace(0, end, POINTS))
             axis.fill_between(bound["radius"], bound["low"], bound["high"], color="k", alpha=0.08, lw=0)
             axis.plot(bound["radius"], bound["accuracy"], color="k", dashes=(7, 3), label=UNDEFENDED)
             parts.append(bound.assign(curve=NAME))
-            quantities |= _undefended_quantity(runs, average_distance(undefended, end))
+            quantities |= _undefended_quantity(runs, undefended, end)
         axis.plot([], [], "|", color="0.4", ms=8, mew=1.5, label="largest radius\nthat n can certify")
         finish(axis, end)
         figure.suptitle(runs[0].record["config"]["name"], fontsize=9)
@@ -60,29 +77,40 @@ class Curves(CohenFigure):
         return Drawing(figure, table, verdicts(CLAIMS, "cohen_curves", quantities), notes)
 
 
-def _tradeoff(runs: list[StoredRun]) -> dict[str, dict[str, float]]:
+def _tradeoff(runs: list[StoredRun]) -> dict[str, dict[str, Any]]:
     """The quantities in claims.csv that compare the smallest and the largest sigma."""
     low, high = runs[0], runs[-1]
-    if sigma_of(low) == sigma_of(high) or not all(run.table["correct"].any() for run in (low, high)):
+    if sigma_of(low) == sigma_of(high):
         return {}
-    clean = [float(certified_accuracy(*rows_of(run), np.zeros(1))["accuracy"].iloc[0]) for run in (low, high)]
-    reached = [float(run.table.loc[run.table["correct"], "radius"].max()) for run in (low, high)]
+    reach = float(low.table["radius"].max())
     case = f"sigma = {sigma_of(low):g} and {sigma_of(high):g}"
     return {
-        "certified accuracy at radius 0 at the largest sigma over that at the smallest": {case: clean[1] / clean[0]},
-        "largest radius of a correct example at the smallest sigma over that at the largest": {
-            case: reached[0] / reached[1]
+        "certified accuracy at radius 0 at the largest sigma over that at the smallest": {
+            case: compared(lambda radii: _ratio(*shares_of(radii >= 0, radii)[::-1]), low, high)
+        },
+        "certified accuracy at the smallest sigma less that at the largest, beyond every radius of the smallest": {
+            case: compared(lambda radii: _difference(*shares_of(radii > reach, radii)), low, high)
         },
     }
 
 
-def _undefended_quantity(runs: list[StoredRun], distance: float) -> dict[str, dict[str, float]]:
+def _undefended_quantity(runs: list[StoredRun], undefended: StoredRun, end: float) -> dict[str, dict[str, Any]]:
     """The quantity in claims.csv that compares the undefended network's average distance with the best sigma's ACR."""
-    average, sigma = max((average_radius(*rows_of(run)), sigma_of(run)) for run in runs)
-    if not average:
-        return {}
+    _, sigma, best = max(((average_radius(*rows_of(run)), sigma_of(run), run) for run in runs), key=lambda of: of[:2])
+    found = measured(
+        lambda values: _ratio(*mean_radii(values)[::-1]), certified_radii(best), capped_distances(undefended, end)
+    )
+    works = better_than_one_class(best)
     quantity = "average radius that the undefended network survives over the largest average certified radius"
-    return {quantity: {f"largest with sigma = {sigma:g}": distance / average}}
+    return {quantity: {f"largest with sigma = {sigma:g}": found if works else Measured(found.value, nan)}}
+
+
+def _ratio(over: float, under: float) -> float:
+    return over / under if under > 0 else nan
+
+
+def _difference(first: float, second: float) -> float:
+    return first - second
 
 
 class HighProbability(CohenFigure):
@@ -137,13 +165,13 @@ class TrainingNoise(CohenFigure):
         by_sigma: dict[float, list[StoredRun]] = {}
         for run in runs:
             by_sigma.setdefault(sigma_of(run), []).append(run)
-        compared = {sigma: group for sigma, group in by_sigma.items() if len(group) > 1} or by_sigma
-        trained = sorted({training_sigma(run) or 0.0 for group in compared.values() for run in group})
+        by_noise = {sigma: group for sigma, group in by_sigma.items() if len(group) > 1} or by_sigma
+        trained = sorted({training_sigma(run) or 0.0 for group in by_noise.values() for run in group})
         figure, axes = plt.subplots(
-            1, len(compared), sharey=True, squeeze=False, figsize=(1.2 + 3 * len(compared), 2.8)
+            1, len(by_noise), sharey=True, squeeze=False, figsize=(1.2 + 3 * len(by_noise), 2.8)
         )
         parts = []
-        for axis, (sigma, group) in zip(axes[0], compared.items(), strict=True):
+        for axis, (sigma, group) in zip(axes[0], by_noise.items(), strict=True):
             end = 1.05 * max(*map(limit_of, group), *(run.table["radius"].max() for run in group))
             for run in group:
                 noise = training_sigma(run) or 0.0
@@ -159,34 +187,37 @@ class TrainingNoise(CohenFigure):
         labels = [f"{noise:g}" for noise in trained]
         title = f"{band_title(parts)}\n\ntrained with sigma"
         figure.legend([shown[label] for label in labels], labels, loc="outside right center", title=title)
-        notes = alpha_notes([run for group in compared.values() for run in group])
-        alone = ", ".join(f"{sigma:g}" for sigma in by_sigma if sigma not in compared)
+        drawn = [run for group in by_noise.values() for run in group]
+        names = {f"trained with {training_sigma(run):g}, certified with {sigma_of(run):g}": run for run in drawn}
+        notes = [*alpha_notes(drawn), *one_class_notes(names)]
+        alone = ", ".join(f"{sigma:g}" for sigma in by_sigma if sigma not in by_noise)
         if alone:
             notes.append(f"not shown, because only one training noise was certified: sigma = {alone}")
-        claims = verdicts(CLAIMS, "cohen_training_noise", _training_quantities(compared))
+        claims = verdicts(CLAIMS, "cohen_training_noise", _training_quantities(by_noise))
         return Drawing(figure, pd.concat(parts, ignore_index=True), claims, notes)
 
 
-def _training_quantities(compared: dict[float, list[StoredRun]]) -> dict[str, dict[str, float]]:
+def _training_quantities(compared_at: dict[float, list[StoredRun]]) -> dict[str, dict[str, Any]]:
     """The quantities of cohen_training_noise in claims.csv: ratios of ACR for each sigma of certification."""
     against_others, less_against_more = {}, {}
-    for sigma, group in compared.items():
-        average = {
-            training_sigma(run) or 0.0: average_radius(
-                run.table["correct"].to_numpy(bool), run.table["radius"].to_numpy()
-            )
-            for run in group
-        }
-        others = {noise: value for noise, value in average.items() if noise != sigma}
-        less, more = [n for n in others if n < sigma], [n for n in others if n > sigma]
+    for sigma, group in compared_at.items():
+        trained = {training_sigma(run) or 0.0: run for run in group}
+        others = [(average_radius(*rows_of(run)), noise) for noise, run in trained.items() if noise != sigma]
+        less, more = [n for n in trained if n < sigma], [n for n in trained if n > sigma]
         case = f"certified with sigma = {sigma:g}"
-        if others and average.get(sigma):
-            against_others[case] = max(others.values()) / average[sigma]
-        if less and more and average[min(more)]:
-            less_against_more[case] = average[max(less)] / average[min(more)]
+        if others and sigma in trained:
+            against_others[case] = compared(_second_over_first, trained[sigma], trained[max(others)[1]])
+        if less and more:
+            less_against_more[case] = compared(_second_over_first, trained[min(more)], trained[max(less)])
     other = "largest average certified radius with other training noise over that with matching noise"
     less_noise = "average certified radius trained with the next smaller noise over that with the next larger"
     return {other: against_others, less_noise: less_against_more}
+
+
+def _second_over_first(radii: Values) -> float:
+    """The average certified radius of the second run over that of the first."""
+    first, second = mean_radii(radii)
+    return _ratio(float(second), float(first))
 
 
 def curve_of(run: StoredRun, end: float) -> pd.DataFrame:

@@ -5,6 +5,7 @@ whether ours is within the tolerance.
 """
 
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,12 @@ from experiments.papers.cohen2019.results import (
     alpha_notes,
     in_order,
     of_the_paper,
-    tidy,
 )
-from experiments.report.certified_accuracy import certified_accuracy
+from experiments.report.certified_accuracy import better_than_one_class, certified_accuracy, one_class_notes, rows_of
 from experiments.report.claims import all_rows, beside_paper, number_rows, verdicts
 from experiments.report.figure import Drawing
 from experiments.report.left_out import NOT_LISTED
+from experiments.report.measured import Measured, measured
 from experiments.report.text_table import texts
 from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
@@ -55,13 +56,15 @@ class CertifiedAccuracyTable(CohenFigure):
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         parts = []
-        for sigma, rows in tidy(runs).groupby("sigma"):
-            correct, radius = rows["correct"].to_numpy(dtype=bool), rows["radius"].to_numpy()
-            parts.append(certified_accuracy(correct, radius, np.array(self.radii)).assign(sigma=sigma))
+        drawn = in_order(runs)
+        for run in drawn:
+            accuracy = certified_accuracy(*rows_of(run), np.array(self.radii))
+            parts.append(accuracy.assign(sigma=sigma_of(run), works=better_than_one_class(run)))
         table = pd.concat(parts, ignore_index=True)
         table = table[["sigma", *(name for name in table if name != "sigma")]]
         if self.expected and of_the_paper(runs[0]):
             table = beside_paper(EXPECTED, self.expected, table, "sigma", "radius", "accuracy")
+        table = table.drop(columns="works")
         best = table.loc[table.groupby("radius")["accuracy"].idxmax()]
         clean = table[table["radius"] == min(self.radii)].set_index("sigma")["accuracy"]
         best_rows = [
@@ -74,7 +77,8 @@ class CertifiedAccuracyTable(CohenFigure):
         caption = f"Certified top-1 accuracy at l2 radii r in [0, 1] pixel units, {name}, {_examples(table)}"
         grid = _grid(table, "sigma", "radius", "accuracy", "r = ", bold=True)
         best_table = ("The best sigma for each radius", best_header, best_rows)
-        return _drawing(table, grid, caption, [best_table], alpha_notes(runs))
+        notes = alpha_notes(runs) + one_class_notes({f"sigma = {sigma_of(run):g}": run for run in drawn})
+        return _drawing(table, grid, caption, [best_table], notes)
 
 
 class PredictTable(CohenFigure):
@@ -129,7 +133,8 @@ class PredictTable(CohenFigure):
         long = pd.DataFrame(rows)
         as_printed = most_samples >= PAPER_N and sigma == self.expected_sigma  # fewer samples cannot stand in for g
         if as_printed and experiment_of(most) == self.expected_for and of_the_paper(most):
-            long = beside_paper(EXPECTED, "cohen_predict", long, "N", "outcome", "share")
+            long = long.assign(works=better_than_one_class(most))
+            long = beside_paper(EXPECTED, "cohen_predict", long, "N", "outcome", "share").drop(columns="works")
         name = most.record["config"]["name"]
         caption = (
             f"Predict against its number of samples N, {name}, sigma = {sigma:g}, {_examples(long)}; "
@@ -139,19 +144,26 @@ class PredictTable(CohenFigure):
         drawing = _drawing(
             long, _grid(long, "N", "outcome", "share", "", bold=False), caption, [], [CONTRADICTION] * beside
         )
-        said = verdicts(CLAIMS, "cohen_predict", _abstentions(ordered[0], g, most_samples))
+        said = verdicts(CLAIMS, "cohen_predict", _abstentions(ordered[0], most))
         return replace(drawing, claims=all_rows(drawing.claims, said))
 
 
-def _abstentions(run: StoredRun, g: pd.Series, most_samples: int) -> dict[str, dict[str, float]]:
-    """The quantity in claims.csv about predictions from the fewest samples. Empty if g has no good stand-in."""
+def _abstentions(run: StoredRun, most: StoredRun) -> dict[str, dict[str, Measured]]:
+    """The quantity in claims.csv about predictions from the fewest samples. Empty if g has no good stand-in.
+
+    Args:
+        run: the run with the fewest samples.
+        most: the run with the most, whose predictions stand in for g. Where it abstains, nothing is known of g.
+    """
     n = run.identity["certifier"]["n"]
-    both = run.table.set_index("index").join(g, how="inner")
-    abstained = both[both["predict"] < 0]
-    if most_samples < STAND_IN * n or len(abstained) < FEWEST_ABSTENTIONS:
+    both = run.table.set_index("index").join(most.table.set_index("index")["predict"].rename("g"), how="inner")
+    abstained = both[(both["predict"] < 0) & (both["g"] >= 0)]
+    if most.identity["certifier"]["n"] < STAND_IN * n or len(both[both["predict"] < 0]) < FEWEST_ABSTENTIONS:
         return {}
-    right = float((abstained["g"] == abstained["label"]).mean())
     case = f"sigma = {sigma_of(run):g}, N = {n}, {len(abstained)} abstentions"
+    right = Measured(nan, nan)
+    if len(abstained) and better_than_one_class(most):
+        right = measured(lambda values: float(values.mean()), (abstained["g"] == abstained["label"]).astype(float))
     return {"share of the abstentions on examples that g has right": {case: right}}
 
 

@@ -1,13 +1,16 @@
 """The times that Cohen et al. state (section 4, appendix E.2), compared with those of runs."""
 
+from math import nan
 from typing import Any
 
 import pandas as pd
 
 from experiments.papers.cohen2019.results import CLAIMS, CohenFigure
+from experiments.report.certified_accuracy import better_than_one_class
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing
 from experiments.report.left_out import another, trained_otherwise
+from experiments.report.measured import Measured
 from experiments.report.text_table import texts
 from experiments.runs.reader import PUBLISHED, StoredRun, experiment_of
 
@@ -29,7 +32,7 @@ class Times(CohenFigure):
     """Mean seconds per example for each experiment and procedure. The authors' files are listed separately.
 
     Times are compared with the paper's only on the paper's hardware. On other hardware, ratios of two times are
-    compared if one machine has both.
+    compared if one machine has both. All are void unless the timed runs are better than one class for every example.
     """
 
     def why_not(self, run: StoredRun) -> str:
@@ -52,7 +55,8 @@ class Times(CohenFigure):
     def draw(self, runs: list[StoredRun]) -> Drawing:
         rows = pd.DataFrame([_row(run) for run in runs])
         by = ["experiment", "certifier", "n", "device"]
-        table = rows.groupby(by, as_index=False).agg(mean_seconds=("seconds", "mean"), runs=("seconds", "size"))
+        summary = {"mean_seconds": ("seconds", "mean"), "runs": ("seconds", "size"), "works": ("works", "all")}
+        table = rows.groupby(by, as_index=False).agg(**summary)
         table["paper"] = [STATED.get((e, c, n)) for e, c, n in table[by[:3]].itertuples(index=False)]
         header = ["experiment", "procedure", "samples", "mean seconds per example", "the paper's", "device"]
         lines = [
@@ -65,7 +69,7 @@ class Times(CohenFigure):
         ]
         caption = "Mean seconds per example, all noise levels together"
         claims = verdicts(CLAIMS, "cohen_time", _quantities(table))
-        return Drawing(None, table, claims, [], texts([(caption, header, lines)]))
+        return Drawing(None, table.drop(columns="works"), claims, [], texts([(caption, header, lines)]))
 
 
 def published(run: StoredRun) -> bool:
@@ -76,22 +80,24 @@ def _row(run: StoredRun) -> dict[str, Any]:
     certifier = run.identity["certifier"]
     device = HARDWARE if published(run) else str(run.record.get("device", "unknown"))
     named = {"experiment": experiment_of(run), "certifier": certifier["type"], "n": certifier["n"], "device": device}
-    return named | {"seconds": float(run.table["seconds"].mean())}
+    return named | {"seconds": float(run.table["seconds"].mean()), "works": better_than_one_class(run)}
 
 
-def _quantities(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+def _quantities(table: pd.DataFrame) -> dict[str, dict[str, Measured]]:
     """The quantities of cohen_time in claims.csv: times on the paper's hardware, ratios on any single machine."""
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, Measured]] = {}
     keys = list(STATED)
     for device, rows in table.groupby("device"):
-        seconds = rows.set_index(["experiment", "certifier", "n"])["mean_seconds"]
+        known = rows.set_index(["experiment", "certifier", "n"])
+        seconds, void = known["mean_seconds"], known["works"].map({True: 0.0, False: nan})
         if device == HARDWARE:
             for key in keys:
                 if key in seconds.index:
                     experiment, certifier, n = key
                     quantity = f"mean seconds of {certifier} with n = {n:,} of {experiment}"
-                    found.setdefault(quantity, {})[str(device)] = float(seconds[key])
+                    found.setdefault(quantity, {})[str(device)] = Measured(float(seconds[key]), float(void[key]))
         for quantity, (over, under) in RATIOS.items():
             if keys[over] in seconds.index and keys[under] in seconds.index:
-                found.setdefault(quantity, {})[str(device)] = float(seconds[keys[over]] / seconds[keys[under]])
+                ratio, void_of = seconds[keys[over]] / seconds[keys[under]], void[keys[over]] + void[keys[under]]
+                found.setdefault(quantity, {})[str(device)] = Measured(float(ratio), float(void_of))
     return found

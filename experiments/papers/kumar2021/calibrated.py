@@ -29,17 +29,18 @@ class CalibratedDraws:
         self.metric: Metric = Group.from_dict(run.record["config"]["metric"]).build()
         self.q: float | None = self.entry.get("q")
         used = set(self.entry.get("examples") or [])
-        self.draws = [draws for index, draws in run.draws.items() if index not in used]
+        self.index = [index for index in run.draws if index not in used]
+        self.draws = [run.draws[index] for index in self.index]
 
     def medians(self, eps: float, bound: str) -> dict[str, float]:
         """Medians of center smoothing's certificates."""
         settings = CenterSettings(bound, self.own["delta"], self.own["alpha1"], self.own["alpha2"])
         return read_again(self.run, self.draws, eps, self.noise, self.metric, settings)
 
-    def balanced(self, eps: float, settings: BalancedSettings) -> dict[str, float]:
-        """Medians of balanced center smoothing's certificates."""
+    def balanced(self, eps: float, settings: BalancedSettings, *, each: bool = False) -> dict[str, Any]:
+        """Medians of balanced center smoothing's certificates, and with `each` the numbers of each example."""
         given = [balanced_certificate(d, eps, self.noise, self.metric, settings) for d in self.checked(settings)]
-        return medians_of_certificates(given)
+        return medians_of_certificates(given, self.index if each else None)
 
     def settings(self, q: float | None) -> BalancedSettings | None:
         """What balanced center smoothing claims with this q and its rho. None if the calibration has no such rho."""
@@ -64,7 +65,7 @@ def balanced_medians_of(run: StoredRun) -> pd.DataFrame:
         return pd.DataFrame()
     radii = sorted(float(eps) for eps in run.table["eps_in"].unique())
     at = [{"sigma": sigma_of(run), "h": round(eps / sigma_of(run), 6), "eps_in": eps} for eps in radii]
-    return pd.DataFrame([point | draws.balanced(point["eps_in"], settings) for point in at])
+    return pd.DataFrame([point | draws.balanced(point["eps_in"], settings, each=True) for point in at])
 
 
 def calibration_of(run: StoredRun) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def _case(by: Sequence[str], key: Any) -> str:
     )
 
 
-def our_verdicts(claims: Path, figure: str, quantities: dict[str, dict[str, float]]) -> pd.DataFrame:
+def our_verdicts(claims: Path, figure: str, quantities: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """The paper's claims, checked on our certificate. Their kind is "ours", so they do not decide a figure's status."""
     cases = {name: {f"{OURS}: {case}": value for case, value in found.items()} for name, found in quantities.items()}
     found = verdicts(claims, figure, cases)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import prod, sqrt
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from experiments.papers.kumar2021.certificates import (
 )
 from experiments.papers.kumar2021.medians import (
     CLAIMS,
+    EACH,
     PAPER_DATA,
     CenterFigure,
     abstention_notes,
@@ -35,6 +37,7 @@ from experiments.papers.kumar2021.panels import STYLES, draw_medians, finish, la
 from experiments.report.claims import all_rows, verdicts
 from experiments.report.figure import Drawing
 from experiments.report.left_out import not_in, trained_otherwise
+from experiments.report.measured import NOTHING, Values, measured, ratio_of_medians, upper_medians
 from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing import SettingError
 
@@ -86,7 +89,7 @@ class MedianCurves(CenterFigure):
         largest = largest_distance(run)
         return {} if largest is None else {"largest between two images": largest}
 
-    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, Any]]:
         """The quantities of this figure in claims.csv that depend on the certificate; `table` has one certificate."""
         return trend_quantities(table)
 
@@ -118,7 +121,8 @@ class MedianCurves(CenterFigure):
         notes += ratio_notes(table, ["panel", "h"])
         notes += abstention_notes(table, ["panel", "certificate", "curve", "eps_in"])
         one = len({sigma_of(run) for run in split(runs)[0]}) == 1
-        return Drawing(figure, table, self._verdicts(table), notes, partial=ONE_LEVEL if one else "")
+        shown = table.drop(columns=list(EACH))
+        return Drawing(figure, shown, self._verdicts(table), notes, partial=ONE_LEVEL if one else "")
 
     def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
         """Draw anything else that belongs in a panel."""
@@ -162,15 +166,16 @@ class MedianCurves(CenterFigure):
 class GeneratorCurves(MedianCurves):
     """Fig. 4(a): LPIPS, for which eps_out has a factor of ten instead of three."""
 
-    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, Any]]:
         found = super().quantities(table)
-        for (panel, h), curve in table.groupby(["panel", "h"], sort=False):
-            out, error = curve["eps_out"].to_numpy(), curve["smoothing_error"].to_numpy()
-            rise = out[-1] - out[0]
-            if np.isfinite(rise) and rise > 0:
-                quantity = "rise of the median smoothing error over that of eps_out along the curve"
-                found.setdefault(quantity, {})[f"{panel}, h = {h:g}"] = float((error[-1] - error[0]) / rise)
-        return found
+        rises = {
+            f"{panel}, h = {h:g}": measured(
+                _ratio_of_rises, *(curve[name].iloc[end] for name in EACH for end in (0, -1))
+            )
+            for (panel, h), curve in table.groupby(["panel", "h"], sort=False)
+            if len(curve) > 1
+        }
+        return found | {"rise of the median smoothing error over that of eps_out along the curve": rises}
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         drawing = super().draw(runs)
@@ -209,11 +214,12 @@ class BaselineCurves(MedianCurves):
                 name = f"largest eps_out, {certificate}"
                 axis.plot(rows["eps_in"], rows["largest_eps_out"], mark, mfc="none", color="C3", label=name)
 
-    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
-        over = {
-            f"{panel}, h = {self.h[0]:g}": float((rows["largest_eps_out"] / rows[BOUND]).max())
-            for panel, rows in self._bounded(table).groupby("panel", sort=False)
-        }
+    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+        over = {}
+        for panel, rows in self._bounded(table).groupby("panel", sort=False):
+            working = np.isfinite(rows["eps_out"]) & (rows["eps_out"] > NOTHING)
+            ratio = (rows["largest_eps_out"] / rows[BOUND]).max() if working.all() else np.nan
+            over[f"{panel}, h = {self.h[0]:g}"] = float(ratio)
         return super().quantities(table) | {"largest eps_out of any example over the bound": over}
 
     def facts(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -226,8 +232,8 @@ class BaselineCurves(MedianCurves):
 
     @staticmethod
     def _bounded(table: pd.DataFrame) -> pd.DataFrame:
-        """The rows with a bound and a certificate."""
-        return table.dropna(subset=[BOUND, "largest_eps_out"]) if BOUND in table else table.head(0)
+        """The rows with a bound."""
+        return table.dropna(subset=[BOUND]) if BOUND in table else table.head(0)
 
 
 class TrainingNoiseCurves(MedianCurves):
@@ -261,17 +267,27 @@ class TrainingNoiseCurves(MedianCurves):
         groups = [group for group in by_panel(runs).values() if len({bool(training_sigma(run)) for run in group}) > 1]
         return [run for group in groups for run in group]
 
-    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
-        found: dict[str, dict[str, float]] = {}
+    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
         for panel, rows in table.groupby("panel", sort=False):
-            for column, name in (("eps_out", "eps_out"), ("smoothing_error", "smoothing error")):
-                wide = rows.pivot_table(index="eps_in", columns="curve", values=column).dropna()
-                ratios = wide[WITH] / wide[WITHOUT]
-                if ratios.notna().any():
-                    case = f"{panel}, h = {self.h[0]:g}"
+            kinds = {curve: part.set_index("eps_in") for curve, part in rows.groupby("curve")}
+            both = [eps for eps in kinds[WITH].index if eps in kinds[WITHOUT].index]
+            for each, name in zip(EACH, ("eps_out", "smoothing error"), strict=True):
+                if both:
+                    ratio = ratio_of_medians(*(list(kinds[curve].loc[both, each]) for curve in (WITH, WITHOUT)))
                     quantity = f"largest median {name} with training noise over that without"
-                    found.setdefault(quantity, {})[case] = float(ratios.max())
+                    found.setdefault(quantity, {})[f"{panel}, h = {self.h[0]:g}"] = ratio
         return found
+
+
+def _ratio_of_rises(values: Values) -> float:
+    """Of eps_out and of the smoothing error at both ends of a curve: the rise of the error's median over the other's.
+
+    NaN unless both medians of eps_out are finite and it rises.
+    """
+    first, last, low, high = upper_medians(values)
+    rises = np.isfinite([first, last, low, high]).all() and NOTHING < first < last
+    return float((high - low) / (last - first)) if rises else np.nan
 
 
 def expectation_bound(h: float, k: int) -> float:

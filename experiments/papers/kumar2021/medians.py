@@ -1,4 +1,8 @@
-"""Medians over the examples of center smoothing's runs, and the grouping of runs into drawings and panels."""
+"""Medians over the examples of center smoothing's runs, and the grouping of runs into drawings and panels.
+
+A comparison of medians needs a certificate on more than half of the examples, and radii above 0: a run that certifies
+nothing, or a constant function, fails every check.
+"""
 
 import json
 from collections.abc import Sequence
@@ -13,6 +17,7 @@ from experiments.config.settings import Group
 from experiments.papers.kumar2021.certificates import split, with_ours
 from experiments.report.figure import Figure, named_by_center
 from experiments.report.left_out import OLDER, another, not_in, trained_otherwise
+from experiments.report.measured import Measured, largest_ratio, medians_in, ratio_of_medians
 from experiments.runs.reader import (
     StoredRun,
     apart_from_noise,
@@ -26,6 +31,7 @@ CLAIMS = Path(__file__).with_name("claims.csv")
 PAPER_DATA = ("MNIST", "CIFAR10")  # drawn together, as in the paper's figures 5 to 7
 TASKS = {"Autoencoder": "dimensionality reduction", "Reconstructor": "reconstruction", "BigGAN": "generator"}
 SPACES = {"Reconstructor": "measurements", "BigGAN": "latents"}  # input space of the base function if not pixels
+EACH = ("each_eps_out", "each_smoothing_error")  # the numbers of each example; infinite: no certificate, or vacuous
 METRICS = {
     "TotalVariation": "total variation distance",
     "Angular": "angular distance",
@@ -88,39 +94,50 @@ def medians_of(run: StoredRun) -> pd.DataFrame:
     """A run's medians over examples, one row for each eps_in of its table.
 
     Columns: sigma, h = eps_in / sigma, eps_in, eps_out, smoothing_error, largest_eps_out (over certified examples, NaN
-    if there are none), examples, abstained and failed (shares of the examples). In a median, an example without a
-    certificate, or with an f_hat(x) that abstained, counts as +infinity.
+    if there are none), examples, abstained and failed (shares of the examples), and those of `EACH`. In a median, an
+    example without a certificate, or with an f_hat(x) that abstained, counts as +infinity.
     """
     rows = []
     for eps, table in run.table.groupby("eps_in"):
         status, eps_out = table["status"].to_numpy(dtype=str), table["eps_out"].to_numpy(dtype=np.float64)
-        row = _medians(status, eps_out, table["smoothing_error"].to_numpy(dtype=np.float64))
+        vacuous = table.get("vacuous", pd.Series(False, index=table.index)).to_numpy(dtype=bool)
+        error = table["smoothing_error"].to_numpy(dtype=np.float64)
+        row = _medians(status, eps_out, error, vacuous, table["index"])
         rows.append({"sigma": sigma_of(run), "h": round(float(eps) / sigma_of(run), 6), "eps_in": float(eps)} | row)
     return pd.DataFrame(rows)
 
 
 def read_again(
-    run: StoredRun, draws: Sequence[CenterDraws], eps: float, noise: Noise, metric: Metric, settings: CenterSettings
-) -> dict[str, float]:
+    run: StoredRun,
+    draws: Sequence[CenterDraws],
+    eps: float,
+    noise: Noise,
+    metric: Metric,
+    settings: CenterSettings,
+    index: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """Medians of certificates recomputed from a run's stored draws, with settings that may differ from the run's.
 
-    Keys: the columns of `medians_of` from eps_out on.
+    Keys: the columns of `medians_of` from eps_out on; those of `EACH` if the indices of the examples are given.
     """
     medoid = run.identity["certifier"].get("center") == "medoid"
     betas = [None if medoid else metric.beta(d.base_output) for d in draws]
     given = [certificate(d, eps, noise, metric, settings, beta) for d, beta in zip(draws, betas, strict=True)]
-    return medians_of_certificates(given)
+    return medians_of_certificates(given, index)
 
 
-def medians_of_certificates(given: Sequence[OutputCertificate]) -> dict[str, float]:
-    """Medians over certificates of examples, one each. Keys: the columns of `medians_of` from eps_out on."""
+def medians_of_certificates(given: Sequence[OutputCertificate], index: Sequence[int] | None = None) -> dict[str, Any]:
+    """Medians over certificates of examples, one each. Keys: see `read_again`."""
     status = np.array([c.status for c in given], dtype=str)
-    return _medians(status, np.array([c.eps_out for c in given]), np.array([c.smoothing_error for c in given]))
+    eps_out, error = np.array([c.eps_out for c in given]), np.array([c.smoothing_error for c in given])
+    return _medians(status, eps_out, error, np.array([c.vacuous for c in given], dtype=bool), index)
 
 
-def _medians(status: Any, eps_out: Any, smoothing_error: Any) -> dict[str, float]:
+def _medians(
+    status: Any, eps_out: Any, smoothing_error: Any, vacuous: Any, index: Sequence[int] | None
+) -> dict[str, Any]:
     certified, accepted = status == "certified", status != "abstained"
-    return {
+    found = {
         "eps_out": median_with_abstentions(eps_out, certified),
         "smoothing_error": median_with_abstentions(smoothing_error, accepted),
         "largest_eps_out": float(eps_out[certified].max()) if certified.any() else float("nan"),
@@ -128,6 +145,11 @@ def _medians(status: Any, eps_out: Any, smoothing_error: Any) -> dict[str, float
         "abstained": float(np.mean(~accepted)),
         "failed": float(np.mean(accepted & ~certified)),
     }
+    if index is None:
+        return found
+    each = ((eps_out, certified & ~vacuous), (smoothing_error, accepted))
+    kept = [pd.Series(np.where(known, values, np.inf), index=list(index)) for values, known in each]
+    return found | dict(zip(EACH, kept, strict=True))
 
 
 def abstention_notes(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
@@ -212,36 +234,33 @@ def largest_distance(run: StoredRun) -> float | None:
     return largest if largest < float("inf") else None
 
 
-def trend_quantities(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+def trend_quantities(table: pd.DataFrame) -> dict[str, dict[str, Measured | float]]:
     """The quantities of section 5's claims about all curves that the table determines: by quantity, then by case.
+
+    A step between neighbouring input radii is often smaller than the noise of the examples. So each step must only not
+    fall, and the whole curve must rise by more than the noise.
 
     Args:
         table: columns panel, h and those of `medians_of`, sorted by eps_in. Two h are compared at eps_in that agree to
             three digits, because users round sigma = eps_in / h.
     """
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, Measured | float]] = {}
     for (panel, h), curve in table.groupby(["panel", "h"], sort=False):
         case = f"{panel}, h = {h:g}"
-        out, error = curve["eps_out"].to_numpy(), curve["smoothing_error"].to_numpy()
-        for quantity, above, below in (
-            ("largest median eps_out over that at the next larger eps_in", out[:-1], out[1:]),
-            ("largest median smoothing error over that at the next larger eps_in", error[:-1], error[1:]),
-            ("largest median smoothing error over eps_out", error, out),
-        ):
-            found.setdefault(quantity, {}).update(_largest_ratio(case, above, below))
+        out, error = (list(curve[name]) for name in EACH)
+        found.setdefault("largest median smoothing error over eps_out", {})[case] = ratio_of_medians(error, out)
+        if len(curve) > 1:
+            for name, each in (("eps_out", out), ("smoothing error", error)):
+                steps = f"largest median {name} over that at the next larger eps_in"
+                found.setdefault(steps, {})[case] = largest_ratio(*map(medians_in, (each[:-1], each[1:])))
+                ends = f"median {name} at the smallest eps_in over that at the largest"
+                found.setdefault(ends, {})[case] = ratio_of_medians(each[:1], each[-1:])
     for panel, curves in table.groupby("panel", sort=False):
         typed = curves.assign(eps_in=[float(f"{eps:.3g}") for eps in curves["eps_in"]])
-        wide = typed.pivot_table(index="eps_in", columns="h", values="eps_out")
-        low, high = min(wide), max(wide)
-        if low < high:
-            ratio = _largest_ratio(f"{panel}, h = {high:g} over h = {low:g}", wide[high], wide[low])
-            found.setdefault("largest median eps_out at the larger h over that at the smaller", {}).update(ratio)
+        low, high = (typed[typed["h"] == h].set_index("eps_in")[EACH[0]] for h in (min(typed["h"]), max(typed["h"])))
+        both = [eps for eps in high.index if eps in low.index]
+        if min(typed["h"]) < max(typed["h"]) and both:
+            case = f"{panel}, h = {max(typed['h']):g} over h = {min(typed['h']):g}"
+            ratio = ratio_of_medians(list(high[both]), list(low[both]))
+            found.setdefault("largest median eps_out at the larger h over that at the smaller", {})[case] = ratio
     return found
-
-
-def _largest_ratio(case: str, above: Any, below: Any) -> dict[str, float]:
-    """The largest ratio of a case that is not NaN. Empty if there is none, such as for two infinite medians."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = np.asarray(above, dtype=np.float64) / np.asarray(below, dtype=np.float64)
-    known = ratios[~np.isnan(ratios)]
-    return {case: float(known.max())} if len(known) else {}

@@ -1,16 +1,25 @@
-"""Gaps in certified accuracy between noises: the quantities in claims.csv, computed from the runs."""
+"""Gaps in certified accuracy between noises: the quantities in claims.csv, computed from the runs.
+
+Each comes with the noise of the test examples, and is void if a run is no better than one class for every example.
+"""
+
+from collections.abc import Callable
+from math import nan
 
 import numpy as np
+import pandas as pd
 
-from experiments.papers.levine2021.results import Classifier, accuracy_at, clean_accuracy, mean_accuracy
+from experiments.papers.levine2021.results import Classifier, accuracy_at, cleanly_correct, lambda_of
+from experiments.report.certified_accuracy import better_than_one_class, certified_radii, compared
+from experiments.report.measured import Measured, Values
 from experiments.runs.reader import StoredRun
 
 Row = dict[tuple[str, float], StoredRun]  # a row of a figure's panels: runs by method and sigma
-Said = list[tuple[str, str, float]]  # quantity, sigma as text, value
+Said = list[tuple[str, str, Measured]]  # quantity, sigma as text, value
 LEAST_SIGMA = 0.15  # the smallest sigma of figure 8
 
 
-def gap_quantities(by_row: dict[str, dict[Classifier, StoredRun]], name: str) -> dict[str, dict[str, float]]:
+def gap_quantities(by_row: dict[str, dict[Classifier, StoredRun]], name: str) -> dict[str, dict[str, Measured]]:
     """The quantities of a `MethodCurves` figure in claims.csv that the runs determine: by quantity, then by case.
 
     Args:
@@ -23,7 +32,7 @@ def gap_quantities(by_row: dict[str, dict[Classifier, StoredRun]], name: str) ->
         trained = list(rows.values())[-1]
         first = next(iter(rows.values())) if len(rows) > 1 else {}
         cases.append((name, [*_at_least_sigma(trained), *_trained_over_untrained(first, trained)]))
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, Measured]] = {}
     for case, said in cases:
         for quantity, at, value in said:
             found.setdefault(quantity, {})[f"{case}, sigma = {at}"] = value
@@ -35,22 +44,23 @@ def _across_sigma(runs: Row) -> Said:
     said: Said = []
     two, three = _sigmas(runs, "DSSN", "uniform"), _sigmas(runs, "DSSN", "uniform", "SSN")
     if len(two) > 1:
-        least, most = (_gap(runs, "DSSN", "uniform", sigma) for sigma in (two[0], two[-1]))
+        four = [runs[method, sigma] for sigma in (two[0], two[-1]) for method in ("DSSN", "uniform")]
+        less = _gaps(lambda m: (m[0] - m[1]) - (m[2] - m[3]), *four)
         quantity = "mean gap of DSSN over uniform noise at the smallest sigma less that at the largest"
-        said.append((quantity, f"{two[0]:g} and {two[-1]:g}", least - most))
+        said.append((quantity, f"{two[0]:g} and {two[-1]:g}", less))
     if len(three) > 2:
         middle = three[len(three) // 2]
-        above = max(_gap(runs, other, "DSSN", middle) for other in ("uniform", "SSN"))
+        at_middle = [runs[method, middle] for method in ("DSSN", "uniform", "SSN")]
         quantity = "mean certified accuracy of the better of uniform noise and SSN above DSSN's at the middle sigma"
-        said.append((quantity, f"{middle:g}", above))
-        apart = abs(_gap(runs, "SSN", "uniform", middle))
+        said.append((quantity, f"{middle:g}", _gaps(lambda m: max(m[1], m[2]) - m[0], *at_middle)))
+        apart = _gaps(lambda m: abs(m[2] - m[1]) + max(m[1], m[2]) - m[0], *at_middle)
         quantity = "mean gap between uniform noise and SSN less that of DSSN over the better at the middle sigma"
-        said.append((quantity, f"{middle:g}", apart + above))
+        said.append((quantity, f"{middle:g}", apart))
     if len(three) > 1:
         largest = three[-1]
-        less = _gap(runs, "DSSN", "SSN", largest) - _gap(runs, "SSN", "uniform", largest)
+        at_largest = [runs[method, largest] for method in ("DSSN", "uniform", "SSN")]
         quantity = "mean gap of DSSN over SSN less that of SSN over uniform noise at the largest sigma"
-        said.append((quantity, f"{largest:g}", less))
+        said.append((quantity, f"{largest:g}", _gaps(lambda m: (m[0] - m[2]) - (m[2] - m[1]), *at_largest)))
     return said
 
 
@@ -65,9 +75,11 @@ def _each_sigma(runs: Row) -> Said:
         exact = runs["DSSN", sigma].table
         radii = np.arange((exact["n"].max() + 1) // 2) / exact["levels"].iloc[0]
         uniform, dssn = (accuracy_at(runs[method, sigma], radii)["accuracy"] for method in ("uniform", "DSSN"))
-        at, above = f"{sigma:g}", float((uniform - dssn).max())
+        both = [runs[method, sigma] for method in ("uniform", "DSSN")]
+        void = 0.0 if all(map(better_than_one_class, both)) else nan
+        at, above = f"{sigma:g}", Measured(float((uniform - dssn).max()), void)
         said.append(("largest certified accuracy of uniform noise above DSSN's at a radius", at, above))
-        said.append(("mean gap of uniform noise over DSSN", at, _gap(runs, "uniform", "DSSN", sigma)))
+        said.append(("mean gap of uniform noise over DSSN", at, _gaps(lambda m: m[0] - m[1], *both)))
     return said
 
 
@@ -76,14 +88,16 @@ def _at_least_sigma(trained: Row) -> Said:
     if LEAST_SIGMA not in _sigmas(trained, "DSSN", "uniform"):
         return []
     quantity = "mean gap of DSSN over uniform noise with stability training at sigma = 0.15"
-    return [(quantity, f"{LEAST_SIGMA:g}", _gap(trained, "DSSN", "uniform", LEAST_SIGMA))]
+    both = [trained[method, LEAST_SIGMA] for method in ("DSSN", "uniform")]
+    return [(quantity, f"{LEAST_SIGMA:g}", _gaps(lambda m: m[0] - m[1], *both))]
 
 
 def _trained_over_untrained(first: Row, trained: Row) -> Said:
     both = sorted({sigma for method, sigma in first if method == "DSSN" and (method, sigma) in trained})
     if not both:
         return []
-    ratio = clean_accuracy(trained["DSSN", both[-1]]) / clean_accuracy(first["DSSN", both[-1]])
+    runs = (row["DSSN", both[-1]] for row in (trained, first))
+    ratio = compared(lambda right: _ratio(*np.nanmean(right, axis=1)), *runs, of=cleanly_correct)
     quantity = "clean accuracy of DSSN with stability training over that without it at the largest sigma"
     return [(quantity, f"{both[-1]:g}", ratio)]
 
@@ -93,6 +107,15 @@ def _sigmas(runs: Row, *methods: str) -> list[float]:
     return sorted(set.intersection(*({sigma for method, sigma in runs if method == m} for m in methods)))
 
 
-def _gap(runs: Row, upper: str, lower: str, sigma: float) -> float:
-    """The mean gap in certified accuracy over radii from 0 to lambda."""
-    return mean_accuracy(runs[upper, sigma]) - mean_accuracy(runs[lower, sigma])
+def _ratio(over: float, under: float) -> float:
+    return float(over / under) if under > 0 else nan
+
+
+def _gaps(combined: Callable[[Values], float], *runs: StoredRun) -> Measured:
+    """A combination of the runs' mean certified accuracies over radii from 0 to lambda, (runs,): ACR / lambda."""
+    return compared(lambda shares: float(combined(np.nanmean(shares, axis=1))), *runs, of=_shares_of_lambda)
+
+
+def _shares_of_lambda(run: StoredRun) -> "pd.Series[float]":
+    """For each example, the share of the radii from 0 to lambda at which it is certified."""
+    return certified_radii(run).clip(lower=0.0) / lambda_of(run)

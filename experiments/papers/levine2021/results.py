@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.papers.levine2021.published import EXPECTED, published_runs
-from experiments.report.certified_accuracy import Values, average_radius, certified_accuracy, rows_of
+from experiments.report.certified_accuracy import Values, certified_accuracy, one_class_notes, rows_of
 from experiments.report.claims import verdicts
 from experiments.report.figure import Figure
 from experiments.report.left_out import another, not_in
@@ -115,29 +115,31 @@ def accuracy_at(run: StoredRun, radii: Values) -> pd.DataFrame:
     return certified_accuracy(*rows_of(run), radii, lambda_of(run))
 
 
-def clean_accuracy(run: StoredRun) -> float:
-    """The share of examples that the smoothed classifier classifies correctly, certified or not.
+def cleanly_correct(run: StoredRun) -> "pd.Series[float]":
+    """1 for each example that the smoothed classifier classifies correctly, certified or not, by its index; else 0.
 
     For a randomised certificate that abstains, the class is the one chosen by the selection samples. The authors' code
     also returns it.
     """
     table = run.table
-    return float(np.mean(table["guess" if "guess" in table else "predict"] == table["label"]))
+    right = table["guess" if "guess" in table else "predict"] == table["label"]
+    return pd.Series(right.to_numpy(dtype=np.float64), index=table["index"])
 
 
-def mean_accuracy(run: StoredRun) -> float:
-    """Certified accuracy averaged over radii from 0 to lambda, which is ACR / lambda."""
-    return average_radius(*rows_of(run)) / lambda_of(run)
+def clean_accuracy(run: StoredRun) -> float:
+    """The share of examples that the smoothed classifier classifies correctly, certified or not."""
+    return float(cleanly_correct(run).mean())
 
 
 def example_notes(runs: dict[Classifier, StoredRun]) -> list[str]:
-    """A note if the runs have different test examples."""
+    """A note if the runs have different test examples, and one on runs that say nothing."""
+    notes = one_class_notes({f"{c.label} at sigma = {c.sigma:g}": run for c, run in runs.items()})
     counts = sorted({len(run.table) for run in runs.values()})
     if len({tuple(run.table["index"]) for run in runs.values()}) == 1:
-        return []
-    return [f"the runs have different test examples: {counts[0]} to {counts[-1]} of them"]
+        return notes
+    return [f"the runs have different test examples: {counts[0]} to {counts[-1]} of them", *notes]
 
 
-def levine_verdicts(figure: str, ours: dict[str, dict[str, float]]) -> pd.DataFrame:
+def levine_verdicts(figure: str, ours: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Verdicts on the paper's claims about a figure: see `verdicts`."""
     return verdicts(HERE / "claims.csv", figure, ours)

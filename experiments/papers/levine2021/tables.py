@@ -1,5 +1,7 @@
 """Table 1 of Levine and Feizi: the best certified accuracy over sigma at each radius, for each method."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -15,12 +17,15 @@ from experiments.papers.levine2021.results import (
     example_notes,
     levine_verdicts,
 )
+from experiments.report.certified_accuracy import Values, better_than_one_class, certified_radii
 from experiments.report.claims import all_rows, judged, number_rows, share_tolerances
 from experiments.report.figure import Drawing
 from experiments.report.left_out import NOT_LISTED
+from experiments.report.measured import Measured, measured
 from experiments.report.text_table import texts
 from experiments.runs.reader import StoredRun, experiment_of
 
+Chosen = dict[tuple[str, float], StoredRun]  # by method and radius, the classifier with the best certified accuracy
 OUTSIDE_MARK = "*"
 CLAIMS = "dssn_table_cifar10"  # id in claims.csv, for every data set
 
@@ -46,8 +51,11 @@ class BestAccuracyTable(LevineFigure):
         found = classifiers(runs)
         every = pd.concat([_rows(c, run, np.array(self.radii)) for c, run in found.items()], ignore_index=True)
         best = every.loc[every.groupby(["method", "radius"], sort=False)["accuracy"].idxmax()].reset_index(drop=True)
+        runs_of = {(c.label, c.sigma): run for c, run in found.items()}
+        chosen = {(row.method, row.radius): runs_of[row.method, row.sigma] for row in best.itertuples()}
+        works = [better_than_one_class(run) for run in chosen.values()]
         best.loc[best["accuracy"] == 0, ["sigma", "clean_accuracy"]] = np.nan  # no classifier certifies this radius
-        table = _beside_paper(self.expected, best) if self.expected else best
+        table = _beside_paper(self.expected, best, works) if self.expected else best
         name, sizes = self.drawn_as(runs[0]), sorted({len(run.table) for run in runs})
         examples = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         caption = (
@@ -61,7 +69,7 @@ class BestAccuracyTable(LevineFigure):
                 f"sigma is best; {OUTSIDE_MARK}: outside the tolerance"
             )
             tables.append((beside, *_comparison(table)))
-        claims = levine_verdicts(CLAIMS, _quantities(table, name))
+        claims = levine_verdicts(CLAIMS, _quantities(chosen, name))
         if self.expected:
             cases = [f"{row.method}, r = {row.radius:g}" for row in table.itertuples()]
             named = table.rename(columns={"paper_accuracy": "paper"})
@@ -76,18 +84,22 @@ def _rows(classifier: Classifier, run: StoredRun, radii: np.ndarray) -> pd.DataF
     return accuracy
 
 
-def _beside_paper(figure: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Add the paper's numbers. A clean accuracy is judged only if the same sigma is best. Sigmas are not judged."""
+def _beside_paper(figure: str, table: pd.DataFrame, works: list[bool]) -> pd.DataFrame:
+    """Add the paper's numbers. A clean accuracy is judged only if the same sigma is best. Sigmas are not judged.
+
+    `works` says for each row whether its classifier is better than one class for every example. If not, or if it
+    certifies nothing, its numbers agree with nothing that the paper prints.
+    """
     expected = pd.read_csv(HERE / "expected.csv").query("figure == @figure").drop(columns="figure")
     printed = expected.rename(columns={name: f"paper_{name}" for name in ("accuracy", "clean_accuracy", "sigma")})
     both = table.merge(printed, on=["method", "radius"], how="left")
     same = both["sigma"] == both["paper_sigma"]
     both["difference"] = both["accuracy"] - both["paper_accuracy"]
     settings = (both[name] for name in ("paper_accuracy", "allowance", "population", "examples"))
-    both["tolerance"] = share_tolerances(*settings)
-    both["within"] = judged(both["difference"], both["tolerance"])
+    both["tolerance"] = share_tolerances(*settings).where(pd.Series(works) & (both["accuracy"] > 0))
+    both["within"] = judged(both["difference"], both["tolerance"]).where(both["paper_accuracy"].notna(), None)
     both["clean_difference"] = (both["clean_accuracy"] - both["paper_clean_accuracy"]).where(same)
-    both["clean_within"] = judged(both["clean_difference"], both["tolerance"])
+    both["clean_within"] = judged(both["clean_difference"], both["tolerance"]).where(same, None)
     return both
 
 
@@ -123,30 +135,53 @@ def _comparison(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     return ["method", "radius", "paper", "ours", "difference", "tolerance", "within", "clean difference"], lines
 
 
-def _quantities(table: pd.DataFrame, name: str) -> dict[str, dict[str, float]]:
+def _quantities(chosen: Chosen, name: str) -> dict[str, dict[str, Measured]]:
     """The quantities of table 1 in claims.csv."""
-    best = table.pivot(index="radius", columns="method", values="accuracy")
-
-    def excess(case: str, lower: str, upper: str, below: float = np.inf) -> dict[str, float]:
-        """How far `lower` rises above `upper`, at most, over the radii at which either is above 0."""
-        if not {lower, upper} <= set(best):
-            return {}
-        pair = best.loc[(best.index < below) & (best[[lower, upper]].max(axis=1) > 0), [lower, upper]]
-        return {case: float((pair[lower] - pair[upper]).max())} if len(pair) else {}
-
-    without, trained = "uniform", "uniform + stability"
+    without, trained = ("uniform", "DSSN"), ("uniform + stability", "DSSN + stability")
+    both = {f"{name}, without stability training": without, f"{name}, with stability training": trained}
+    found = [_excess(chosen, case, summary, *pair) for summary in (np.max, np.mean) for case, pair in both.items()]
+    largest, mean = found[0] | found[1], found[2] | found[3]
     return {
         "largest best certified accuracy of uniform noise above DSSN's at a radius": {
-            **excess(f"{name}, without stability training", without, "DSSN"),
-            **excess(f"{name}, with stability training", trained, "DSSN + stability"),
+            case: Measured(excess.value, 0 * excess.noise) for case, excess in largest.items()
         },
-        "largest best certified accuracy of uniform noise without stability training above that with it": excess(
-            name, without, trained
+        "mean best certified accuracy of uniform noise less DSSN's over the radii": mean,
+        "largest best certified accuracy of uniform noise without stability training above that with it": (
+            _excess(chosen, name, np.max, without[0], trained[0])
         ),
         "largest best certified accuracy of DSSN with stability training above that without it at a radius below 3": (
-            excess(name, "DSSN + stability", "DSSN", below=3.0)
+            _excess(chosen, name, np.max, trained[1], without[1], below=3.0)
         ),
     }
+
+
+def _excess(
+    chosen: Chosen, case: str, summary: Callable[[Values], float], lower: str, upper: str, below: float = np.inf
+) -> dict[str, Measured]:
+    """How far `lower` is above `upper`, summarised over the radii at which either certifies something.
+
+    Empty if a method has no runs. Void if a classifier is no better than one class for every example.
+    """
+    if not {lower, upper} <= {method for method, _ in chosen}:
+        return {}
+    radii = [radius for method, radius in chosen if method == lower and radius < below]
+    samples = {(method, radius): _certified_at(chosen[method, radius], radius) for method, radius in chosen}
+    shown = [radius for radius in radii if samples[lower, radius].any() or samples[upper, radius].any()]
+    if not shown:
+        return {case: Measured(np.nan, np.nan)}
+    used = [(method, radius) for method in (lower, upper) for radius in shown]
+
+    def statistic(shares: Values) -> float:
+        first, second = np.split(np.nanmean(shares, axis=1), 2)
+        return float(summary(first - second))
+
+    found = measured(statistic, *(samples[place] for place in used))
+    works = all(better_than_one_class(chosen[place]) for place in used)
+    return {case: found if works else Measured(found.value, np.nan)}
+
+
+def _certified_at(run: StoredRun, radius: float) -> "pd.Series[float]":
+    return (certified_radii(run) >= radius).astype(float)
 
 
 def _sigma_notes(runs: dict[Classifier, StoredRun]) -> list[str]:

@@ -15,7 +15,7 @@ from experiments.papers.kumar2021.certificates import (
     worst_ratios,
 )
 from experiments.papers.kumar2021.curves import MedianCurves
-from experiments.papers.kumar2021.medians import METRICS, abstention_notes, by_panel, medians_of, space_of
+from experiments.papers.kumar2021.medians import EACH, METRICS, abstention_notes, by_panel, medians_of, space_of
 from experiments.papers.kumar2021.panels import STYLES, legend, panel_axes, plot_medians, style_of
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing
@@ -78,7 +78,8 @@ class Balanced(MedianCurves):
         claims = verdicts(CLAIMS, self.claims, worst_ratios(table, ["panel", "h"]))
         notes = [*ratio_notes(table, ["panel", "h"])]
         notes += [note for title, group in grouped.items() for note in self._group(title, group)]
-        return Drawing(figure, table, claims, notes + abstention_notes(table, ["panel", "curve", "eps_in"]))
+        notes += abstention_notes(table, ["panel", "curve", "eps_in"])
+        return Drawing(figure, table.drop(columns=list(EACH)), claims, notes)
 
     def _group(self, title: str, group: list[StoredRun]) -> list[str]:
         """What the comparison in a panel does not keep equal, and the h that only balanced center smoothing has."""

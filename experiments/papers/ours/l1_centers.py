@@ -12,6 +12,7 @@ from experiments.papers.kumar2021.certificates import (
     worst_ratios,
 )
 from experiments.papers.kumar2021.medians import (
+    EACH,
     CenterFigure,
     abstention_notes,
     by_panel,
@@ -46,7 +47,7 @@ class DeterministicCurves(CenterFigure):
             for title, group in grouped.items()
             for run in group
         ]
-        table = pd.concat(parts, ignore_index=True).drop(columns="h")
+        table = pd.concat(parts, ignore_index=True).drop(columns=["h", *EACH])
         table = table.sort_values(["panel", "sigma", "certificate"], key=in_order(grouped), kind="stable")
         table = table[["panel", "certificate", *table.columns[:-2]]]
         panels = [(title, sigma) for title, group in grouped.items() for sigma in sorted(set(map(sigma_of, group)))]

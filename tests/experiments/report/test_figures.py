@@ -82,7 +82,8 @@ def test_median_curves(runs, tmp_path, capsys, figure):
     exact_h2 = drawn.query("bound == 'exact' and h == 2").groupby("reading")["eps_out"].max()
     for reading in exact_h2.index:
         assert verdicts[f"{reading}, exact bound"] == pytest.approx(exact_h2[reading])
-    assert (claims["within"] == (claims["ours"] < claims["paper"])).all()
+    assert (claims["within"] == (claims["difference"] < claims["tolerance"])).all()
+    assert not (claims["tolerance"] > 0).any()  # an ordering must hold by more than the noise of five examples
     printed = capsys.readouterr().out
     assert "20% abstained" in printed
     assert "eps_out consistently below 0.2" in printed

@@ -18,7 +18,7 @@ from experiments.report.artefacts import (
     status_of,
     verdict_table,
 )
-from experiments.report.claims import ROW, all_rows, beside_paper, number_rows, share_tolerances
+from experiments.report.claims import KINDS, ROW, all_rows, beside_paper, number_rows, share_tolerances, verdicts
 from experiments.report.costs import cost_of, duration, provenance_of
 from experiments.report.figure import CONF, Drawing, Drawn, drawings, figure_of
 from experiments.report.html import tables_of, write_page
@@ -109,13 +109,15 @@ def test_what_was_not_run_says_what_it_takes(artefacts, tmp_path):
     assert "needs ImageNet (dataset.root) and GPUs" in text
 
 
-def test_formulas_are_reproduced_or_not_by_their_verdicts(artefacts):
+def test_formulas_are_no_reproduction_unless_the_paper_prints_their_number(artefacts):
     drawn = {one.name: one for one in artefacts if one.name in FORMULAS}
-    assert {one.status for one in drawn.values()} == {Status.REPRODUCED}
+    by_construction = dict.fromkeys(FORMULAS, Status.THEOREM)
+    assert {name: one.status for name, one in drawn.items()} == by_construction | {"cohen_samples": Status.REPRODUCED}
     (joint,) = drawn["dssn_joint"].drawn
     joint.drawing.claims.loc[0, "within"] = False
     try:
         assert status_of(joint) == Status.DIFFERS
+        assert "1 of them true by construction: an error of the code" in reason_of(joint)
     finally:
         joint.drawing.claims.loc[0, "within"] = True
 
@@ -167,7 +169,9 @@ def test_a_figure_of_an_experiment_that_is_not_there(figure):
 def drawn_of(within, kind="trend", data="MNIST"):
     rows = {"claim": "c", "case": "x", "quantity": "q", "relation": "below", "kind": kind, "paper": 1.0}
     rows |= {"ours": 0.5, "difference": -0.5, "tolerance": 0.0, "reason": "an ordering"}
-    claims = pd.DataFrame([rows | {"within": value} for value in within], columns=list(ROW)) if within else None
+    fails = {"ours": 1.5, "difference": 0.5}
+    said = [rows | {"within": value} | ({} if value else fails) for value in within]
+    claims = pd.DataFrame(said, columns=list(ROW)) if within else None
     record = {"identity": {"dataset": {"type": data}}, "config": {"name": "mine"}}
     runs = [StoredRun(Path("none"), record)] if data else []
     drawing = Drawing(None, pd.DataFrame(), pd.DataFrame() if claims is None else claims, [])
@@ -180,7 +184,11 @@ def drawn_of(within, kind="trend", data="MNIST"):
         ([True, True], "number", "MNIST", Status.REPRODUCED),
         ([True], "trend", "MNIST", Status.TREND),
         ([True], "number", "Digits", Status.TREND),
-        ([True], "trend", None, Status.REPRODUCED),
+        ([True], "trend", None, Status.TREND),
+        ([True], "number", None, Status.REPRODUCED),
+        ([True], "theorem", None, Status.THEOREM),
+        ([True, True], "theorem", "MNIST", Status.THEOREM),
+        ([True, False], "theorem", "Digits", Status.DIFFERS),
         ([True], "number", "Classes", Status.TREND),
         ([True, True], "ours", "MNIST", Status.DRAWN),
         ([True, False], "ours", "MNIST", Status.DIFFERS),
@@ -202,9 +210,35 @@ def test_our_own_checks_do_not_count_beside_those_of_the_paper():
     assert reason_of(drawn).endswith("; of 2 checks of our own certificate, 1 hold")
 
 
+def test_theorems_make_no_reproduction_beside_evidence_and_break_one():
+    number, trend, theorem = (drawn_of([True], kind).drawing.claims for kind in ("number", "trend", "theorem"))
+    broken = drawn_of([False], "theorem").drawing.claims
+    for parts, status in (
+        ((number, theorem), Status.REPRODUCED),
+        ((trend, theorem), Status.TREND),
+        ((number, broken), Status.DIFFERS),
+        ((drawn_of([True], "ours").drawing.claims, theorem), Status.THEOREM),
+    ):
+        drawn = Drawn(Path("f"), Drawing(None, pd.DataFrame(), all_rows(*parts), []), drawn_of([True]).runs)
+        assert status_of(drawn) == status
+    assert reason_of(drawn).startswith("the one check that is true by construction holds: a test of the code")
+
+
+def test_an_ordering_within_the_noise_is_neither_reproduced_nor_contradicted():
+    close = drawn_of([True]).drawing.claims.assign(within=False, tolerance=-0.6)  # 0.5 < 1, by less than 0.6
+    drawn = Drawn(Path("f"), Drawing(None, pd.DataFrame(), close, []), drawn_of([True]).runs)
+    assert status_of(drawn) == Status.UNDECIDED
+    assert reason_of(drawn) == "no check fails, but 1 of 1 checks is within the noise of the test examples"
+    assert verdict_table(close)[0][-2:] == ["-0.6", "too close to tell"]
+    void = close.assign(tolerance=float("nan"))
+    drawn = Drawn(Path("f"), Drawing(None, pd.DataFrame(), void, []), drawn_of([True]).runs)
+    assert status_of(drawn) == Status.DIFFERS
+    assert verdict_table(void)[0][-2:] == ["void", "does not hold"]
+
+
 @pytest.mark.parametrize(("within", "status"), [(True, Status.DRAWN), (False, Status.DIFFERS)])
 def test_too_few_runs_reproduce_nothing_though_their_checks_hold(within, status):
-    claims = pd.DataFrame([{"kind": "trend", "within": within}])
+    claims = drawn_of([within]).drawing.claims
     drawing = Drawing(None, pd.DataFrame(), claims, [], partial="one noise level cannot show a trend")
     drawn = Drawn(Path("a"), drawing, [])
     assert status_of(drawn) == status
@@ -214,7 +248,7 @@ def test_too_few_runs_reproduce_nothing_though_their_checks_hold(within, status)
 def test_failing_checks_come_first():
     table = verdict_table(drawn_of([True, False, True]).drawing.claims)
     assert [line[-1] for line in table] == ["does not hold", "holds", "holds"]
-    assert table[0][:5] == ["q: x", "< 1", "0.5", "-0.5", "0"]
+    assert table[0][:6] == ["q: x", "trend", "< 1", "1.5", "+0.5", "0"]
 
 
 def test_a_run_makes_a_card_with_its_cost_and_provenance(write_center_run, tmp_path, figure):
@@ -282,6 +316,32 @@ def test_printed_numbers_become_verdicts():
     assert tuple(rows) == ROW
     assert rows["paper"].tolist() == [0.77]
     assert rows["within"].tolist() == [False]
+    assert rows["kind"].tolist() == ["number"]
+
+
+def test_a_share_of_0_or_of_a_run_that_certifies_nothing_agrees_with_no_printed_share():
+    printed = {"sigma": [0.5, 0.5, 0.5], "radius": [1.5, 1.5, 1.5], "accuracy": [0.08, 0.0, 0.08], "examples": [10] * 3}
+    table = pd.DataFrame(printed | {"works": [True, True, False]})
+    both = beside_paper(EXPECTED, "cohen_table_cifar10", table, "sigma", "radius", "accuracy")
+    assert both["within"].tolist() == [True, False, False]
+    assert both["tolerance"].isna().tolist() == [False, True, True]
+    zero = pd.DataFrame({"sigma": [0.25], "radius": [1.5], "accuracy": [0.0], "examples": [10], "works": [False]})
+    both = beside_paper(EXPECTED, "cohen_table_cifar10", zero, "sigma", "radius", "accuracy")
+    assert both[["within", "kind"]].iloc[0].tolist() == [True, "theorem"]  # true by construction, and no evidence
+
+
+def test_every_check_has_a_kind_and_a_reason():
+    for path in (CONF.parent / "experiments" / "papers").glob("*/[ce][lx]*.csv"):  # claims.csv, expected.csv
+        table = pd.read_csv(path)
+        assert set(table["kind"]) <= set(KINDS)
+        assert table["reason"].notna().all()
+
+
+def test_an_unknown_kind_is_refused(tmp_path):
+    row = "f,c,q,below,1,0,an ordering,guess"
+    (tmp_path / "claims.csv").write_text(f"figure,claim,quantity,relation,paper,tolerance,reason,kind\n{row}\n")
+    with pytest.raises(SettingError, match="expected one of number, trend, theorem, ours as kind, got 'guess'"):
+        verdicts(tmp_path / "claims.csv", "f", {})
 
 
 def test_tables_are_found_in_their_text():
@@ -293,5 +353,6 @@ def test_tables_are_found_in_their_text():
 def test_every_remark_is_on_something_that_is_checked(paper):
     folder = CONF.parent / "experiments" / "papers" / paper
     remarks = pd.read_csv(folder / "remarks.csv")
-    assert set(remarks["quantity"]) <= set(pd.read_csv(folder / "claims.csv")["quantity"])
+    printed = {"certified accuracy", "best certified accuracy over sigma"}
+    assert set(remarks["quantity"]) <= set(pd.read_csv(folder / "claims.csv")["quantity"]) | printed
     assert remarks.notna().all().all()

@@ -105,7 +105,7 @@ def test_a_success_within_the_radius_breaks_the_claim(drawn, write_run, tmp_path
     write_run(tmp_path / "imagenet_gaussian" / "a", attack_rows((1, 2, 2)), ATTACK, 0.25, 0.25)
     (path,) = drawn("cohen_attack", tmp_path)
     claims = pd.read_csv(path.with_suffix(".claims.csv"))
-    assert claims["kind"].tolist() == ["number", "number", "trend"]
+    assert claims["kind"].tolist() == ["number", "number", "theorem"]
     assert claims["within"].tolist() == [True, True, False]  # four attacks tell no share, but one success is too many
     assert shown(path)["tolerance"].tolist()[1:] == pytest.approx(
         [0.054 + 2 * (0.17 * 0.83 / 4) ** 0.5, 0.065 + 2 * (0.53 * 0.47 / 4) ** 0.5], rel=1e-3

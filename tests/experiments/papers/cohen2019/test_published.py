@@ -8,6 +8,7 @@ import pytest
 
 from experiments.papers.cohen2019.published import Place, place_of, published_runs, read_published
 from experiments.papers.cohen2019.results import alpha_of
+from experiments.report.claims import CLOSE, HOLDS, verdict_words
 from smoothing import SmoothingError
 
 ROOT = Path(__file__).parents[4]
@@ -54,8 +55,7 @@ def test_the_published_curves(drawn, tmp_path, capsys):
     (path,) = drawn("cohen_training_noise", tmp_path, source=PUBLISHED)
     assert pd.read_csv(path.with_suffix(".csv"))["training_sigma"].unique().tolist() == [0.12, 0.25, 0.5, 1]
     claims = pd.read_csv(path.with_suffix(".claims.csv"))
-    assert claims["within"].all()
-    assert len(claims) == 2
+    assert verdict_words(claims).tolist() == [CLOSE, HOLDS]  # 500 examples are too few for 0.936 < 1
     capsys.readouterr()
     drawn("cohen_curves", tmp_path, source=PUBLISHED)
     assert capsys.readouterr().out.count("fit alpha = 0.01, not the stated 0.001") == 2
@@ -236,7 +236,9 @@ def test_the_times_of_their_files_are_held_against_those_that_they_state(drawn, 
     assert table.loc[("imagenet_gaussian", "Predict", 100), "mean_seconds"] == pytest.approx(0.15, rel=0.1)
     claims = pd.read_csv(path.with_suffix(".claims.csv")).set_index("quantity")
     assert claims.loc["mean seconds of Predict at N = 10,000 over those at N = 100", "ours"] == pytest.approx(97, abs=1)
-    assert claims["within"].all()
+    cifar10 = claims.index == "mean seconds of Certify with n = 100,000 of cifar10_gaussian"
+    assert claims.loc[cifar10, "ours"].item() == pytest.approx(16.1, abs=0.1)  # the paper says 15
+    assert (claims["within"] == ~cifar10).all()
     assert len(claims) == 4  # no ImageNet certificates here
 
 

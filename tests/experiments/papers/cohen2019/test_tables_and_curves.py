@@ -34,9 +34,10 @@ def certify_run(write_run):
     def certified(root, sigma, counts, correct, trained=None, started="2026-01-01"):
         rows = []
         for index, (n_a, right) in enumerate(zip(counts, correct, strict=True)):
-            c = certificate(3 if right else 4, n_a, N - n_a, N, 100, Gaussian(sigma), ClassBounds(ALPHA), 10)
+            c = certificate(index + (not right), n_a, N - n_a, N, 100, Gaussian(sigma), ClassBounds(ALPHA), 11)
             rows.append(
-                {"index": index, "label": 3, "predict": c.prediction, "radius": c.radius, "correct": c.prediction == 3}
+                {"index": index, "label": index, "predict": c.prediction, "radius": c.radius}
+                | {"correct": c.prediction == index}
                 | {"n_a": n_a, "n_b": N - n_a, "n": N, "p_lower": c.p_lower, "status": c.status, "seconds": 0.1}
                 | {"guess": c.guess}
             )
@@ -252,9 +253,13 @@ def test_what_the_paper_says_of_a_low_and_a_high_sigma(drawn, runs):
     accuracy = claims.loc["certified accuracy at radius 0 at the largest sigma over that at the smallest"]
     assert accuracy["ours"] == 1  # the counts are the same
     assert not accuracy["within"]
-    reached = claims.loc["largest radius of a correct example at the smallest sigma over that at the largest"]
-    assert reached["ours"] == pytest.approx(0.5)
-    assert reached["within"]
+    beyond = claims.loc[
+        "certified accuracy at the smallest sigma less that at the largest, beyond every radius of the smallest"
+    ]
+    reach = by_hand(0.25).max()
+    assert beyond["ours"] == -np.mean(CORRECT & (by_hand(0.5) > reach))
+    assert beyond["tolerance"] < 0  # the noise of ten examples
+    assert beyond["within"] == (beyond["ours"] < beyond["tolerance"])
 
 
 def test_how_little_alpha_matters_is_a_number(drawn, runs):
@@ -272,9 +277,10 @@ def test_how_little_alpha_matters_is_a_number(drawn, runs):
 @pytest.mark.parametrize(("right", "most", "share"), [(10, 10_000, 0.25), (30, 10_000, 0.75), (10, 5_000, None)])
 def test_on_which_examples_predict_abstains(drawn, tmp_path, write_run, right, most, share):
     """40 abstentions at N = 100, and the share of them on which g is correct. Too few samples cannot stand in for g."""
-    for n, answers in ((100, [-1] * 40), (most, [3] * right + [4] * (40 - right))):
+    for n, known in ((100, 0), (most, right)):
+        answers = [i if i < known else -1 if n == 100 else 99 for i in range(40)]
         rows = [
-            {"index": i, "label": 3, "predict": p, "correct": p == 3, "n_a": n, "n_b": 0, "n": n, "p_value": 0.0}
+            {"index": i, "label": i, "predict": p, "correct": p == i, "n_a": n, "n_b": 0, "n": n, "p_value": 0.0}
             for i, p in enumerate(answers)
         ]
         certifier = {"type": "Predict", "n": n, "alpha": ALPHA}
