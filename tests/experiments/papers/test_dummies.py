@@ -11,8 +11,7 @@ from made_up_runs import every_drawing
 from experiments.papers.cohen2019 import tables
 from experiments.papers.kumar2021 import calibrated
 from experiments.report import certified_accuracy
-from experiments.report import figure as module
-from experiments.report.figure import CONF, drawings
+from experiments.report.figure import CONF, selection
 
 PAPERS = CONF.parent / "experiments" / "papers"
 EVIDENCE = ("number", "trend")
@@ -29,10 +28,12 @@ def drawn_from(figure):
     """drawn_from(names) is the figure and the runs of each drawing of the figures, by name, from results/."""
 
     def find(names):
-        results, nowhere = CONF.parent / "results", CONF.parent
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "_write", lambda chosen, runs, stem: (stem.name, (chosen, runs)))
-            return dict(drawn for name in names for drawn in drawings(name, figure(name), results, None, nowhere))
+        found = {}
+        for name in names:
+            chosen = figure(name)
+            drawn = selection(name, chosen, CONF.parent / "results", ()).drawn
+            found |= {stem: (chosen, runs) for stem, runs in drawn.items()}
+        return found
 
     return find
 
