@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.again import settings_of
 from experiments.certifying.build import settled
-from experiments.certifying.rereading import reread
+from experiments.certifying.rereading import reread, write_again
 from experiments.certifying.rows import Certification
 from experiments.config.entry import line_of
 from experiments.config.identity import described
@@ -32,8 +32,7 @@ from experiments.runs.certifier_class import certifier_class
 from experiments.runs.contents import Contents
 from experiments.runs.reader import StoredRun, find_runs
 from experiments.runs.run_folder import RunFolder
-from experiments.training.base_function import new_noise
-from smoothing import SettingError
+from smoothing import Noise, SettingError
 
 
 def reread_run(run: StoredRun, words: list[str]) -> tuple[Path, list[int]]:
@@ -56,11 +55,18 @@ def reread_run(run: StoredRun, words: list[str]) -> tuple[Path, list[int]]:
     changes = _changes(words, [*(f"certifier.{each}" for each in cls.rereadable), *(["eps"] if cls.case else [])], name)
     settings = settings_of({**run.record, "config": _changed(run.record["config"], changes)})
     one = _certification(run, settings, changes)
+    indices = [int(index) for index in run.table["index"].unique()]
+    found = reread(run, one, indices)
+    if not found:
+        kept = "draws" if cls.draws else "counts"
+        raise SettingError(
+            f"{run.folder}: none of its {len(indices)} examples has the {kept} that these settings need; certify the "
+            "examples again"
+        )
     with one.folder.table(one.schema) as table:
-        indices = [int(index) for index in run.table["index"].unique()]
-        missing = [index for index in indices if not table.holds(one.keys(index))]
-        done = reread(run, one, table, missing)
-    return one.folder.path, sorted(set(missing) - set(done))
+        new = {index: rows for index, rows in found.items() if not table.holds(one.keys(index))}
+        write_again(one, table, new, run)
+    return one.folder.path, sorted(set(indices) - set(found))
 
 
 def _changes(words: list[str], allowed: list[str], name: str) -> dict[str, Any]:
@@ -86,14 +92,14 @@ def _changed(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _certification(run: StoredRun, settings: Settings, changes: dict[str, Any]) -> Certification:
     """The certification with the changed settings. It has no base function, so it can only read."""
-    dataset = settings.dataset.build()
-    noise = new_noise(settings, dataset)
+    noise = _noise(run, settings)
     settings = settled(settings, noise) if noise else settings
+    classes = run.record.get("classes") or _of_dataset(settings, "classes") if "label" in run.table else []
     given = {
         "f": lambda x: x,
         "noise": noise,
         "metric": settings.metric.build() if settings.metric else None,
-        "num_classes": len(run.record.get("classes") or getattr(dataset, "classes", [])) or None,
+        "num_classes": len(classes) or None,
         "seed": settings.seed,
     }
     wanted = parameters(settings.certifier.target, "certifier")
@@ -106,6 +112,23 @@ def _certification(run: StoredRun, settings: Settings, changes: dict[str, Any]) 
     kept = {name: run.record[name] for name in ("weights", "examples", "classes", "code") if name in run.record}
     folder = RunFolder(root, settings, identity, run.record.get("noise_state"), Contents(**kept))
     return Certification(certifier, certifier.cases(settings.eps), folder)
+
+
+def _noise(run: StoredRun, settings: Settings) -> Noise | None:
+    """The run's noise, with the grid that it recorded. Only the data set's class is read if that is enough."""
+    if settings.noise is None:
+        return None
+    known = parameters(settings.noise.target, "noise")
+    given = {name: _of_dataset(settings, name) for name in ("levels", "shape") if name in known}
+    grid = {"grid": run.identity.get("grid", 0)} if "grid" in known else {}
+    made: Noise = settings.noise.replaced(**grid).build(**given)
+    return made
+
+
+def _of_dataset(settings: Settings, name: str) -> Any:
+    """An attribute of the data set: of its class, else of the data, which must then be there."""
+    found = getattr(settings.dataset.located, name, None)
+    return getattr(settings.dataset.build(), name) if found is None or isinstance(found, property) else found
 
 
 def main() -> None:

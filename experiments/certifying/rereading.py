@@ -5,13 +5,14 @@ with the new settings would write.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from experiments.certifying.rows import Certification, Row, row
 from experiments.runs.reader import StoredRun, find_runs
 from experiments.runs.run_folder import load_draws
 from experiments.runs.table import TableWriter
-from smoothing import ABSTAIN, Certifier
+from smoothing import ABSTAIN, Certifier, SettingError, SmoothingError
 
 
 def reread_from_siblings(one: Certification, table: TableWriter, indices: Iterable[int]) -> str:
@@ -30,37 +31,50 @@ def reread_from_siblings(one: Certification, table: TableWriter, indices: Iterab
     if not missing or not cls.rereadable:
         return ""
     told = []
-    for run in find_runs(one.folder.path.parent):
-        if run.folder == one.folder.path or not alike(run, one):
+    for path in sorted(one.folder.path.parent.iterdir()):
+        run, found = _readable(path, one, missing)
+        if run is None or not found:
             continue
-        done = reread(run, one, table, missing)
-        missing = [index for index in missing if index not in done]
-        if done:
-            told.append(f"{len(done)} example{'s' if len(done) > 1 else ''} read again from {run.folder}, not sampled")
+        write_again(one, table, found, run)
+        missing = [index for index in missing if index not in found]
+        told.append(f"{len(found)} example{'s' if len(found) > 1 else ''} read again from {path}, not sampled")
     return "\n".join(told)
 
 
-def reread(run: StoredRun, one: Certification, table: TableWriter, indices: Iterable[int]) -> list[int]:
-    """Write the rows of those examples of a run that can be read again. Returns their indices.
+def _readable(path: Path, one: Certification, indices: list[int]) -> tuple[StoredRun | None, dict[int, list[Row]]]:
+    """A folder's run, and what `reread` finds there. Nothing if the folder is damaged or another job writes it."""
+    if path == one.folder.path:
+        return None, {}
+    try:
+        run = next((each for each in find_runs(path) if alike(each, one)), None)
+        return run, reread(run, one, indices) if run else {}
+    except (SmoothingError, OSError, KeyError, ValueError):
+        return None, {}
 
-    An example is left out if the run has no counts or draws of it, or if f_hat abstained before it drew all samples
-    that the new settings need.
+
+def reread(run: StoredRun, one: Certification, indices: Iterable[int]) -> dict[int, list[Row]]:
+    """The rows of those examples of a run that can be read again, by index.
+
+    An example is left out if the run has no counts or draws of it, or if it abstained before it drew all samples that
+    the new settings need.
     """
-    wanted, certifier = set(indices), one.certifier
-    lines = [line for line in run.table.to_dict("records") if line["index"] in wanted]
-    done: dict[int, list[Row]] = {}
-    for line in lines:
+    wanted, found = set(indices), dict[int, list[Row]]()
+    for line in run.table.to_dict("records"):
         index = int(line["index"])
-        if index not in done and (found := _statements(run, one, line)):
+        if index in wanted and index not in found and (statements := _statements(run, one, line)):
             label, seconds = int(line.get("label", ABSTAIN)), float(line["seconds"])
-            done[index] = [row(one.schema, each, index=index, label=label, seconds=seconds) for each in found]
-    if done:
+            found[index] = [row(one.schema, each, index=index, label=label, seconds=seconds) for each in statements]
+    return found
+
+
+def write_again(one: Certification, table: TableWriter, found: dict[int, list[Row]], run: StoredRun) -> None:
+    """Write rows of `reread` into the folder of a certification, with the draws."""
+    if found:
         one.folder.begin_from(run.folder, run.record)
-        for index, rows in done.items():
-            if certifier.draws:
-                one.folder.copy_draws(index, run.folder)
-            table.write(rows)
-    return list(done)
+    for index, rows in found.items():
+        if one.certifier.draws:
+            one.folder.copy_draws(index, run.folder)
+        table.write(rows)
 
 
 def alike(run: StoredRun, one: Certification) -> bool:
@@ -78,7 +92,10 @@ def _statements(run: StoredRun, one: Certification, line: Row) -> list[Any]:
     """The statements on the example of a stored row; [] if it must be sampled."""
     certifier = one.certifier
     if not certifier.draws:
-        return [certifier.read_again(line)]
+        try:
+            return [certifier.read_again(line)]
+        except SettingError:  # the row does not contain enough, such as the class of a prediction that abstained
+            return []
     kept = load_draws(run.folder / "draws" / f"{int(line['index'])}.npz", certifier.draws)
     if kept is None or not certifier.suffices(kept[0]):
         return []

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,6 +25,8 @@ class ConsistencyTrainer(Trainer):
     Raises:
         SettingError: a value is out of its range.
     """
+
+    uses_stability: ClassVar[bool] = False
 
     copies: int = 2
     weight: float = 10.0

@@ -1,6 +1,7 @@
 """MACER (Zhai et al. 2020): maximise the certified radius of a soft smoothed classifier."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ class MacerTrainer(Trainer):
     Raises:
         SettingError: a value is out of its range.
     """
+
+    uses_stability: ClassVar[bool] = False
 
     copies: int = 16
     weight: float = 16.0

@@ -1,6 +1,7 @@
 """SmoothAdv (Salman et al. 2019): adversarial training of the soft smoothed classifier by PGD in l2."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,8 @@ class SmoothAdvTrainer(Trainer):
     Raises:
         SettingError: a value is out of its range.
     """
+
+    uses_stability: ClassVar[bool] = False
 
     copies: int = 4
     steps: int = 10

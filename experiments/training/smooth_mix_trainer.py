@@ -1,6 +1,7 @@
 """SmoothMix (Jeong et al. 2021): mix images with adversarial ones, and labels with the uniform distribution."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ class SmoothMixTrainer(Trainer):
     Raises:
         SettingError: a value is out of its range.
     """
+
+    uses_stability: ClassVar[bool] = False
 
     copies: int = 4
     steps: int = 4

@@ -1,13 +1,13 @@
 """Stability training (Li et al. 2019, "Certified Adversarial Robustness with Additive Noise")."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from experiments.training.step_noise import StepNoise
 from experiments.training.trainer import Trainer
-from smoothing import SettingError
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class StabilityTrainer(Trainer):
         SettingError: a value is out of its range.
     """
 
+    uses_stability: ClassVar[bool] = False
+
     weight: float = 2.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_at_least(0, "weight")
-        if self.stability:
-            raise SettingError(f"trainer.stability: expected 0 with StabilityTrainer, got {self.stability}; set weight")
 
     def objective(
         self, model: nn.Module, x: Tensor, labels: Tensor, noise: StepNoise, epoch: int

@@ -45,12 +45,14 @@ class Trainer:
 
     Attributes:
         judged_by: name of the value of `judge` in the log and the checkpoint's metadata.
+        uses_stability: whether the loss has the term of `stability`. If not, stability > 0 is refused.
 
     Raises:
         SettingError: a value is out of its range.
     """
 
     judged_by: ClassVar[str] = "accuracy"
+    uses_stability: ClassVar[bool] = True
 
     epochs: int
     batch_size: int
@@ -84,6 +86,7 @@ class Trainer:
             ("optimizer", self.optimizer in OPTIMIZERS, "sgd, adam or adamw"),
             ("schedule", self.schedule in ("step", "cosine"), "step or cosine"),
             ("stability", 0 <= self.stability < math.inf, "a finite number >= 0"),
+            ("stability", self.uses_stability or not self.stability, f"0 with {type(self).__name__}"),
             ("stability", self.noisy or not self.stability, "0 with trainer.noisy=false"),
             (
                 "nesterov",

@@ -2,14 +2,17 @@
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
 
 from experiments.certifying import certification
+from experiments.data import Digits
 from experiments.reread import main, reread_run
 from experiments.runs.reader import find_runs
 from experiments.training import loop
+from smoothing import SettingError
 from smoothing.base_function import FrozenFunction
 
 NEW = ["certifier.alpha=0.05", "certifier.runner_up=bounded", "certifier.bound=randomised"]
@@ -90,6 +93,41 @@ def test_certify_reads_runs_beside_it_again_and_samples_only_the_rest(digits, ca
     digits("old", "certifier.n=999")
     digits("old", "certifier.n0=99")
     assert "read again" not in capsys.readouterr().err  # other samples
+
+
+def test_a_damaged_run_beside_it_changes_nothing(digits, capsys):
+    old = digits("old", limit=1)
+    (old.parent / "run.json").write_text("{")
+    capsys.readouterr()
+    assert len(rows(digits("old", *NEW, limit=1))) == 1
+    assert "read again" not in capsys.readouterr().err
+
+
+def test_a_prediction_that_abstained_is_sampled_at_a_larger_alpha(digits, capsys):
+    """Its row does not contain the class."""
+    predict = ("certifier=predict", "noise.sigma=0.25", "certifier.n=12")
+    old, limit = digits("old", *predict, "certifier.alpha=0.0005", limit=12), 12
+    assert (rows(old)["status"] == "abstained").any()
+    capsys.readouterr()
+    new = digits("old", *predict, "certifier.alpha=0.2", limit=limit)
+    assert "read again from" in capsys.readouterr().err
+    expected = rows(digits("expected", *predict, "certifier.alpha=0.2", limit=limit))
+    pd.testing.assert_frame_equal(rows(new).sort_values("index", ignore_index=True), expected, check_exact=True)
+
+
+def test_a_run_without_draws_is_refused_and_nothing_is_written(centers, tmp_path):
+    old = centers("old", "certifier=center", "certifier.delta=0.3", "eps=0.02")
+    shutil.rmtree(old.parent / "draws")
+    with pytest.raises(SettingError, match="none of its 3 examples has the draws that these settings need"):
+        reread_run(the_run(old), ["eps=0.03", f"results.root={tmp_path / 'new'}"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_no_data_is_needed(digits, tmp_path, monkeypatch):
+    old = digits("old", limit=1)
+    monkeypatch.setattr(Digits, "__init__", lambda *_: pytest.fail("read the data"))
+    folder, left = reread_run(the_run(old), ["certifier.alpha=0.1", f"results.root={tmp_path / 'new'}"])
+    assert (left, len(rows(folder / "certificates.csv"))) == ([], 1)
 
 
 def test_rows_of_changed_weights_are_not_read_again(digits, capsys):
