@@ -62,7 +62,8 @@ class MacerTrainer(Trainer):
 
     def _hinge(self, scores: Tensor, labels: Tensor, sigma: float) -> Tensor:
         """The mean hinge on the radii, (). Scores: (k, b, num_classes)."""
-        top, classes = (self.temperature * scores.float()).softmax(dim=2).mean(dim=0).topk(2, dim=1)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # bfloat16 is too coarse for Phi^-1
+        top, classes = (self.temperature * scores).softmax(dim=2).mean(dim=0).topk(2, dim=1)
         with torch.no_grad():
             xi = torch.special.ndtri(top[:, 0]) - torch.special.ndtri(top[:, 1])
             pushed = (classes[:, 0] == labels) & xi.isfinite() & (xi.abs() <= self.margin)

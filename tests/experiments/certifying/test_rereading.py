@@ -92,7 +92,8 @@ def test_certify_reads_runs_beside_it_again_and_samples_only_the_rest(digits, ca
     assert "read again" not in capsys.readouterr().err  # nothing is left to do
     digits("old", "certifier.n=999")
     digits("old", "certifier.n0=99")
-    assert "read again" not in capsys.readouterr().err  # other samples
+    digits("old", *NEW, "precision=bfloat16")
+    assert "read again" not in capsys.readouterr().err  # other samples, or another function
 
 
 def test_a_damaged_run_beside_it_changes_nothing(digits, capsys):
