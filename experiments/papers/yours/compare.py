@@ -31,6 +31,7 @@ from smoothing import SettingError
 
 WIDTH, HEIGHT = 3.9, 2.2  # inches of a panel: one column, so that it is legible on a phone
 COLORS = 6  # of the cycle in paper.mplstyle
+PADDING = 2.0  # lines of text around those of a legend
 WRAPPED, TITLE = 40, 60  # letters of a line of a legend, and of a title
 LONG = 26  # letters of a name that is too long to be written beside a curve
 FEW_DECADES = 30  # a distance axis with a larger ratio is logarithmic
@@ -185,7 +186,7 @@ def _make_room(axis: Axes, lines: int) -> None:
     """Raise the upper limit, so that a legend of so many lines of text covers no curve. Ticks stay below it."""
     bottom, top = axis.get_ylim()
     ticks = [tick for tick in axis.get_yticks() if bottom <= tick <= top]
-    share = min(0.7, lines * 1.35 * SIZE / (0.75 * 72 * HEIGHT))
+    share = min(0.7, (1.35 * lines + PADDING) * SIZE / (0.75 * 72 * HEIGHT))
     transform = axis.transScale.transform
     low, high = (float(transform((0, y))[1]) for y in (bottom, top))
     raised = axis.transScale.inverted().transform((0, low + (high - low) / (1 - share)))[1]
