@@ -11,6 +11,7 @@ from smoothing.sampling import Draw, Request, Samples, whole
 from smoothing.streams import BLOCK, Stream
 
 AT_ONCE = 2**24  # numbers drawn at once, at most, unless one copy has more: a block of copies of up to 2^18 coordinates
+TOGETHER, TOGETHER_ON_GPU = 2**18, 2**23  # numbers of several blocks drawn at once, at most
 
 
 class Cursor:
@@ -33,6 +34,7 @@ class Cursor:
         self.answers: list[Tensor] = []
         self._at = request.first
         self._piece = piece_size(request.x)
+        self._together = blocks_at_once(request.x) if request.together and self._piece == BLOCK else 1
         self._next = request.first // BLOCK * (BLOCK // self._piece)  # number of the piece to draw next
         self._draw: Draw
         self._held: Tensor | None = None  # a piece that is partly written
@@ -43,7 +45,9 @@ class Cursor:
         self.begun = True
         while len(rows):
             start = self._at % self._piece
-            if start == 0 and len(rows) >= self._piece:
+            if start == 0 and (blocks := min(len(rows) // BLOCK, self._together)) > 1:
+                part = self._several(blocks, rows[: blocks * BLOCK])
+            elif start == 0 and len(rows) >= self._piece:
                 part = self._drawn(rows[: self._piece])[: len(rows)]
             else:
                 if start == 0 or self._held is None:
@@ -54,13 +58,18 @@ class Cursor:
             self._at += len(part)
             rows = rows[len(part) :]
 
+    def _several(self, blocks: int, out: Tensor) -> Tensor:
+        """The next blocks, drawn together. The piece is a block, and none is partly drawn."""
+        first, self._next = self._next, self._next + blocks
+        return self.request.blocks(first, blocks)(blocks * BLOCK, out)
+
     def _drawn(self, out: Tensor | None) -> Tensor:
         """The piece that contains the next copy. Earlier pieces of its block are drawn and dropped."""
         wanted = self._at // self._piece
         while True:
             block, within = divmod(self._next, BLOCK // self._piece)
             if within == 0:
-                self._draw = self.request.block(block)
+                self._draw = self.request.blocks(block)
             copies = self._draw(self._piece, out if self._next == wanted else None)
             self._next += 1
             if self._next > wanted:
@@ -78,6 +87,18 @@ def piece_size(x: Tensor) -> int:
         (64, 4)
     """
     return max(1, min(BLOCK, 2 ** int(log2(max(1, AT_ONCE // max(1, x.numel()))))))
+
+
+def blocks_at_once(x: Tensor) -> int:
+    """Number of blocks of x's copies that are drawn together: few enough for a CPU's cache or a small part of a GPU.
+
+    Examples:
+        >>> import torch
+        >>> blocks_at_once(torch.zeros(1, 8, 8)), blocks_at_once(torch.zeros(1, 28, 28))
+        (64, 5)
+    """
+    most = TOGETHER_ON_GPU if x.is_cuda else TOGETHER
+    return max(1, most // max(1, BLOCK * x.numel()))
 
 
 def noisy_inputs(x: Tensor, noise: Noise, count: int, stream: Stream, batch_size: int) -> Iterator[Tensor]:

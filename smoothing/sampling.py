@@ -10,13 +10,14 @@ is sent, for each of them, the list of what `reduce` returned, in the order of t
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TypeVar
 
 from torch import Tensor
 
 from smoothing.noise import FiniteNoise, Noise
-from smoothing.streams import BLOCK, Stream
+from smoothing.streams import BLOCK, BlockSource, Stream
 
 R = TypeVar("R")  # the result of a procedure
 
@@ -46,9 +47,17 @@ class Request(ABC):
     count: int
     shared: bool
 
+    @property
     @abstractmethod
-    def block(self, index: int) -> Draw:
-        """Begin block `index`: a function that draws its copies, a few at a time, in order."""
+    def together(self) -> bool:
+        """Whether several blocks may be drawn together."""
+
+    @abstractmethod
+    def blocks(self, first: int, count: int = 1) -> Draw:
+        """Begin `count` blocks from number `first` on: a function that draws their copies, in order.
+
+        Those of one block may be drawn a few at a time; those of several at once, if `together`.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +87,17 @@ class Samples(Request):
     first: int = 0
     shared: bool = False
 
-    def block(self, index: int) -> Draw:
-        source = self.stream.block(index, self.x.device)
-        return lambda count, out: self.noise.sample(self.x, count, source.into(out))
+    @property
+    def together(self) -> bool:
+        return self.noise.rowwise
+
+    @cached_property
+    def _sample(self) -> Callable[[int, BlockSource], Tensor]:
+        return self.noise.around(self.x)
+
+    def blocks(self, first: int, count: int = 1) -> Draw:
+        source = self.stream.blocks(first, count, self.x.device)
+        return lambda rows, out: self._sample(rows, source.into(out))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +114,15 @@ class AllCopies(Request):
     def count(self) -> int:  # type: ignore[override]
         return self.noise.steps
 
-    def block(self, index: int) -> Draw:
-        numbers = iter(range(index * BLOCK, self.count))
+    @property
+    def together(self) -> bool:
+        return True
 
-        def draw(count: int, out: Tensor | None) -> Tensor:
-            these = list(islice(numbers, count))
+    def blocks(self, first: int, count: int = 1) -> Draw:
+        numbers = iter(range(first * BLOCK, self.count))
+
+        def draw(rows: int, out: Tensor | None) -> Tensor:
+            these = list(islice(numbers, rows))
             return self.noise.copies(self.x, these[0], len(these))
 
         return draw

@@ -1,7 +1,8 @@
 """The interface of a smoothing distribution: every certificate uses a noise through these methods alone."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -18,6 +19,8 @@ class Noise(ABC):
 
     Attributes:
         threat_norm: norm of the perturbations that certificates are about, "l1" or "l2".
+        rowwise: whether `sample` makes each copy from its own row of the numbers that it draws, with `count` rows each
+            time. Then the copies of several blocks are drawn together, which is faster.
         grid: noisy inputs are multiples of 1 / grid; None if they are not rounded.
         tv: upper bound on the total variation distance between the noisy inputs as drawn and the exact distribution.
 
@@ -36,8 +39,16 @@ class Noise(ABC):
     """
 
     threat_norm: ClassVar[str]
+    rowwise: ClassVar[bool] = False
     grid: int | None = None
     tv: float = 0.0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A class with its own `sample` inherits neither `around` nor `rowwise`, which describe another one."""
+        super().__init_subclass__(**kwargs)
+        if "sample" in vars(cls):
+            cls.around = vars(cls).get("around", Noise.around)  # type: ignore[method-assign]
+            cls.rowwise = vars(cls).get("rowwise", False)
 
     @abstractmethod
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
@@ -45,6 +56,10 @@ class Noise(ABC):
 
         For a large input, it is called several times with the same source, for a few copies each (`cursor.piece_size`).
         """
+
+    def around(self, x: Tensor) -> Callable[[int, BlockSource], Tensor]:
+        """`sample` for one x: a function of `count` and `source`. Override both if x takes work that is done once."""
+        return partial(self.sample, x)
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
         """One noisy copy of each of b inputs, for training: (b, *shape) -> (b, *shape)."""

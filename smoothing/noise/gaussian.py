@@ -1,5 +1,6 @@
 """Isotropic Gaussian noise, against l2 perturbations."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from scipy.stats import norm
@@ -9,7 +10,7 @@ from smoothing.arguments import number
 from smoothing.errors import SettingError
 from smoothing.noise.base import Noise
 from smoothing.noise.from_bits import fine_normal, rounded_normal
-from smoothing.noise.grid import checked_grid, require_countable, rounded_sum, total_variation, whole_steps
+from smoothing.noise.grid import GridSteps, checked_grid, require_countable, total_variation
 from smoothing.radii import cohen_radius
 from smoothing.rounding import down, up
 from smoothing.streams import BlockSource
@@ -43,6 +44,7 @@ class Gaussian(Noise):
     """
 
     threat_norm: ClassVar[str] = "l2"
+    rowwise: ClassVar[bool] = True
 
     def __init__(self, sigma: float, grid: int | None = None) -> None:
         sigma = number("noise.sigma", sigma)
@@ -52,12 +54,20 @@ class Gaussian(Noise):
         self.tv = total_variation(sigma * self.grid) if self.grid else 0.0
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
-        if self.grid is None:
-            return source.normal((count, *x.shape)).to(x.dtype).mul_(self.sigma).add_(x)
-        bits, steps = source.bits((count, *x.shape)), self.sigma * self.grid
-        if (k := whole_steps(x, self.grid)) is not None:
-            return rounded_normal(bits, steps).add_(k).to(x.dtype).div_(self.grid)
-        return rounded_sum(x, fine_normal(bits).mul_(steps), self.grid)
+        return Gaussian.around(self, x)(count, source)
+
+    def around(self, x: Tensor) -> Callable[[int, BlockSource], Tensor]:
+        if (grid := self.grid) is None:
+            return lambda count, source: source.normal((count, *x.shape)).to(x.dtype).mul_(self.sigma).add_(x)
+        steps, y = self.sigma * grid, GridSteps(x, grid)
+
+        def draw(count: int, source: BlockSource) -> Tensor:
+            bits = source.bits((count, *x.shape))
+            if y.whole is not None:
+                return rounded_normal(bits, steps).add_(y.whole).to(x.dtype).div_(grid)
+            return y.rounded_sum(fine_normal(bits).mul_(steps))
+
+        return draw
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
         """One noisy copy of each of b inputs, never rounded: training certifies nothing."""

@@ -69,38 +69,42 @@ def require_countable(x: Tensor) -> None:
         raise SettingError("input: noise.grid certifies float32 inputs, got float64; use x.float(), or noise.grid=0")
 
 
-def rounded_sum(x: Tensor, noise: Tensor, grid: int) -> Tensor:
-    """The rounded noisy inputs Q(x + noise): (*shape) and (count, *shape) -> (count, *shape), in x's dtype.
-
-    Where x is on the grid, the noise is rounded by itself and added as an integer.
+class GridSteps:
+    """An input in grid steps, and its rounded noisy copies.
 
     Args:
-        x: an input, float32 or coarser, so that x * grid is exact in float64; absolute values below 2^36.
-        noise: in grid steps, float64; changed in place.
+        x: an input, (*shape), float32 or coarser, so that x * grid is exact in float64; absolute values below 2^36.
         grid: grid steps per unit.
 
-    Examples:
-        >>> rounded_sum(torch.tensor([0.5]), torch.tensor([[0.3], [0.6]], dtype=torch.float64), grid=4)
-        tensor([[0.5000],
-                [0.7500]])
-    """
-    k, off = _steps(x, grid)
-    return noise.add_(off).round_().add_(k).to(x.dtype).div_(grid)
-
-
-def whole_steps(x: Tensor, grid: int) -> Tensor | None:
-    """The input x in grid steps, float32; None unless all of it is on the grid and below 2^22 in absolute value.
+    Attributes:
+        k, off: the real numbers that x represents are k + off grid steps, exactly: nearest whole number and remainder,
+            each (*shape), float64.
+        whole: x in grid steps, (*shape), float32; None unless all of x is on the grid and below 2^22 in absolute value.
 
     Examples:
-        >>> whole_steps(torch.tensor([0.5, 1.0]), grid=4)
+        >>> GridSteps(torch.tensor([0.5, 1.0]), grid=4).whole
         tensor([2., 4.])
     """
-    k, off = _steps(x, grid)
-    return k.float() if not off.any() and bool((k.abs() < 2**22).all()) else None
 
+    def __init__(self, x: Tensor, grid: int) -> None:
+        self.grid, self._dtype = grid, x.dtype
+        y = x.double() * grid
+        self.k = y.round()
+        self.off = (y - self.k).masked_fill_((self.k / grid).float() == x.float(), 0)
+        whole = ((self.off == 0) & (self.k.abs() < 2**22)).all()
+        self.whole = self.k.float() if whole else None
 
-def _steps(x: Tensor, grid: int) -> tuple[Tensor, Tensor]:
-    """The real numbers that x represents, in grid steps: nearest whole number and remainder, float64, exact."""
-    y = x.double() * grid
-    k = y.round()
-    return k, (y - k).masked_fill_((k / grid).float() == x.float(), 0)
+    def rounded_sum(self, noise: Tensor) -> Tensor:
+        """The rounded noisy inputs Q(x + noise): (count, *shape) -> (count, *shape), in x's dtype.
+
+        Where x is on the grid, the noise is rounded by itself and added as an integer.
+
+        Args:
+            noise: in grid steps, float64; changed in place.
+
+        Examples:
+            >>> GridSteps(torch.tensor([0.5]), grid=4).rounded_sum(torch.tensor([[0.3], [0.6]], dtype=torch.float64))
+            tensor([[0.5000],
+                    [0.7500]])
+        """
+        return noise.add_(self.off).round_().add_(self.k).to(self._dtype).div_(self.grid)

@@ -1,5 +1,8 @@
 """Splitting noise with independent coordinates (SSN), against l1 perturbations."""
 
+from collections.abc import Callable
+from typing import ClassVar
+
 from torch import Tensor
 
 from smoothing.arguments import number
@@ -39,6 +42,8 @@ class Splitting(L1Noise):
         0.7013
     """
 
+    rowwise: ClassVar[bool] = True
+
     def __init__(self, sigma: float, levels: int) -> None:
         require_levels(levels)
         sigma = number("noise.sigma", sigma)
@@ -50,9 +55,16 @@ class Splitting(L1Noise):
         self.lam = self.steps / (2 * self.units)
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
+        return Splitting.around(self, x)(count, source)
+
+    def around(self, x: Tensor) -> Callable[[int, BlockSource], Tensor]:
         doubled = steps_of(x, self.levels).int() * (2 * self.units // self.levels)
-        s = source.integers(self.steps, (count, *x.shape)).mul_(2).add_(1)
-        return split(doubled, s, 2 * self.steps, self.units).to(x.dtype)
+
+        def draw(count: int, source: BlockSource) -> Tensor:
+            s = source.integers(self.steps, (count, *x.shape)).mul_(2).add_(1)
+            return split(doubled, s, 2 * self.steps, self.units).to(x.dtype)
+
+        return draw
 
     def require(self, x: Tensor) -> None:
         require_grid(x, self.levels)

@@ -1,10 +1,13 @@
 """Uniform additive noise, against l1 perturbations."""
 
+from collections.abc import Callable
+from typing import ClassVar
+
 from torch import Tensor
 
 from smoothing.arguments import number
 from smoothing.noise.from_bits import fine_uniform
-from smoothing.noise.grid import checked_grid, require_countable, rounded_sum, total_variation
+from smoothing.noise.grid import GridSteps, checked_grid, require_countable, total_variation
 from smoothing.noise.l1 import L1Noise, lambda_of
 from smoothing.streams import BlockSource
 
@@ -30,16 +33,22 @@ class Uniform(L1Noise):
         (0.7013, 0.8387)
     """
 
+    rowwise: ClassVar[bool] = True
+
     def __init__(self, sigma: float, grid: int | None = None) -> None:
         self.sigma, self.lam = number("noise.sigma", sigma), lambda_of(sigma)
         self.grid = checked_grid(grid, self.lam)
         self.tv = total_variation(self.lam * self.grid) if self.grid else 0.0
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
+        return Uniform.around(self, x)(count, source)
+
+    def around(self, x: Tensor) -> Callable[[int, BlockSource], Tensor]:
+        two, lam = 2 * self.lam, self.lam
         if self.grid is None:
-            return source.uniform((count, *x.shape)).to(x.dtype).mul_(2 * self.lam).sub_(self.lam).add_(x)
-        steps = fine_uniform(source.bits((count, *x.shape))).mul_(self.lam * self.grid)
-        return rounded_sum(x, steps, self.grid)
+            return lambda count, source: source.uniform((count, *x.shape)).to(x.dtype).mul_(two).sub_(lam).add_(x)
+        steps, y = lam * self.grid, GridSteps(x, self.grid)
+        return lambda count, source: y.rounded_sum(fine_uniform(source.bits((count, *x.shape))).mul_(steps))
 
     def sample_each(self, x: Tensor, source: BlockSource) -> Tensor:
         """One noisy copy of each of b inputs, never rounded: training certifies nothing."""

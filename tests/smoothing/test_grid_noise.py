@@ -12,7 +12,7 @@ from scipy.stats import norm
 from smoothing import Gaussian, SettingError, SmoothedClassifier, Uniform
 from smoothing.cursor import noisy_inputs
 from smoothing.noise.from_bits import fine_normal, fine_uniform, rounded_normal
-from smoothing.noise.grid import MISROUNDED, MOST_COORDINATES, _steps, rounded_sum, total_variation
+from smoothing.noise.grid import MISROUNDED, MOST_COORDINATES, GridSteps, total_variation
 from smoothing.streams import BlockSource, Stage, Stream
 
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ def test_what_float32_rounds_of_a_level_does_not_reach_the_sum():
     """k / 255 is not a float32 number. Still, noise just below half a step must be rounded down at every level."""
     k = torch.arange(256)
     for share, added in ((0.5 - 1e-9, 0), (0.5 + 1e-9, 1), (-0.5 + 1e-9, 0)):
-        found = rounded_sum(k.float() / 255, torch.full((1, 256), share, dtype=torch.float64), 255)
+        found = GridSteps(k.float() / 255, 255).rounded_sum(torch.full((1, 256), share, dtype=torch.float64))
         assert torch.equal(found[0], (k + added).float() / 255)
 
 
@@ -105,7 +105,7 @@ def test_rounded_normals_are_the_normals_rounded(scale):
 def test_noise_from_the_table_is_the_noise_in_float64(noise):
     x = pixels(noise.grid, (3, 20), 1)
     steps = fine_normal(STREAM.block(0, CPU).bits((64, 3, 20))) * (noise.sigma * noise.grid)
-    assert torch.equal(noise.sample(x, 64, STREAM.block(0, CPU)), rounded_sum(x, steps, noise.grid))
+    assert torch.equal(noise.sample(x, 64, STREAM.block(0, CPU)), GridSteps(x, noise.grid).rounded_sum(steps))
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -300,7 +300,8 @@ def test_an_input_stands_for_itself_unless_it_is_the_float32_number_of_a_level(g
         for _ in range(6):
             near = torch.nextafter(near, torch.tensor(side))
             x.append(near)
-    k, off = _steps(torch.cat(x), grid)
+    y = GridSteps(torch.cat(x), grid)
+    k, off = y.k, y.off
     for value, whole, left in zip(torch.cat(x).tolist(), k.tolist(), off.tolist(), strict=True):
         exact = Fraction(value) * grid
         level = torch.tensor(whole / grid, dtype=torch.float64).float()
@@ -313,16 +314,17 @@ def test_two_inputs_are_as_far_apart_as_their_laws_say():
     Both within 2^-22 of 1, one used to be snapped to it: a distance of .0156 was left out of a radius of .0332.
     """
     x, there = 1 - 3 * 2.0**-24, 1 - 5 * 2.0**-24
-    (_, off), (_, off_there) = (_steps(torch.tensor([value]), 255) for value in (x, there))
+    off, off_there = (GridSteps(torch.tensor([value]), 255).off for value in (x, there))
     assert float(off - off_there) / 255 == x - there == 2.0**-23
-    assert float(_steps(torch.tensor([1.0]), 255)[1]) == 0
+    assert float(GridSteps(torch.tensor([1.0]), 255).off) == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_coarser_numbers_stand_for_themselves(dtype):
     """bfloat16 represents few of 255 levels: rounding a level to its nearest number would move it by half a step."""
     x = (torch.arange(256).double() / 255).to(dtype)
-    k, off = _steps(x, 255)
+    y = GridSteps(x, 255)
+    k, off = y.k, y.off
     for value, whole, left in zip(x.tolist(), k.tolist(), off.tolist(), strict=True):
         exact = Fraction(value) * 255
         assert abs(Fraction(whole) + Fraction(left) - exact) <= Fraction(1, 2**24) * abs(exact)

@@ -66,6 +66,48 @@ def test_pieces_are_the_whole_block_bit_for_bit(noise, x, at_once, monkeypatch):
         assert torch.equal(written(x, noise, [5, 40, 9], first), expected[first : first + 54])
 
 
+@pytest.mark.parametrize("together", [1, 2, 3, 100])
+@pytest.mark.parametrize(("noise", "x"), CASES, ids=str)
+def test_blocks_drawn_together_are_the_blocks_bit_for_bit(noise, x, together, monkeypatch):
+    expected = torch.cat([noise.sample(x, BLOCK, STREAM.block(i, x.device)) for i in range(10)])
+    monkeypatch.setattr(cursor, "TOGETHER", together * BLOCK * x.numel())
+    for sizes in ([640], [1, 639], [200, 440], [300, 5, 20, 315]):
+        assert torch.equal(written(x, noise, sizes), expected)
+    for first in (1, 63, 64, 130):
+        assert torch.equal(written(x, noise, [200, 300], first), expected[first : first + 500])
+
+
+def test_blocks_are_drawn_together_only_if_the_noise_says_so(monkeypatch):
+    asked = []
+
+    class Own(Gaussian):
+        """`sample` is a user's, so what Gaussian says of its own does not hold."""
+
+        def sample(self, x, count, source):
+            asked.append(count)
+            return super().sample(x, count, source)
+
+    class Stated(Own):
+        rowwise = True
+
+    for noise in (Own(0.5), Stated(0.5), Twice()):
+        expected = torch.cat([noise.sample(OFF, BLOCK, STREAM.block(i, OFF.device)) for i in range(4)])
+        asked.clear()
+        assert torch.equal(written(OFF, noise, [256]), expected)
+        assert asked == {"Own": [64] * 4, "Stated": [256], "Twice": []}[type(noise).__name__]
+
+
+def test_a_noise_that_draws_rows_of_another_number_cannot_be_drawn_together():
+    class Wrong(Twice):
+        rowwise = True
+
+        def sample(self, x, count, source):
+            return x + source.normal((1, *x.shape)).expand(count, *x.shape)
+
+    with pytest.raises(ValueError, match="expected 64 rows for each of 4 blocks"):
+        written(OFF, Wrong(), [256])
+
+
 @pytest.mark.parametrize("at_once", [1, 100, 2**24])
 def test_numbers_do_not_depend_on_the_batch_size_whatever_a_noise_draws(at_once, monkeypatch):
     monkeypatch.setattr(cursor, "AT_ONCE", at_once)
