@@ -42,6 +42,7 @@ class SmoothAdvTrainer(Trainer):
         self, model: nn.Module, x: Tensor, labels: Tensor, noise: StepNoise, epoch: int
     ) -> tuple[Tensor, Tensor]:
         """The mean over images and copies of CE(f(x' + delta_k), label), where x' = x + `attack`."""
+        noise = noise.drawn_once()
         eps = min(1.0, (epoch + 1) / self.warmup) * self.eps
         attacked = x + self.attack(model, x, labels, noise, eps)
         scores = self.scores_of_copies(model, attacked, noise, self.copies)
@@ -63,13 +64,13 @@ class SmoothAdvTrainer(Trainer):
         Returns:
             (b, C, H, W), without gradient.
         """
-        delta = torch.zeros_like(x)
+        delta, spare = torch.zeros_like(x), noise.uniform_like(x) - 0.5
         with frozen(model), torch.enable_grad():
-            for step in range(self.steps):
+            for _ in range(self.steps):
                 delta.requires_grad_()
                 loss = soft_loss(self.scores_of_copies(model, x + delta, noise, self.copies), labels)
                 (gradient,) = torch.autograd.grad(loss, delta)
-                moved = delta.detach() + 2 * eps / self.steps * direction(gradient, noise, step)
+                moved = delta.detach() + 2 * eps / self.steps * direction(gradient, spare)
                 delta = ((x + moved).clamp(0, 1) - x).renorm(p=2, dim=0, maxnorm=eps)
         return delta
 
@@ -80,10 +81,11 @@ def soft_loss(scores: Tensor, labels: Tensor) -> Tensor:
     return functional.nll_loss(mean.clamp(min=1e-20).log(), labels, reduction="sum")
 
 
-def direction(gradient: Tensor, noise: StepNoise, k: int) -> Tensor:
-    """The gradient of each image, scaled to length 1; a random direction where it is 0. (b, *shape) -> (b, *shape)."""
-    lengths = gradient.flatten(1).norm(dim=1)
-    if bool((lengths == 0).any()):
-        gradient = torch.where((lengths == 0)[:, None, None, None], noise.uniform_like(gradient, k) - 0.5, gradient)
-        lengths = gradient.flatten(1).norm(dim=1)
-    return gradient / lengths[:, None, None, None]
+def direction(gradient: Tensor, spare: Tensor) -> Tensor:
+    """The gradient of each image, or `spare` where it is 0, scaled to length 1. (b, C, H, W) -> (b, C, H, W)."""
+    chosen = torch.where(_lengths(gradient) == 0, spare, gradient)
+    return chosen / _lengths(chosen)
+
+
+def _lengths(images: Tensor) -> Tensor:
+    return images.flatten(1).norm(dim=1)[:, None, None, None]

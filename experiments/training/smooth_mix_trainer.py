@@ -55,6 +55,7 @@ class SmoothMixTrainer(Trainer):
         x_mix = (1 - lambda) x + lambda x' with the adversarial image x', and y_mix = (1 - lambda) p + lambda uniform.
         Gradients flow through p, as in the authors' code.
         """
+        noise = noise.drawn_once()
         attacked = self.attack(model, x, labels, noise)
         scores = self.scores_of_copies(model, x, noise, self.copies)
         p = scores.softmax(dim=2).mean(dim=0)
@@ -73,12 +74,12 @@ class SmoothMixTrainer(Trainer):
 
         Args and shapes: see `SmoothAdvTrainer.attack`. There is no bound on the distance from x but T alpha.
         """
-        attacked = x
+        attacked, spare = x, noise.uniform_like(x, k=1) - 0.5
         with frozen(model), torch.enable_grad():
-            for step in range(self.steps):
+            for _ in range(self.steps):
                 attacked = attacked.detach().requires_grad_()
                 loss = soft_loss(self.scores_of_copies(model, attacked, noise, self.copies), labels)
                 (gradient,) = torch.autograd.grad(loss, attacked)
-                moved = attacked.detach() + self.step_size * direction(gradient, noise, step + 1)
+                moved = attacked.detach() + self.step_size * direction(gradient, spare)
                 attacked = moved.clamp(0, 1)
         return attacked.detach()

@@ -1,7 +1,8 @@
 """The noise of one training step, which an objective may draw any number of times."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, unique
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -61,6 +62,14 @@ class StepNoise:
     step: int
     whole: int
     mine: slice
+    _kept: dict[Any, Tensor] | None = field(default=None, repr=False)
+
+    def drawn_once(self) -> Self:
+        """The same noise, which keeps what it adds, for an attack that needs it again in each of its steps.
+
+        If the noise is not `additive`, it is drawn again each time.
+        """
+        return replace(self, _kept={}) if self.law and self.law.additive else self
 
     @property
     def sigma(self) -> float:
@@ -93,6 +102,11 @@ class StepNoise:
         if self.law is None:
             return x
         self._require_share(x)
+        if self._kept is not None:
+            name = purpose, k, x.shape, x.dtype
+            if name not in self._kept:
+                self._kept[name] = replace(self, _kept=None)(torch.zeros_like(x), purpose, k)
+            return x + self._kept[name]
         noisy = _noisy(x, self.law, key(self.seed, purpose, self.epoch, self.step, k), self.whole, self.mine)
         if torch.is_grad_enabled() and x.requires_grad and not noisy.requires_grad:
             raise SettingError(

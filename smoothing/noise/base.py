@@ -21,6 +21,8 @@ class Noise(ABC):
         threat_norm: norm of the perturbations that certificates are about, "l1" or "l2".
         rowwise: whether `sample` makes each copy from its own row of the numbers that it draws, with `count` rows each
             time. Then the copies of several blocks are drawn together, which is faster.
+        additive: whether `sample_each` adds numbers to x that do not depend on x. Then attacks in training draw them
+            once.
         grid: noisy inputs are multiples of 1 / grid; None if they are not rounded.
         tv: upper bound on the total variation distance between the noisy inputs as drawn and the exact distribution.
 
@@ -40,15 +42,18 @@ class Noise(ABC):
 
     threat_norm: ClassVar[str]
     rowwise: ClassVar[bool] = False
+    additive: ClassVar[bool] = False
     grid: int | None = None
     tv: float = 0.0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """A class with its own `sample` inherits neither `around` nor `rowwise`, which describe another one."""
+        """A class with its own `sample` or `sample_each` does not inherit what describes another one."""
         super().__init_subclass__(**kwargs)
         if "sample" in vars(cls):
             cls.around = vars(cls).get("around", Noise.around)  # type: ignore[method-assign]
             cls.rowwise = vars(cls).get("rowwise", False)
+        if vars(cls).keys() & {"sample", "sample_each"}:
+            cls.additive = vars(cls).get("additive", False)
 
     @abstractmethod
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:

@@ -45,6 +45,7 @@ class Gaussian(Noise):
 
     threat_norm: ClassVar[str] = "l2"
     rowwise: ClassVar[bool] = True
+    additive: ClassVar[bool] = True
 
     def __init__(self, sigma: float, grid: int | None = None) -> None:
         sigma = number("noise.sigma", sigma)

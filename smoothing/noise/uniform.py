@@ -34,6 +34,7 @@ class Uniform(L1Noise):
     """
 
     rowwise: ClassVar[bool] = True
+    additive: ClassVar[bool] = True
 
     def __init__(self, sigma: float, grid: int | None = None) -> None:
         self.sigma, self.lam = number("noise.sigma", sigma), lambda_of(sigma)

@@ -165,12 +165,17 @@ def test_a_paper_on_a_gpu(trained, paper, precision):
 
 def test_an_attack_holds_the_noise_fixed_and_leaves_no_gradients(trained, monkeypatch):
     """Each step of the attack and the final training step use the same noises; x changes, the weights do not."""
-    seen, original, backward = [], step_noise._noisy, []
+    seen, drawn, backward, added, original = [], [], [], StepNoise.__call__, step_noise._noisy
 
-    def spy(x, law, key, whole, mine):
-        out = original(x, law, key, whole, mine)
-        seen.append((key.spawn_key, x.detach().clone(), (out - x).detach()))
+    def spy(noise, x, purpose=Purpose.NOISE, k=0):
+        out = added(noise, x, purpose, k)
+        if x.any():
+            seen.append((k, x.detach().clone(), (out - x).detach()))
         return out
+
+    def spy_drawing(x, law, key, whole, mine):
+        drawn.append(key.spawn_key)
+        return original(x, law, key, whole, mine)
 
     def first_backward(self, loss, *given, **named):
         (model,) = models
@@ -184,11 +189,13 @@ def test_an_attack_holds_the_noise_fixed_and_leaves_no_gradients(trained, monkey
         return objective(self, model, *given)
 
     monkeypatch.setattr(SmoothAdvTrainer, "objective", kept)
-    monkeypatch.setattr(step_noise, "_noisy", spy)
+    monkeypatch.setattr(StepNoise, "__call__", spy)
+    monkeypatch.setattr(step_noise, "_noisy", spy_drawing)
     monkeypatch.setattr(Fabric, "backward", first_backward)
     trained(*of_paper("SmoothAdv"), "trainer.epochs=1", "trainer.batch_size=1297")
     assert backward == [True]
-    assert [key for key, *_ in seen] == [(Purpose.NOISE, 0, 0, k) for _ in range(3) for k in (0, 1)]
+    assert [k for k, *_ in seen] == [0, 1] * 3
+    assert drawn == [(Purpose.NOISE, 0, 0, k) for k in (0, 1)]
     for k in (0, 1):
         assert all(torch.allclose(noise, seen[k][2], atol=1e-6) for *_, noise in seen[k::2])
     moved = (seen[4][1] - seen[0][1]).flatten(1).norm(dim=1)
