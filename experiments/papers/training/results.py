@@ -1,0 +1,159 @@
+"""Runs of LeNet on MNIST, by training method and noise, and their numbers beside the published ones."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.report.certified_accuracy import (
+    Values,
+    average_radius,
+    better_than_one_class,
+    certified_accuracy,
+    compared,
+    mean_radii,
+    rows_of,
+)
+from experiments.report.claims import all_rows, judged, number_rows, verdicts
+from experiments.report.figure import Figure
+from experiments.report.left_out import OLDER, another, not_in, trained_otherwise
+from experiments.report.measured import Measured
+from experiments.runs.reader import StoredRun, sigma_of
+
+HERE = Path(__file__).parent
+EXPECTED, CLAIMS = HERE / "expected.csv", HERE / "claims.csv"
+ACR, SHARE = "ACR", "certified accuracy"
+EVERY, ALL = "every 20th", "all"  # images of the published numbers
+N, ALPHA = 100_000, 0.001  # of the published certificates
+TRAINERS = {
+    "Trainer": "Gaussian",
+    "StabilityTrainer": "stability",
+    "ConsistencyTrainer": "consistency",
+    "MacerTrainer": "MACER",
+    "SmoothAdvTrainer": "SmoothAdv",
+    "SmoothMixTrainer": "SmoothMix",
+}
+BETTER = ("Gaussian", "stability", "consistency", "SmoothAdv", "SmoothMix")  # each certifies more than the one before
+EPOCHS = 90  # of every published training
+WHERE = "the published logs"
+SOURCE = "95 % prediction interval of one more training, from the spread over the published seeds"
+Runs = dict[tuple[str, float], StoredRun]  # by method and sigma
+
+
+class TrainingFigure(Figure):
+    """A figure or table of training methods, from runs of `Certify` under Gaussian noise that differ in training."""
+
+    def why_not(self, run: StoredRun) -> str:
+        if why := another(run, "certifier", "Certify") or another(run, "noise", "Gaussian"):
+            return why
+        return another(run, "training", *TRAINERS) or trained_otherwise(run)
+
+    def drawn_as(self, run: StoredRun) -> str:
+        return str(run.identity["model"]["type"])
+
+    def setting(self, run: StoredRun) -> dict[str, Any]:
+        return {key: value for key, value in run.identity.items() if key not in ("noise", "training")}
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in(list(by_method(runs).values()), runs, OLDER)
+
+
+def by_method(runs: list[StoredRun]) -> Runs:
+    """The newest run of each method and sigma, in the order of `TRAINERS`, then by sigma."""
+    found = {}
+    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+        found[TRAINERS[run.identity["training"]["type"]], sigma_of(run)] = run
+    order = list(TRAINERS.values())
+    return {key: found[key] for key in sorted(found, key=lambda key: (order.index(key[0]), key[1]))}
+
+
+def images_of(run: StoredRun) -> str | None:
+    """The published set of images that a run has exactly: `EVERY` or `ALL`. None if it has others."""
+    found = set(run.table["index"])
+    of = {EVERY: range(0, 10_000, 20), ALL: range(10_000)}
+    return next((name for name, images in of.items() if found == set(images)), None)
+
+
+def as_published(run: StoredRun) -> bool:
+    """Whether a run's certificates are computed as the published ones: same data, network, samples and alpha."""
+    own = run.identity["certifier"]
+    same = (run.identity["dataset"]["type"], run.identity["model"]["type"], own["n"], own["alpha"])
+    usual = own.get("runner_up", "complement") == "complement" and own.get("bound", "exact") == "exact"
+    return same == ("MNIST", "LeNet", N, ALPHA) and usual and images_of(run) is not None
+
+
+def numbers(runs: Runs) -> pd.DataFrame:
+    """One row per run and quantity, beside the published number.
+
+    Columns: method, sigma, quantity (`ACR` or a radius), ours, examples, epochs, paper, tolerance, difference, within,
+    kind, reason. `paper` is NaN where nothing is published.
+    """
+    published = pd.read_csv(EXPECTED, dtype={"quantity": str}).set_index(["method", "sigma", "images", "quantity"])
+    rows = []
+    for (method, sigma), run in runs.items():
+        printed = published.loc[(method, sigma)] if as_published(run) and (method, sigma) in published.index else None
+        beside = printed.loc[images_of(run)] if printed is not None else pd.DataFrame({"paper": [], "tolerance": []})
+        for quantity, ours in _numbers_of(run, [str(q) for q in beside.index if q != ACR]).items():
+            row = {"method": method, "sigma": sigma, "quantity": quantity, "ours": ours, "examples": len(run.table)}
+            row["epochs"] = run.identity["training"]["epochs"]
+            for name in ("paper", "tolerance"):
+                row[name] = float(beside[name].get(quantity, np.nan))
+            if not (ours > 0 and better_than_one_class(run)):
+                row["tolerance"] = np.nan  # a constant function agrees with nothing
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    table["difference"] = table["ours"] - table["paper"]
+    within = judged(table["difference"], table["tolerance"]).where(table["paper"].notna(), None)
+    return table.assign(within=within, kind="number", reason=SOURCE)
+
+
+def _numbers_of(run: StoredRun, radii: list[str]) -> dict[str, float]:
+    correct, radius = rows_of(run)
+    at = radii or [f"{r:g}" for r in np.arange(0, radius.max(initial=0.0), 0.25)]
+    accuracy = certified_accuracy(correct, radius, np.array([float(r) for r in at]))["accuracy"]
+    return {ACR: average_radius(correct, radius), **dict(zip(at, accuracy.tolist(), strict=True))}
+
+
+def verdicts_on(runs: Runs, table: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts on the published numbers, and on the order of the methods."""
+    parts = []
+    for quantity, part in ((ACR, table[table["quantity"] == ACR]), (SHARE, table[table["quantity"] != ACR])):
+        parts.append(number_rows(part, WHERE, quantity, [_case(row) for row in part.itertuples()], "ours"))
+    return all_rows(*parts, verdicts(CLAIMS, "training_table_mnist", _orders(runs)))
+
+
+def _case(row: Any) -> str:
+    at = "" if row.quantity == ACR else f", r = {row.quantity}"
+    return f"{row.method}, sigma = {row.sigma:g}{at}"
+
+
+def _orders(runs: Runs) -> dict[str, dict[str, Measured]]:
+    """The quantities of claims.csv: by how much a method's ACR is above that of the next, on the same images."""
+    found: dict[str, dict[str, Measured]] = {}
+    for worse, better in pairwise(BETTER):
+        for (method, sigma), run in runs.items():
+            if method == worse and (better, sigma) in runs:
+                of = found.setdefault(f"ACR of {worse} less that of {better}", {})
+                of[f"sigma = {sigma:g}"] = compared(_difference, run, runs[better, sigma])
+    return found
+
+
+def _difference(values: Values) -> float:
+    first, second = mean_radii(values)
+    return float(first - second)
+
+
+def notes_on(runs: Runs) -> list[str]:
+    """What a reader must know about the runs."""
+    short = [f"{m} at sigma = {s:g}: {e}" for (m, s), run in runs.items() if (e := _epochs(run)) != EPOCHS]
+    precisions = sorted({str(run.identity.get("precision", "float32")) for run in runs.values()})
+    return [
+        *([f"epochs, of {EPOCHS} published: {'; '.join(short)}"] if short else []),
+        *([f"certified in {' and '.join(precisions)}; the published networks in float32"] if runs else []),
+    ]
+
+
+def _epochs(run: StoredRun) -> int:
+    return int(run.identity["training"]["epochs"])
