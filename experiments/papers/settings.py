@@ -21,6 +21,7 @@ PAPERS = {
     "kumar2021": "Kumar and Goldstein 2021",
     "cohen2019": "Cohen et al. 2019",
     "levine2021": "Levine and Feizi 2021",
+    "training": "Training methods",
 }
 INTRODUCTION = """# The papers' settings
 

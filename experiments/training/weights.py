@@ -28,6 +28,7 @@ from experiments.training.checkpoints import (
 from experiments.training.weights_file import load_weights
 from smoothing import Noise, SettingError
 
+TRAINED = Path(__file__).parents[2] / "models" / "trained"  # networks that come with the suite, by folder name
 CHECKED = ("model", "dataset", "normalisation", "noise")
 
 
@@ -99,12 +100,14 @@ class Checkpoint:
 def find(settings: Settings, dataset: Dataset) -> Checkpoint | None:
     """The finished checkpoint, or the user's own file, for these settings; None if the model brings its own weights.
 
+    If `checkpoints.root` has no folder for them, a network that comes with the suite is used: `TRAINED`.
+
     Raises:
         SettingError: the checkpoint does not exist or cannot be read.
     """
     if not needs_checkpoint(settings):
         return None
-    path = Path(settings.checkpoint) if settings.checkpoint else folder(settings, dataset)
+    path = Path(settings.checkpoint) if settings.checkpoint else _trained(folder(settings, dataset))
     if settings.checkpoint and path.is_file():
         try:
             return Checkpoint(path, weights_hash(path), None)
@@ -115,6 +118,11 @@ def find(settings: Settings, dataset: Dataset) -> Checkpoint | None:
         raise SettingError(f"checkpoint: {state} '{path}'. Train it: {train_command(settings)}")
     metadata = read(path)
     return Checkpoint(path, metadata["weights"], metadata)
+
+
+def _trained(path: Path) -> Path:
+    """The checkpoint's folder, or if there is none the one that comes with the suite, if there is one."""
+    return path if path.is_dir() or not (TRAINED / path.name).is_dir() else TRAINED / path.name
 
 
 def needs_checkpoint(settings: Settings) -> bool:

@@ -90,11 +90,11 @@ def numbers(runs: Runs) -> pd.DataFrame:
     Columns: method, sigma, quantity (`ACR` or a radius), ours, examples, epochs, paper, tolerance, difference, within,
     kind, reason. `paper` is NaN where nothing is published.
     """
-    published = pd.read_csv(EXPECTED, dtype={"quantity": str}).set_index(["method", "sigma", "images", "quantity"])
+    published = pd.read_csv(EXPECTED, dtype={"quantity": str})
     rows = []
     for (method, sigma), run in runs.items():
-        printed = published.loc[(method, sigma)] if as_published(run) and (method, sigma) in published.index else None
-        beside = printed.loc[images_of(run)] if printed is not None else pd.DataFrame({"paper": [], "tolerance": []})
+        same = (published["method"] == method) & (published["sigma"] == sigma) & (published["images"] == images_of(run))
+        beside = published[same & as_published(run)].set_index("quantity")
         for quantity, ours in _numbers_of(run, [str(q) for q in beside.index if q != ACR]).items():
             row = {"method": method, "sigma": sigma, "quantity": quantity, "ours": ours, "examples": len(run.table)}
             row["epochs"] = run.identity["training"]["epochs"]

@@ -18,9 +18,15 @@ EVIDENCE = ("number", "trend")
 SEEDS = 5  # a check that random numbers pass with each of these seeds is void
 # Figures whose committed runs are drawn. Other figures have no committed runs, or no checks but theorems and ours.
 COMMITTED = ("center_faces", "center_faces_boxes", "center_l2_baseline", "center_training_noise", "center_tvd")
-COMMITTED += ("cohen_ablations", "cohen_curves", "cohen_table_cifar10_jpeg", "dssn_table_cifar10_jpeg")
+COMMITTED += (
+    "cohen_ablations",
+    "cohen_curves",
+    "cohen_table_cifar10_jpeg",
+    "dssn_table_cifar10_jpeg",
+    "training_table_mnist",
+)
 REPEATED = ("center_angular", "cohen_predict", "cohen_training_noise", "dssn_denoiser", "dssn_methods")
-REPEATED += ("dssn_table_digits",)  # with the same checks as other drawings
+REPEATED += ("dssn_table_digits", "training_curves_mnist")  # with the same checks as other drawings
 
 
 @pytest.fixture(scope="module")

@@ -243,3 +243,15 @@ def test_a_run_finds_its_checkpoint_and_its_data_once(composed, settings, traine
     monkeypatch.setattr(Digits, "fingerprint", lambda self: calls.append("fingerprint") or "")
     certify(settings(*quick, f"checkpoints.root={root}", f"results.root={tmp_path / 'results'}", "limit=1"))
     assert sorted(calls) == ["fingerprint", "metadata"]
+
+
+def test_a_network_of_the_suite_is_used_unless_there_is_one_of_ones_own(composed, saved, tmp_path, monkeypatch):
+    plain, own = composed("experiment=digits_gaussian"), saved("experiment=digits_gaussian")
+    monkeypatch.setattr(weights, "TRAINED", tmp_path / "suite")
+    (tmp_path / "suite").mkdir()
+    assert find(plain, plain.dataset.build()).path == own
+    suite = own.rename(tmp_path / "suite" / own.name)
+    assert find(plain, plain.dataset.build()).path == suite
+    own.mkdir()  # training has begun
+    with pytest.raises(SettingError, match="no finished checkpoint in"):
+        find(plain, plain.dataset.build())
