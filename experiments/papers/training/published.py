@@ -35,6 +35,7 @@ METHODS = {  # the folder of a method's logs, a regular expression of the seeds'
     "SmoothMix": lambda sigma: rf"smoothmix/smix_1.0_{STEPS[sigma]}_m0/tau_5.0/num_4/\d+/noise_{sigma}",
 }
 STEP = 0.25
+REASON = "95 % prediction interval of one more training, from the spread over the published seeds"
 SIDE = 0.025  # outside a 95 % interval, on each side
 KEYS = ["sigma", "images", "quantity"]
 
@@ -72,7 +73,7 @@ def logs(clones: list[Path]) -> list[Log]:
 
 
 def expected(all_logs: list[Log]) -> pd.DataFrame:
-    """The rows of expected.csv: method, sigma, images, quantity, paper, tolerance, seeds, kind."""
+    """The rows of expected.csv: method, sigma, images, quantity, paper, tolerance, seeds, kind, reason."""
     numbers = pd.DataFrame([number for log in all_logs for number in log.numbers()])
     each = numbers.groupby(["method", *KEYS], sort=False)["value"]
     table = each.agg(paper="mean", seeds="size").reset_index()
@@ -82,7 +83,11 @@ def expected(all_logs: list[Log]) -> pd.DataFrame:
     spread = np.sqrt(pooled / freedom) * t.isf(SIDE, freedom)
     table["tolerance"] = [spread[row.sigma, row.images, row.quantity] for row in table.itertuples()]
     table["tolerance"] *= np.sqrt(1 + 1 / table["seeds"])
-    return table[table["paper"] > table["tolerance"]].assign(kind="number").round({"paper": 5, "tolerance": 5})
+    return (
+        table[table["paper"] > table["tolerance"]]
+        .assign(kind="number", reason=REASON)
+        .round({"paper": 5, "tolerance": 5})
+    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,6 @@ TRAINERS = {
 BETTER = ("Gaussian", "stability", "consistency", "SmoothAdv", "SmoothMix")  # each certifies more than the one before
 EPOCHS = 90  # of every published training
 WHERE = "the published logs"
-SOURCE = "95 % prediction interval of one more training, from the spread over the published seeds"
 Runs = dict[tuple[str, float], StoredRun]  # by method and sigma
 
 
@@ -98,20 +97,20 @@ def numbers(runs: Runs) -> pd.DataFrame:
         for quantity, ours in _numbers_of(run, [str(q) for q in beside.index if q != ACR]).items():
             row = {"method": method, "sigma": sigma, "quantity": quantity, "ours": ours, "examples": len(run.table)}
             row["epochs"] = run.identity["training"]["epochs"]
-            for name in ("paper", "tolerance"):
-                row[name] = float(beside[name].get(quantity, np.nan))
+            row |= {name: beside[name].get(quantity) for name in ("paper", "tolerance", "reason")}
             if not (ours > 0 and better_than_one_class(run)):
                 row["tolerance"] = np.nan  # a constant function agrees with nothing
             rows.append(row)
     table = pd.DataFrame(rows)
+    table[["paper", "tolerance"]] = table[["paper", "tolerance"]].astype(float)
     table["difference"] = table["ours"] - table["paper"]
     within = judged(table["difference"], table["tolerance"]).where(table["paper"].notna(), None)
-    return table.assign(within=within, kind="number", reason=SOURCE)
+    return table.assign(within=within, kind="number")
 
 
 def _numbers_of(run: StoredRun, radii: list[str]) -> dict[str, float]:
     correct, radius = rows_of(run)
-    at = radii or [f"{r:g}" for r in np.arange(0, radius.max(initial=0.0), 0.25)]
+    at = radii or [f"{r:g}" for r in np.arange(0, radius.max(initial=0.0) + 0.25, 0.25)]
     accuracy = certified_accuracy(correct, radius, np.array([float(r) for r in at]))["accuracy"]
     return {ACR: average_radius(correct, radius), **dict(zip(at, accuracy.tolist(), strict=True))}
 

@@ -75,6 +75,13 @@ def center(name, dataset, model, metric, sigma, seconds, folder=IN_MEMORY):
     return stored(folder, made, pd.DataFrame(rows))
 
 
+def by_method(method):
+    """A run of a training method on 500 images."""
+    run = gaussian("MNIST", 1.0)
+    run.record["identity"]["training"] |= {"type": f"{method}Trainer", "epochs": 90}
+    return run
+
+
 def every_drawing():
     """The runs of each drawing, by figure."""
     sigmas, l1_sigmas, kinds = (0.25, 0.5, 1.0), (0.15, 1.0, 3.5), list(NAMES)
@@ -107,4 +114,5 @@ def every_drawing():
         "dssn_methods": [run for run in cifar10 if run.identity["training"]["stability"]],
         "dssn_imagenet": seven,
         "dssn_time": l1_timed,
+        "training_table_mnist": [by_method(name) for name in ("Consistency", "SmoothAdv", "SmoothMix")],
     }
