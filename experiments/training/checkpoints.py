@@ -31,6 +31,7 @@ from smoothing import SettingError
 
 WEIGHTS, METADATA, LOG, RESUME = "weights.safetensors", "checkpoint.json", "training.csv", "resume.pt"
 LOCK = "training.lock"
+Rows = list[dict[str, Any]]  # of the log
 NOT_TRAINING = ("step", "count", "seed")  # a data set's arguments that choose what to certify, not what to train on
 TRAINING_KEYS = ("experiment", "dataset", "model", "noise", "trainer", "seed", "checkpoints")
 
@@ -68,22 +69,32 @@ def save(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
     write_atomically(path / METADATA, text.encode())
 
 
-def keep(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], rows: list[dict[str, Any]]) -> None:
-    """After an epoch, write the log, one row per epoch, and the state to resume from, each completely or not at all."""
+def keep(path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer], rows: Rows) -> None:
+    """After an epoch, write the log, one row per epoch, and the state to resume from, each completely or not at all.
+
+    Args:
+        path: the checkpoint's folder.
+        modules: the model, and the average of its weights if there is one.
+        optimizers: all of them.
+        rows: the log.
+    """
     log = io.StringIO()
     writer = csv.DictWriter(log, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     # The log comes first. If the process is killed in between, the epoch and its row are simply repeated.
     write_atomically(path / LOG, log.getvalue().encode())
-    states = [optimizer.state_dict() for optimizer in optimizers]
+    states = {
+        "modules": [each.state_dict() for each in modules],
+        "optimizers": [each.state_dict() for each in optimizers],
+    }
     state = io.BytesIO()
-    torch.save({"model": model.state_dict(), "optimizers": states, "rows": rows}, state)
+    torch.save(states | {"rows": rows}, state)
     write_atomically(path / RESUME, state.getvalue())
 
 
-def resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
-    """Load the state after the last finished epoch. Returns the log so far, empty if there is no such state.
+def resume(path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer]) -> Rows:
+    """Load the state that `keep` wrote last. Returns the log so far, empty if there is no such state.
 
     Code in the file is never executed.
 
@@ -94,10 +105,12 @@ def resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]
         return []
     try:
         state = torch.load(path / RESUME, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
+        earlier = [state["model"]] if "model" in state else state["modules"]  # one model, in earlier versions
+        for module, kept in zip(modules, earlier, strict=True):
+            module.load_state_dict(kept)
         for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
-        rows: list[dict[str, Any]] = state["rows"]
+        rows: Rows = state["rows"]
     except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
         raise SettingError(f"{path / RESUME}: damaged; move the file away to train from the beginning") from error
     return rows

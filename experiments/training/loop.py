@@ -20,6 +20,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from experiments.config.settings import Settings
 from experiments.data import LabelledDataset, LabelledImages
@@ -151,7 +152,9 @@ def _fit(fabric: Fabric, job: Job) -> None:
         plain_model = nn.SyncBatchNorm.convert_sync_batchnorm(plain_model)
     plain_optimizers = trainer.make_optimizers(plain_model)
     model, *optimizers = fabric.setup(Step(plain_model, fabric.strategy.precision), *plain_optimizers)
-    rows = checkpoints.resume(job.folder, plain_model, plain_optimizers)
+    average = _average(trainer, plain_model, plain_optimizers)
+    kept = [plain_model, *([average] if average else [])]
+    rows = checkpoints.resume(job.folder, kept, plain_optimizers)
     followed = job.settings.logger if fabric.is_global_zero else None
     logger = followed.build(config=job.settings.as_dict()) if followed else None
     for epoch in range(len(rows), trainer.epochs):
@@ -168,11 +171,12 @@ def _fit(fabric: Fabric, job: Job) -> None:
         written = [f" {name} {value:.4g}" for name, value in figures.items()]
         fabric.print(f"epoch {epoch + 1}/{trainer.epochs}", *written, f" {seconds:.1f} s")
         if fabric.is_global_zero:
-            checkpoints.keep(job.folder, plain_model, plain_optimizers, rows)
+            checkpoints.keep(job.folder, kept, plain_optimizers, rows)
             if logger:
                 logger.log(rows[-1:])
         if _any_asked_to_stop(fabric):
             stopping.stop()
+    final: nn.Module = average.module if average else plain_model
     if fabric.is_global_zero:
         metadata = {
             "trained_as": checkpoints.trained_as(job.settings, job.dataset),
@@ -181,18 +185,28 @@ def _fit(fabric: Fabric, job: Job) -> None:
             "epochs": trainer.epochs,
             "seed": trainer.seed,
             "training_loss": rows[-1]["loss"],
-            **_test(plain_model, job, fabric.device),
+            **_test(final, job, fabric.device),
             "seconds": round(sum(row["seconds"] for row in rows), 3),
             "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "cpu",
             "processes": fabric.world_size,
             "trainer": asdict(trainer),
             **provenance(),
         }
-        checkpoints.save(job.folder, plain_model, metadata)
+        checkpoints.save(job.folder, final, metadata)
         (job.folder / checkpoints.RESUME).unlink()
         if logger:
             logger.finish()
     fabric.barrier()
+
+
+def _average(trainer: Trainer, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> AveragedModel | None:
+    """The average of the weights and of batch normalisation's statistics over all steps, if the trainer wants it."""
+    if not trainer.ema_decay:
+        return None
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(trainer.ema_decay), use_buffers=True)
+    for optimizer in optimizers:
+        optimizer.register_step_post_hook(lambda *_: average.update_parameters(model))
+    return average
 
 
 def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> tuple[float, float]:
@@ -218,6 +232,8 @@ def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> 
         # All shares have the same size, so the mean of the processes' means is the mean of the batch.
         optimizer.zero_grad()
         fabric.backward(loss)
+        if trainer.clip_norm:
+            fabric.clip_gradients(model, optimizer, max_norm=trainer.clip_norm)
         optimizer.step()
         with torch.no_grad():
             sums += torch.stack([loss * share, trainer.judge(outputs, targets).sum()])

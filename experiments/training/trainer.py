@@ -30,6 +30,9 @@ class Trainer:
         momentum: momentum of sgd.
         nesterov: whether sgd uses Nesterov momentum.
         weight_decay: weight decay.
+        clip_norm: before each step, scale the gradient to at most this l2 norm; 0 for no limit.
+        ema_decay: certify the exponential moving average of the weights after each step, with this decay, in [0, 1); 0
+            for the last weights.
         schedule: learning rate schedule: step, or cosine: lr / 2 (1 + cos(pi epoch / epochs)) in epoch 0, 1, ...
         lr_factor: see lr_step.
         crop_padding: pad each side with this number of zeros, then crop at random; 0 for no crop.
@@ -63,6 +66,8 @@ class Trainer:
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 1e-4
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
     schedule: str = "step"
     lr_factor: float = 0.1
     crop_padding: int = 0
@@ -85,6 +90,8 @@ class Trainer:
             ("lr", 0 < self.lr < math.inf, "a positive number"),
             ("optimizer", self.optimizer in OPTIMIZERS, "sgd, adam or adamw"),
             ("schedule", self.schedule in ("step", "cosine"), "step or cosine"),
+            ("clip_norm", 0 <= self.clip_norm < math.inf, "a finite number >= 0"),
+            ("ema_decay", 0 <= self.ema_decay < 1, "at least 0 and less than 1"),
             ("stability", 0 <= self.stability < math.inf, "a finite number >= 0"),
             ("stability", self.uses_stability or not self.stability, f"0 with {type(self).__name__}"),
             ("stability", self.noisy or not self.stability, "0 with trainer.noisy=false"),

@@ -274,16 +274,16 @@ def test_weights(composed, tmp_path):
 def test_a_state_to_resume(tmp_path):
     model = SmallCNN(10, 1, (0.3,), (0.4,))
     optimizers = [torch.optim.SGD(model.parameters(), 0.1)]
-    checkpoints.keep(tmp_path, model, optimizers, [{"epoch": 0}])
+    checkpoints.keep(tmp_path, [model], optimizers, [{"epoch": 0}])
     file = tmp_path / checkpoints.RESUME
-    assert outcome(checkpoints.resume, tmp_path, model, optimizers) == "ready"
+    assert outcome(checkpoints.resume, tmp_path, [model], optimizers) == "ready"
     whole = file.read_bytes()
     for name, content in damages(whole).items():
         file.write_bytes(content)
-        assert outcome(checkpoints.resume, tmp_path, model, optimizers) == "refused", name
+        assert outcome(checkpoints.resume, tmp_path, [model], optimizers) == "refused", name
     for state in ({}, [], {"model": {}, "optimizers": [], "rows": []}, {"model": Bomb()}):
         torch.save(state, file)
-        assert outcome(checkpoints.resume, tmp_path, model, optimizers) == "refused"
+        assert outcome(checkpoints.resume, tmp_path, [model], optimizers) == "refused"
     assert not EXPLOSIONS
 
 

@@ -14,11 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.nn import functional
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from experiments.config.identity import description
 from experiments.config.settings import Group
 from experiments.data import Digits, Images
 from experiments.training import loop, step_noise
-from experiments.training.base_function import build_base_function
+from experiments.training.base_function import build_base_function, new_model
 from experiments.training.trainer import Purpose, Trainer
 from smoothing import Gaussian, SettingError
 from smoothing.streams import Stage
@@ -83,23 +85,23 @@ def test_a_finished_one_is_left_alone(trained, monkeypatch):
     assert trained() == folder
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch, optimizer):
-    whole = trained(f"trainer.optimizer={optimizer}", root=tmp_path / "whole")
+@pytest.mark.parametrize("given", ["optimizer=adam", "optimizer=sgd", "ema_decay=0.9"])
+def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch, given):
+    whole = trained(f"trainer.{given}", root=tmp_path / "whole")
     epoch_of = loop._epoch
 
-    def stopped(fabric, job, model, opt, epoch):
-        if epoch == 1:
-            epoch_of(fabric, job, model, opt, epoch)  # part of the next epoch has already changed the weights
+    def stopped(*given):
+        found = epoch_of(*given)
+        if given[-1] == 1:  # part of the next epoch has already changed the weights
             raise KeyboardInterrupt
-        return epoch_of(fabric, job, model, opt, epoch)
+        return found
 
     monkeypatch.setattr(loop, "_epoch", stopped)
     with pytest.raises(KeyboardInterrupt):
-        trained(f"trainer.optimizer={optimizer}")
+        trained(f"trainer.{given}")
     epochs = []
-    monkeypatch.setattr(loop, "_epoch", lambda *given: epochs.append(given[-1]) or epoch_of(*given))
-    resumed = trained(f"trainer.optimizer={optimizer}")
+    monkeypatch.setattr(loop, "_epoch", lambda *each: epochs.append(each[-1]) or epoch_of(*each))
+    resumed = trained(f"trainer.{given}")
     assert epochs == [1, 2]
     assert log(resumed) == log(whole)
     assert weights(resumed) == weights(whole)
@@ -191,9 +193,54 @@ def test_the_logged_loss_is_the_mean_over_the_epoch(trained):
     assert float(log(folder)[0]["accuracy"]) == pytest.approx((scores.argmax(1) == data.labels).double().mean().item())
 
 
+def test_the_average_of_the_weights_is_saved(trained, composed):
+    """It moves by 1 - decay of the way to the weights after each step, from the weights after the first step."""
+    after = []
+
+    def keep(optimizer, *_):
+        after.append([weight.detach().clone() for group in optimizer.param_groups for weight in group["params"]])
+
+    hook = register_optimizer_step_post_hook(keep)
+    folder = trained("trainer.ema_decay=0.9", "trainer.epochs=1")
+    hook.remove()
+    expected = after[0]
+    for weights_now in after[1:]:
+        expected = [0.9 * mean + 0.1 * weight for mean, weight in zip(expected, weights_now, strict=True)]
+    saved = load_file(folder / "weights.safetensors")
+    names = dict(new_model(composed(), Digits()).named_parameters())
+    for name, mean, last in zip(names, expected, after[-1], strict=True):
+        assert torch.allclose(saved[name], mean, atol=1e-6)
+        assert not torch.allclose(saved[name], last, atol=1e-6)
+
+
+def test_gradients_are_clipped(trained, monkeypatch):
+    norms, step = [], torch.optim.Adam.step
+
+    def spied(self, *given):
+        gradients = [weight.grad for group in self.param_groups for weight in group["params"]]
+        norms.append(float(torch.nn.utils.get_total_norm(gradients)))
+        return step(self, *given)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spied)
+    trained("trainer.epochs=1")
+    free = norms.copy()
+    norms.clear()
+    trained("trainer.epochs=1", "trainer.clip_norm=0.5")
+    assert max(free) > 0.6
+    assert max(norms) <= 0.5 + 1e-4
+
+
+def test_options_that_are_off_do_not_change_a_checkpoints_name(composed):
+    off = composed("trainer.clip_norm=0", "trainer.ema_decay=0").trainer
+    assert description(off) == description(composed().trainer)
+    assert description(composed("trainer.ema_decay=0.9").trainer) != description(off)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (("trainer.ema_decay=1",), "trainer.ema_decay: expected at least 0 and less than 1"),
+        (("trainer.clip_norm=-1",), "trainer.clip_norm: expected a finite number >= 0"),
         (("trainer.epochs=0",), "trainer.epochs: expected at least 1"),
         (("trainer.lr=0",), "trainer.lr: expected a positive"),
         (("trainer.optimizer=lion",), "trainer.optimizer: .*lion"),

@@ -182,7 +182,7 @@ def test_each_phase_has_gradients_in_its_own_part_alone(pair, loss):
 
 def test_the_first_phase_is_the_classifier_alone_on_clean_images(stopped, tmp_path):
     """Phase one equals training the classifier with the plain trainer, bit for bit; the denoiser does not change."""
-    kept = stopped(2)["model"]
+    kept = stopped(2)["modules"][0]
     settings = ("model=small_cnn", "trainer=digits", "trainer.noisy=false", "trainer.epochs=2", "trainer.lr_step=1")
     alone = stored(loop.train(composed(*settings, f"checkpoints.root={tmp_path / 'alone'}")))
     assert same(part(kept, "classifier"), alone)
@@ -193,7 +193,7 @@ def test_a_retrained_classifier_comes_after_the_mse_denoiser_and_leaves_it_bit_i
     """The classifier is trained from scratch: the denoiser's phase does not change it."""
     overrides = ("trainer.loss=mse_retrain",)
     # The second phase has the last clean_epochs = 2 of 5.
-    kept, final = stopped(3, *overrides)["model"], stored(trained(*overrides))
+    kept, final = stopped(3, *overrides)["modules"][0], stored(trained(*overrides))
     start = initial(composed(*SMALL))
     assert same(part(kept, "classifier"), part(start, "classifier"))
     assert not same(part(kept, "denoiser"), part(start, "denoiser"))
@@ -205,7 +205,7 @@ def test_a_retrained_classifier_comes_after_the_mse_denoiser_and_leaves_it_bit_i
 def test_the_second_phase_leaves_the_classifier_bit_identical(stopped, trained, loss):
     """The classifier's weights and the statistics of its batch normalisation do not change."""
     overrides = (*NORMALISED, f"trainer.loss={loss}")
-    kept, final = stopped(2, *overrides)["model"], stored(trained(*overrides))
+    kept, final = stopped(2, *overrides)["modules"][0], stored(trained(*overrides))
     assert part(final, "classifier")["features.2.num_batches_tracked"] == 2 * 3  # two epochs of three batches
     assert part(final, "classifier")["features.2.running_mean"].abs().sum() > 0
     assert same(part(kept, "classifier"), part(final, "classifier"))
@@ -286,7 +286,10 @@ def test_a_checkpoint_of_both(trained):
     metadata = json.loads((folder / "checkpoint.json").read_text())
     assert folder.name.startswith("Digits-Denoised-sigma0.25-")
     assert metadata["trained_as"]["noise"] == {"type": "Gaussian", "sigma": 0.25}
-    assert metadata["trained_as"]["model"]["classifier"] == {"_target_": "models.classifiers.SmallCNN", "width": 16}
+    assert metadata["trained_as"]["model"]["classifier"] == {
+        "_target_": "models.classifiers.SmallCNN",
+        "width": 16,
+    }
     assert metadata["trained_as"]["trainer"]["type"] == "DenoiserTrainer"
     assert {"epochs": 5, "clean_epochs": 2, "loss": "mse"}.items() <= metadata["trained_as"]["trainer"].items()
     assert (len(log(folder)), metadata["epochs"]) == (5, 5)
