@@ -1,13 +1,12 @@
 """A denoiser in front of a classifier (Salman et al. 2020): a base classifier for noisy images."""
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from models.classifiers.inner import inner_classifier
 from models.dncnn import DnCNN
-from smoothing import SettingError
 
 
 class Denoised(nn.Module):
@@ -47,24 +46,8 @@ class Denoised(nn.Module):
         width: int = 64,
     ) -> None:
         super().__init__()
-        settings = dict(classifier)
-        cls = _class(settings.pop("_target_", ""))
-        try:
-            self.classifier: nn.Module = cls(num_classes, in_channels, mean, std, **settings)
-        except TypeError as error:
-            raise SettingError(f"model.classifier: {error}") from error
+        self.classifier = inner_classifier("model.classifier", classifier, num_classes, in_channels, mean, std)
         self.denoiser = DnCNN(in_channels, depth, width)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classifier(self.denoiser(images))
-
-
-def _class(path: str) -> type[nn.Module]:
-    module, _, name = path.rpartition(".")
-    try:
-        cls: type[nn.Module] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SettingError(
-            f"model.classifier._target_: expected a classifier's class, such as models.classifiers.SmallCNN, got {path}"
-        ) from error
-    return cls

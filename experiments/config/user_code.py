@@ -23,6 +23,7 @@ LIBRARIES = tuple(
     Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 ALL = "*"
+WEIGHTS = "weights.safetensors"  # in the folder of a checkpoint
 
 
 def is_suites(target: str) -> bool:
@@ -63,14 +64,20 @@ def code_hash(node: dict[str, Any]) -> str:
 
 
 def file_hashes(node: dict[str, Any]) -> dict[str, str]:
-    """Hashes of the files that a group's arguments name, by argument, so that a changed file changes the identity."""
+    """Hashes of the files that a group's arguments name, by argument, so that a changed file changes the identity.
+
+    A checkpoint's folder stands for its weights.
+    """
     found: dict[str, str] = {}
     for key, value in node.items():
-        if isinstance(value, dict):
-            found |= {f"{key}.{name}": content for name, content in file_hashes(value).items()}
-        elif isinstance(value, str) and key != "_target_" and value and _is_file(value):
-            with Path(value).open("rb") as file:
-                found[key] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        if isinstance(value, dict | list):
+            inner = value if isinstance(value, dict) else {str(k): each for k, each in enumerate(value)}
+            found |= {f"{key}.{name}": content for name, content in file_hashes(inner).items()}
+        elif isinstance(value, str) and key != "_target_" and value:
+            weights = str(Path(value) / WEIGHTS)
+            if path := next((path for path in (value, weights) if _is_file(path)), None):
+                with Path(path).open("rb") as file:
+                    found[key] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     return found
 
 

@@ -4,6 +4,7 @@ The data set provides the number of classes, the channels of the images, and the
 normalisation. The other arguments are a classifier's own settings.
 """
 
+from models.classifiers.ensemble import Ensemble
 from models.classifiers.lenet import LeNet
 from models.classifiers.normalised import Normalisation
 from models.classifiers.resnet50 import ResNet50
@@ -13,6 +14,7 @@ from models.classifiers.wide_resnet import WideResNet
 from models.classifiers.wong_resnet import WongResNet
 
 __all__ = [
+    "Ensemble",
     "LeNet",
     "Normalisation",
     "ProjectedResNet",
