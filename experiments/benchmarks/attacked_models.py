@@ -126,6 +126,16 @@ def four_points(batch: Tensor) -> Tensor:
     return torch.tensor([JUNK, -1.0, 1.0, 2.98])[torch.bucketize(batch, edges)]
 
 
+def three_points(batch: Tensor) -> Tensor:
+    """Outputs -1, 1 and 3 as the input (b, 1) grows, for balanced center smoothing with q = 0.75 and rho = 2.
+
+    At 0 under N(0, 1) they have probabilities 0.2, 0.65 and 0.15. Two neighbours hold 0.85 or 0.8, so -1 and 3 are
+    centers within rho. An attack can move the one to the other: by 4, which is eps_out.
+    """
+    edges = torch.tensor([-0.8416, 1.0364])  # quantiles of N(0, 1) at 0.2 and 0.85
+    return torch.tensor([-1.0, 1.0, 3.0])[torch.bucketize(batch, edges)]
+
+
 def four_points_under_splitting(levels: int) -> Function:
     """The same for splitting noise with lambda = 1/2 and its `levels` noisy inputs: (b, 1) -> (b, 1).
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -30,10 +31,12 @@ from smoothing import (
     L2,
     Adaptive,
     Angular,
+    BalancedCenterSmoothing,
     CenterSmoothing,
     CenterSmoothingHD,
     Certify,
     DeterministicSplitting,
+    ExactBalancedCenterSmoothing,
     ExactCenterSmoothing,
     ExactCertify,
     Gaussian,
@@ -44,6 +47,7 @@ from smoothing import (
 )
 
 SEED = 0
+Q = 0.75  # of balanced center smoothing
 CLASSIFY = {"n0": 100, "n": 10_000, "alpha": 0.001, "batch_size": 1000}
 CENTER = {"n": 1000, "m": 1000, "delta": 0.1, "alpha1": 0.001, "alpha2": 0.001, "batch_size": 1000}
 BY_HAND = {**CENTER, "n": 2000, "m": 2000, "delta": 0.08}
@@ -133,6 +137,38 @@ def on_centers(seed: int) -> Iterator[Case]:
     yield Case("exact_center", "dssn", "l2", "four points", torch.zeros(1, 1), partial(attack_exact_center, exact))
 
 
+def on_balanced_centers(seed: int) -> Iterator[Case]:
+    """Balanced center smoothing. q and rho come from other images than those that are certified."""
+    images, noise = models.images(), Gaussian(0.2)
+    autoencoder, boxes = models.autoencoder(noise, seed), models.Boxes(seed)
+    balanced = {name: CENTER[name] for name in ("n", "m", "alpha1", "alpha2", "batch_size")}
+    for f, model, metric, name in (
+        (autoencoder, "autoencoder", L2(), "l2"),
+        (autoencoder, "autoencoder", TotalVariation(), "tvd"),
+        (autoencoder, "autoencoder", Angular(), "angular"),
+        (boxes, "random boxes", Jaccard(), "jaccard"),
+    ):
+        rho = _rho(CenterSmoothing(f, noise, metric, seed=seed, **CENTER), images[40:50])  # type: ignore[arg-type]
+        h = BalancedCenterSmoothing(f, noise, metric, q=Q, rho=rho, seed=seed, **balanced)  # type: ignore[arg-type]
+        yield Case("balanced", "gaussian", name, model, images[:40], partial(attack_center, h, eps=0.2))
+    by_hand = balanced | {"n": BY_HAND["n"], "m": BY_HAND["m"]}
+    h = BalancedCenterSmoothing(models.three_points, Gaussian(1.0), L2(), q=Q, rho=2.0, seed=seed, **by_hand)  # type: ignore[arg-type]
+    attack = partial(attack_center, h, eps=0.35, direction=torch.ones(1))
+    yield Case("balanced", "gaussian", "l2", "three points", torch.zeros(40, 1), attack)
+    dssn = DeterministicSplitting(0.5, Digits.levels, IMAGE, seed)
+    autoencoder = models.autoencoder(dssn, seed)
+    rho = _rho(ExactCenterSmoothing(autoencoder, dssn, L2(), batch_size=1000), images[40:50])
+    exact = ExactBalancedCenterSmoothing(autoencoder, dssn, L2(), q=Q, rho=rho, batch_size=1000)
+    attack = partial(attack_exact_center, exact)
+    yield Case("exact_balanced", "dssn", "l2", "autoencoder", images[:15], attack)
+
+
+def _rho(h: CenterSmoothing | ExactCenterSmoothing, images: Tensor) -> float:
+    """A radius within which the centers at other images hold the share `Q` of the outputs. 1 if there is no center."""
+    drawn = [h.draw(x, example=k).distances for k, x in enumerate(images)]
+    return max((float(np.quantile(distances, Q)) for distances in drawn if len(distances)), default=1.0)
+
+
 def run(seed: int, share: float = 1.0, say: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
     """All attempts, one row each: number of the certificate, the case, the columns of `Attempt`, seed and seconds.
 
@@ -143,7 +179,7 @@ def run(seed: int, share: float = 1.0, say: Callable[[str], None] = lambda line:
     """
     rows: list[dict[str, Any]] = []
     certificates = 0
-    for case in (*on_classifiers(seed), *on_centers(seed)):
+    for case in (*on_classifiers(seed), *on_centers(seed), *on_balanced_centers(seed)):
         before, started = len(rows), time.perf_counter()
         names = {"certifier": case.certifier, "noise": case.noise, "metric": case.metric, "model": case.model}
         for example in range(max(1, round(share * len(case.inputs)))):

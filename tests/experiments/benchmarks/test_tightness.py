@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from experiments.benchmarks.attempts import class_attempt, exact_path, l1_path, 
 from experiments.papers.ours.tightness import CASE, Bench, allowed, per_certificate, summary
 from smoothing import (
     L2,
+    BalancedCenterSmoothing,
     CenterSmoothing,
     Certify,
     DeterministicSplitting,
@@ -92,6 +94,8 @@ def test_attacks_come_close_where_the_certificate_is_tight():
     center = CenterSmoothing(models.four_points, Gaussian(1.0), L2(), **tightness.BY_HAND)
     found = [attack_center(center, torch.zeros(1), i, eps=0.35, direction=torch.ones(1)) for i in range(4)]
     assert max(map(closest, found)) == pytest.approx(0.995)
+    (by_hand,) = [case for case in tightness.on_balanced_centers(0) if case.model == "three points"]
+    assert max(closest(by_hand.attack(x, i)) for i, x in enumerate(by_hand.inputs[:10])) == pytest.approx(1)
     on_grid = ExactCenterSmoothing(models.four_points_under_splitting(tightness.FINE), FINE, L2())
     assert closest(attack_exact_center(on_grid, torch.zeros(1), 0)) == pytest.approx(0.995)
 
@@ -106,6 +110,16 @@ def test_radii_that_are_too_large_are_found_out():
     half_space = models.half_space(*models.between_two_digits())
     attempts = attack_l2(Certify(half_space, Boastful(0.5, 16), **CLASSIFY), IMAGES[0], 0)
     assert any(attempt.violated for attempt in attempts)
+
+    class Narrower(BalancedCenterSmoothing):
+        def certify(self, *given):
+            found = super().certify(*given)
+            return replace(found, eps_out=0.9 * found.eps_out)
+
+    settings = {name: tightness.BY_HAND[name] for name in ("n", "m", "alpha1", "alpha2", "batch_size")}
+    h = Narrower(models.three_points, Gaussian(1.0), L2(), q=tightness.Q, rho=2.0, **settings)
+    attempts = [attack_center(h, torch.zeros(1), i, eps=0.35, direction=torch.ones(1)) for i in range(10)]
+    assert any(attempt.violated for each in attempts for attempt in each)
 
     class TooNarrow(L2):
         def beta(self, output):
