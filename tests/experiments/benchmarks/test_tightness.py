@@ -169,6 +169,7 @@ def test_the_bench_writes_its_table_and_its_record(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(tightness, "on_classifiers", lambda seed: iter(()))
     monkeypatch.setattr(tightness, "on_centers", lambda seed: (c for c in full(seed) if c.model == "four points"))
     monkeypatch.setattr(models, "autoencoder", lambda noise, seed: torch.nn.Identity().eval())
+    monkeypatch.setattr(tightness, "on_balanced_centers", lambda seed: iter(()))
     run = tightness.run
     monkeypatch.setattr(tightness, "run", lambda seed, say: run(seed, 0.02, say))
     tightness.main()
