@@ -1,6 +1,8 @@
 """Measures time and peak memory of several ways to do the same work, alternately on one device."""
 
 import multiprocessing
+import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,6 +94,19 @@ def _work(way: Way, pipe: "Connection[object, object]") -> None:
     while pipe.recv():
         _forget_peak()
         pipe.send((seconds(work), _peak() - held))
+
+
+def hardware(device: torch.device) -> str:
+    """The name of the GPU, or the processor with its cores and instructions."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(": ")[2]
+    except (OSError, IndexError):
+        name = platform.processor()
+    flags = torch.backends.cpu.get_cpu_capability()
+    return f"{name}, {os.cpu_count()} cores, {flags}"
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -4,14 +4,13 @@ Both sides of a line use the same model and data, alternately. A ratio is the me
 the seconds depend on the machine. Takes less than ten minutes on two cores.
 """
 
-import os
-import platform
 import time
 from pathlib import Path
 
 import torch
 
 from experiments.benchmarks import autoencoder, classifiers, faces, medoid
+from experiments.benchmarks.measuring import hardware
 
 OUT = Path("docs/bench.txt")
 
@@ -26,7 +25,7 @@ def main() -> None:
         lines.extend(text)
         print("\n".join(text), flush=True)
 
-    say(f"{_hardware(device)}, {torch.get_num_threads()} threads; torch {torch.__version__}", "")
+    say(f"{hardware(device)}, {torch.get_num_threads()} threads; torch {torch.__version__}", "")
     many = 50_000 if device.type == "cuda" else 400
     say(*classifiers.resnet110(many).lines())
     say(*classifiers.dssn().lines())
@@ -40,18 +39,6 @@ def main() -> None:
         )
     say(str(faces.faces_ratio()), "", f"{time.perf_counter() - started:.0f} s in all")
     OUT.write_text("\n".join(lines) + "\n")
-
-
-def _hardware(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-        name = models[0].partition(": ")[2]
-    except (OSError, IndexError):
-        name = platform.processor()
-    flags = torch.backends.cpu.get_cpu_capability()
-    return f"{name}, {os.cpu_count()} cores, {flags}"
 
 
 if __name__ == "__main__":
