@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
+from experiments.certifying.certification import certify
 from experiments.data import Digits
 from experiments.training import SmoothAdvTrainer, checkpoints, step_noise
 from experiments.training.frozen import frozen
@@ -145,8 +146,13 @@ def test_a_frozen_model_is_as_it_was_afterwards():
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("paper", PAPERS)
-def test_a_paper_trains_digits(trained, paper, precision):
-    folder = trained(*of_paper(paper), f"trainer.precision={precision}")
+def test_a_paper_trains_digits_and_the_network_is_certified(trained, settings, tmp_path, paper, precision):
+    own = (*of_paper(paper), f"trainer.precision={precision}")
+    folder = trained(*own)
+    roots = (f"checkpoints.root={folder.parent}", f"results.root={tmp_path}")
+    quick = ("trainer.epochs=3", "trainer.lr_step=2", "device=cpu", "certifier.n=500", "limit=3")
+    table = certify(settings("experiment=digits_gaussian", *quick, *roots, *own))
+    assert len(table.read_text().splitlines()) == 4
     rows, metadata = log(folder), json.loads((folder / "checkpoint.json").read_text())
     assert float(rows[2]["loss"]) < float(rows[0]["loss"])
     assert float(rows[2]["accuracy"]) > 0.7
