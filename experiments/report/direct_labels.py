@@ -13,7 +13,7 @@ Points = NDArray[np.float64]  # (n, 2), in pixels
 Place = tuple[Points, Points | None]  # a name's lower left corner, and the end of the line to its curve
 GAP, FAR = 3.0, 40.0  # pixels between a name and its curve; distance to other curves beyond which more is no better
 ANCHORS = 50  # points of a curve at which places are tried
-PLACES, LINE = 25, 12  # places in each direction where a name may be apart from its curve; points of the line to it
+PLACES, LINE = 25, 40  # places in each direction where a name may be apart from its curve; points of the line to it
 SIZE = 9
 
 
@@ -118,7 +118,7 @@ def _apart_from(own: Points, others: Points, taken: list[Points], size: Points, 
             if not _free(low, high, taken, inside) or _distance(every, low, high) <= GAP:
                 continue
             middle = low + size / 2
-            lengths = np.hypot(*(anchors - middle).T) - 2 * alone
+            lengths = np.hypot(*(anchors - middle).T) - alone
             end = anchors[np.argmin(lengths)]
             line = middle + np.linspace(0, 0.9, LINE)[:, None] * (end - middle)
             boxes = [(point - GAP, point + GAP) for point in line]

@@ -10,10 +10,7 @@ def sigma_text(sigma: float) -> str:
     return f"{SIGMA} = {sigma:g}"
 
 
-def h_text(h: float) -> str:
-    return f"$h$ = {h:g}"
-
-
 def with_symbols(text: str) -> str:
-    """A text with norms such as l2 as symbols."""
-    return " ".join(NORMS.get(word, word) for word in text.split(" "))
+    """A text with symbols instead of l2 and of h, as in "h = 2"."""
+    words = NORMS | {"h": "$h$"}
+    return " ".join(words.get(word, word) for word in text.split(" "))

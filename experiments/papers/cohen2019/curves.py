@@ -231,7 +231,7 @@ def draw_curve(axis: Axes, curve: pd.DataFrame, i: int, name: str, *, band: bool
 
 def reach_of(curves: list[Curve]) -> float:
     """The right end of an axis that shows the curves down to 0."""
-    return 1.05 * max(float(curve.x[-1]) for curve in curves)
+    return 1.05 * max(float(curve.x[-1]) for curve in curves) or 1.0
 
 
 def finish(axis: Axes, end: float) -> None:
