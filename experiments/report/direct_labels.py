@@ -23,7 +23,7 @@ class Curve:
 
     Attributes:
         x: (n,), in the axis' units.
-        y: (n,), finite.
+        y: (n,). Only its finite points count.
         name: its name.
         color: the color of both.
     """
@@ -39,7 +39,7 @@ def name_curves(axis: Axes, curves: Sequence[Curve]) -> None:
 
     The figure must be complete apart from names.
     """
-    drawn = [curve for curve in curves if len(curve.x)]
+    drawn = [curve for curve in curves if len(_corners(axis, curve))]
     if not write_names(axis, drawn):
         axis.legend(loc="best", handlelength=2.2).set(in_layout=False)
 
@@ -140,9 +140,15 @@ def _free(low: Points, high: Points, taken: list[Points], inside: Points) -> boo
     return fits and not any(_overlap(low, high, other) for other in taken)
 
 
+def _corners(axis: Axes, curve: Curve) -> Points:
+    """The curve's finite points in pixels."""
+    places = axis.transData.transform(np.column_stack([curve.x, curve.y]))
+    return places[np.isfinite(places).all(axis=1)]
+
+
 def _dense(axis: Axes, curve: Curve) -> Points:
     """The curve's points in pixels, with more between them, at most two pixels apart."""
-    corners = axis.transData.transform(np.column_stack([curve.x, curve.y]))
+    corners = _corners(axis, curve)
     parts = [corners[:1]]
     for start, end in pairwise(corners):
         count = int(np.ceil(np.abs(end - start).max() / 2))

@@ -88,8 +88,7 @@ class Bounds(TheoryFigure):
             drawn.append([])
             for i, (name, radius) in enumerate(curves.items()):
                 axis.plot(x, radius, ls=LINES[i % len(LINES)], color=f"C{i}", label=_symbols(name))
-                known = np.isfinite(radius)
-                drawn[-1].append(Curve(x[known], radius[known], _symbols(name), f"C{i}"))
+                drawn[-1].append(Curve(x, radius, _symbols(name), f"C{i}"))
                 parts.append(
                     pd.DataFrame(
                         {"panel": title, "curve": name, "variable": variable, "x": x, "radius": radius}

@@ -86,8 +86,7 @@ def draw_medians(axis: Axes, table: pd.DataFrame, column: str) -> list[Curve]:
         ours, color = rows["certificate"].iloc[0] == OURS, rows["color"].iloc[0]
         style = {"color": color, "marker": rows["mark"].iloc[0], "ls": "-" if ours else "--", "label": name}
         plot_medians(axis, rows["eps_in"], rows[column], style if ours else style | {"mfc": "white", "ms": 5})
-        finite = np.isfinite(rows[column])
-        drawn.append(Curve(rows["eps_in"][finite].to_numpy(), rows[column][finite].to_numpy(), str(name), color))
+        drawn.append(Curve(rows["eps_in"].to_numpy(), rows[column].to_numpy(), str(name), color))
     return drawn
 
 

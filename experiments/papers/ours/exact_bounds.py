@@ -190,9 +190,7 @@ def _plot_steps(axis: Axes, here: pd.DataFrame, largest: float) -> list[Curve]:
         curve, aside = here[here["step"] == step], ASIDE * (number - 1.5)
         says = curve["eps_out"].where(curve["eps_out"] < largest, np.inf)
         plot_medians(axis, curve["h"] + aside, says, style | {"label": SHOWN.get(step, step)})
-        finite = np.isfinite(says)
-        points = ((curve["h"] + aside)[finite].to_numpy(), says[finite].to_numpy())
-        drawn.append(Curve(*points, SHOWN.get(step, step), style["color"]))
+        drawn.append(Curve((curve["h"] + aside).to_numpy(), says.to_numpy(), SHOWN.get(step, step), style["color"]))
     axis.set(xlabel=f"$h$ = {IN} / {SIGMA}", ylim=(0, None))
     return drawn
 
