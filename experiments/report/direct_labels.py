@@ -1,19 +1,20 @@
 """Writes the name of each curve beside it, where there is room. A reader need not look up colors in a legend."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]  # (n, 2), in pixels
 Place = tuple[Points, Points | None]  # a name's lower left corner, and the end of the line to its curve
 GAP, FAR = 3.0, 40.0  # pixels between a name and its curve; distance to other curves beyond which more is no better
 ANCHORS = 50  # points of a curve at which places are tried
-PLACES, LINE = 25, 40  # places in each direction where a name may be apart from its curve; points of the line to it
+PLACES, LINE = 20, 40  # places in each direction where a name may be apart from its curve; points of the line to it
 SIZE = 9
 
 
@@ -34,25 +35,25 @@ class Curve:
     color: Any
 
 
-def name_curves(axis: Axes, curves: Sequence[Curve]) -> None:
-    """Write names beside the curves. If they have no room there, they are in a legend of the axis.
+def name_curves(figure: Figure, named: Iterable[tuple[Axes, Sequence[Curve]]]) -> None:
+    """Write names beside the curves of each axis. If they have no room there, they are in a legend of the axis.
 
     The figure must be complete apart from names.
     """
-    drawn = [curve for curve in curves if len(_corners(axis, curve))]
-    if not write_names(axis, drawn):
-        axis.legend(loc="best", handlelength=2.2).set(in_layout=False)
+    figure.draw_without_rendering()  # places the axes
+    for axis, curves in named:
+        drawn = [curve for curve in curves if len(_corners(axis, curve))]
+        if not write_names(axis, drawn):
+            axis.legend(loc="best", handlelength=2.2).set(in_layout=False)
 
 
 def write_names(axis: Axes, curves: list[Curve]) -> bool:
     """Write all names into the axis, clear of all curves and of each other.
 
     Each name stands beside its own curve. If it has no room there, it stands where there is room, with a line to the
-    curve. The axis' limits must be final. Returns False, and writes none, if a name has no room anywhere.
+    curve. The axis must be placed, by `draw_without_rendering`, and its limits final. Returns False, and writes none,
+    if a name has no room anywhere.
     """
-    figure = axis.get_figure(root=True)
-    assert figure is not None
-    figure.draw_without_rendering()  # places the axes
     inside = np.array(axis.get_window_extent().extents)
     paths = [_dense(axis, curve) for curve in curves]
     sizes = [_size(axis, curve.name) for curve in curves]
@@ -115,10 +116,12 @@ def _apart_from(own: Points, others: Points, taken: list[Points], size: Points, 
     for x in np.linspace(inside[0] + GAP, inside[2] - size[0] - GAP, PLACES):
         for y in np.linspace(inside[1] + GAP, inside[3] - size[1] - GAP, PLACES):
             low, high = np.array([x, y]), np.array([x, y]) + size
-            if not _free(low, high, taken, inside) or _distance(every, low, high) <= GAP:
-                continue
             middle = low + size / 2
             lengths = np.hypot(*(anchors - middle).T) - alone
+            if lengths.min() >= best_score or not _free(low, high, taken, inside):
+                continue
+            if _distance(every, low, high) <= GAP:
+                continue
             end = anchors[np.argmin(lengths)]
             line = middle + np.linspace(0, 0.9, LINE)[:, None] * (end - middle)
             boxes = [(point - GAP, point + GAP) for point in line]

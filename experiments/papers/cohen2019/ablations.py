@@ -98,8 +98,7 @@ class Ablations(CohenFigure):
             axis.label_outer()
         name = title_of(run.record["config"]["name"])
         head(figure, f"{name}, {sigma_text(sigma_of(run))}", f"{bands_text(parts)}, of one curve in each panel")
-        for axis, named in zip(axes, drawn, strict=True):
-            name_curves(axis, named)
+        name_curves(figure, zip(axes, drawn, strict=True))
         table = pd.concat(parts, ignore_index=True).assign(sigma=sigma_of(run))
         quantities = _quantities(table, settings) | _lost_by_alpha(
             run, {name: reaching[name] for name in settings["alpha"]}

@@ -76,7 +76,7 @@ class Curves(CohenFigure):
             quantities |= _undefended_quantity(runs, undefended, end)
         finish(axis, end)
         head(figure, title_of(runs[0].record["config"]["name"]), f"{bands_text(parts)}; {TICK}")
-        name_curves(axis, drawn)
+        name_curves(figure, [(axis, drawn)])
         table = pd.concat(parts, ignore_index=True)
         return Drawing(figure, table, verdicts(CLAIMS, "cohen_curves", quantities), notes)
 
@@ -145,7 +145,7 @@ class HighProbability(CohenFigure):
         drawn = [draw_curve(axis, curve, 0, "approximate certified accuracy"), lower]
         finish(axis, reach_of(drawn))
         head(figure, f"{title_of(run.record['config']['name'])}, {sigma_text(sigma_of(run))}", bands_text([curve]))
-        name_curves(axis, drawn)
+        name_curves(figure, [(axis, drawn)])
         gap = float((curve["accuracy"] - curve["high_probability"]).max())
         as_printed = m >= 500 and alpha <= 0.001  # the claim is about a run of this size
         cases = {f"sigma = {sigma_of(run):g}, {m} examples": gap} if as_printed else {}
@@ -184,8 +184,7 @@ class TrainingNoise(CohenFigure):
             axis.set_title(f"certified with {sigma_text(sigma)}")
             drawn.append(curves)
         head(figure, title_of(runs[0].record["config"]["name"]), bands_text(parts))
-        for axis, curves in zip(axes, drawn, strict=True):
-            name_curves(axis, curves)
+        name_curves(figure, zip(axes, drawn, strict=True))
         shown = [run for group in by_noise.values() for run in group]
         names = {f"trained with {training_sigma(run):g}, certified with {sigma_of(run):g}": run for run in shown}
         notes = [*alpha_notes(shown), *one_class_notes(names)]

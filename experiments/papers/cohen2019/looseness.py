@@ -56,8 +56,7 @@ class Looseness(TheoryFigure):
         axes[0].set(ylabel=f"{P_A}: probability of class A", ylim=(0.45, 1.01))
         axes[1].set(xlabel=f"$x$ / {SIGMA}", ylabel=f"certified {NORMS['l2']} radius / {SIGMA}", ylim=(0, MOST_SHOWN))
         head(figure, f"Class A wins everywhere, but {TAU} is all that is certified at 0")
-        for axis, curves in zip(axes, drawn, strict=True):
-            name_curves(axis, curves)
+        name_curves(figure, zip(axes, drawn, strict=True))
         quantities = {
             "1/2 less the least probability of class A at any x": least,
             "radius that theorem 1 certifies at 0 over tau": certified,

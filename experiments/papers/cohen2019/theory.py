@@ -100,8 +100,7 @@ class Bounds(TheoryFigure):
         for axis in (axes[0], axes[1], axes[3]):
             axis.set_ylabel(f"{NORMS['l2']} radius / {SIGMA}")
         axes[4].set_xscale("log")
-        for axis, named in zip(axes, drawn, strict=True):
-            name_curves(axis, named)
+        name_curves(figure, zip(axes, drawn, strict=True))
         table = pd.concat(parts, ignore_index=True)
         ours = panels[0][3]
         case = f"p_A from {probabilities[0]:g} to {self.largest_p_a:g}"

@@ -93,7 +93,7 @@ class FaceCurves(Figure):
             axis.set(xlabel=f"{IN} ({NORMS['l2']})", ylim=(0, 1.06 if axis is grid["C"] else top), xlim=(0, right))
         title = "Jaccard distance between the boxes of a face detector"
         head(figure, title, about(shown, "1 or more (vacuous), or not certified"))
-        name_curves(grid["A"], drawn[grid["A"]])
+        name_curves(figure, [(grid["A"], drawn[grid["A"]])])
         return figure
 
     def _of_the_axis(self, run: StoredRun) -> list[float]:

@@ -74,8 +74,7 @@ def draw_rows(
         for axis, ylabel in zip((left, right), QUANTITIES.values(), strict=True):
             axis.set(xlabel=xlabel, ylabel=ylabel, xlim=left.get_xlim())
     head(figure, *heading)
-    for axis, curves in zip(axes[::2], drawn, strict=True):
-        name_curves(axis, curves)
+    name_curves(figure, zip(axes[::2], drawn, strict=True))
     return figure
 
 

@@ -62,7 +62,7 @@ class CertificationTime(LevineFigure):
         axis.grid(which="minor", alpha=0.15)
         name = self.drawn_as(runs[0])
         head(figure, f"{title_of(name)}: time to certify an image")
-        name_curves(axis, curves)
+        name_curves(figure, [(axis, curves)])
         ratios = _ratios(table)
         levels = {int(k) for _, run in timed.values() if "levels" in run.table for k in run.table["levels"]}
         void = 0.0 if all(better_than_one_class(run) for _, run in timed.values()) else nan

@@ -103,8 +103,7 @@ class MethodCurves(LevineFigure):
         name = self.drawn_as(runs[0])
         _finish(grid, rows, [sigma_text(sigma) for sigma in columns])
         head(figure, f"{title_of(name)}: {RADII}", f"{bands_text(parts)}; {NAMES}")
-        for axis, curves in drawn.items():
-            name_curves(axis, curves)
+        name_curves(figure, drawn.items())
         table = pd.concat(parts, ignore_index=True)
         by_row = {row: {c: run for c, run in found.items() if self.row_of(c) == row} for row in rows}
         claims = levine_verdicts(self.claims, gap_quantities(by_row, name))
@@ -182,8 +181,7 @@ class EverySigma(LevineFigure):
         _finish(grid, [WITH if stability else WITHOUT for stability in rows], methods)
         about = examples_text(int(curve["examples"].iloc[0]) for curve in parts)
         head(figure, f"{title_of(self.drawn_as(runs[0]))}: {RADII}", f"{about}; {NAMES}")
-        for axis, curves in drawn.items():
-            name_curves(axis, curves)
+        name_curves(figure, drawn.items())
         return Drawing(figure, pd.concat(parts, ignore_index=True), pd.DataFrame(), example_notes(found))
 
 

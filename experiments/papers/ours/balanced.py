@@ -72,8 +72,7 @@ class Balanced(MedianCurves):
         for axis in axes[::2]:
             axis.set_ylabel(QUANTITIES["eps_out"])
         head(figure, title_of_runs(self.metric, runs), about(table))
-        for axis, curves in zip(axes, drawn, strict=True):
-            name_curves(axis, curves)
+        name_curves(figure, zip(axes, drawn, strict=True))
         claims = verdicts(CLAIMS, self.claims, worst_ratios(table, ["panel", "h"]))
         notes = [*ratio_notes(table, ["panel", "h"])]
         notes += [note for title, group in grouped.items() for note in self._group(title, group)]

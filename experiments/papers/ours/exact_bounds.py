@@ -90,8 +90,7 @@ class ExactBounds(Figure):
         needing = _plot_needed(axes["D"], needed)
         title = f"{title_of(experiment_of(shown.run))}, {sigma_text(drawn)}{center_of([shown.run])}"
         head(figure, title, f"{examples_text(here['examples'])}; on the upper edge: vacuous, or not certified")
-        name_curves(axes["A"], curves)
-        name_curves(axes["D"], needing)
+        name_curves(figure, [(axes["A"], curves), (axes["D"], needing)])
         parts = {"steps": steps, "q": tried, "reach": reached, "samples": needed, "compared with the paper": compared}
         table = pd.concat([part.assign(part=name) for name, part in parts.items() if len(part)], ignore_index=True)
         claims = all_rows(verdicts(CLAIMS, "center_exact_bounds", quantities(steps)), claims)

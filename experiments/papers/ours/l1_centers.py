@@ -64,8 +64,7 @@ class DeterministicCurves(CenterFigure):
         for axis in axes[::2]:
             axis.set_ylabel(QUANTITIES["eps_out"])
         head(figure, f"{title_of_runs(self.metric, runs)}; {'; '.join(map(data_title, grouped))}", about(table))
-        for axis, curves in zip(axes, drawn, strict=True):
-            name_curves(axis, curves)
+        name_curves(figure, zip(axes, drawn, strict=True))
         certain = max(float(run.table["failure_probability"].max()) for run in runs)
         notes = [f"largest failure probability of a certificate: {certain:g}"]
         notes += [f"{title}: {note}" for title, group in grouped.items() for note in about_ours(group, set())]

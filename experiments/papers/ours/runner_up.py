@@ -85,8 +85,7 @@ class RunnerUp(Figure):
             axis.xaxis.set_major_formatter("{x:g}")
         about = f"before: {P_B} is at most 1 - {P_A}; after: a bound on every other class"
         head(figure, "Average certified radius, from the same counts", about)
-        for axis, curves in zip(axes, drawn, strict=True):
-            name_curves(axis, curves)
+        name_curves(figure, zip(axes, drawn, strict=True))
         return Drawing(figure, table, self._claims(table), _notes(table), _texts(table))
 
     def _compared(self, run: StoredRun) -> dict[str, Any]:

@@ -125,6 +125,7 @@ class Compare(ComparedRuns):
                 axis.set_ylabel(ylabel)
             if k + self.columns >= len(axes):
                 axis.set_xlabel(xlabel)
+        figure.draw_without_rendering()  # places the axes
         for axis, curves in zip(axes, drawn, strict=True):
             _name_curves(axis, curves)
 

@@ -14,6 +14,7 @@ X = np.linspace(0, 1, 50)
 def axis():
     figure, axis = plt.subplots(figsize=(3.9, 2.6))
     axis.set(xlim=(0, 1), ylim=(0, 1))
+    figure.draw_without_rendering()  # places the axis
     yield axis
     plt.close(figure)
 
@@ -46,6 +47,6 @@ def test_names_that_fit_nowhere_are_in_a_legend(axis):
     curve = Curve(X, X, "a name that is much too long for this small axis" * 2, "k")
     assert not write_names(axis, [curve])
     axis.plot(curve.x, curve.y, label="short")
-    name_curves(axis, [curve])
+    name_curves(axis.figure, [(axis, [curve])])
     assert not axis.texts
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["short"]
