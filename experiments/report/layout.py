@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from experiments.report.titles import wrapped
 
 WIDTH, NARROW = 5.5, 4.4  # inches of a figure with panels side by side, and of one with a single column
-LETTERS = 13.5  # of a heading, per inch
+LETTERS = 14.5  # of a heading, per inch
 
 
 def panels(count: int, height: float = 2.3, columns: int = 2, **shared: Any) -> tuple[Figure, list[Axes]]:

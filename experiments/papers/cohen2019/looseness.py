@@ -55,7 +55,7 @@ class Looseness(TheoryFigure):
         drawn[0].append(Curve(x[[0, -1]], np.array([0.5, 0.5]), "1/2: below it, the class would be B", "0.4"))
         axes[0].set(ylabel=f"{P_A}: probability of class A", ylim=(0.45, 1.01))
         axes[1].set(xlabel=f"$x$ / {SIGMA}", ylabel=f"certified {NORMS['l2']} radius / {SIGMA}", ylim=(0, MOST_SHOWN))
-        head(figure, f"Class A wins everywhere, but {TAU} is all that is certified at 0")
+        head(figure, f"Class A wins everywhere; at 0, only {TAU} is certified")
         name_curves(figure, zip(axes, drawn, strict=True))
         quantities = {
             "1/2 less the least probability of class A at any x": least,

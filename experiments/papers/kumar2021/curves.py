@@ -75,6 +75,7 @@ class MedianCurves(CenterFigure):
     """
 
     most_h = MOST
+    claimed: ClassVar[str] = ""  # the level that a claim is about, as in `SHOWN`
     extra: ClassVar[dict[str, str]] = {}  # columns to draw beside eps_out, and what they are
 
     def __init__(self, experiments: list[str], metric: str, h: list[float], claims: str) -> None:
@@ -115,6 +116,7 @@ class MedianCurves(CenterFigure):
             styled(table),
             {title: f"{IN} ({NORMS['l2']}, {space_of(group[0])})" for title, group in grouped.items()},
             {title: {SHOWN[k]: v for k, v in self.levels(group[0]).items()} for title, group in grouped.items()},
+            self.claimed,
             (title_of_runs(self.metric, runs) + one, about(table)),
             self.extra,
         )
@@ -202,6 +204,7 @@ class BaselineCurves(MedianCurves):
     """Fig. 6: median and largest l2 certificates, compared with the bound of expectation smoothing."""
 
     most_h = 1
+    claimed = SHOWN[BOUND]
     extra: ClassVar = {"largest_eps_out": "largest of the examples"}
 
     def levels(self, run: StoredRun) -> dict[str, float]:

@@ -21,7 +21,6 @@ COLORS, MARKS = ("C1", "C0", "C2"), ("o", "s", "D")  # of curves; marks are dist
 OF_CERTIFICATE = {PAPERS: "C1", OURS: "C0"}  # colors if a figure has both
 OF_MARKS = {PAPERS: ("^", "C3"), OURS: ("v", "C2")}
 SHORT = {PAPERS: "center", OURS: "balanced"}
-NEAR = 4  # a level farther above the curves than this ratio is written, not drawn
 UPPER_EDGE = "half of the examples or more have no certificate"
 MOST = len(MARKS)  # curves of a certificate in a panel
 
@@ -43,18 +42,20 @@ def draw_rows(
     table: pd.DataFrame,
     xlabels: Mapping[str, str],
     levels: Mapping[str, Mapping[str, float]],
+    claimed: str,
     heading: tuple[str, str],
     extra: Mapping[str, str],
 ) -> Figure:
     """Draw a row for each panel of a `styled` table: eps_out on the left, the smoothing error on the right.
 
-    Curves have their names on the left, and the same styles on the right. Levels far above the curves are not drawn,
-    but written above the row.
+    Curves have their names on the left, and the same styles on the right. The level of a claim is drawn; others are
+    written above the row.
 
     Args:
         table: the medians, with a column panel.
         xlabels: the label of the input radius, by panel.
-        levels: distances to mark beside eps_out, by panel and name.
+        levels: distances to compare eps_out with, by panel and name.
+        claimed: the name of the level that a claim is about. Empty if there is none.
         heading: title, and what a reader must know.
         extra: columns to draw beside eps_out as marks, and what they are.
     """
@@ -64,12 +65,13 @@ def draw_rows(
         here = table[table["panel"] == title]
         marks = [curve for column, name in extra.items() for curve in draw_marks(left, here, column, name)]
         draw_medians(right, here, "smoothing_error")
-        named = {f"{name}: {float(f'{value:.4g}'):,g}": value for name, value in levels[title].items()}
-        near = {name: value for name, value in named.items() if value <= NEAR * largest_of(here, ["eps_out"])}
-        lines = limits(left, here, [*QUANTITIES, *extra], near)
+        texts = {name: f"{name}: {float(f'{value:.4g}'):,g}" for name, value in levels[title].items()}
+        lines = limits(
+            left, here, [*QUANTITIES, *extra], {texts[name]: levels[title][name] for name in texts if name == claimed}
+        )
         drawn.append([*draw_medians(left, here, "eps_out"), *marks, *lines])
         left.set_title(data_title(title), loc="left")
-        right.set_title("\n".join(name for name in named if name not in near), loc="right", color="0.4")
+        right.set_title("\n".join(text for name, text in texts.items() if name != claimed), loc="right", color="0.4")
         right.xaxis.set_major_formatter("{x:g}")
         for axis, ylabel in zip((left, right), QUANTITIES.values(), strict=True):
             axis.set(xlabel=xlabel, ylabel=ylabel, xlim=left.get_xlim())

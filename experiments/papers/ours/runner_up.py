@@ -30,7 +30,7 @@ NOISES = {  # by class: the word in experiments' names, and the text
 }
 STYLES = {"complement": ("before", "C1", "white", "--"), "bounded": ("after", "C0", "C0", "-")}
 TRAININGS = {"stability = 0": "without stability training", "stability = 6": "with stability training"}
-LETTERS = 30  # of a line of a panel's title
+LETTERS = 26  # of a line of a panel's title
 NEEDED = {"label", "guess", "n_a", "n_b", "n", "n0", "radius"}
 COLUMNS = ("acr", "correct", "abstained")  # of either reading
 READ = ("acr_complement", "acr_bounded")
