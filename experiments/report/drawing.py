@@ -63,7 +63,7 @@ class Drawn:
 
 
 def write(drawing: Drawing, runs: Sequence[StoredRun], stem: Path, remarks: Path) -> Drawn:
-    """Write PDF and PNG, and a table's texts, with the CSV of the data and of the claims.
+    """Write PDF, PNG and SVG, and a table's texts, with the CSV of the data and of the claims.
 
     The same data give the same bytes.
     """
@@ -71,13 +71,14 @@ def write(drawing: Drawing, runs: Sequence[StoredRun], stem: Path, remarks: Path
     if drawing.figure:
         drawing.figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
         drawing.figure.savefig(f"{stem}.png", metadata={"Software": None})
+        drawing.figure.savefig(f"{stem}.svg", metadata={"Date": None})
         plt.close(drawing.figure)
     for suffix in {"md", "tex", "tests.csv"} - set(drawing.texts):
         Path(f"{stem}.{suffix}").unlink(missing_ok=True)  # from an earlier drawing
     for suffix, text in drawing.texts.items():
         Path(f"{stem}.{suffix}").write_text(text)
     drawing.table.to_csv(f"{stem}.csv", index=False)
-    suffixes = [*(["png", "pdf"] if drawing.figure else []), *drawing.texts]
+    suffixes = [*(["png", "pdf", "svg"] if drawing.figure else []), *drawing.texts]
     print(f"\n{', '.join([f'{stem}.{suffixes[0]}', *(f'.{suffix}' for suffix in suffixes[1:]), '.csv'])}")
     for note in drawing.notes:
         print(f"  {note}")

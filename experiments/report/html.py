@@ -1,7 +1,6 @@
 """figures/index.html: one card per artefact, in one file that needs no network and no scripts."""
 
 import base64
-import struct
 from collections import Counter
 from html import escape
 from pathlib import Path
@@ -25,6 +24,7 @@ from experiments.report.figure import Drawn
 
 STYLE = Path(__file__).with_name("page.css")
 ROWS_SHOWN = 8  # verdicts shown per drawing; if there are more, only the failed ones are open, the others fold out
+PIXELS = 120  # of the page, per inch of a figure: its letters are as large as those of the text
 MARKS = {
     Status.REPRODUCED: ("good", "✓"),
     Status.TREND: ("trend", "↗"),
@@ -144,12 +144,14 @@ def _drawing(drawn: Drawn, *, several: bool) -> str:
 
 
 def _picture(drawn: Drawn) -> str:
-    """The PNG. Without one, the tables of the Markdown, except the one that is shown as verdicts."""
+    """The SVG. Without one, the tables of the Markdown, except the one that is shown as verdicts."""
     if drawn.drawing.figure:
-        png = drawn.path.read_bytes()
-        width, height = struct.unpack(">II", png[16:24])  # of the header: keeps the page from jumping as it loads
-        size = f'width="{width}" height="{height}" alt="{escape(drawn.stem.name)}"'
-        return f'<figure><img {size} src="data:image/png;base64,{base64.b64encode(png).decode()}"></figure>\n'
+        svg = base64.b64encode(drawn.path.with_suffix(".svg").read_bytes()).decode()
+        width, height = (round(PIXELS * inches) for inches in drawn.drawing.figure.get_size_inches())
+        size = (
+            f'width="{width}" height="{height}" alt="{escape(drawn.stem.name)}"'  # the page does not jump as it loads
+        )
+        return f'<figure><img {size} src="data:image/svg+xml;base64,{svg}"></figure>\n'
     return "".join(
         f"<p>{_strong(caption)}</p>\n{_table(lines[0], lines[1:])}"
         for caption, lines in tables_of(drawn.drawing.texts["md"])

@@ -3,12 +3,11 @@
 from itertools import pairwise
 from math import nan
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.papers.cohen2019.curves import POINTS, band_title, draw_curve, finish
+from experiments.papers.cohen2019.curves import POINTS, draw_curve, finish, reach_of
 from experiments.papers.cohen2019.results import (
     BOUNDS,
     CLAIMS,
@@ -19,6 +18,7 @@ from experiments.papers.cohen2019.results import (
     radii_from_counts,
     selected_correctly,
 )
+from experiments.report.accuracy_curve import bands_text
 from experiments.report.certified_accuracy import (
     average_radius,
     better_than_one_class,
@@ -26,12 +26,22 @@ from experiments.report.certified_accuracy import (
     one_class_notes,
 )
 from experiments.report.claims import verdicts
+from experiments.report.direct_labels import Curve, name_curves
 from experiments.report.figure import Drawing
+from experiments.report.layout import head, panels
 from experiments.report.left_out import ONE_LEVEL, not_in
 from experiments.report.measured import Measured, measured
+from experiments.report.symbols import ALPHA, sigma_text
+from experiments.report.titles import title_of
 from experiments.runs.reader import StoredRun, sigma_of
 from smoothing.radii import cohen_radius
 from smoothing.statistics import clopper_pearson_lower
+
+TITLES = {
+    "bound": "by bound",
+    "n (projected)": "by number of samples $n$ (projected)",
+    "alpha": f"by failure probability {ALPHA}",
+}
 
 
 class Ablations(CohenFigure):
@@ -58,15 +68,17 @@ class Ablations(CohenFigure):
     def draw(self, runs: list[StoredRun]) -> Drawing:
         run = nearest(runs, self.sigma)
         n, alpha = run.identity["certifier"]["n"], run.identity["certifier"]["alpha"]
-        panels: dict[str, dict[str, tuple[int, float, Radius]]] = {
+        settings: dict[str, dict[str, tuple[int, float, Radius]]] = {
             "bound": {name: (n, alpha, bound) for name, bound in BOUNDS.items()},
             "n (projected)": {f"n = {other:,}": (other, alpha, cohen_radius) for other in sorted(self.n)},
             "alpha": {f"alpha = {other:g}": (n, other, cohen_radius) for other in sorted(self.alpha)},
         }
         correct = selected_correctly(run)
-        figure, axes = plt.subplots(1, 3, sharey=True, figsize=(7.0, 3.2))
+        figure, axes = panels(len(settings), columns=1, sharex=True)
         parts, average, reaching = [], {}, {}
-        for axis, (panel, curves) in zip(axes, panels.items(), strict=True):
+        drawn: list[list[Curve]] = []
+        for axis, (panel, curves) in zip(axes, settings.items(), strict=True):
+            drawn.append([])
             limits = {
                 name: bound(sigma_of(run), clopper_pearson_lower(other_n, other_n, other_alpha))
                 for name, (other_n, other_alpha, bound) in curves.items()
@@ -76,22 +88,27 @@ class Ablations(CohenFigure):
                 radius = radii_from_counts(run, *setting)
                 at = np.linspace(0, end, POINTS)
                 curve = certified_accuracy(correct & (radius > 0), radius, at, limits[name])
-                draw_curve(axis, curve, i, name)
+                drawn[-1].append(draw_curve(axis, curve, i, _symbols(name), band=i == 0))
                 average[name] = average_radius(correct, radius)
                 reaching[name] = (correct & (radius > 0))[:, None] & (radius[:, None] >= at)
                 parts.append(curve.assign(panel=panel, curve=name, average_certified_radius=average[name]))
-            finish(axis, end)
-            axis.set_title(panel)
-            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=1 + (len(curves) > 3))
-        for axis in axes[1:]:
-            axis.set_ylabel("")
-        name, band = run.record["config"]["name"], band_title(parts[:1]).replace("\n", " ")
-        figure.suptitle(f"{name}, sigma = {sigma_of(run):g} ({band})", fontsize=9)
+        for axis, title in zip(axes, TITLES.values(), strict=True):
+            finish(axis, max(map(reach_of, drawn)))
+            axis.set_title(title)
+            axis.label_outer()
+        name = title_of(run.record["config"]["name"])
+        head(figure, f"{name}, {sigma_text(sigma_of(run))}", f"{bands_text(parts)}, of one curve in each panel")
+        name_curves(figure, zip(axes, drawn, strict=True))
         table = pd.concat(parts, ignore_index=True).assign(sigma=sigma_of(run))
-        quantities = _quantities(table, panels) | _lost_by_alpha(
-            run, {name: reaching[name] for name in panels["alpha"]}
+        quantities = _quantities(table, settings) | _lost_by_alpha(
+            run, {name: reaching[name] for name in settings["alpha"]}
         )
         return Drawing(figure, table, verdicts(CLAIMS, "cohen_ablations", quantities), _notes(run, average))
+
+
+def _symbols(name: str) -> str:
+    """The name of a curve, with symbols: "alpha = 1e-05" has a Greek letter and a power of ten."""
+    return name.replace("n = ", "$n$ = ").replace("alpha", ALPHA).replace("1e-05", "$10^{-5}$")
 
 
 def _quantities(

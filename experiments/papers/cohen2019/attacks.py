@@ -7,6 +7,7 @@ from experiments.report.certified_accuracy import share_band
 from experiments.report.claims import all_rows, beside_paper, number_rows, verdicts
 from experiments.report.figure import Drawing
 from experiments.report.text_table import texts
+from experiments.report.titles import title_of
 from experiments.runs.reader import StoredRun, experiment_of
 
 
@@ -35,7 +36,7 @@ class AttackTable(CohenFigure):
             printed = table["paper"].notna()
             table["within"] = None
             table.loc[printed, "reason"] = f"not comparable: the paper's number is for {self.expected_for}"
-        name = runs[0].record["config"]["name"]
+        name = title_of(runs[0].record["config"]["name"])
         caption = f"Attacks on certified examples that succeed within multiples of the certified radius R, {name}"
         header, lines = _grid(table, self.expected_for)
         inside = table[(table["factor"] <= 1) & (table["attacked"] > 0)]
@@ -73,7 +74,7 @@ def _grid(table: pd.DataFrame, expected_for: str) -> tuple[list[str], list[list[
     for sigma, part in table.dropna(subset="paper").groupby("sigma"):
         printed = part.set_index("factor")["paper"]
         cells = [f"{printed[factor]:.2f}" if factor in printed else "" for factor in factors]
-        lines.append([f"{sigma:g}, the paper's {expected_for}", "", *cells])
+        lines.append([f"{sigma:g}, the paper's {title_of(expected_for)}", "", *cells])
     return ["sigma", "attacked", *(f"within {factor:g} R" for factor in factors)], lines
 
 

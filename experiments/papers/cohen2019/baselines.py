@@ -10,6 +10,7 @@ from experiments.report.certified_accuracy import certified_accuracy, rows_of
 from experiments.report.figure import Drawing
 from experiments.report.left_out import NOT_LISTED, OLDER, not_in
 from experiments.report.text_table import texts
+from experiments.report.titles import title_of
 from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
 BEST = "largest over sigma"
@@ -44,7 +45,7 @@ class Baselines(CohenFigure):
         others = pd.read_csv(OTHERS)
         name = runs[0].record["config"]["name"]
         units = f"pixels / {_std(runs[0]):g}" if _std(runs[0]) != 1 else "[0, 1] pixel units"
-        caption = f"Certified accuracy by smoothing at l2 radii r and sigma in {units}, {name}"
+        caption = f"Certified accuracy by smoothing at l2 radii r and sigma in {units}, {title_of(name)}"
         columns = ["network", "sigma", *(f"r = {radius:g}" for radius in self.radii)]
         lines = [
             [model, sigma, *(f"{accuracy:.2f}" for accuracy in part.set_index("radius").loc[self.radii, "accuracy"])]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from experiments.papers.cohen2019.results import CLAIMS, CohenFigure, alpha_notes, alpha_of, in_order, limit_of, nearest
 from experiments.papers.cohen2019.undefended import NAME, capped_distances, undefended_beside, upper_bound
+from experiments.report.accuracy_curve import bands_text, draw_accuracy
 from experiments.report.certified_accuracy import (
     average_radius,
     better_than_one_class,
@@ -22,16 +23,21 @@ from experiments.report.certified_accuracy import (
     shares_of,
 )
 from experiments.report.claims import verdicts
-from experiments.report.figure import LINES, Drawing, legend_entries
+from experiments.report.direct_labels import Curve, name_curves
+from experiments.report.figure import LINES, Drawing
+from experiments.report.layout import head, panels
 from experiments.report.left_out import ONE_LEVEL, another, not_in
 from experiments.report.measured import Measured, Values, measured
+from experiments.report.symbols import NORMS, sigma_text
+from experiments.report.titles import title_of
 from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing.radii import high_probability_accuracy
 
 POINTS = 301
 IN_REACH = 1.5  # `Curves` omits a run's limit beyond this multiple of the largest radius found
-UNDEFENDED = NAME.replace(", ", ",\n").replace(" (", "\n(")  # in the legend
-RADIUS = "l2 radius ([0, 1] pixel units)"
+UNDEFENDED = "undefended,\nupper bound"
+RADIUS = f"{NORMS['l2']} radius (pixels in [0, 1])"
+TICK = "tick on the axis: the largest radius that $n$ samples can certify"
 
 
 class Curves(CohenFigure):
@@ -45,12 +51,12 @@ class Curves(CohenFigure):
         limits = [limit_of(run) for run in runs]
         reached = max(run.table["radius"].max() for run in runs)
         end = 1.05 * max([reached or min(limits), *(limit for limit in limits if limit <= IN_REACH * reached)])
-        figure, axis = plt.subplots(figsize=(4.4, 2.8))
-        parts, largest = [], {}
+        figure, axis = plt.subplots()
+        parts, largest, drawn = [], {}, []
         notes = [*alpha_notes(runs), *one_class_notes({f"sigma = {sigma_of(run):g}": run for run in runs})]
         for i, (run, limit) in enumerate(zip(runs, limits, strict=True)):
             curve = curve_of(run, end)
-            draw_curve(axis, curve, i, f"sigma = {sigma_of(run):g}")
+            drawn.append(draw_curve(axis, curve, i, sigma_text(sigma_of(run))))
             name = f"sigma = {sigma_of(run):g}"
             if limit <= end:
                 axis.plot(limit, 0, "|", color=f"C{i}", ms=8, mew=1.5, clip_on=False)
@@ -65,14 +71,12 @@ class Curves(CohenFigure):
         undefended = undefended_beside(runs[0])
         if undefended:
             bound = upper_bound(undefended, np.linspace(0, end, POINTS))
-            axis.fill_between(bound["radius"], bound["low"], bound["high"], color="k", alpha=0.08, lw=0)
-            axis.plot(bound["radius"], bound["accuracy"], color="k", dashes=(7, 3), label=UNDEFENDED)
+            drawn.append(draw_accuracy(axis, bound, UNDEFENDED, "k", (0, (7, 3))))
             parts.append(bound.assign(curve=NAME))
             quantities |= _undefended_quantity(runs, undefended, end)
-        axis.plot([], [], "|", color="0.4", ms=8, mew=1.5, label="largest radius\nthat n can certify")
         finish(axis, end)
-        figure.suptitle(runs[0].record["config"]["name"], fontsize=9)
-        figure.legend(loc="outside right center", title=band_title(parts))
+        head(figure, title_of(runs[0].record["config"]["name"]), f"{bands_text(parts)}; {TICK}")
+        name_curves(figure, [(axis, drawn)])
         table = pd.concat(parts, ignore_index=True)
         return Drawing(figure, table, verdicts(CLAIMS, "cohen_curves", quantities), notes)
 
@@ -135,14 +139,13 @@ class HighProbability(CohenFigure):
         curve = curve_of(run, end)
         bound = [high_probability_accuracy(accuracy, m, alpha, self.rho) for accuracy in curve["accuracy"]]
         curve["high_probability"] = bound
-        figure, axis = plt.subplots(figsize=(4.4, 2.8))
-        draw_curve(axis, curve, 0, "approximate")
-        axis.plot(
-            curve["radius"], bound, "--", color="C1", label=f"true accuracy is above,\nprobability {1 - self.rho:g}"
-        )
-        finish(axis, end)
-        figure.suptitle(f"{run.record['config']['name']}, sigma = {sigma_of(run):g}", fontsize=9)
-        figure.legend(loc="outside right center", title=band_title([curve]))
+        figure, axis = plt.subplots()
+        above = f"the true accuracy is above,\nwith probability {1 - self.rho:g}"
+        lower = draw_accuracy(axis, curve.assign(accuracy=bound), above, "C1", "--", band=False)
+        drawn = [draw_curve(axis, curve, 0, "approximate certified accuracy"), lower]
+        finish(axis, reach_of(drawn))
+        head(figure, f"{title_of(run.record['config']['name'])}, {sigma_text(sigma_of(run))}", bands_text([curve]))
+        name_curves(figure, [(axis, drawn)])
         gap = float((curve["accuracy"] - curve["high_probability"]).max())
         as_printed = m >= 500 and alpha <= 0.001  # the claim is about a run of this size
         cases = {f"sigma = {sigma_of(run):g}, {m} examples": gap} if as_printed else {}
@@ -167,29 +170,24 @@ class TrainingNoise(CohenFigure):
             by_sigma.setdefault(sigma_of(run), []).append(run)
         by_noise = {sigma: group for sigma, group in by_sigma.items() if len(group) > 1} or by_sigma
         trained = sorted({training_sigma(run) or 0.0 for group in by_noise.values() for run in group})
-        figure, axes = plt.subplots(
-            1, len(by_noise), sharey=True, squeeze=False, figsize=(1.2 + 3 * len(by_noise), 2.8)
-        )
-        parts = []
-        for axis, (sigma, group) in zip(axes[0], by_noise.items(), strict=True):
+        figure, axes = panels(len(by_noise), 2.6)
+        parts, drawn = [], []
+        for axis, (sigma, group) in zip(axes, by_noise.items(), strict=True):
             end = 1.05 * max(*map(limit_of, group), *(run.table["radius"].max() for run in group))
+            curves = []
             for run in group:
                 noise = training_sigma(run) or 0.0
                 curve = curve_of(run, end).assign(sigma=sigma, training_sigma=noise)
-                draw_curve(axis, curve, trained.index(noise), f"{noise:g}")
+                curves.append(draw_curve(axis, curve, trained.index(noise), f"trained with {sigma_text(noise)}"))
                 parts.append(curve)
-            finish(axis, end)
-            axis.set_title(f"certified with sigma = {sigma:g}")
-        for axis in axes[0][1:]:
-            axis.set_ylabel("")
-        figure.suptitle(runs[0].record["config"]["name"], fontsize=9)
-        shown = legend_entries(figure)
-        labels = [f"{noise:g}" for noise in trained]
-        title = f"{band_title(parts)}\n\ntrained with sigma"
-        figure.legend([shown[label] for label in labels], labels, loc="outside right center", title=title)
-        drawn = [run for group in by_noise.values() for run in group]
-        names = {f"trained with {training_sigma(run):g}, certified with {sigma_of(run):g}": run for run in drawn}
-        notes = [*alpha_notes(drawn), *one_class_notes(names)]
+            finish(axis, reach_of(curves))
+            axis.set_title(f"certified with {sigma_text(sigma)}")
+            drawn.append(curves)
+        head(figure, title_of(runs[0].record["config"]["name"]), bands_text(parts))
+        name_curves(figure, zip(axes, drawn, strict=True))
+        shown = [run for group in by_noise.values() for run in group]
+        names = {f"trained with {training_sigma(run):g}, certified with {sigma_of(run):g}": run for run in shown}
+        notes = [*alpha_notes(shown), *one_class_notes(names)]
         alone = ", ".join(f"{sigma:g}" for sigma in by_sigma if sigma not in by_noise)
         if alone:
             notes.append(f"not shown, because only one training noise was certified: sigma = {alone}")
@@ -225,18 +223,17 @@ def curve_of(run: StoredRun, end: float) -> pd.DataFrame:
     return certified_accuracy(*rows_of(run), np.linspace(0, end, POINTS), limit_of(run))
 
 
-def draw_curve(axis: Axes, curve: pd.DataFrame, i: int, label: str) -> None:
+def draw_curve(axis: Axes, curve: pd.DataFrame, i: int, name: str, *, band: bool = True) -> Curve:
     """Draw the i-th curve of an axis and its band."""
-    axis.fill_between(curve["radius"], curve["low"], curve["high"], color=f"C{i}", alpha=0.12, lw=0)
-    axis.plot(curve["radius"], curve["accuracy"], color=f"C{i}", ls=LINES[i % len(LINES)], label=label)
+    return draw_accuracy(axis, curve, name, f"C{i}", LINES[i % len(LINES)], band=band)
+
+
+def reach_of(curves: list[Curve]) -> float:
+    """The right end of an axis that shows the curves down to 0."""
+    return 1.05 * max(float(curve.x[-1]) for curve in curves) or 1.0
 
 
 def finish(axis: Axes, end: float) -> None:
     """Set the labels and limits of an axis of curves."""
     axis.set(xlabel=RADIUS, ylabel="certified accuracy", xlim=(0, end), ylim=(0, 1))
-    axis.xaxis.set_major_formatter("{x:g}")  # 1, because 1.00 would touch the next panel's 0
-
-
-def band_title(curves: list[pd.DataFrame]) -> str:
-    sizes = sorted({int(curve["examples"].iloc[0]) for curve in curves})
-    return f"band: 95%, {' or '.join(map(str, sizes))}\ntest examples"
+    axis.xaxis.set_major_formatter("{x:g}")

@@ -1,6 +1,5 @@
 """Proposition 6 and lemma 5 of Cohen et al. (appendix B): how loose theorem 1 can be for one classifier. No runs."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -8,13 +7,17 @@ from scipy.stats import norm
 
 from experiments.papers.cohen2019.results import CLAIMS
 from experiments.report.claims import verdicts
+from experiments.report.direct_labels import Curve, name_curves
 from experiments.report.figure import LINES, Drawing, TheoryFigure
+from experiments.report.layout import head, panels
+from experiments.report.symbols import NORMS, P_A, SIGMA, TAU
 from experiments.runs.reader import StoredRun
 from smoothing import SettingError
 from smoothing.radii import Values, cohen_radius
 
 POINTS = 601
 REACH = 6.0  # half-width of the axis, in sigma
+MOST_SHOWN = 4.0  # radius / sigma
 INTERVALS = 41  # numbers of ends and of widths at which lemma 5 is checked
 
 
@@ -33,22 +36,27 @@ class Looseness(TheoryFigure):
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         x = np.linspace(-REACH, REACH, POINTS)
-        figure, axes = plt.subplots(1, 2, figsize=(7.0, 2.8))
+        figure, axes = panels(2, columns=1, sharex=True)
         parts, least, certified = [], {}, {}
+        drawn: tuple[list[Curve], list[Curve]] = ([], [])
         for i, tau in enumerate(self.tau):
             p_a = probability_of_a(x, tau)
             radius = np.array([cohen_radius(1.0, float(min(p, np.nextafter(1, 0)))) for p in p_a])
-            label = f"tau = {tau:g} sigma: t = {half_width(tau):.3g} sigma"
-            for axis, values in zip(axes, (p_a, radius), strict=True):
-                axis.plot(x, values, ls=LINES[i % len(LINES)], color=f"C{i}", label=label)
+            name = f"{TAU} = {tau:g}{SIGMA}"
+            for axis, curves, values in zip(axes, drawn, (p_a, radius), strict=True):
+                axis.plot(x, values, ls=LINES[i % len(LINES)], color=f"C{i}", label=name)
+                seen = values <= MOST_SHOWN
+                curves.append(Curve(x[seen], values[seen], name, f"C{i}"))
             parts.append(pd.DataFrame({"tau": tau, "x": x, "p_a": p_a, "certified_radius": radius}))
             case = f"tau = {tau:g} sigma"
             least[case] = 0.5 - float(p_a.min())
             certified[case] = float(cohen_radius(1.0, float(probability_of_a(0.0, tau)))) / tau
         axes[0].axhline(0.5, color="0.5", lw=0.8)
-        axes[0].set(xlabel="x / sigma", ylabel="p_A: probability of class A", ylim=(0.45, 1.01))
-        axes[1].set(xlabel="x / sigma", ylabel="certified l2 radius / sigma", ylim=(0, 4))
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(self.tau))
+        drawn[0].append(Curve(x[[0, -1]], np.array([0.5, 0.5]), "1/2: below it, the class would be B", "0.4"))
+        axes[0].set(ylabel=f"{P_A}: probability of class A", ylim=(0.45, 1.01))
+        axes[1].set(xlabel=f"$x$ / {SIGMA}", ylabel=f"certified {NORMS['l2']} radius / {SIGMA}", ylim=(0, MOST_SHOWN))
+        head(figure, f"Class A wins everywhere; at 0, only {TAU} is certified")
+        name_curves(figure, zip(axes, drawn, strict=True))
         quantities = {
             "1/2 less the least probability of class A at any x": least,
             "radius that theorem 1 certifies at 0 over tau": certified,

@@ -7,6 +7,7 @@ import pandas as pd
 import skimage.data
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as MatplotlibFigure
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,6 +16,9 @@ from experiments.data import Dataset, LabelledDataset
 from experiments.papers.cohen2019.results import CLAIMS
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, TheoryFigure
+from experiments.report.layout import WIDTH, head
+from experiments.report.symbols import SIGMA, sigma_text
+from experiments.report.titles import data_title
 from experiments.runs.reader import StoredRun
 from smoothing import Gaussian, SettingError
 from smoothing.radii import cohen_radius
@@ -49,21 +53,21 @@ class NoisyImages(TheoryFigure):
     def draw(self, runs: list[StoredRun]) -> Drawing:
         dataset: Dataset = self.dataset.build()
         shape = (len(self.indices), 1 + len(self.sigma))
-        figure, axes = plt.subplots(*shape, figsize=(1.4 * shape[1], 1.4 * shape[0] + 0.4), squeeze=False)
+        figure, axes = _grid(*shape)
         rows = []
         for line, index in zip(axes, self.indices, strict=True):
             try:
                 x = dataset[index]
             except IndexError as error:
                 raise SettingError(f"figure.indices: {error}") from error
-            label = f": class {dataset.classes[dataset.label(index)]}" if isinstance(dataset, LabelledDataset) else ""
+            label = f"\nclass {dataset.classes[dataset.label(index)]}" if isinstance(dataset, LabelledDataset) else ""
             for axis, sigma in zip(line, (0.0, *self.sigma), strict=True):
                 seen = x + noise_of(sigma, x, self.seed, index)
                 rows.append({"index": index} | _show(axis, x, seen, sigma))
             line[0].set_ylabel(f"image {index}{label}")
         _title_columns(axes[0], self.sigma)
         name = type(dataset).__name__
-        figure.suptitle(f"{name}: test images under noise; {CLIPPED}", fontsize=8)
+        head(figure, f"{data_title(name)}: test images under Gaussian noise", CLIPPED)
         return Drawing(figure, pd.DataFrame(rows).assign(dataset=name, seed=self.seed), pd.DataFrame(), [])
 
 
@@ -92,15 +96,15 @@ class Resolutions(TheoryFigure):
         for _ in range(self.halvings):
             images.append(halved(images[-1]))
         shape = (len(images), 1 + len(self.sigma))
-        figure, axes = plt.subplots(*shape, figsize=(1.5 * shape[1], 1.5 * shape[0] + 0.4), squeeze=False)
+        figure, axes = _grid(*shape)
         rows = []
         for line, x in zip(axes, images, strict=True):
             for column, (axis, sigma) in enumerate(zip(line, (0.0, *self.sigma), strict=True)):
                 seen = x + noise_of(sigma, x, self.seed, column)
                 rows.append({"side": x.shape[-1]} | _show(axis, x, seen, sigma))
-            line[0].set_ylabel(f"{x.shape[-2]} x {x.shape[-1]}")
+            line[0].set_ylabel(rf"{x.shape[-2]} $\times$ {x.shape[-1]}")
         _title_columns(axes[0], self.sigma)
-        figure.suptitle(f"one photograph, halved by averaging, under noise of the same sigma;\n{CLIPPED}", fontsize=8)
+        head(figure, f"One photograph, halved by averaging, under noise of the same {SIGMA}", CLIPPED)
         table = pd.DataFrame(rows).assign(seed=self.seed)
         return Drawing(figure, table, verdicts(CLAIMS, "cohen_resolution", self._quantities(images[0])), [])
 
@@ -137,6 +141,11 @@ def halved(x: Tensor) -> Tensor:
     return functional.avg_pool2d(x, 2)
 
 
+def _grid(rows: int, columns: int) -> tuple[MatplotlibFigure, Any]:
+    """A figure with rows and columns of square images."""
+    return plt.subplots(rows, columns, figsize=(WIDTH, WIDTH / columns * rows + 0.4), squeeze=False)
+
+
 def _show(axis: Axes, x: Tensor, seen: Tensor, sigma: float) -> dict[str, float]:
     """Show a noisy image and return its row of the table."""
     pixels = seen.clamp(0, 1).permute(1, 2, 0).numpy()
@@ -151,4 +160,4 @@ def _show(axis: Axes, x: Tensor, seen: Tensor, sigma: float) -> dict[str, float]
 
 def _title_columns(axes: list[Axes], sigmas: list[float]) -> None:
     for axis, sigma in zip(axes, (0.0, *sigmas), strict=True):
-        axis.set_title(f"sigma = {sigma:g}" if sigma else "clean")
+        axis.set_title(sigma_text(sigma) if sigma else "clean")

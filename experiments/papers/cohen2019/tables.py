@@ -25,6 +25,7 @@ from experiments.report.figure import Drawing
 from experiments.report.left_out import NOT_LISTED
 from experiments.report.measured import Measured, measured
 from experiments.report.text_table import texts
+from experiments.report.titles import examples_text, title_of
 from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
 OUTSIDE_MARK, PAPER_N = "*", 100_000
@@ -73,8 +74,10 @@ class CertifiedAccuracyTable(CohenFigure):
             if b.radius > min(self.radii) and b.accuracy > 0
         ]
         best_header = ["l2 radius", "best sigma", "certified accuracy", f"accuracy at r = {min(self.radii):g}"]
-        name = runs[0].record["config"]["name"]
-        caption = f"Certified top-1 accuracy at l2 radii r in [0, 1] pixel units, {name}, {_examples(table)}"
+        name = title_of(runs[0].record["config"]["name"])
+        caption = (
+            f"Certified top-1 accuracy at l2 radii r in [0, 1] pixel units, {name}, {examples_text(table['examples'])}"
+        )
         grid = _grid(table, "sigma", "radius", "accuracy", "r = ", bold=True)
         best_table = ("The best sigma for each radius", best_header, best_rows)
         notes = alpha_notes(runs) + one_class_notes({f"sigma = {sigma_of(run):g}": run for run in drawn})
@@ -135,9 +138,9 @@ class PredictTable(CohenFigure):
         if as_printed and experiment_of(most) == self.expected_for and of_the_paper(most):
             long = long.assign(works=better_than_one_class(most))
             long = beside_paper(EXPECTED, "cohen_predict", long, "N", "outcome", "share").drop(columns="works")
-        name = most.record["config"]["name"]
+        name = title_of(most.record["config"]["name"])
         caption = (
-            f"Predict against its number of samples N, {name}, sigma = {sigma:g}, {_examples(long)}; "
+            f"Predict against its number of samples N, {name}, sigma = {sigma:g}, {examples_text(long['examples'])}; "
             f"accurate: same class as with N = {most_samples}"
         )
         beside = "paper" in long
@@ -214,8 +217,3 @@ def _drawing(
 
 def _place(column: str, value: float | str) -> str:
     return value if isinstance(value, str) else f"{column} = {value:g}"
-
-
-def _examples(table: pd.DataFrame) -> str:
-    low, high = table["examples"].min(), table["examples"].max()
-    return f"{high} test examples" if low == high else f"{low} to {high} test examples"

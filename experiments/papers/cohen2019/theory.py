@@ -1,6 +1,7 @@
 """Figures 5 and 16 of Cohen et al.: what the bounds and the sample size allow for any network. No runs."""
 
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,7 +9,10 @@ import pandas as pd
 
 from experiments.papers.cohen2019.results import BOUNDS, CLAIMS
 from experiments.report.claims import verdicts
+from experiments.report.direct_labels import Curve, name_curves
 from experiments.report.figure import LINES, Drawing, TheoryFigure
+from experiments.report.layout import head, mosaic
+from experiments.report.symbols import ALPHA, BETA, NORMS, P_A, SIGMA
 from experiments.runs.reader import StoredRun
 from smoothing.radii import (
     Values,
@@ -19,6 +23,15 @@ from smoothing.radii import (
     li_radius,
     li_radius_at,
 )
+
+TITLES = (
+    "the largest certified radius, by bound",
+    f"Lecuyer et al., by {BETA} (16a)",
+    f"Li et al., by {ALPHA} (16b)",
+    f"Lecuyer et al., against {BETA} (16c)",
+    f"Li et al., against {ALPHA} (16d)",
+)
+XLABELS = {"p_a": f"{P_A}: probability of the top class", "beta": BETA, "alpha": ALPHA}
 
 
 class Bounds(TheoryFigure):
@@ -67,24 +80,27 @@ class Bounds(TheoryFigure):
                 {f"p_A = {p:g}": _li_at(p, orders) for p in self.p_a},
             ),
         ]
-        figure, grid = plt.subplots(2, 3, figsize=(7.4, 5.4))
-        axes = [*grid[0], *grid[1][1:]]
-        grid[1][0].set_axis_off()
+        figure, grid = mosaic(["AA", "BC", "DE"], 2.3)
+        axes = list(grid.values())
         parts = []
+        drawn: list[list[Curve]] = []
         for axis, (title, variable, x, curves) in zip(axes, panels, strict=True):
+            drawn.append([])
             for i, (name, radius) in enumerate(curves.items()):
-                axis.plot(x, radius, ls=LINES[i % len(LINES)], color=f"C{i}", label=name)
+                axis.plot(x, radius, ls=LINES[i % len(LINES)], color=f"C{i}", label=_symbols(name))
+                drawn[-1].append(Curve(x, radius, _symbols(name), f"C{i}"))
                 parts.append(
                     pd.DataFrame(
                         {"panel": title, "curve": name, "variable": variable, "x": x, "radius": radius}
                     ).dropna()
                 )
-            axis.set_title(title, fontsize=8)
-            axis.set(xlabel="p_A" if variable == "p_a" else variable, ylim=(0, None))
-            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=1 + (len(curves) > 3))
-        for axis in (axes[0], axes[3]):
-            axis.set_ylabel("certified l2 radius / sigma")
+            axis.set(xlabel=XLABELS[variable], ylim=(0, None))
+        for axis, title in zip(axes, TITLES, strict=True):
+            axis.set_title(title)
+        for axis in (axes[0], axes[1], axes[3]):
+            axis.set_ylabel(f"{NORMS['l2']} radius / {SIGMA}")
         axes[4].set_xscale("log")
+        name_curves(figure, zip(axes, drawn, strict=True))
         table = pd.concat(parts, ignore_index=True)
         ours = panels[0][3]
         case = f"p_A from {probabilities[0]:g} to {self.largest_p_a:g}"
@@ -93,6 +109,11 @@ class Bounds(TheoryFigure):
             for name in ("Lecuyer et al.", "Li et al.")
         }
         return Drawing(figure, table, verdicts(CLAIMS, "cohen_bounds", quantities), [])
+
+
+def _symbols(name: str) -> str:
+    """The name of a curve, with Greek letters."""
+    return name.replace("beta", BETA).replace("alpha", ALPHA).replace("p_A", P_A)
 
 
 def _each(bound: Callable[[float, float], float], probabilities: Values) -> Values:
@@ -127,12 +148,16 @@ class Samples(TheoryFigure):
         samples = np.unique(np.geomspace(least, self.largest_n, 301).round().astype(int))
         radius = [largest_radius(1.0, int(n), self.alpha) for n in samples]
         four = _samples_for(4.0, self.alpha)
-        figure, axis = plt.subplots(figsize=(4.4, 2.8))
-        axis.plot(samples, radius, label=f"all n samples agree, alpha = {self.alpha:g}")
-        axis.plot([four], [4.0], "o", color="C1", label=f"4 sigma: n = {four:,}")
-        axis.axvline(least, color="0.5", ls=":", lw=0.8, label=f"n = {least}: the fewest samples that certify")
-        axis.set(xscale="log", xlabel="samples n", ylabel="largest certified l2 radius / sigma", ylim=(0, None))
-        axis.legend(loc="lower right")
+        figure, axis = plt.subplots()
+        axis.plot(samples, radius, label="largest radius")
+        axis.plot([four], [4.0], "o", color="C1", label="4 sigma")
+        axis.axvline(least, color="0.5", ls=":", lw=0.8)
+        offset: dict[str, Any] = {"textcoords": "offset points", "va": "bottom"}
+        needs = f"4{SIGMA} needs {four:,} samples"
+        axis.annotate(needs, (four, 4.0), (-4, 4), ha="right", color="C1", **offset)
+        axis.annotate(f"{least} samples: the fewest that certify", (least, 0), (16, 4), color="0.4", **offset)
+        axis.set(xscale="log", xlabel="samples $n$", ylabel=f"largest {NORMS['l2']} radius / {SIGMA}", ylim=(0, None))
+        head(figure, f"The radius if all $n$ samples agree, {ALPHA} = {self.alpha:g}")
         quantity = {"log10 of the samples that 4 sigma needs": {f"alpha = {self.alpha:g}": float(np.log10(four))}}
         table = pd.DataFrame({"n": samples, "radius": radius, "alpha": self.alpha})
         return Drawing(figure, table, verdicts(CLAIMS, "cohen_samples", quantity), [f"4 sigma needs {four:,} samples"])

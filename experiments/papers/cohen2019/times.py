@@ -12,6 +12,7 @@ from experiments.report.figure import Drawing
 from experiments.report.left_out import another, trained_otherwise
 from experiments.report.measured import Measured
 from experiments.report.text_table import texts
+from experiments.report.titles import title_of
 from experiments.runs.reader import PUBLISHED, StoredRun, experiment_of
 
 HARDWARE = "one NVIDIA RTX 2080 Ti, as the paper says"
@@ -61,7 +62,7 @@ class Times(CohenFigure):
         header = ["experiment", "procedure", "samples", "mean seconds per example", "the paper's", "device"]
         lines = [
             [
-                *(r.experiment, r.certifier, f"{r.n:,}", f"{r.mean_seconds:.3g}"),
+                *(title_of(r.experiment), r.certifier, f"{r.n:,}", f"{r.mean_seconds:.3g}"),
                 "" if pd.isna(r.paper) else f"{r.paper:g}",
                 r.device,
             ]

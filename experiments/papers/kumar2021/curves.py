@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 from math import prod, sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from scipy.stats import norm
 
 from experiments.papers.kumar2021.calibrated import balanced_medians_of
@@ -33,15 +32,24 @@ from experiments.papers.kumar2021.medians import (
     space_of,
     trend_quantities,
 )
-from experiments.papers.kumar2021.panels import STYLES, draw_medians, finish, label_left, legend, panel_axes
+from experiments.papers.kumar2021.panels import (
+    MOST,
+    about,
+    draw_rows,
+    styled,
+    title_of_runs,
+)
 from experiments.report.claims import all_rows, verdicts
 from experiments.report.figure import Drawing
 from experiments.report.left_out import not_in, trained_otherwise
 from experiments.report.measured import NOTHING, Values, measured, ratio_of_medians, upper_medians
+from experiments.report.symbols import IN, NORMS
 from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing import SettingError
 
 BOUND = "bound of expectation smoothing"
+LARGEST, YARDSTICK = "largest between two images", "the paper's yardstick"
+SHOWN = {BOUND: "expectation smoothing", LARGEST: "largest possible", YARDSTICK: YARDSTICK}  # levels, in the figure
 BASELINE_H = 2  # h of the bounds that appendix F prints
 SAME_H = 1e-3  # relative tolerance, because users round sigma = eps_in / h
 ONE_LEVEL = "one noise level cannot show a trend"
@@ -66,7 +74,9 @@ class MedianCurves(CenterFigure):
         SettingError: h is empty or has too many values.
     """
 
-    most_h = len(STYLES)
+    most_h = MOST
+    claimed: ClassVar[str] = ""  # the level that a claim is about, as in `SHOWN`
+    extra: ClassVar[dict[str, str]] = {}  # columns to draw beside eps_out, and what they are
 
     def __init__(self, experiments: list[str], metric: str, h: list[float], claims: str) -> None:
         super().__init__(experiments, metric)
@@ -87,7 +97,7 @@ class MedianCurves(CenterFigure):
     def levels(self, run: StoredRun) -> dict[str, float]:
         """Distances to mark in the run's panel, by name."""
         largest = largest_distance(run)
-        return {} if largest is None else {"largest between two images": largest}
+        return {} if largest is None else {LARGEST: largest}
 
     def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, Any]]:
         """The quantities of this figure in claims.csv that depend on the certificate; `table` has one certificate."""
@@ -101,31 +111,23 @@ class MedianCurves(CenterFigure):
         grouped = by_panel(runs)
         again = {title: self._again(group) for title, group in grouped.items()}
         table = self._table(grouped, again)
-        labels = sorted(table["curve"].unique())
-        series = {label: (color, mark) for label, (color, _, mark) in zip(labels, STYLES, strict=False)}
-        figure, axes = panel_axes(len(grouped))
-        for axis, (title, group) in zip(axes, grouped.items(), strict=True):
-            shown = table[table["panel"] == title]
-            for label, style in series.items():
-                draw_medians(axis, shown[shown["curve"] == label], *style)
-            self.decorate(axis, shown)
-            for (name, value), line in zip(self.levels(group[0]).items(), (":", (0, (6, 2))), strict=False):
-                axis.axhline(value, color="0.3", lw=1, ls=line, label=name)
-            axis.set(title=title, xlabel=f"eps_in (l2, {space_of(group[0])})")
-            finish(axis, shown)
-        label_left(axes, self.metric)
-        legend(figure, table, series)
+        one = f", $h$ = {self.h[0]:g}" if len(self.h) == 1 else ""
+        figure = draw_rows(
+            styled(table),
+            {title: f"{IN} ({NORMS['l2']}, {space_of(group[0])})" for title, group in grouped.items()},
+            {title: {SHOWN[k]: v for k, v in self.levels(group[0]).items()} for title, group in grouped.items()},
+            self.claimed,
+            (title_of_runs(self.metric, runs) + one, about(table)),
+            self.extra,
+        )
         levels = pd.DataFrame([self.levels(group[0]) for group in grouped.values()], index=list(grouped))
         table = table.join(levels, on="panel")
         notes = [f"{title}: {note}" for title, group in grouped.items() for note in self._about(group, again[title])]
         notes += ratio_notes(table, ["panel", "h"])
         notes += abstention_notes(table, ["panel", "certificate", "curve", "eps_in"])
-        one = len({sigma_of(run) for run in split(runs)[0]}) == 1
+        one_level = len({sigma_of(run) for run in split(runs)[0]}) == 1
         shown = table.drop(columns=list(EACH))
-        return Drawing(figure, shown, self._verdicts(table), notes, partial=ONE_LEVEL if one else "")
-
-    def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
-        """Draw anything else that belongs in a panel."""
+        return Drawing(figure, shown, self._verdicts(table), notes, partial=ONE_LEVEL if one_level else "")
 
     def _verdicts(self, table: pd.DataFrame) -> pd.DataFrame:
         """The paper's claims: of its certificate, then of ours."""
@@ -194,7 +196,7 @@ class TotalVariationCurves(MedianCurves):
         found, shape = super().levels(run), image_shape(run)
         if shape and run.identity["dataset"]["type"] in PAPER_DATA:
             channels, height, width = shape
-            found["the paper's yardstick"] = float(2 * channels * (height - 1) * (width - 1))
+            found[YARDSTICK] = float(2 * channels * (height - 1) * (width - 1))
         return found
 
 
@@ -202,17 +204,12 @@ class BaselineCurves(MedianCurves):
     """Fig. 6: median and largest l2 certificates, compared with the bound of expectation smoothing."""
 
     most_h = 1
+    claimed = SHOWN[BOUND]
+    extra: ClassVar = {"largest_eps_out": "largest of the examples"}
 
     def levels(self, run: StoredRun) -> dict[str, float]:
         shape = image_shape(run)
         return {} if shape is None else {BOUND: expectation_bound(self.h[0], prod(shape))}
-
-    def decorate(self, axis: Axes, table: pd.DataFrame) -> None:
-        for certificate, mark in ((PAPERS, "^"), (OURS, "v")):
-            rows = table[table["certificate"] == certificate]
-            if len(rows):
-                name = f"largest eps_out, {certificate}"
-                axis.plot(rows["eps_in"], rows["largest_eps_out"], mark, mfc="none", color="C3", label=name)
 
     def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, Any]]:
         over = {}

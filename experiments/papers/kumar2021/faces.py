@@ -10,6 +10,7 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.patches import Rectangle
 
 from experiments.config.settings import Group
@@ -17,23 +18,27 @@ from experiments.data import Dataset
 from experiments.papers.kumar2021.calibrated import CalibratedDraws
 from experiments.papers.kumar2021.certificates import OURS, PAPERS, our_verdicts
 from experiments.papers.kumar2021.medians import CLAIMS, EACH, abstention_notes, read_again
-from experiments.papers.kumar2021.panels import STYLES, abstained, draw_medians, legend
+from experiments.papers.kumar2021.panels import MOST, QUANTITIES, about, abstained, draw_medians, styled
 from experiments.report.claims import all_rows, verdicts
+from experiments.report.direct_labels import Curve, name_curves
 from experiments.report.figure import Drawing, Figure
+from experiments.report.layout import WIDTH, head, mosaic
 from experiments.report.left_out import NO_DRAWS, ONE_LEVEL, another, not_in
 from experiments.report.measured import NOTHING, Measured, Values, measured, ratio_of_medians, upper_medians
+from experiments.report.symbols import IN, NORMS, sigma_text
 from experiments.runs.reader import StoredRun, sigma_of
 from experiments.runs.table import empty_examples
 from smoothing import CenterSettings, Gaussian, Jaccard, SettingError
 
 READINGS = {"stated units": 1.0, "published code's units": 1 / 255}
 SUBTITLES = {
-    "stated units": "as stated: eps_in in [0, 1] pixels",
-    "published code's units": "as coded: eps_in in 0..255 pixels",
+    "stated units": f"in the units that the paper states: {IN} for pixels in [0, 1]",
+    "published code's units": f"in its code's units: {IN} / 255",
 }
 BOUNDS = ("exact", "paper")
 MEDIANS = ("eps_out", "smoothing_error", "examples", "abstained", "failed", *EACH)
 ALMOST_PERFECT = 0.8  # overlap, 1 - smoothing error (fig. 3(b)); section 5.1 calls this overlap large
+CLAIM = "the paper: below 0.2 for $h$ = 2"
 CLAIMED = 0.2  # fig. 3(a): eps_out stays below this value for h = 2
 
 
@@ -46,8 +51,8 @@ class FaceCurves(Figure):
 
     def __init__(self, experiments: list[str], eps: list[float], h: list[float]) -> None:
         super().__init__(experiments)
-        if not 1 <= len(h) <= len(STYLES):
-            raise SettingError(f"figure.h: expected 1 to {len(STYLES)} numbers, as [1,2], got {h}")
+        if not 1 <= len(h) <= MOST:
+            raise SettingError(f"figure.h: expected 1 to {MOST} numbers, as [1,2], got {h}")
         self.eps, self.h = eps, h
 
     def why_not(self, run: StoredRun) -> str:
@@ -64,20 +69,32 @@ class FaceCurves(Figure):
         table = table.sort_values(by, key=lambda c: c == OURS if c.name == "certificate" else c, ignore_index=True)
         shown = table[table["bound"] == "exact"]
         shown = shown.assign(eps_out=shown["eps_out"].where(shown["eps_out"] < 1, np.inf))
-        series = {f"h = {h:g}": (color, mark) for h, (color, _, mark) in zip(self.h, STYLES, strict=False)}
-        figure, axes = plt.subplots(1, 2, sharey=True, figsize=(7.0, 3.6))
-        for axis, reading in zip(axes, READINGS, strict=True):
-            for h, style in zip(self.h, series.values(), strict=True):
-                draw_medians(axis, shown[(shown["reading"] == reading) & (shown["h"] == h)], *style)
-            axis.axhline(CLAIMED, color="0.5", lw=0.8, zorder=0, label="paper: eps_out for h = 2 is below")
-            axis.set(title=SUBTITLES[reading], xlabel="eps_in (l2)", ylim=(0, 1.06), xlim=(0, max(self.eps) * 1.06))
-        axes[0].set_ylabel("median Jaccard distance")
-        legend(figure, shown, series, edge="at or above 1 (vacuous), or not certified")
+        figure = self._figure(styled(shown.assign(curve=[f"h = {h:g}" for h in shown["h"]])))
         named = table.assign(certificate=table["certificate"] + ", " + table["bound"] + " bound")
         notes = [*_below(shown), *self._about(table, runs)]
         notes += abstention_notes(named, ["reading", "h", "eps_in", "certificate"])
         claims = self._claims(table)
         return Drawing(figure, table.drop(columns=list(EACH)), claims, [*notes, *_without_face(runs)])
+
+    def _figure(self, shown: pd.DataFrame) -> MatplotlibFigure:
+        """The claim in the stated units, in the published code's, and the smoothing error, which has no such units."""
+        figure, grid = mosaic(["AA", "BC"], 2.5)
+        right, drawn = 1.06 * max(self.eps), {}
+        for (reading, subtitle), axis in zip(SUBTITLES.items(), (grid["A"], grid["B"]), strict=True):
+            drawn[axis] = draw_medians(axis, shown[shown["reading"] == reading], "eps_out")
+            axis.axhline(CLAIMED, color="k", lw=1, ls=":", zorder=0)
+            drawn[axis].append(Curve(np.array([0, right]), np.array([CLAIMED, CLAIMED]), CLAIM, "k"))
+            axis.set(title=subtitle, ylabel=QUANTITIES["eps_out"])
+        drawn[grid["C"]] = draw_medians(grid["C"], shown[shown["reading"] == next(iter(READINGS))], "smoothing_error")
+        grid["C"].set(title="in either units", ylabel=QUANTITIES["smoothing_error"])
+        finite = shown["eps_out"][np.isfinite(shown["eps_out"])]
+        top = 1.15 * max([CLAIMED, *finite])
+        for axis in drawn:
+            axis.set(xlabel=f"{IN} ({NORMS['l2']})", ylim=(0, 1.06 if axis is grid["C"] else top), xlim=(0, right))
+        title = "Jaccard distance between the boxes of a face detector"
+        head(figure, title, about(shown, "1 or more (vacuous), or not certified"))
+        name_curves(figure, [(grid["A"], drawn[grid["A"]])])
+        return figure
 
     def _of_the_axis(self, run: StoredRun) -> list[float]:
         """The values of h for which eps_in = h sigma is one of `eps`."""
@@ -198,7 +215,8 @@ class Boxes(Figure):
         examples = kept.groupby("index", as_index=False).first().to_dict("records")
         columns = min(self.columns, len(examples))
         lines = -(-len(examples) // columns)
-        figure, axes = plt.subplots(lines, columns, figsize=(1.5 * columns, 2.0 * lines + 0.35), squeeze=False)
+        height = WIDTH / columns * 1.35
+        figure, axes = plt.subplots(lines, columns, figsize=(WIDTH, height * lines + 0.5), squeeze=False)
         rows = []
         for axis in axes.flat:
             axis.set_axis_off()
@@ -213,8 +231,7 @@ class Boxes(Figure):
                     axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=color, ls=style, lw=1.4))
             error = example["smoothing_error"]
             empty = bool(Jaccard().empty(draws.center[None])[0])
-            nothing = ", no face" if empty else ""
-            axis.set_title(f"{index}: abstained" if abstained else f"{index}: error {error:.2f}{nothing}", fontsize=7)
+            axis.set_title("abstained" if abstained else "no face" if empty else f"{error:.2f}")
             rows.append(
                 {"index": index, "status": example["status"], "smoothing_error": error, "empty": empty}
                 | {"moved": bool(len(draws.distances)) and bool(draws.distances.max() > NOTHING)}
@@ -225,8 +242,9 @@ class Boxes(Figure):
             Rectangle((0, 0), 1, 1, fill=False, ec="lime"),
             Rectangle((0, 0), 1, 1, fill=False, ec="blue", ls="--"),
         ]
-        labels = ["base detector", f"smoothed detector, sigma = {run.identity['noise']['sigma']:g}"]
-        figure.legend(handles, labels, loc="outside upper center", ncols=2)
+        labels = ["base detector", f"smoothed detector, {sigma_text(sigma_of(run))}"]
+        title = "above each photograph: its smoothing error"
+        figure.legend(handles, labels, loc="outside upper center", ncols=2, title=title)
         table = pd.DataFrame(rows)
         alike = (table["smoothing_error"] <= 1 - ALMOST_PERFECT) & (table["status"] != "abstained")
         says = alike & ~table["empty"] & table["moved"]

@@ -8,11 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from experiments.papers.kumar2021.medians import CLAIMS
+from experiments.papers.kumar2021.medians import CLAIMS, METRICS
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, Figure
+from experiments.report.layout import WIDTH, head
 from experiments.report.left_out import NO_DRAWS, ONE_LEVEL, not_in, trained_otherwise
 from experiments.report.measured import NOTHING, measured, upper_medians
+from experiments.report.symbols import sigma_text, with_symbols
+from experiments.report.titles import title_of
 from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
 from experiments.runs.run_folder import load_draws
 from smoothing import CenterDraws
@@ -57,7 +60,7 @@ class SmoothedImages(Figure):
         examples = run.table.groupby("index", as_index=False).first().to_dict("records")
         kept = [(example, draws) for example in examples if (draws := _draws_of(run, int(example["index"])))]
         shown = kept[: self.columns]
-        figure, axes = plt.subplots(2, len(shown), squeeze=False, figsize=(0.5 + 1.35 * len(shown), 3.2))
+        figure, axes = plt.subplots(2, len(shown), squeeze=False, figsize=(WIDTH, 2 * WIDTH / len(shown) + 0.7))
         rows = []
         for column, (example, draws) in zip(axes.T, shown, strict=True):
             index, error = int(example["index"]), float(example["smoothing_error"])
@@ -68,7 +71,7 @@ class SmoothedImages(Figure):
                 column[1].text(0.5, 0.5, "abstained", ha="center", transform=column[1].transAxes)
             else:
                 _show(column[1], draws.center)
-            column[0].set_title(f"{index}" if abstained else f"{index}: error {error:.3g}")
+            column[0].set_title("abstained" if abstained else f"{error:.3g}")
             rows.append(
                 {
                     "index": index,
@@ -83,7 +86,12 @@ class SmoothedImages(Figure):
         axes[0][0].set_ylabel("base")
         axes[1][0].set_ylabel("smoothed")
         metric, name = run.identity["metric"]["type"], run.record["config"]["name"]
-        figure.suptitle(f"{name}, sigma = {sigma_of(run):g}; error: smoothing error, {metric}", fontsize=8)
+        distance = with_symbols(METRICS.get(metric, metric))
+        head(
+            figure,
+            f"{title_of(name)}, {sigma_text(sigma_of(run))}",
+            f"above each image: the smoothing error, {distance}",
+        )
         table = pd.DataFrame(rows).assign(sigma=sigma_of(run))
         says = (table["status"] != "abstained") & table["moved"]
         difference = table["mean_absolute_difference"].where(says, np.inf)

@@ -1,109 +1,157 @@
-"""Draws medians: panels, styles, axes and a common legend."""
+"""Draws medians against the input radius: the styles of curves, levels to compare them with, and headings."""
 
-from collections.abc import Mapping
-from textwrap import fill
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as MatplotlibFigure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.figure import Figure
 
 from experiments.papers.kumar2021.certificates import OURS, PAPERS
 from experiments.papers.kumar2021.medians import METRICS
-from experiments.report.figure import legend_entries
+from experiments.report.direct_labels import Curve, name_curves
+from experiments.report.layout import head, panels
+from experiments.report.symbols import OUT, with_symbols
+from experiments.report.titles import data_title, examples_text
+from experiments.runs.reader import StoredRun
 
-STYLES = (("C1", "-", "o"), ("C0", "--", "s"), ("C2", "-.", "D"))  # distinguishable without color
-THICK = {"eps_out": (1.4, 4.0), "smoothing_error": (0.7, 2.0)}  # line width and size of the marks
-RING = 2.5  # points by which the paper's marks are larger
-WHOSE = {PAPERS: PAPERS, OURS: f"{OURS} {PAPERS} (ours)"}
-WIDE = 6  # inches
-FEW_TICKS = 30  # a logarithmic axis with a smaller ratio also has labels between powers of ten
-
-
-def panel_axes(count: int) -> tuple[MatplotlibFigure, list[Axes]]:
-    """A figure with `count` panels, at most two per row."""
-    columns = min(2, count)
-    rows = -(-count // columns)
-    figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=(4.4 if count == 1 else 7.0, 0.9 + 2.1 * rows))
-    for spare in axes.flat[count:]:
-        spare.remove()
-    return figure, list(axes.flat[:count])
+QUANTITIES = {"eps_out": f"median {OUT}", "smoothing_error": "median smoothing error"}
+COLORS, MARKS = ("C1", "C0", "C2"), ("o", "s", "D")  # of curves; marks are distinguishable without color
+OF_CERTIFICATE = {PAPERS: "C1", OURS: "C0"}  # colors if a figure has both
+OF_MARKS = {PAPERS: ("^", "C3"), OURS: ("v", "C2")}
+SHORT = {PAPERS: "center", OURS: "balanced"}
+UPPER_EDGE = "half of the examples or more have no certificate"
+MOST = len(MARKS)  # curves of a certificate in a panel
 
 
-def label_left(axes: list[Axes], metric: str) -> None:
-    """Label the y axis of the first panel in each row with the distance."""
-    for axis in axes[::2]:
-        axis.set_ylabel(f"median {METRICS.get(metric, metric)}")
+def styled(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of medians with new columns name, color and mark, for its columns curve and certificate."""
+    curves, both = list(table["curve"].unique()), table["certificate"].nunique() > 1
+    names, colors, marks = [], [], []
+    for curve, certificate in zip(table["curve"], table["certificate"], strict=True):
+        place = curves.index(curve)
+        words = [SHORT[certificate] if both else "", with_symbols(curve) if len(curves) > 1 else ""]
+        names.append(", ".join(filter(None, words)) or certificate)
+        colors.append(OF_CERTIFICATE[certificate] if both else COLORS[place])
+        marks.append(MARKS[place])
+    return table.assign(name=names, color=colors, mark=marks)
 
 
-def draw_medians(axis: Axes, series: pd.DataFrame, color: str, mark: str) -> None:
-    """Draw eps_out with thick lines and smoothing error with thin ones: a line of each for each certificate."""
-    for certificate, curve in series.groupby("certificate", sort=False):
-        for column in THICK:
-            style = style_of(str(certificate), column) | {"marker": mark, "color": color}
-            plot_medians(axis, curve["eps_in"], curve[column], style)
-
-
-def style_of(certificate: str, column: str = "eps_out") -> dict[str, Any]:
-    """The style of a certificate's line of medians. The paper's marks are rings, in which ours remain visible."""
-    thick, size = THICK[column]
-    if certificate == OURS:
-        return {"ls": "-", "lw": thick, "ms": size}
-    return {"ls": "--", "lw": thick, "ms": size + RING, "mfc": "white"}
-
-
-def plot_medians(axis: Axes, eps_in: "pd.Series[float]", medians: "pd.Series[float]", style: dict[str, Any]) -> None:
-    """Draw medians in a style of matplotlib's `plot`. Infinite ones are on the upper edge."""
-    finite = np.isfinite(medians)
-    axis.plot(eps_in, medians.where(finite), **style)
-    if not finite.all():
-        edge = {"ls": "none", "transform": axis.get_xaxis_transform(), "clip_on": False, "label": None}
-        axis.plot(eps_in[~finite], np.ones(int((~finite).sum())), **(style | edge))
-
-
-def finish(axis: Axes, table: pd.DataFrame) -> None:
-    """Set the limits. The axis of distances is logarithmic unless one of them is zero."""
-    axis.set_xlim(0, 1.05 * table["eps_in"].max())
-    if (table[["eps_out", "smoothing_error"]] > 0).all(axis=None):
-        axis.set_yscale("log")
-        axis.yaxis.set_major_formatter("{x:g}")
-        bottom, top = axis.get_ylim()
-        axis.yaxis.set_minor_formatter("{x:g}" if top < FEW_TICKS * bottom else NullFormatter())
-        axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    else:
-        axis.set_ylim(bottom=0)
-
-
-def legend(
-    figure: MatplotlibFigure,
+def draw_rows(
     table: pd.DataFrame,
-    series: Mapping[str, tuple[str, str]] | None = None,
-    edge: str = "infinite, because half of the examples or more have no certificate",
-) -> None:
-    """One legend below all panels: an entry for each label in any panel, and what the lines and marks mean.
+    xlabels: Mapping[str, str],
+    levels: Mapping[str, Mapping[str, float]],
+    claimed: str,
+    heading: tuple[str, str],
+    extra: Mapping[str, str],
+) -> Figure:
+    """Draw a row for each panel of a `styled` table: eps_out on the left, the smoothing error on the right.
+
+    Curves have their names on the left, and the same styles on the right. The level of a claim is drawn; others are
+    written above the row.
 
     Args:
-        figure: the figure.
-        table: its medians.
-        series: color and mark of each series that `draw_medians` drew. None if it drew nothing.
+        table: the medians, with a column panel.
+        xlabels: the label of the input radius, by panel.
+        levels: distances to compare eps_out with, by panel and name.
+        claimed: the name of the level that a claim is about. Empty if there is none.
+        heading: title, and what a reader must know.
+        extra: columns to draw beside eps_out as marks, and what they are.
+    """
+    figure, axes = panels(len(xlabels) * len(QUANTITIES), sharey="row")
+    drawn = []
+    for (title, xlabel), left, right in zip(xlabels.items(), axes[::2], axes[1::2], strict=True):
+        here = table[table["panel"] == title]
+        marks = [curve for column, name in extra.items() for curve in draw_marks(left, here, column, name)]
+        draw_medians(right, here, "smoothing_error")
+        texts = {name: f"{name}: {float(f'{value:.4g}'):,g}" for name, value in levels[title].items()}
+        lines = limits(
+            left, here, [*QUANTITIES, *extra], {texts[name]: levels[title][name] for name in texts if name == claimed}
+        )
+        drawn.append([*draw_medians(left, here, "eps_out"), *marks, *lines])
+        left.set_title(data_title(title), loc="left")
+        right.set_title("\n".join(text for name, text in texts.items() if name != claimed), loc="right", color="0.4")
+        right.xaxis.set_major_formatter("{x:g}")
+        for axis, ylabel in zip((left, right), QUANTITIES.values(), strict=True):
+            axis.set(xlabel=xlabel, ylabel=ylabel, xlim=left.get_xlim())
+    head(figure, *heading)
+    name_curves(figure, zip(axes[::2], drawn, strict=True))
+    return figure
+
+
+def draw_medians(axis: Axes, table: pd.DataFrame, column: str) -> list[Curve]:
+    """Draw a column of a `styled` table, one curve for each name: dashed with rings for the paper's certificate."""
+    drawn = []
+    for name, rows in table.groupby("name", sort=False):
+        ours, color = rows["certificate"].iloc[0] == OURS, rows["color"].iloc[0]
+        style = {"color": color, "marker": rows["mark"].iloc[0], "ls": "-" if ours else "--", "label": name}
+        plot_medians(axis, rows["eps_in"], rows[column], style if ours else style | {"mfc": "white", "ms": 5})
+        drawn.append(Curve(rows["eps_in"].to_numpy(), rows[column].to_numpy(), str(name), color))
+    return drawn
+
+
+def draw_marks(axis: Axes, table: pd.DataFrame, column: str, name: str) -> list[Curve]:
+    """Draw a column of a `styled` table as marks without a line, one kind for each certificate."""
+    drawn, several = [], table["certificate"].nunique() > 1
+    for certificate, rows in table.groupby("certificate", sort=False):
+        mark, color = OF_MARKS[str(certificate)]
+        text = f"{name}, {SHORT[str(certificate)]}" if several else name
+        axis.plot(rows["eps_in"], rows[column], mark, mfc="none", color=color, label=text)
+        drawn.append(Curve(rows["eps_in"].to_numpy(), rows[column].to_numpy(), text, color))
+    return drawn
+
+
+def plot_medians(axis: Axes, x: "pd.Series[float]", medians: "pd.Series[float]", style: dict[str, Any]) -> None:
+    """Draw medians in a style of matplotlib's `plot`. Infinite ones are on the upper edge."""
+    finite = np.isfinite(medians)
+    axis.plot(x, medians.where(finite), **style)
+    if not finite.all():
+        edge = {"ls": "none", "transform": axis.get_xaxis_transform(), "clip_on": False, "label": None}
+        axis.plot(x[~finite], np.ones(int((~finite).sum())), **(style | edge))
+
+
+def limits(axis: Axes, table: pd.DataFrame, columns: Sequence[str], levels: Mapping[str, float]) -> list[Curve]:
+    """Set the limits of an axis, from 0, and draw levels: horizontal lines with their names. Returns the lines."""
+    most, right = largest_of(table, columns), 1.05 * float(table["eps_in"].max())
+    for value in levels.values():
+        axis.axhline(value, color="0.4", lw=1, ls=":")
+    axis.set(xlim=(0, right), ylim=(0, 1.2 * max([most, *levels.values()])))
+    axis.xaxis.set_major_formatter("{x:g}")
+    ends = np.array([0.0, right])
+    return [Curve(ends, np.array([value, value]), text, "0.4") for text, value in levels.items()]
+
+
+def largest_of(table: pd.DataFrame, columns: Sequence[str]) -> float:
+    """The largest finite value in some columns; 1 if there is none above 0."""
+    values = table[list(columns)].to_numpy(dtype=np.float64)
+    return float(values[np.isfinite(values)].max(initial=0.0)) or 1.0
+
+
+def title_of_runs(metric: str, runs: Sequence[StoredRun]) -> str:
+    """The distance between outputs, and the center if it is the medoid."""
+    title = with_symbols(METRICS.get(metric, metric))
+    return f"{title[:1].upper()}{title[1:]} between outputs" + center_of(runs)
+
+
+def center_of(runs: Sequence[StoredRun]) -> str:
+    """The end of a title if the center is the medoid. Else empty."""
+    return "; the center is the medoid" if runs[0].identity["certifier"].get("center") == "medoid" else ""
+
+
+def about(table: pd.DataFrame, edge: str = UPPER_EDGE) -> str:
+    """What a heading says about medians: the examples, the share that abstained, and infinite medians.
+
+    Args:
+        table: the medians.
         edge: what marks on the upper edge are, if there are any.
     """
-    shown = {} if series is None else _meanings(table, series)
-    shown |= legend_entries(figure)
-    low, high = table["examples"].min(), table["examples"].max()
     shares = abstained(table)
-    title = f"examples: {low if low == high else f'{low} to {high}'}; abstained: "
-    title += ", ".join(f"{name} {shares[name]}" for name in WHOSE if name in shares)
-    if np.isinf(table[["eps_out", "smoothing_error"]]).any(axis=None):
-        title += f"; on the upper edge: {edge}"
-    narrow = figure.get_size_inches()[0] < WIDE
-    columns = 2 if narrow else min(4, -(-len(shown) // 2))
-    title = fill(title, 60 if narrow else 100)
-    figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=columns, title=title)
+    each = ", ".join(f"{name} {shares[name]}" for name in SHORT if name in shares)
+    said = [examples_text(table["examples"]), f"abstained: {each}"]
+    if np.isinf(table[list(QUANTITIES)]).any(axis=None):
+        said.append(f"on the upper edge: {edge}")
+    return "; ".join(said)
 
 
 def abstained(table: pd.DataFrame, by: str = "certificate") -> dict[str, str]:
@@ -111,15 +159,3 @@ def abstained(table: pd.DataFrame, by: str = "certificate") -> dict[str, str]:
     shares = table.groupby(by, sort=False)["abstained"]
     ends = {str(name): dict.fromkeys(f"{share:.0%}" for share in (of.min(), of.max())) for name, of in shares}
     return {name: " to ".join(texts) for name, texts in ends.items()}
-
-
-def _meanings(table: pd.DataFrame, series: Mapping[str, tuple[str, str]]) -> dict[str, Line2D]:
-    """Legend entries for series, certificates and quantities."""
-    grey: dict[str, Any] = {"color": "0.3"}
-    found = {name: Line2D([], [], ls="none", marker=mark, color=color) for name, (color, mark) in series.items()}
-    for certificate, text in WHOSE.items():
-        if (table["certificate"] == certificate).any():
-            found[text] = Line2D([], [], **(style_of(certificate) | grey | {"marker": "o"}))
-    for (width, _), name in zip(THICK.values(), ("thick: eps_out", "thin: smoothing error"), strict=True):
-        found[name] = Line2D([], [], lw=width, **grey)
-    return found

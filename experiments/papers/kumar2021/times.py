@@ -11,6 +11,7 @@ from experiments.report.figure import Drawing, Figure
 from experiments.report.left_out import NOT_LISTED, another
 from experiments.report.measured import NOTHING, Measured
 from experiments.report.text_table import texts
+from experiments.report.titles import title_of
 from experiments.runs.reader import StoredRun, experiment_of
 
 CERTIFIERS = ("CenterSmoothing", "CenterSmoothingHD")
@@ -43,7 +44,7 @@ class Times(Figure):
         table["paper"] = ["about 180" if name == GENERATOR else "60 to 180" for name in table["experiment"]]
         header = ["experiment", "samples per input", "seconds per input", "the paper's", "runs", "device"]
         lines = [
-            [r.experiment, f"{r.samples:,}", f"{r.seconds:.3g}", r.paper, str(r.runs), r.device]
+            [title_of(r.experiment), f"{r.samples:,}", f"{r.seconds:.3g}", r.paper, str(r.runs), r.device]
             for r in table.itertuples()
         ]
         ratios = {}

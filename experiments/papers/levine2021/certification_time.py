@@ -16,9 +16,13 @@ from experiments.papers.levine2021.results import (
     levine_verdicts,
 )
 from experiments.report.certified_accuracy import better_than_one_class
+from experiments.report.direct_labels import Curve, name_curves
 from experiments.report.figure import Drawing
+from experiments.report.layout import head
 from experiments.report.left_out import not_in
 from experiments.report.measured import Measured
+from experiments.report.symbols import SIGMA
+from experiments.report.titles import title_of
 from experiments.runs.reader import StoredRun
 
 OTHERS = "another run of its noise and sigma is timed"
@@ -46,16 +50,19 @@ class CertificationTime(LevineFigure):
     def draw(self, runs: list[StoredRun]) -> Drawing:
         timed = _timed(runs)
         table = pd.DataFrame([_row(classifier, run) for classifier, run in timed.values()])
-        figure, axis = plt.subplots(figsize=(4.4, 2.8))
+        figure, axis = plt.subplots()
+        curves = []
         for method, part in table.groupby("method", sort=False):
             color, line = STYLES[method]
             (drawn,) = axis.plot(part["sigma"], part["mean_seconds"], color=color, ls=line, label=method)
             drawn.set(marker=MARKERS[method], markerfacecolor="none")
-        axis.set(xlabel="sigma", ylabel="mean seconds per image", yscale="log", xlim=(0, None))
+            curves.append(Curve(part["sigma"].to_numpy(), part["mean_seconds"].to_numpy(), method, color))
+        axis.set(xlabel=f"noise level {SIGMA}", ylabel="mean seconds per image", yscale="log", xlim=(0, None))
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.grid(which="minor", alpha=0.15)
         name = self.drawn_as(runs[0])
-        figure.suptitle(name, fontsize=9)
-        figure.legend(loc="outside right center")
+        head(figure, f"{title_of(name)}: time to certify an image")
+        name_curves(figure, [(axis, curves)])
         ratios = _ratios(table)
         levels = {int(k) for _, run in timed.values() if "levels" in run.table for k in run.table["levels"]}
         void = 0.0 if all(better_than_one_class(run) for _, run in timed.values()) else nan

@@ -5,7 +5,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from experiments.papers.levine2021.gaps import gap_quantities
@@ -22,14 +22,19 @@ from experiments.papers.levine2021.results import (
     lambda_of,
     levine_verdicts,
 )
-from experiments.report.figure import Drawing, legend_entries
+from experiments.report.accuracy_curve import bands_text, draw_accuracy
+from experiments.report.direct_labels import Curve, name_curves
+from experiments.report.figure import LINES, Drawing
+from experiments.report.layout import NARROW, WIDTH, head
 from experiments.report.left_out import NOT_LISTED, not_in
+from experiments.report.symbols import NORMS, sigma_text
+from experiments.report.titles import examples_text, title_of
 from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 
 POINTS = 301
 STYLES = {"uniform": ("C1", "--"), "SSN": ("C2", "-."), "DSSN": ("C0", "-")}  # distinguishable without color
-DASHES = ("-", "--", "-.", ":")
-RADIUS = "l1 radius"
+NAMES = "SSN: splitting noise, DSSN: deterministic SSN"
+RADII = f"certified accuracy against {NORMS['l1']} radius (pixels in [0, 1])"
 WITHOUT_DENOISER = "no run with a denoiser has its sigma and setting"
 WITHOUT, WITH = "without stability training", "with stability training"
 
@@ -80,29 +85,25 @@ class MethodCurves(LevineFigure):
         found = classifiers(runs)
         rows = sorted({self.row_of(c) for c in found}, key=self.rows.index)
         columns = sorted({c.sigma for c in found})
-        figure, axes = plt.subplots(
-            len(rows),
-            len(columns),
+        figure, grid = plt.subplots(
+            *(len(columns), len(rows)),
             sharey=True,
-            sharex="col",
+            sharex="row",
             squeeze=False,
-            figsize=(max(3.4, min(7.0, 1.0 + 1.8 * len(columns))), 0.9 + 1.6 * len(rows)),
+            figsize=(WIDTH if len(rows) > 1 else NARROW, 0.9 + 1.45 * len(columns)),
         )
-        parts = []
+        parts: list[pd.DataFrame] = []
+        drawn: dict[Axes, list[Curve]] = {axis: [] for axis in grid.flat}
         for classifier, run in found.items():
-            row, column = rows.index(self.row_of(classifier)), columns.index(classifier.sigma)
-            color, line = STYLES[classifier.method]
+            axis = grid[columns.index(classifier.sigma)][rows.index(self.row_of(classifier))]
             curve = curve_of(run)
-            axis = axes[row][column]
-            axis.fill_between(curve["radius"], curve["low"], curve["high"], color=color, alpha=0.12, lw=0)
-            axis.plot(curve["radius"], curve["accuracy"], color=color, ls=line, label=classifier.method)
+            drawn[axis].append(draw_accuracy(axis, curve, classifier.method, *STYLES[classifier.method]))
             described = {"method": classifier.method, "sigma": classifier.sigma, **self.described(classifier)}
             parts.append(curve.assign(**described))
-        for row_name, line_of_axes in zip(rows, axes, strict=True):
-            line_of_axes[0].set_ylabel(f"certified accuracy\n{row_name.replace(' (', chr(10) + '(')}")
-        _finish(axes, [f"sigma = {sigma:g}" for sigma in columns])
         name = self.drawn_as(runs[0])
-        _legend(figure, f"{name}, radii in [0, 1] pixel units; band: 95%, {_sizes(parts)} test examples", list(STYLES))
+        _finish(grid, rows, [sigma_text(sigma) for sigma in columns])
+        head(figure, f"{title_of(name)}: {RADII}", f"{bands_text(parts)}; {NAMES}")
+        name_curves(figure, drawn.items())
         table = pd.concat(parts, ignore_index=True)
         by_row = {row: {c: run for c, run in found.items() if self.row_of(c) == row} for row in rows}
         claims = levine_verdicts(self.claims, gap_quantities(by_row, name))
@@ -160,31 +161,27 @@ class EverySigma(LevineFigure):
         found = classifiers(runs)
         rows, sigmas = sorted({c.stability for c in found}), sorted({c.sigma for c in found})
         methods = list(dict.fromkeys(c.method for c in found))
-        figure, axes = plt.subplots(
-            *(len(rows), len(methods)),
+        figure, grid = plt.subplots(
+            *(len(methods), len(rows)),
             sharey=True,
             sharex=True,
             squeeze=False,
-            figsize=(1.8 + 1.75 * len(methods), 0.6 + 1.9 * len(rows)),
+            figsize=(WIDTH if len(rows) > 1 else NARROW, 0.9 + 1.9 * len(methods)),
         )
-        parts = []
+        parts: list[pd.DataFrame] = []
+        drawn: dict[Axes, list[Curve]] = {axis: [] for axis in grid.flat}
         for classifier, run in found.items():
             curve, i = curve_of(run), sigmas.index(classifier.sigma)
-            color = plt.get_cmap("viridis")(0.9 * i / max(1, len(sigmas) - 1))
-            axis = axes[rows.index(classifier.stability)][methods.index(classifier.method)]
-            axis.plot(curve["radius"], curve["accuracy"], color=color, ls=DASHES[i % len(DASHES)], lw=1)
+            color, line = plt.get_cmap("viridis")(0.85 * i / max(1, len(sigmas) - 1)), LINES[i % len(LINES)]
+            axis = grid[methods.index(classifier.method)][rows.index(classifier.stability)]
+            drawn[axis].append(draw_accuracy(axis, curve, sigma_text(classifier.sigma), color, line, band=False))
             parts.append(
                 curve.assign(method=classifier.method, sigma=classifier.sigma, stability_training=classifier.stability)
             )
-        for stability, line_of_axes in zip(rows, axes, strict=True):
-            line_of_axes[0].set_ylabel(f"certified accuracy\n{WITH if stability else WITHOUT}")
-        _finish(axes, methods)
-        lines = [
-            plt.Line2D([], [], color=plt.get_cmap("viridis")(0.9 * i / max(1, len(sigmas) - 1)), ls=DASHES[i % 4], lw=1)
-            for i in range(len(sigmas))
-        ]
-        title = f"{self.drawn_as(runs[0])}, radii in\n[0, 1] pixel units,\n{_sizes(parts)} test examples\n\nsigma"
-        figure.legend(lines, [f"{sigma:g}" for sigma in sigmas], loc="outside right center", title=title)
+        _finish(grid, [WITH if stability else WITHOUT for stability in rows], methods)
+        about = examples_text(int(curve["examples"].iloc[0]) for curve in parts)
+        head(figure, f"{title_of(self.drawn_as(runs[0]))}: {RADII}", f"{about}; {NAMES}")
+        name_curves(figure, drawn.items())
         return Drawing(figure, pd.concat(parts, ignore_index=True), pd.DataFrame(), example_notes(found))
 
 
@@ -193,27 +190,16 @@ def curve_of(run: StoredRun) -> pd.DataFrame:
     return accuracy_at(run, np.linspace(0, 1.03 * lambda_of(run), POINTS))
 
 
-def _finish(axes: NDArray[Any], titles: list[str]) -> None:
-    """Set the titles, labels and limits of a grid of panels."""
-    for axis, title in zip(axes[0], titles, strict=True):
+def _finish(grid: NDArray[Any], titles: list[str], names: list[str]) -> None:
+    """Set the labels and limits of a grid of panels: titles of its columns, and the names of its rows."""
+    for axis, title in zip(grid[0], titles, strict=True):
         axis.set_title(title)
-    for axis in axes[-1]:
-        axis.set_xlabel(RADIUS)
-    for axis in axes.flat:
+    for axis in grid[-1]:
+        axis.set_xlabel(f"{NORMS['l1']} radius")
+    for line, name in zip(grid, names, strict=True):
+        line[0].set_ylabel(name)
+    for axis in grid.flat:
         axis.set(ylim=(0, 1), xlim=(0, None))
         axis.xaxis.set_major_formatter("{x:g}")
         if not axis.lines:
             axis.text(0.5, 0.5, "no runs", transform=axis.transAxes, ha="center", color="0.4")
-
-
-def _legend(figure: MatplotlibFigure, title: str, order: list[str]) -> None:
-    """One legend above the panels, with an entry for each label in any panel."""
-    shown = legend_entries(figure)
-    labels = [label for label in order if label in shown]
-    figure.legend(
-        [shown[label] for label in labels], labels, loc="outside upper center", ncols=len(labels), title=title
-    )
-
-
-def _sizes(curves: list[pd.DataFrame]) -> str:
-    return " or ".join(map(str, sorted({int(curve["examples"].iloc[0]) for curve in curves})))

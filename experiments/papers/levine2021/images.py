@@ -13,9 +13,13 @@ from experiments.data import LabelledDataset
 from experiments.data.photographs import NAMES, Photographs
 from experiments.papers.levine2021.results import levine_verdicts
 from experiments.report.figure import Drawing, TheoryFigure
+from experiments.report.layout import WIDTH, head
+from experiments.report.symbols import LAMBDA, NORMS, sigma_text
 from experiments.runs.reader import StoredRun
 from smoothing import DeterministicSplitting, SettingError, Uniform
 from smoothing.streams import Stage, Stream
+
+GRAY_SCALE = f"under uniform noise, the gray scale is from -{LAMBDA} to 1 + {LAMBDA}"
 
 
 class NoisyImages(TheoryFigure):
@@ -43,7 +47,7 @@ class NoisyImages(TheoryFigure):
             x = dataset[self.index]
         except IndexError as error:
             raise SettingError(f"figure.index: {error}") from error
-        figure, axes = plt.subplots(2, 1 + len(self.sigma), figsize=(1.0 + 1.0 * (1 + len(self.sigma)), 2.6))
+        figure, axes = plt.subplots(2, 1 + len(self.sigma), figsize=(WIDTH, 2 * WIDTH / (1 + len(self.sigma)) + 0.7))
         parts = []
         for axis in axes.flat:
             axis.set(xticks=[], yticks=[])
@@ -55,8 +59,9 @@ class NoisyImages(TheoryFigure):
                 shown = as_shown(name, sigma, noisy)
                 _show(axis, shown)
                 parts.append(_pixels(noisy, shown).assign(noise=name, sigma=sigma))
-        for axis, title in zip(axes[0], ("clean", *(f"sigma = {sigma:g}" for sigma in self.sigma)), strict=True):
+        for axis, title in zip(axes[0], ("clean", *map(sigma_text, self.sigma)), strict=True):
             axis.set_title(title)
+        head(figure, f"A digit under two kinds of {NORMS['l1']} noise", GRAY_SCALE)
         clean = _pixels(x, x).assign(noise="none", sigma=0.0)
         note = f"test image {self.index}; gray scale: -lambda to 1 + lambda for uniform noise, 0 to 1 for DSSN"
         return Drawing(figure, pd.concat([clean, *parts], ignore_index=True), pd.DataFrame(), [note])
@@ -81,7 +86,7 @@ class NoisyPhotographs(TheoryFigure):
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         photographs = Photographs()
-        figure, axes = plt.subplots(3, len(NAMES), figsize=(0.6 + 1.55 * len(NAMES), 4.9), squeeze=False)
+        figure, axes = plt.subplots(3, len(NAMES), figsize=(WIDTH, 3 * WIDTH / len(NAMES) + 0.7), squeeze=False)
         rows = []
         for index, column in zip(photographs.indices(), axes.T, strict=True):
             x = photographs[index]
@@ -95,7 +100,7 @@ class NoisyPhotographs(TheoryFigure):
                     rows.append({"photograph": NAMES[index], "noise": name, "correlation": correlation})
         for axis, name in zip(axes[:, 0], ("clean", "DSSN", "uniform"), strict=True):
             axis.set_ylabel(name)
-        figure.suptitle(f"sigma = {self.sigma:g}; uniform noise: gray scale from -lambda to 1 + lambda", fontsize=8)
+        head(figure, f"{sigma_text(self.sigma)}: what is left of a photograph", GRAY_SCALE)
         table = pd.DataFrame(rows).assign(sigma=self.sigma, seed=self.seed)
         wide = table.pivot(index="photograph", columns="noise", values="correlation")
         ratios = (wide["uniform"] / wide["DSSN"]).to_dict()

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from experiments.papers.levine2021.results import levine_verdicts
 from experiments.report.certified_accuracy import Values
 from experiments.report.figure import Drawing, TheoryFigure
+from experiments.report.layout import WIDTH, head
+from experiments.report.symbols import LAMBDA
 from experiments.runs.reader import StoredRun
 from smoothing.noise.splitting import split
 
@@ -24,6 +26,8 @@ X, MOVED = np.array([0.8, 0.2]), np.array([0.6, 0.4])  # the proposition's point
 LAM = 0.5
 THRESHOLD = 0.4  # threshold of the proposition's base classifier
 HALF_STEP = 0.5 / LEVELS
+POINTS = ((X, "o", "C0", "$x$", (6, -10)), (MOVED, "s", "C1", "$x'$", (-14, 5)))  # mark, color, name and its place
+WHITE = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8}  # behind names
 EQUAL_LAMBDAS = (1.0, 1.5, 6.0)  # values above 1/2 for equation 19
 
 
@@ -60,7 +64,7 @@ class JointNoise(TheoryFigure):
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         bound = float(np.abs(X - MOVED).sum()) / (2 * LAM)
-        figure, axes = plt.subplots(1, 3, sharey=True, figsize=(7.0, 3.4))
+        figure, axes = plt.subplots(1, 3, sharey=True, figsize=(WIDTH, 3.5))
         parts, notes = [], []
         quantities: dict[str, dict[str, float]] = {}
         for axis, (name, (noise, indices)) in zip(axes, PANELS.items(), strict=True):
@@ -68,13 +72,17 @@ class JointNoise(TheoryFigure):
             for cloud, mark, color, label in ((points, "|", "C0", "x"), (moved, "_", "C1", "x'")):
                 axis.plot(*cloud.T, mark, ms=5, color=color, label=f"noisy {label}")
                 parts.append(pd.DataFrame({"panel": name, "of": label, "z1": cloud[:, 0], "z2": cloud[:, 1]}))
-            axis.plot(*X, "o", color="C0", mec="k", label="x")
-            axis.plot(*MOVED, "s", color="C1", mec="k", label="x'")
+            for point, mark, color, symbol, corner in POINTS:
+                axis.plot(*point, mark, color=color, mec="k", label=symbol)
+                axis.annotate(symbol, point, corner, textcoords="offset points", color=color, bbox=WHITE)
             axis.axline((THRESHOLD, 0), slope=1, color="0.3", ls=":", lw=1, label="class boundary")
             axis.add_patch(Rectangle((0, 0), 1, 1, fill=False, ec="0.3", lw=0.8))
             p, p_moved, apart = probability(points), probability(moved), total_variation(points, moved)
-            axis.set(title=f"{name}\np(x) = {p:.2f}, p(x') = {p_moved:.2f}\ntotal variation {apart:.2f}", xlabel="z1")
+            noises = name.replace(" uniform", "\nuniform").replace(" splitting", "\nsplitting")
+            numbers = f"$p(x)$ = {p:.2f}\n$p(x')$ = {p_moved:.2f}\ntotal variation {apart:.2f}"
+            axis.set(title=f"{noises}\n{numbers}", xlabel="$z_1$", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
             axis.set_aspect("equal")
+            axis.xaxis.set_major_formatter("{x:g}")
             quantities |= {
                 f"p(x) under {name}": {"exact": p},
                 f"p(x') under {name}": {"exact": p_moved},
@@ -87,10 +95,9 @@ class JointNoise(TheoryFigure):
                 f"{name}: total variation {apart:.2f}, |p(x) - p(x')| = {abs(p - p_moved):.2f}; bound {bound:.2f}"
             )
         quantities |= _equation_19()
-        axes[0].set_ylabel("z2")
-        handles, labels = axes[0].get_legend_handles_labels()
-        title = f"bound on the total variation: |x - x'| / (2 lambda) = {bound:.2f}; square: [0, 1] x [0, 1]"
-        figure.legend(handles, labels, loc="outside lower center", ncols=5, title=title)
+        axes[0].set_ylabel("$z_2$")
+        title = f"Is the total variation at most $|x - x'|$ / (2{LAMBDA}) = {bound:.2f}?"
+        head(figure, title, "dashes: the noisy versions of each point; dotted: the class boundary")
         return Drawing(figure, pd.concat(parts, ignore_index=True), levine_verdicts("dssn_joint", quantities), notes)
 
 

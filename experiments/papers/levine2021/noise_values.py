@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from experiments.papers.levine2021.results import levine_verdicts
 from experiments.report.certified_accuracy import Values
 from experiments.report.figure import Drawing, TheoryFigure
+from experiments.report.layout import WIDTH
+from experiments.report.symbols import LAMBDA
 from experiments.runs.reader import StoredRun
 from smoothing import Noise, Splitting, Uniform
 from smoothing.streams import Stage, Stream
@@ -36,7 +38,7 @@ class NoiseValues(TheoryFigure):
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         x = np.linspace(0, 1, LEVELS + 1)
-        figure, axes = plt.subplots(2, len(self.lam), sharex=True, sharey="row", figsize=(7.0, 4.4), squeeze=False)
+        figure, axes = plt.subplots(2, len(self.lam), sharex=True, sharey="row", figsize=(WIDTH, 4.4), squeeze=False)
         parts = []
         for column, lam in enumerate(self.lam):
             panels = {"SSN": (splitting_range(x, lam), Splitting), "uniform": (uniform_range(x, lam), Uniform)}
@@ -46,12 +48,12 @@ class NoiseValues(TheoryFigure):
                 part = pd.DataFrame({"noise": name, "lambda": lam, "x": x, "low": low, "high": high})
                 parts.append(part.join(pd.DataFrame(dots, columns=[f"sample_{i}" for i in range(DOTS)])))
                 _draw(axes[row][column], x, low, high, dots)
-            axes[0][column].set_title(f"lambda = {lam:g}")
-            axes[1][column].set_xlabel("x")
-        axes[0][0].set_ylabel("splitting noise (SSN): noisy x")
-        axes[1][0].set_ylabel("uniform noise: x + noise")
+            axes[0][column].set_title(f"{LAMBDA} = {lam:g}")
+            axes[1][column].set_xlabel("$x$")
+        axes[0][0].set_ylabel("splitting noise:\nnoisy $x$")
+        axes[1][0].set_ylabel("uniform noise:\n$x$ + noise")
         handles, labels = axes[0][-1].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+        figure.legend(handles, labels, loc="outside upper center", ncols=3, handlelength=1.2, columnspacing=1)
         table = pd.concat(parts, ignore_index=True)
         return Drawing(figure, table, levine_verdicts("dssn_noise_values", _quantities(table)), [])
 
@@ -80,7 +82,7 @@ def _draw(axis: Axes, x: Values, low: Values, high: Values, dots: Values) -> Non
     axis.fill_between(x, low, high, color="0.82", lw=0, label="possible")
     least, most = low.max(), high.min()
     if most >= least:
-        axis.fill_between(x, least, most, color="0.55", lw=3, label="possible for every x: no information")
+        axis.fill_between(x, least, most, color="0.55", lw=3, label="possible for every $x$: says nothing")
     axis.plot(x, dots, ".", color="C0", ms=1.5, label="samples")
     lines, labels = axis.get_legend_handles_labels()
     for line in lines[labels.index("samples") + 1 :]:

@@ -23,6 +23,7 @@ from experiments.report.figure import Drawing
 from experiments.report.left_out import NOT_LISTED
 from experiments.report.measured import Measured, measured
 from experiments.report.text_table import texts
+from experiments.report.titles import examples_text, title_of
 from experiments.runs.reader import StoredRun, experiment_of
 
 Chosen = dict[tuple[str, float], StoredRun]  # by method and radius, the classifier with the best certified accuracy
@@ -56,10 +57,9 @@ class BestAccuracyTable(LevineFigure):
         works = [better_than_one_class(run) for run in chosen.values()]
         best.loc[best["accuracy"] == 0, ["sigma", "clean_accuracy"]] = np.nan  # no classifier certifies this radius
         table = _beside_paper(self.expected, best, works) if self.expected else best
-        name, sizes = self.drawn_as(runs[0]), sorted({len(run.table) for run in runs})
-        examples = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+        name, examples = self.drawn_as(runs[0]), examples_text(len(run.table) for run in runs)
         caption = (
-            f"Best certified accuracy over sigma at l1 radii in [0, 1] pixel units, {name}, {examples} test examples; "
+            f"Best certified accuracy over sigma at l1 radii in [0, 1] pixel units, {title_of(name)}, {examples}; "
             "in parentheses: clean accuracy and sigma of the best classifier"
         )
         tables = [(caption, *_grid(table))]

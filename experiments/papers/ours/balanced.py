@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 
 from experiments.papers.kumar2021.certificates import (
-    OURS,
-    PAPERS,
     certificate_of,
     differences,
     ratio_notes,
@@ -15,18 +13,21 @@ from experiments.papers.kumar2021.certificates import (
     worst_ratios,
 )
 from experiments.papers.kumar2021.curves import MedianCurves
-from experiments.papers.kumar2021.medians import EACH, METRICS, abstention_notes, by_panel, medians_of, space_of
-from experiments.papers.kumar2021.panels import STYLES, legend, panel_axes, plot_medians, style_of
+from experiments.papers.kumar2021.medians import EACH, abstention_notes, by_panel, medians_of, space_of
+from experiments.papers.kumar2021.panels import QUANTITIES, about, draw_medians, limits, styled, title_of_runs
 from experiments.report.claims import verdicts
+from experiments.report.direct_labels import name_curves
 from experiments.report.figure import Drawing
+from experiments.report.layout import head, panels
 from experiments.report.left_out import not_in
+from experiments.report.symbols import IN, NORMS
+from experiments.report.titles import data_title
 from experiments.runs.reader import StoredRun, sigma_of
 from smoothing import Gaussian
 from smoothing.center_guarantee import BOUNDS
 
 CLAIMS = Path(__file__).with_name("claims.csv")
 NO_BALANCED = "there is no run of balanced center smoothing to compare it with"
-IN, OUT = r"$\varepsilon_\mathrm{in}$", r"$\varepsilon_\mathrm{out}$"
 
 
 class Balanced(MedianCurves):
@@ -61,20 +62,17 @@ class Balanced(MedianCurves):
     def draw(self, runs: list[StoredRun]) -> Drawing:
         grouped = with_balanced(runs)
         table = self._table(grouped, {})
-        figure, axes = panel_axes(len(grouped))
+        figure, axes = panels(len(grouped), 2.5)
+        shown, drawn = styled(table.assign(curve=[f"h = {h:g}" for h in table["h"]])), []
         for axis, (title, group) in zip(axes, grouped.items(), strict=True):
-            shown = table[table["panel"] == title]
-            for h, (color, _, mark) in zip(self.h, STYLES, strict=False):
-                for certificate in (PAPERS, OURS):
-                    curve = shown[(shown["h"] == h) & (shown["certificate"] == certificate)]
-                    label = {"color": color, "marker": mark, "label": f"{certificate}, $h$ = {h:g}"}
-                    if len(curve):
-                        plot_medians(axis, curve["eps_in"], curve["eps_out"], style_of(certificate) | label)
-            axis.set(title=title, xlabel=f"{IN} (l2, {space_of(group[0])})")
-            axis.set(xlim=(0, 1.05 * shown["eps_in"].max()), ylim=(0, None))
+            here = shown[shown["panel"] == title]
+            drawn.append(draw_medians(axis, here, "eps_out"))
+            limits(axis, here, ["eps_out"], {})
+            axis.set(title=data_title(title), xlabel=f"{IN} ({NORMS['l2']}, {space_of(group[0])})")
         for axis in axes[::2]:
-            axis.set_ylabel(f"median {OUT}\n({METRICS.get(self.metric, self.metric)})")
-        legend(figure, table)
+            axis.set_ylabel(QUANTITIES["eps_out"])
+        head(figure, title_of_runs(self.metric, runs), about(table))
+        name_curves(figure, zip(axes, drawn, strict=True))
         claims = verdicts(CLAIMS, self.claims, worst_ratios(table, ["panel", "h"]))
         notes = [*ratio_notes(table, ["panel", "h"])]
         notes += [note for title, group in grouped.items() for note in self._group(title, group)]

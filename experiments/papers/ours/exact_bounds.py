@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.papers.kumar2021.calibrated import CalibratedDraws
-from experiments.papers.kumar2021.medians import METRICS
-from experiments.papers.kumar2021.panels import abstained, plot_medians
+from experiments.papers.kumar2021.panels import abstained, center_of, plot_medians
 from experiments.papers.ours.samples_needed import (
     COMPARED,
     beside_claims,
@@ -20,10 +18,14 @@ from experiments.papers.ours.samples_needed import (
 )
 from experiments.papers.ours.samples_needed import PAPER as SECTION_5
 from experiments.report.claims import all_rows, verdicts
+from experiments.report.direct_labels import Curve, name_curves
 from experiments.report.figure import LINES, Drawing, Figure
+from experiments.report.layout import head, mosaic
 from experiments.report.left_out import NO_DRAWS, OLDER, another, not_in, trained_otherwise
+from experiments.report.symbols import IN, NORMS, OUT, SIGMA, sigma_text
 from experiments.report.text_table import Table, texts
-from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
+from experiments.report.titles import examples_text, title_of
+from experiments.runs.reader import StoredRun, apart_from_noise, experiment_of, sigma_of
 from smoothing import reach
 
 CLAIMS = Path(__file__).with_name("claims.csv")
@@ -39,7 +41,7 @@ STEPS: dict[str, dict[str, Any]] = {
 MOST = 5  # curves in a panel
 ASIDE = 0.07  # horizontal shift in h, so that marks do not overlap
 POINTS = 25  # wanted output radii, and input radii of center smoothing, in the third panel
-IN, OUT = r"$\varepsilon_\mathrm{in}$", r"$\varepsilon_\mathrm{out}$"
+SHOWN = {EQUAL: "balanced, $q$ = 1/2", BALANCED: "balanced, calibrated $q$"}
 
 
 class ExactBounds(Figure):
@@ -80,16 +82,15 @@ class ExactBounds(Figure):
         needed = pd.DataFrame([row for h in self.h for row in excess_mass(h, SECTION_5)])
         samples = [row for h, m in COMPARED for row in samples_compared(h, m, SECTION_5)]
         compared, claims = beside_claims(pd.DataFrame(samples))
-        figure, axes = plt.subplots(2, 2, figsize=(7.0, 5.2))
-        _plot_steps(axes[0, 0], here, largest)
-        metric = METRICS.get(type(shown.metric).__name__, type(shown.metric).__name__)
-        axes[0, 0].set(title=rf"same draws, $\sigma$ = {drawn:g}", ylabel=f"median {OUT}\n({metric})", xticks=self.h)
-        _plot_tried(axes[0, 1], tried, shown.entry)
-        _plot_reached(axes[1, 0], reached)
-        _plot_needed(axes[1, 1], needed)
-        title = f"{here['examples'].max()} examples; on the upper edge: vacuous, or infinite (not certified)"
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, title=title)
+        figure, axes = mosaic(["AA", "BC", "DD"], 2.4)
+        curves = _plot_steps(axes["A"], here, largest)
+        axes["A"].set(title="output radius, from the same samples", ylabel=f"median {OUT}", xticks=self.h)
+        _plot_tried(axes["B"], tried, shown.entry)
+        _plot_reached(axes["C"], reached)
+        needing = _plot_needed(axes["D"], needed)
+        title = f"{title_of(experiment_of(shown.run))}, {sigma_text(drawn)}{center_of([shown.run])}"
+        head(figure, title, f"{examples_text(here['examples'])}; on the upper edge: vacuous, or not certified")
+        name_curves(figure, [(axes["A"], curves), (axes["D"], needing)])
         parts = {"steps": steps, "q": tried, "reach": reached, "samples": needed, "compared with the paper": compared}
         table = pd.concat([part.assign(part=name) for name, part in parts.items() if len(part)], ignore_index=True)
         claims = all_rows(verdicts(CLAIMS, "center_exact_bounds", quantities(steps)), claims)
@@ -181,12 +182,16 @@ def steps_table(here: pd.DataFrame, sigma: float) -> Table:
     return title, ["h", *there], lines
 
 
-def _plot_steps(axis: Axes, here: pd.DataFrame, largest: float) -> None:
+def _plot_steps(axis: Axes, here: pd.DataFrame, largest: float) -> list[Curve]:
+    """Draw eps_out after each step, and return the curves with their names."""
+    drawn = []
     for number, (step, style) in enumerate(STEPS.items()):
         curve, aside = here[here["step"] == step], ASIDE * (number - 1.5)
         says = curve["eps_out"].where(curve["eps_out"] < largest, np.inf)
-        plot_medians(axis, curve["h"] + aside, says, style | {"label": step})
-    axis.set(xlabel=rf"$h$ = {IN} / $\sigma$", ylim=(0, None))
+        plot_medians(axis, curve["h"] + aside, says, style | {"label": SHOWN.get(step, step)})
+        drawn.append(Curve((curve["h"] + aside).to_numpy(), says.to_numpy(), SHOWN.get(step, step), style["color"]))
+    axis.set(xlabel=f"$h$ = {IN} / {SIGMA}", ylim=(0, None))
+    return drawn
 
 
 def _plot_tried(axis: Axes, tried: pd.DataFrame, entry: dict[str, Any]) -> None:
@@ -196,34 +201,35 @@ def _plot_tried(axis: Axes, tried: pd.DataFrame, entry: dict[str, Any]) -> None:
         axis.text(0.5, 0.5, "no calibration" if not entry else "one q tried", transform=axis.transAxes, ha="center")
         return
     axis.axvline(entry["q"], color="0.5", lw=0.8)
-    axis.text(entry["q"], 0.99, " chosen", transform=axis.get_xaxis_transform(), va="top", fontsize=6)
+    axis.text(entry["q"], 1, "chosen ", transform=axis.get_xaxis_transform(), va="top", ha="right", color="0.4")
     for (eps, curve), line in zip(tried.groupby("eps_in"), LINES[:MOST], strict=False):
         finite = curve[np.isfinite(curve["eps_out"])]
         axis.plot(finite["q"], finite["eps_out"], ls=line, color="C0")
         if len(finite):
             at, h = finite[["q", "eps_out"]].iloc[-1].tolist(), eps / finite["sigma"].iloc[0]
-            axis.annotate(f"$h$ = {h:g}", at, (3, 0), textcoords="offset points", va="center", fontsize=6)
+            axis.annotate(f"$h$ = {h:g}", at, (3, 0), textcoords="offset points", va="center", color="C0")
     axis.margins(y=0.12)
-    axis.set(xlim=(HALF - 0.02, 1.1), xticks=np.linspace(HALF, 1, 6))
+    axis.set(xlim=(HALF - 0.02, 1.22), xticks=np.linspace(HALF, 1, 6)[::2])
 
 
 def _plot_reached(axis: Axes, reached: pd.DataFrame) -> None:
     for step, curve in reached.groupby("step", sort=False):
         axis.plot(curve["eps_out"], curve["eps_in"], **(STEPS[str(step)] | {"marker": ""}))
-    axis.set(title="certified input radius", xlabel=f"wanted {OUT}", ylabel=f"{IN} (l2)")
+    axis.set(title="certified input radius", xlabel=f"wanted {OUT}", ylabel=f"{IN} ({NORMS['l2']})")
     axis.set(xlim=(0, None), ylim=(0, None))
 
 
-def _plot_needed(axis: Axes, needed: pd.DataFrame) -> None:
-    """Draw k / m - p against m. The paper's curves of all h coincide; those of exact bounds have their h at the end."""
+def _plot_needed(axis: Axes, needed: pd.DataFrame) -> list[Curve]:
+    """Draw k / m - p against m, and return the curves with their names. The paper's curves of all h coincide."""
+    drawn = []
     for (h, bound), curve in needed.groupby(["h", "bound"]):
         step = PAPER if bound == "paper" else EXACT
         axis.plot(curve["m"], curve["excess"], **(STEPS[step] | {"marker": ""}))
-        if step == EXACT:
-            at = curve[["m", "excess"]].iloc[-1].tolist()
-            axis.annotate(f"$h$ = {h:g}", at, (3, 0), textcoords="offset points", va="center", fontsize=6)
-    axis.set(title=r"samples for the same $\varepsilon_\mathrm{out}$", xlabel="certification samples $m$")
+        name = f"exact bound, $h$ = {h:g}" if step == EXACT else f"{PAPER}, any $h$"
+        drawn.append(Curve(curve["m"].to_numpy(), curve["excess"].to_numpy(), name, STEPS[step]["color"]))
+    axis.set(title=f"the same {OUT} from fewer samples", xlabel="certification samples $m$")
     axis.set(ylabel="$k / m - p$", xscale="log", yscale="log")
+    return list({curve.name: curve for curve in reversed(drawn)}.values())  # the longest of those with a name
 
 
 def _left_out(known: dict[float, CalibratedDraws]) -> list[str]:

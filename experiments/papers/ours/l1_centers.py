@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 
 from experiments.papers.kumar2021.certificates import (
     about_ours,
@@ -16,17 +17,19 @@ from experiments.papers.kumar2021.medians import (
     CenterFigure,
     abstention_notes,
     by_panel,
-    largest_distance,
     medians_of,
     space_of,
 )
-from experiments.papers.kumar2021.panels import draw_medians, finish, label_left, legend, panel_axes
+from experiments.papers.kumar2021.panels import QUANTITIES, about, draw_medians, limits, styled, title_of_runs
 from experiments.report.claims import verdicts
+from experiments.report.direct_labels import Curve, name_curves
 from experiments.report.figure import Drawing
+from experiments.report.layout import head, panels
+from experiments.report.symbols import IN, NORMS, sigma_text
+from experiments.report.titles import data_title
 from experiments.runs.reader import StoredRun, sigma_of
 
 CLAIMS = Path(__file__).with_name("claims.csv")
-COLOR, MARK = "C0", "o"
 
 
 class DeterministicCurves(CenterFigure):
@@ -50,17 +53,18 @@ class DeterministicCurves(CenterFigure):
         table = pd.concat(parts, ignore_index=True).drop(columns=["h", *EACH])
         table = table.sort_values(["panel", "sigma", "certificate"], key=in_order(grouped), kind="stable")
         table = table[["panel", "certificate", *table.columns[:-2]]]
-        panels = [(title, sigma) for title, group in grouped.items() for sigma in sorted(set(map(sigma_of, group)))]
-        figure, axes = panel_axes(len(panels))
-        for axis, (title, sigma) in zip(axes, panels, strict=True):
-            shown, first = table[(table["panel"] == title) & (table["sigma"] == sigma)], grouped[title][0]
-            draw_medians(axis, shown, COLOR, MARK)
-            if (largest := largest_distance(first)) is not None:
-                axis.axhline(largest, color="0.3", lw=1, ls=":", label="largest between two images")
-            axis.set(title=f"{title}, sigma = {sigma:g}", xlabel=f"eps_in (l1, {space_of(first)})")
-            finish(axis, shown)
-        label_left(axes, self.metric)
-        legend(figure, table, {})
+        places = [(title, sigma) for title, group in grouped.items() for sigma in sorted(set(map(sigma_of, group)))]
+        figure, axes = panels(len(places), sharey=True)
+        shown, drawn = styled(table.assign(curve="")), []
+        for axis, (title, sigma) in zip(axes, places, strict=True):
+            here = shown[(shown["panel"] == title) & (shown["sigma"] == sigma)]
+            drawn.append(draw_medians(axis, here, "eps_out") + _draw_errors(axis, here))
+            limits(axis, shown, list(QUANTITIES), {})
+            axis.set(title=sigma_text(sigma), xlabel=f"{IN} ({NORMS['l1']}, {space_of(grouped[title][0])})")
+        for axis in axes[::2]:
+            axis.set_ylabel(QUANTITIES["eps_out"])
+        head(figure, f"{title_of_runs(self.metric, runs)}; {'; '.join(map(data_title, grouped))}", about(table))
+        name_curves(figure, zip(axes, drawn, strict=True))
         certain = max(float(run.table["failure_probability"].max()) for run in runs)
         notes = [f"largest failure probability of a certificate: {certain:g}"]
         notes += [f"{title}: {note}" for title, group in grouped.items() for note in about_ours(group, set())]
@@ -68,3 +72,13 @@ class DeterministicCurves(CenterFigure):
         notes += abstention_notes(table, ["panel", "certificate", "sigma", "eps_in"])
         claims = verdicts(CLAIMS, "center_l1", worst_ratios(table, ["panel", "sigma"]))
         return Drawing(figure, table, claims, notes)
+
+
+def _draw_errors(axis: Axes, table: pd.DataFrame) -> list[Curve]:
+    """Draw the smoothing errors, which do not depend on the input radius, as dotted lines. Returns the first."""
+    drawn = []
+    for name, rows in table.groupby("name", sort=False):
+        x, y, color = rows["eps_in"].to_numpy(), rows["smoothing_error"].to_numpy(), rows["color"].iloc[0]
+        axis.plot(x, y, ":", color=color, label=f"smoothing error, {name}")
+        drawn.append(Curve(x, y, "smoothing error", color))
+    return drawn[:1]

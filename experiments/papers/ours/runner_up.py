@@ -9,12 +9,15 @@ from matplotlib.axes import Axes
 
 from experiments.config.identity import identity_hash
 from experiments.config.settings import Group
-from experiments.papers.kumar2021.panels import STYLES, panel_axes
 from experiments.report.certified_accuracy import average_radius
 from experiments.report.claims import verdicts
-from experiments.report.figure import Drawing, Figure, legend_entries
+from experiments.report.direct_labels import Curve, name_curves
+from experiments.report.figure import Drawing, Figure
+from experiments.report.layout import head, panels
 from experiments.report.left_out import OLDER, another, not_in, trained_otherwise
+from experiments.report.symbols import NORMS, P_A, P_B, SIGMA
 from experiments.report.text_table import texts
+from experiments.report.titles import title_of, wrapped
 from experiments.runs.reader import StoredRun, sigma_of
 from smoothing import Certify, Gaussian, Noise, SettingError, Splitting, Uniform
 from smoothing.class_bounds import RUNNER_UP
@@ -25,7 +28,9 @@ NOISES = {  # by class: the word in experiments' names, and the text
     "Uniform": ("uniform", "uniform noise"),
     "Splitting": ("ssn", "splitting noise"),
 }
-LABELS = {"complement": r"before: $p_B \leq 1 - p_A$", "bounded": "after: a bound on every other class"}
+STYLES = {"complement": ("before", "C1", "white", "--"), "bounded": ("after", "C0", "C0", "-")}
+TRAININGS = {"stability = 0": "without stability training", "stability = 6": "with stability training"}
+LETTERS = 26  # of a line of a panel's title
 NEEDED = {"label", "guess", "n_a", "n_b", "n", "n0", "radius"}
 COLUMNS = ("acr", "correct", "abstained")  # of either reading
 READ = ("acr_complement", "acr_bounded")
@@ -67,15 +72,20 @@ class RunnerUp(Figure):
             for run, curve in zip(group, curves_of(group), strict=True):
                 rows.append({"panel": title, "curve": curve, "sigma": sigma_of(run)} | self._compared(run))
         table = pd.DataFrame(rows).sort_values(["panel", "curve", "sigma"], key=_in_order(grouped), ignore_index=True)
-        figure, axes = panel_axes(len(grouped))
-        for axis, (title, group) in zip(axes, grouped.items(), strict=True):
-            shown = table[table["panel"] == title]
-            _plot(axis, shown)
-            axis.set(title=title, xlabel=r"noise level $\sigma$", ylabel=f"ACR ({noise_of(group[0]).threat_norm})")
-            axis.set(xlim=(0, 1.05 * shown["sigma"].max()), ylim=(0, 1.08 * shown[list(READ)].max(axis=None)))
-        entries = legend_entries(figure)
-        title = "ACR: average certified radius"
-        figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=2, title=title)
+        lines = list(table.groupby(["panel", "curve"], sort=False))
+        figure, axes = panels(len(lines))
+        drawn = []
+        for axis, ((title, curve), shown) in zip(axes, lines, strict=True):
+            first = grouped[title][0]
+            drawn.append(_plot(axis, shown))
+            name, training = title_of(first.record["config"]["name"]), TRAININGS.get(str(curve), str(curve))
+            axis.set_title("\n".join(filter(None, (wrapped(name, LETTERS), training))))
+            axis.set(xlabel=f"noise level {SIGMA}", ylabel=f"average {NORMS[noise_of(first).threat_norm]} radius")
+            axis.set(xlim=(0, 1.05 * shown["sigma"].max()), ylim=(0, 1.12 * shown[list(READ)].max(axis=None)))
+            axis.xaxis.set_major_formatter("{x:g}")
+        about = f"before: {P_B} is at most 1 - {P_A}; after: a bound on every other class"
+        head(figure, "Average certified radius, from the same counts", about)
+        name_curves(figure, zip(axes, drawn, strict=True))
         return Drawing(figure, table, self._claims(table), _notes(table), _texts(table))
 
     def _compared(self, run: StoredRun) -> dict[str, Any]:
@@ -198,14 +208,14 @@ def _in_order(grouped: dict[str, list[StoredRun]]) -> Any:
     return lambda column: column.map(place) if column.name == "panel" else column
 
 
-def _plot(axis: Axes, table: pd.DataFrame) -> None:
-    for (curve, rows), (color, _, mark) in zip(table.groupby("curve", sort=False), STYLES, strict=False):
-        for reading, line, face in (("bounded", "-", color), ("complement", "--", "white")):
-            axis.plot(rows["sigma"], rows[f"acr_{reading}"], ls=line, marker=mark, mfc=face, color=color)
-        if curve:
-            axis.plot([], [], ls="", marker=mark, color=color, label=str(curve))
-    for reading, line in (("bounded", "-"), ("complement", "--")):
-        axis.plot([], [], ls=line, color="0.2", label=LABELS[reading])
+def _plot(axis: Axes, table: pd.DataFrame) -> list[Curve]:
+    """Draw both readings of a curve, and return them with their names."""
+    drawn = []
+    for reading, (name, color, face, line) in STYLES.items():
+        sigma, radius = table["sigma"].to_numpy(), table[f"acr_{reading}"].to_numpy()
+        axis.plot(sigma, radius, marker="o", ls=line, color=color, mfc=face, label=name)
+        drawn.append(Curve(sigma, radius, name, color))
+    return drawn
 
 
 def _notes(table: pd.DataFrame) -> list[str]:

@@ -13,6 +13,8 @@ from scipy.stats import binom
 
 from experiments.report.claims import ROW
 from experiments.report.figure import Drawing, Figure
+from experiments.report.layout import WIDTH, head
+from experiments.report.symbols import NORMS
 from experiments.runs.reader import StoredRun
 
 FOLDER, TABLE, RECORD = "tightness", "tightness.csv", "run.json"
@@ -22,6 +24,20 @@ KINDS: dict[str, dict[str, Any]] = {
     "without error": {"color": "C1", "marker": "s"},
 }
 CHANCE = 1e-6  # probability of more violations than `allowed` if every certificate fails with its stated probability
+NAMES = {
+    "adaptive": "Adaptive",
+    "center": "Center",
+    "center_hd": "Center, HD",
+    "certify": "Certify",
+    "dssn": "DSSN",
+    "exact": "Exact",
+    "exact_center": "Exact center",
+    "gaussian": "Gaussian",
+    "jaccard": "Jaccard",
+    "l2": NORMS["l2"],
+    "ssn": "SSN",
+    "tvd": "TV",
+}
 COLUMNS = ["index", *CASE, "factor", "moved", "ratio", "violated", "level_at_x", "level_at_attack"]
 
 
@@ -96,31 +112,26 @@ class Tightness(Figure):
     def draw(self, runs: list[StoredRun]) -> Drawing:
         (bench,) = runs
         certificates, found = per_certificate(bench.table), summary(bench.table)
-        figure, axis = plt.subplots(figsize=(7.0, 0.8 + 0.22 * len(found)))
+        figure, axis = plt.subplots(figsize=(WIDTH, 0.9 + 0.24 * len(found)))
         spread = np.random.default_rng(0)
-        columns = {"points\nattacked": 1.2, "certi-\nficates": 1.4, "broken\n(allowed)": 1.64}
         for row, case in enumerate(found.itertuples()):
             ratios = certificates.loc[(certificates[CASE] == [getattr(case, c) for c in CASE]).all(axis=1), "ratio"]
             kind = KINDS["without error" if case.level == 0 else "by sampling"]
             rows = row + spread.uniform(-0.25, 0.25, len(ratios))
             axis.scatter(ratios, rows, s=9, alpha=0.55, lw=0, **kind)
             axis.plot([ratios.median()] * 2, [row - 0.38, row + 0.38], color="k", lw=1.4)
-            said = (f"{case.attempts:,}", f"{case.certificates:,}", f"{case.violated} ({case.allowed})")
-            for text, at in zip(said, columns.values(), strict=True):
-                axis.text(at, row, text, va="center", ha="right", fontsize=7)
-        for text, at in columns.items():
-            axis.text(at, -1.2, text, va="center", ha="right", fontsize=7, weight="bold")
-        axis.plot([1, 1], [-0.6, len(found) - 0.4], color="0.2", ls="--", lw=1)
+        axis.axvline(1, color="0.2", ls="--", lw=1)
         for name, kind in KINDS.items():
             axis.scatter([], [], label=f"a certificate, {name}", **kind)
         axis.plot([], [], color="k", lw=1.4, label="median")
-        figure.legend(loc="outside lower center", ncols=3)
+        figure.legend(loc="outside lower center", ncols=3, handlelength=1, columnspacing=1)
         axis.set_yticks(range(len(found)), [_label(case) for case in found.itertuples()])
-        axis.set_xticks(np.linspace(0, 1, 6))
-        axis.set(xlim=(-0.03, 1.65), ylim=(len(found) - 0.4, -1.9))
-        axis.set_xlabel("closest attack (1: the certified bound)", loc="left")
+        axis.set(xlim=(-0.03, 1.05 * max(1.0, certificates["ratio"].max())), ylim=(len(found) - 0.4, -0.6))
+        axis.set_xlabel("closest attack (1: the certified bound)")
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.grid(axis="y", visible=False)
-        axis.spines["bottom"].set_bounds(0, 1)
+        attacks, certified = (f"{found[name].sum():,}" for name in ("attempts", "certificates"))
+        head(figure, f"{attacks} attacks on {certified} certificates broke {found['violated'].sum() or 'none'}")
         notes = [
             f"{found['attempts'].sum():,} attempts on {found['certificates'].sum():,} certificates, "
             f"{found['violated'].sum()} of them broken",
@@ -132,8 +143,10 @@ class Tightness(Figure):
 
 
 def _label(case: Any) -> str:
-    metric = "" if case.metric == "class" else f", {case.metric}"
-    return f"{case.certifier}, {case.noise}{metric}: {case.model}"
+    """The certifier, noise, metric and model of a row; and how many certificates an attack broke, if any."""
+    words = (case.certifier, case.noise, "" if case.metric == "class" else case.metric, case.model)
+    broken = f" ({case.violated} broken)" if case.violated else ""
+    return ", ".join(NAMES.get(word, word) for word in words if word) + broken
 
 
 def verdicts_on(found: pd.DataFrame) -> pd.DataFrame:

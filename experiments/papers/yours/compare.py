@@ -10,26 +10,26 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, kind_of
 from experiments.papers.yours.differences import texts_of
-from experiments.papers.yours.direct_labels import SIZE, Curve, write_names
 from experiments.papers.yours.run_settings import differing
 from experiments.papers.yours.series import Series, by_source, names_in, panels_of, series_of
 from experiments.papers.yours.titles import (
-    OUT,
     data_text,
-    examples_text,
     input_radius_title,
     metric_text,
     radius_title,
     space_notes,
     space_of,
-    wrapped,
 )
 from experiments.papers.yours.values import largest_radius, medians_of, steps_of
+from experiments.report.direct_labels import SIZE, Curve, write_names
 from experiments.report.figure import LINES, Drawing
+from experiments.report.layout import head
+from experiments.report.symbols import OUT
+from experiments.report.titles import data_title, examples_text, wrapped
 from experiments.runs.reader import StoredRun
 from smoothing import SettingError
 
-WIDTH, HEIGHT = 3.9, 2.2  # inches of a panel: one column, so that it is legible on a phone
+WIDTH, HEIGHT = 4.4, 2.4  # inches of a panel: one column, so that it is legible on a phone
 COLORS = 6  # of the cycle in paper.mplstyle
 PADDING = 2.0  # lines of text around those of a legend
 WRAPPED, TITLE = 40, 60  # letters of a line of a legend, and of a title
@@ -125,6 +125,7 @@ class Compare(ComparedRuns):
                 axis.set_ylabel(ylabel)
             if k + self.columns >= len(axes):
                 axis.set_xlabel(xlabel)
+        figure.draw_without_rendering()  # places the axes
         for axis, curves in zip(axes, drawn, strict=True):
             _name_curves(axis, curves)
 
@@ -200,7 +201,7 @@ def _quantity_title(name: str, run: StoredRun) -> str:
 
 def _head(figure: MatplotlibFigure, series: list[Series], examples: "pd.Series[int]") -> None:
     text = examples_text(examples.unique().tolist())
-    figure.suptitle(f"{data_text(series[0].run)}, {text}; bands: 95 %", fontsize=8)
+    head(figure, f"{data_title(data_text(series[0].run))}, {text}; bands: 95 %")
 
 
 def _example_notes(series: list[Series]) -> list[str]:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from experiments.papers.yours.series import Series, joined, names_in, pairs_of, sigma_text
-from experiments.papers.yours.titles import SIGMA
 from experiments.papers.yours.values import largest_radius, outputs_at, round_radii
 from experiments.report.significance import (
     LEVEL,
@@ -20,6 +19,7 @@ from experiments.report.significance import (
     sign_test,
     signed_rank,
 )
+from experiments.report.symbols import SIGMA
 
 MOST_SHOWN = 12  # pairs in the terminal; the CSV has all
 ACCURACY = "certified accuracy"

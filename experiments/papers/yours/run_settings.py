@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
-from experiments.papers.yours.titles import SIGMA, class_name
+from experiments.papers.yours.titles import class_name
+from experiments.report.symbols import SIGMA
 from experiments.runs.reader import StoredRun
 from experiments.runs.run_folder import flattened
 

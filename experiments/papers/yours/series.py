@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from experiments.papers.yours.run_settings import told_apart
-from experiments.papers.yours.titles import SIGMA
+from experiments.report.symbols import SIGMA
 from experiments.runs.reader import StoredRun
 
 MOST = 5  # series in a panel

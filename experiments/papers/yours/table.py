@@ -10,11 +10,7 @@ import pandas as pd
 from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, kind_of
 from experiments.papers.yours.series import Series, joined, series_of
 from experiments.papers.yours.titles import (
-    IN,
-    OUT,
-    SIGMA,
     data_text,
-    examples_text,
     metric_text,
     radius_title,
     space_notes,
@@ -23,7 +19,9 @@ from experiments.papers.yours.titles import (
 from experiments.papers.yours.values import accuracy_at, clean_accuracy, largest_radius, medians_of, round_radii
 from experiments.report.certified_accuracy import average_radius, rows_of
 from experiments.report.figure import Drawing
+from experiments.report.symbols import IN, OUT, SIGMA
 from experiments.report.text_table import latex, markdown
+from experiments.report.titles import examples_text
 from experiments.runs.reader import StoredRun
 
 RADII = 5  # columns of radii, if they are not given

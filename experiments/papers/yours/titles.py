@@ -1,14 +1,12 @@
 """Titles of axes and tables, from what a run records: norm, units, metric, data set."""
 
 import re
-from textwrap import fill
 
 from experiments.papers.kumar2021.medians import METRICS
+from experiments.report.symbols import IN, NORMS
 from experiments.runs.input_space import InputSpace, input_space
 from experiments.runs.reader import StoredRun
 
-NORMS = {"l1": r"$\ell_1$", "l2": r"$\ell_2$", "linf": r"$\ell_\infty$"}
-IN, OUT, SIGMA = r"$\varepsilon_\mathrm{in}$", r"$\varepsilon_\mathrm{out}$", r"$\sigma$"
 ABBREVIATION = r"[A-Z\d]+(?![a-z])"
 
 
@@ -52,18 +50,6 @@ def data_text(run: StoredRun) -> str:
 def class_name(dotted: str) -> str:
     """The last part of a dotted name. A user's own class is recorded with its module."""
     return dotted.rpartition(".")[2]
-
-
-def examples_text(counts: list[int]) -> str:
-    """The number of test examples, or their range."""
-    low, high = min(counts), max(counts)
-    return f"{high:,} test examples" if low == high else f"{low:,} to {high:,} test examples"
-
-
-def wrapped(text: str, width: int) -> str:
-    """A text in lines of at most `width` letters. Formulas stay whole."""
-    kept = re.sub(r"\$[^$]*\$", lambda formula: formula[0].replace(" ", "\xa0"), text)  # no line ends there
-    return fill(kept, width).replace("\xa0", " ")
 
 
 def space_notes(runs: list[StoredRun]) -> list[str]:

@@ -131,7 +131,7 @@ def test_verdicts_of_an_earlier_drawing_do_not_stay(runs, tmp_path, figure):
 
 def test_the_same_data_gives_the_same_bytes(runs, tmp_path, figure):
     once, again = (drawings("f", figure("center_faces"), runs, None, tmp_path / name)[0].path for name in ("a", "b"))
-    for suffix in (".png", ".pdf", ".csv"):
+    for suffix in (".png", ".pdf", ".svg", ".csv"):
         assert once.with_suffix(suffix).read_bytes() == again.with_suffix(suffix).read_bytes()
 
 

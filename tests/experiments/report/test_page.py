@@ -87,7 +87,7 @@ def test_no_artefact_is_missing_from_the_page_and_it_needs_no_network(artefacts,
     page = Page(text)
     assert set(PAPERS_OWN) <= set(page.ids)
     assert sorted(page.ids) == sorted(path.stem for path in (CONF / "figure").glob("*.yaml"))
-    assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
+    assert all(address.startswith(("#", "data:image/svg+xml;base64,")) for address in page.addresses)
     assert {address[1:] for address in page.addresses if address.startswith("#")} == set(page.ids)
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert not re.search(r"url\(|@import", text)

@@ -261,7 +261,9 @@ def test_the_same_runs_give_the_same_bytes(write_center_run, drawn, tmp_path):
     kept = []
     for _ in range(2):
         (png,) = drawn("center_tvd", tmp_path, files=True)
-        kept.append([png.with_suffix(suffix).read_bytes() for suffix in (".png", ".pdf", ".csv", ".claims.csv")])
+        kept.append(
+            [png.with_suffix(suffix).read_bytes() for suffix in (".png", ".pdf", ".svg", ".csv", ".claims.csv")]
+        )
     assert kept[0] == kept[1]
 
 

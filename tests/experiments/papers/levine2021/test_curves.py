@@ -215,5 +215,5 @@ def test_times_of_other_images_are_not_held_against_the_paper(tmp_path, capsys, 
 
 def test_the_same_runs_give_the_same_bytes(l1_runs, tmp_path, figure):
     once, again = (drawings("m", figure("dssn_methods"), l1_runs, None, tmp_path / name)[0].path for name in ("a", "b"))
-    for suffix in (".png", ".pdf", ".csv", ".claims.csv"):
+    for suffix in (".png", ".pdf", ".svg", ".csv", ".claims.csv"):
         assert once.with_suffix(suffix).read_bytes() == again.with_suffix(suffix).read_bytes()

@@ -9,7 +9,6 @@ import pytest
 from scipy.stats import binomtest
 
 from experiments.papers.yours.compare import Compare
-from experiments.papers.yours.direct_labels import Curve, write_names
 from experiments.papers.yours.series import MOST, names_in, pairs_of, panels_of, series_of
 from experiments.papers.yours.values import median_interval, round_radii
 from experiments.report.figure import selection
@@ -200,22 +199,6 @@ def test_pairs_have_equal_sigma_and_settings():
     assert len(pairs_of(series_of([stored("a", 0.1), stored("b", 0.2)], envelope=False))) == 1
     (inside,) = pairs_of(series_of(runs[:2], envelope=False))
     assert names_in(inside) == ["epochs = 1", "epochs = 2"]
-
-
-def test_names_stand_clear_of_curves_and_of_each_other():
-    figure, axis = plt.subplots(figsize=(3.9, 2.6))
-    x = np.linspace(0, 1, 50)
-    curves = [Curve(x, 1 - x ** (k + 1), f"method {k}", f"C{k}") for k in range(3)]
-    for curve in curves:
-        axis.plot(curve.x, curve.y)
-    axis.set(xlim=(0, 1), ylim=(0, 1))
-    assert write_names(axis, curves)
-    boxes = [text.get_window_extent() for text in axis.texts]
-    assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
-    points = np.concatenate([axis.transData.transform(np.column_stack([c.x, c.y])) for c in curves])
-    assert not any(box.contains(*point) for box in boxes for point in points)
-    assert not write_names(axis, [Curve(x, x, "a name that is much too long for this small axis" * 2, "k")])
-    plt.close(figure)
 
 
 def test_published_files_stand_beside_runs(drawn, write_classes, tmp_path, capsys):
