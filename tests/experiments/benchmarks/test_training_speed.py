@@ -8,7 +8,7 @@ from models.classifiers import LeNet
 
 @pytest.mark.parametrize("method", ["gaussian", "stability", "consistency", "smoothadv", "smoothmix"])
 def test_a_bare_loop_evaluates_as_many_rows_as_the_trainer(method, monkeypatch):
-    monkeypatch.setattr(training, "IMAGES", 256)
+    monkeypatch.setattr(training, "IMAGES", training._trainer(method).batch_size)
     rows, forward = [], LeNet.forward
 
     def counted(self, images):
