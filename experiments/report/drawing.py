@@ -69,6 +69,8 @@ def write(drawing: Drawing, runs: Sequence[StoredRun], stem: Path, remarks: Path
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     if drawing.figure:
+        drawing.figure.draw_without_rendering()
+        drawing.figure.set_layout_engine("none")  # all three files have the layout that this has found
         drawing.figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
         drawing.figure.savefig(f"{stem}.png", metadata={"Software": None})
         drawing.figure.savefig(f"{stem}.svg", metadata={"Date": None})

@@ -1,6 +1,6 @@
 """Certified accuracy against radius of the training methods, with the published shares as points."""
 
-import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -14,11 +14,16 @@ from experiments.papers.training.results import (
     verdicts_on,
 )
 from experiments.report.certified_accuracy import NOT_CORRECT, certified_radii
-from experiments.report.figure import LINES, Drawing, legend_entries
+from experiments.report.direct_labels import Curve, name_curves
+from experiments.report.figure import LINES, Drawing
+from experiments.report.layout import head, panels
+from experiments.report.symbols import NORMS, sigma_text
+from experiments.report.titles import examples_text
 from experiments.runs.reader import StoredRun
 
-PUBLISHED = "published, same images"
-WIDTH, HEIGHT = 3.0, 2.9  # inches, of a panel
+MOST = 5  # curves in a panel; if there are more methods, the panels have three
+HEIGHT = 2.6  # inches, of a panel
+PUBLISHED = "points: published, same images"
 
 
 class TrainingCurves(TrainingFigure):
@@ -31,31 +36,40 @@ class TrainingCurves(TrainingFigure):
     def draw(self, runs: list[StoredRun]) -> Drawing:
         chosen = by_method(runs)
         table = numbers(chosen)
-        sigmas = sorted({sigma for _, sigma in chosen})
         methods = list(dict.fromkeys(method for method, _ in chosen))
-        size = (WIDTH * len(sigmas), HEIGHT)
-        figure, panels = plt.subplots(1, len(sigmas), figsize=size, sharey=True, squeeze=False, layout="constrained")
-        for axis, sigma in zip(panels[0], sigmas, strict=True):
-            _draw_panel(axis, sigma, methods, chosen, table[(table["sigma"] == sigma) & (table["quantity"] != ACR)])
-        panels[0, 0].set_ylabel("certified accuracy (%)")
-        entries = legend_entries(figure)
-        entries = {name: entries[name] for name in (*methods, PUBLISHED) if name in entries}
-        figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=len(entries))
+        parts = [methods] if len(methods) <= MOST else [methods[:3], methods[3:]]
+        shown = [(sigma, part) for sigma in sorted({sigma for _, sigma in chosen}) for part in parts]
+        figure, axes = panels(len(shown), HEIGHT, sharey=True)
+        named = []
+        for axis, (sigma, part) in zip(axes, shown, strict=True):
+            points = table[(table["sigma"] == sigma) & (table["quantity"] != ACR)].dropna(subset="paper")
+            named.append((axis, _draw_panel(axis, sigma, methods, part, chosen, points)))
+        for axis in axes[::2]:  # at the left
+            axis.set_ylabel("certified accuracy (%)")
+        models = {str(run.identity["model"]["type"]) for run in chosen.values()}
+        data = {str(run.identity["dataset"]["type"]) for run in chosen.values()}
+        about = examples_text(table["examples"]) + (f"; {PUBLISHED}" if table["paper"].notna().any() else "")
+        head(figure, f"{', '.join(sorted(models))} on {', '.join(sorted(data))}, by training method", about)
+        name_curves(figure, named)
         return Drawing(figure, table, verdicts_on(chosen, table), notes_on(chosen))
 
 
-def _draw_panel(axis: Axes, sigma: float, methods: list[str], runs: Runs, points: pd.DataFrame) -> None:
-    end = 0.0
+def _draw_panel(
+    axis: Axes, sigma: float, methods: list[str], part: list[str], runs: Runs, points: pd.DataFrame
+) -> list[Curve]:
+    """The curves of some of the methods, each in its color, and the published shares of them."""
+    curves = []
     for k, method in enumerate(methods):
-        if (method, sigma) not in runs:
+        if method not in part or (method, sigma) not in runs:
             continue
-        radii = certified_radii(runs[method, sigma])
-        steps = radii[radii > NOT_CORRECT].sort_values()
-        end = max(end, float(steps.max()) if len(steps) else 0.0)
-        shares = [100 * (len(steps) - at) / len(radii) for at in range(len(steps) + 1)]
-        axis.step([0, *steps], shares, where="pre", color=f"C{k}", linestyle=LINES[k], label=method)
-        own = points[(points["method"] == method) & points["paper"].notna()]
+        radii = certified_radii(runs[method, sigma]).to_numpy()
+        ends = np.sort(radii[radii > NOT_CORRECT])  # the share falls at each of them
+        x = np.concatenate([[0.0], np.repeat(ends, 2)])
+        y = 100 * np.repeat(len(ends) - np.arange(len(ends) + 1), 2)[:-1] / len(radii)
+        axis.plot(x, y, color=f"C{k}", linestyle=LINES[k], label=method)
+        own = points[points["method"] == method]
         axis.plot(own["quantity"].astype(float), 100 * own["paper"], "o", color=f"C{k}", markersize=3)
-    if points["paper"].notna().any():
-        axis.plot([], [], "o", color="0.4", markersize=3, label=PUBLISHED)
-    axis.set(title=rf"$\sigma$ = {sigma:g}", xlabel=r"$\ell_2$ radius", xlim=(0, 1.03 * end or 1), ylim=(0, 102))
+        curves.append(Curve(x, y, method, f"C{k}"))
+    end = max((float(curve.x[-1]) for curve in curves), default=1.0)
+    axis.set(title=sigma_text(sigma), xlabel=f"{NORMS['l2']} radius", xlim=(0, 1.03 * end or 1), ylim=(0, 104))
+    return curves
