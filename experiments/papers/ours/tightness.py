@@ -32,6 +32,8 @@ NAMES = {
     "dssn": "DSSN",
     "exact": "Exact",
     "exact_center": "Exact center",
+    "balanced": "Balanced",
+    "exact_balanced": "Exact balanced",
     "gaussian": "Gaussian",
     "jaccard": "Jaccard",
     "l2": NORMS["l2"],
