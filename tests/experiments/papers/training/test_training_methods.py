@@ -91,14 +91,16 @@ def test_the_order_of_the_methods_is_judged_on_the_same_images():
 
 
 def test_the_committed_runs_have_the_published_numbers():
-    """One in 20 may be outside its 95 % interval."""
+    """One in 20 may be outside its 95 % interval. MACER's differ, as remarks.csv says."""
     figure = TrainingTable([path.stem for path in (CONF / "experiment").glob("mnist_*.yaml")])
     ((_, runs),) = selection("training_table_mnist", figure, CONF.parent / "results", ()).drawn.items()
     claims = figure.draw(runs).claims
     printed = claims.query("kind == 'number'")
-    assert len(printed) > 70
-    assert (printed["quantity"] == ACR).sum() >= 7
-    assert printed["within"].sum() >= 0.95 * len(printed)
+    assert (printed["quantity"] == ACR).sum() == 9
+    others = printed[~printed["case"].str.startswith("MACER")]
+    assert len(others) > 70
+    assert others["within"].sum() >= 0.95 * len(others)
+    assert others.loc[others["quantity"] == ACR, "within"].all()
     assert claims.query("kind == 'trend'")["within"].all()
 
 
