@@ -1,6 +1,7 @@
 """Cost and provenance of finished runs: samples, seconds, machines, commits, settings."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from experiments.config.identity import NOT_SETTINGS
@@ -68,13 +69,15 @@ def duration(seconds: float) -> str:
 def provenance_of(runs: list[StoredRun]) -> dict[str, str]:
     """Settings, seed, hardware, commit, date and versions of a drawing's runs, by heading.
 
-    If the runs differ, all values are listed.
+    If the runs differ in a setting, it is under "settings that differ", with all its values.
     """
     records = [run.record for run in runs]
     starts = [start for record in records for start in (record, *record.get("resumed", []))]
     days = sorted(str(start["started"])[:10] for start in starts if start.get("started"))
+    differ, shared = _settings(runs)
     found = {
-        "settings": "; ".join(filter(None, (_settings(runs, group) for group in _groups(runs)))),
+        "settings that differ": differ,
+        "settings": shared,
         "seed": _listed(str(run.identity["seed"]) for run in runs if "seed" in run.identity),
         "hardware": _listed(start["device"] for start in starts if start.get("device")),
         "commit": _listed(_commit(start) for start in starts if start.get("commit")),
@@ -84,21 +87,27 @@ def provenance_of(runs: list[StoredRun]) -> dict[str, str]:
     return {heading: text for heading, text in found.items() if text}
 
 
-def _groups(runs: list[StoredRun]) -> list[str]:
-    names = ("dataset", "model", "noise", "certifier", "metric", "training")
-    return [name for name in names if any(isinstance(run.identity.get(name), dict) for run in runs)]
+def _settings(runs: list[StoredRun]) -> tuple[str, str]:
+    """The settings in which runs differ, and those that all share, such as "noise.sigma = 0.25 or 0.5, grid = 255".
+
+    A run without a setting has "none".
+    """
+    own = [_named(run.identity) for run in runs]
+    values = {name: [settings.get(name, "none") for settings in own] for name in dict.fromkeys(chain(*own))}
+    differing = {name for name, found in values.items() if len(set(found)) > 1}
+    texts = {name: f"{name} = {_listed(found)}" for name, found in values.items()}
+    differ = [text for name, text in texts.items() if name in differing]
+    return ", ".join(differ), ", ".join(text for name, text in texts.items() if name not in differing)
 
 
-def _settings(runs: list[StoredRun], group: str) -> str:
-    """One group of settings, such as "certifier Certify, n = 1000 or 2000". Settings that are lists are skipped."""
-    values: dict[str, list[Any]] = {}
-    for run in runs:
-        for name, value in (run.identity.get(group) or {}).items():
-            if name not in NOT_NAMED and not isinstance(value, dict | list) and value is not None:
-                values.setdefault(name, []).append(value)
-    types = _listed(run.identity[group]["type"] for run in runs if "type" in (run.identity.get(group) or {}))
-    settings = [f"{name} = {_listed(found)}" for name, found in values.items()]
-    return ", ".join(filter(None, (f"{group} {types}".strip(), *settings)))
+def _named(identity: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an identity by dotted name, a class under its group's name. Lists and the seed are left out."""
+    found: dict[str, Any] = {}
+    for name, value in identity.items():
+        for key, each in (value if isinstance(value, dict) else {"type": value}).items():
+            if each is not None and not isinstance(each, dict | list) and (key == "type" or key not in NOT_NAMED):
+                found[name if key == "type" else f"{name}.{key}"] = each
+    return {name: value for name, value in found.items() if name not in ("seed", *NOT_NAMED)}
 
 
 def _version(starts: list[dict[str, Any]], name: str) -> str:

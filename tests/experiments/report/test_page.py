@@ -287,11 +287,13 @@ def test_provenance_puts_differences_side_by_side():
     start = {"device": "cpu", "commit": "0123456789abcdef", "dirty": True, "started": "2026-01-02T03:04:05+00:00"}
     identity = {"noise": {"type": "Gaussian"}, "certifier": {"type": "Certify", "n": 10, "radii": [1]}, "seed": 0}
     runs = [
-        StoredRun(Path(), {"identity": identity | {"noise": {"type": "Gaussian", "sigma": s}}, **start})
-        for s in (0.5, 0.25)
+        StoredRun(Path(), {"identity": identity | {"noise": {"type": "Gaussian", "sigma": s}} | grid, **start})
+        for s, grid in ((0.5, {}), (0.25, {"grid": 255}))
     ]
     found = provenance_of(runs)
-    assert found["settings"] == "noise Gaussian, sigma = 0.25 or 0.5; certifier Certify, n = 10"
+    assert found["settings that differ"] == "noise.sigma = 0.25 or 0.5, grid = none or 255"
+    assert found["settings"] == "noise = Gaussian, certifier = Certify, certifier.n = 10"
+    assert "settings that differ" not in provenance_of(runs[:1])
     assert found["commit"] == "0123456789 with changes"
     assert found["date"] == "2026-01-02"
 
