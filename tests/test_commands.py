@@ -11,7 +11,7 @@ DRAW_FEW = """
 import runpy, sys
 from experiments.report import figure
 select = figure.selection
-few = ("cohen_bounds", "cohen_curves", "cohen_samples")
+few = ("center_faces", "cohen_curves", "cohen_looseness", "cohen_samples")
 none = lambda chosen: figure.Selection(chosen, {}, [], 0)
 figure.selection = lambda name, chosen, *given: select(name, chosen, *given) if name in few else none(chosen)
 sys.argv[0] = "plot.py"
@@ -59,7 +59,7 @@ def test_a_sweep_runs_the_other_points_and_fails_at_the_end(python, tmp_path):
 
 
 def test_plot_without_results_says_what_would_make_them(python, tmp_path):
-    done = python("plot.py", f"results.root={tmp_path}", f"figures.root={tmp_path}")
+    done = python("-c", DRAW_FEW, f"results.root={tmp_path}", f"figures.root={tmp_path}")
     assert done.returncode == 0
     assert "python certify.py -m experiment=faces_jaccard" in done.stdout
     done = python("plot.py", "figure=center_faces", f"results.root={tmp_path}")
@@ -93,7 +93,7 @@ def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python
     assert "not a run.json of this suite" in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "figures" / "index.html").exists()
-    assert (tmp_path / "figures" / "cohen_bounds.png").exists()
+    assert (tmp_path / "figures" / "cohen_looseness.png").exists()
     assert (tmp_path / "figures" / "cohen_samples.png").exists()
 
 

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from experiments.config.check import checked
 from experiments.config.schema import register
 from experiments.config.settings import Settings
+from experiments.report import direct_labels
 from experiments.report.figure import CONF, drawings, figure_of
 from experiments.report.sources import Source
 from experiments.training import loop
@@ -48,6 +49,12 @@ def trained(composed, tmp_path):
     return train
 
 
+def without_layout(patch):
+    """Lay no figure out, and place no names beside curves: the slowest parts of a drawing."""
+    patch.setattr(MatplotlibFigure, "draw_without_rendering", lambda _: None)
+    patch.setattr(direct_labels, "write_names", lambda axis, curves: True)
+
+
 @pytest.fixture(scope="session")
 def figure():
     """figure(name, ...) is the figure of that name, with changed arguments if given."""
@@ -65,7 +72,7 @@ def drawn(figure, monkeypatch):
 
     source: a folder, or a list of `Source`s.
     Rendering takes most of the time. So each process renders a figure once, or where files=True, and later drawings
-    leave empty image files.
+    leave empty image files, and place no names beside curves.
     """
 
     def draw(name, out, *, source=None, results=None, files=False, **arguments):
@@ -73,6 +80,7 @@ def drawn(figure, monkeypatch):
         with monkeypatch.context() as patch:
             if not files and name in RENDERED:
                 patch.setattr(MatplotlibFigure, "savefig", lambda _, path, **__: Path(path).touch())
+                without_layout(patch)
             sources = [Source("", source)] if isinstance(source, Path) else source
             found = [drawn.path for drawn in drawings(name, chosen, results or out, sources, out / "figures")]
         RENDERED.update([name] if found else [])

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from dummies import KINDS, dummies
 from made_up_runs import every_drawing
+from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.papers.cohen2019 import tables
 from experiments.papers.kumar2021 import calibrated
-from experiments.report import certified_accuracy
+from experiments.report import certified_accuracy, direct_labels
 from experiments.report.figure import CONF, selection
 
 PAPERS = CONF.parent / "experiments" / "papers"
@@ -54,6 +55,8 @@ def made_up(figure):
 def judged(tmp_path, monkeypatch):
     """judged(templates) gives a function: (name, kind, seed) -> the verdicts on dummies that count as evidence."""
     monkeypatch.setattr(calibrated, "CALIBRATIONS", tmp_path)  # no certificate of ours is read from the draws
+    monkeypatch.setattr(MatplotlibFigure, "draw_without_rendering", lambda _: None)  # only verdicts count here
+    monkeypatch.setattr(direct_labels, "write_names", lambda axis, curves: True)
 
     def of(templates):
         @cache

@@ -144,7 +144,7 @@ def test_a_frozen_model_is_as_it_was_afterwards():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["32-true", pytest.param("bf16-mixed", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_paper_trains_digits_and_the_network_is_certified(trained, settings, tmp_path, paper, precision):
     own = (*of_paper(paper), f"trainer.precision={precision}")
