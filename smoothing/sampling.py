@@ -10,13 +10,14 @@ is sent, for each of them, the list of what `reduce` returned, in the order of t
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TypeVar
 
 from torch import Tensor
 
 from smoothing.noise import FiniteNoise, Noise
+from smoothing.noise.base import describes
 from smoothing.streams import BLOCK, BlockSource, Stream
 
 R = TypeVar("R")  # the result of a procedure
@@ -89,11 +90,13 @@ class Samples(Request):
 
     @property
     def together(self) -> bool:
-        return self.noise.rowwise
+        return self.noise.rowwise and describes(self.noise, "rowwise", "sample")
 
     @cached_property
     def _sample(self) -> Callable[[int, BlockSource], Tensor]:
-        return self.noise.around(self.x)
+        if describes(self.noise, "around", "sample"):
+            return self.noise.around(self.x)
+        return partial(self.noise.sample, self.x)
 
     def blocks(self, first: int, count: int = 1) -> Draw:
         source = self.stream.blocks(first, count, self.x.device)

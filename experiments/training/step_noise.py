@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from smoothing import Noise, SettingError
+from smoothing.noise.base import describes
 from smoothing.streams import BlockSource
 
 
@@ -69,7 +70,9 @@ class StepNoise:
 
         If the noise is not `additive`, it is drawn again each time.
         """
-        return replace(self, _kept={}) if self.law and self.law.additive else self
+        law = self.law
+        kept = law is not None and law.additive and describes(law, "additive", "sample", "sample_each")
+        return replace(self, _kept={}) if kept else self
 
     @property
     def sigma(self) -> float:

@@ -31,7 +31,7 @@ class Ensemble(nn.Module):
         weights: the weights of each network, at least one: a folder that train.py wrote, or its weights.safetensors.
             Their contents are part of a run's identity.
         votes: soft: the mean of the networks' scores, before softmax, as in the paper (section 4). hard: the share of
-            the networks with that class.
+            the networks with that class. A copy at which a network has a score of NaN or inf counts for no class.
 
     Shape:
         (n, in_channels, H, W), float, nominally in [0, 1] -> (n, num_classes).
@@ -68,7 +68,9 @@ class Ensemble(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         scores = torch.stack([network(images) for network in self.members])
         if self.votes == "hard":
+            no_class = ~(scores < torch.inf).all(dim=2, keepdim=True)  # NaN or inf: not hidden behind the other votes
             scores = functional.one_hot(scores.argmax(dim=2), scores.shape[2]).to(scores.dtype)
+            scores = scores.masked_fill(no_class, torch.nan)
         return scores.mean(dim=0)
 
 

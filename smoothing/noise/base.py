@@ -10,6 +10,21 @@ from torch import Tensor
 from smoothing.streams import BlockSource
 
 
+def describes(noise: object, name: str, *methods: str) -> bool:
+    """Whether an attribute of a noise is about the methods that it has now.
+
+    A class may inherit the attribute and have methods of its own, or of another parent. Then it is about other methods.
+
+    Args:
+        noise: the noise.
+        name: the attribute, such as "rowwise".
+        methods: the methods that it describes, such as "sample".
+    """
+    places = [getattr(noise, "__dict__", {}), *map(vars, type(noise).__mro__)]  # in the order of look-up
+    first = {each: next(k for k, place in enumerate(places) if each in place) for each in (name, *methods)}
+    return all(first[name] <= first[method] for method in methods)
+
+
 class Noise(ABC):
     """A smoothing distribution, with the one fact that certificates need about it.
 
@@ -45,15 +60,6 @@ class Noise(ABC):
     additive: ClassVar[bool] = False
     grid: int | None = None
     tv: float = 0.0
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """A class with its own `sample` or `sample_each` does not inherit what describes another one."""
-        super().__init_subclass__(**kwargs)
-        if "sample" in vars(cls):
-            cls.around = vars(cls).get("around", Noise.around)  # type: ignore[method-assign]
-            cls.rowwise = vars(cls).get("rowwise", False)
-        if vars(cls).keys() & {"sample", "sample_each"}:
-            cls.additive = vars(cls).get("additive", False)
 
     @abstractmethod
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:

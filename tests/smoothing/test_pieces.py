@@ -97,6 +97,33 @@ def test_blocks_are_drawn_together_only_if_the_noise_says_so(monkeypatch):
         assert asked == {"Own": [64] * 4, "Stated": [256], "Twice": []}[type(noise).__name__]
 
 
+class Mixin:
+    def sample(self, x, count, source):
+        return super().sample(x, count, source) + 100
+
+
+class Mixed(Mixin, Gaussian):
+    """Its `sample` is another parent's, and what Gaussian says is about Gaussian's."""
+
+
+class Heir(Mixed):
+    pass
+
+
+@pytest.mark.parametrize("grid", [0, 15])
+@pytest.mark.parametrize("kind", [Mixed, Heir])
+def test_the_sample_of_a_mixin_is_the_one_that_is_drawn(kind, grid):
+    expected = torch.cat([kind(0.5, grid).sample(ON, BLOCK, STREAM.block(i, ON.device)) for i in range(4)])
+    assert expected.min() > 50
+    assert torch.equal(written(ON, kind(0.5, grid), [256]), expected)
+
+
+def test_a_sample_that_is_set_on_a_noise_is_the_one_that_is_drawn():
+    noise = Gaussian(0.5)
+    noise.sample = lambda x, count, source: torch.full((count, *x.shape), 7.0)
+    assert (written(ON, noise, [256]) == 7).all()
+
+
 def test_a_noise_that_draws_rows_of_another_number_cannot_be_drawn_together():
     class Wrong(Twice):
         rowwise = True

@@ -104,6 +104,25 @@ def test_splitting_noise_has_no_gradient_and_says_so(law):
         of_step(law)(x)
 
 
+def test_an_attack_draws_a_noise_of_ones_own_anew_unless_it_says_that_it_is_additive():
+    class Fading(Gaussian):
+        def sample_each(self, x, source):
+            return super().sample_each(x, source) * x
+
+    class Parent:
+        def sample_each(self, x, source):
+            return super().sample_each(x, source) * x
+
+    class Mixed(Parent, Gaussian):
+        pass
+
+    x = torch.rand(6, 1, 8, 8)
+    for law in (Gaussian(0.3), Fading(0.3), Mixed(0.3), DeterministicSplitting(0.5, 16, (1, 8, 8))):
+        noise = of_step(law).drawn_once()
+        for there in (x, x / 2):
+            assert torch.equal(noise(there, k=1), of_step(law)(there, k=1))
+
+
 def test_sigma_and_the_uniform_numbers():
     assert of_step(Uniform(0.3)).sigma == 0.3
     with pytest.raises(SettingError, match=r"trainer\.noisy: expected true"):
