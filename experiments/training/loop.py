@@ -233,7 +233,7 @@ def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> 
         optimizer.zero_grad()
         fabric.backward(loss)
         if trainer.clip_norm:
-            fabric.clip_gradients(model, optimizer, max_norm=trainer.clip_norm)
+            fabric.clip_gradients(model, optimizer, max_norm=trainer.clip_norm, error_if_nonfinite=False)
         optimizer.step()
         with torch.no_grad():
             sums += torch.stack([loss * share, trainer.judge(outputs, targets).sum()])

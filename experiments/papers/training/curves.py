@@ -11,7 +11,7 @@ from experiments.papers.training.results import (
     by_method,
     notes_on,
     numbers,
-    verdicts_on,
+    verdicts_on_order,
 )
 from experiments.report.certified_accuracy import NOT_CORRECT, certified_radii
 from experiments.report.direct_labels import Curve, name_curves
@@ -51,7 +51,7 @@ class TrainingCurves(TrainingFigure):
         about = examples_text(table["examples"]) + (f"; {PUBLISHED}" if table["paper"].notna().any() else "")
         head(figure, f"{', '.join(sorted(models))} on {', '.join(sorted(data))}, by training method", about)
         name_curves(figure, named)
-        return Drawing(figure, table, verdicts_on(chosen, table), notes_on(chosen))
+        return Drawing(figure, table, verdicts_on_order(chosen), notes_on(chosen))
 
 
 def _draw_panel(

@@ -115,12 +115,12 @@ def _numbers_of(run: StoredRun, radii: list[str]) -> dict[str, float]:
     return {ACR: average_radius(correct, radius), **dict(zip(at, accuracy.tolist(), strict=True))}
 
 
-def verdicts_on(runs: Runs, table: pd.DataFrame) -> pd.DataFrame:
-    """The verdicts on the published numbers, and on the order of the methods."""
+def verdicts_on_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts on the published numbers."""
     parts = []
     for quantity, part in ((ACR, table[table["quantity"] == ACR]), (SHARE, table[table["quantity"] != ACR])):
         parts.append(number_rows(part, WHERE, quantity, [_case(row) for row in part.itertuples()], "ours"))
-    return all_rows(*parts, verdicts(CLAIMS, "training_table_mnist", _orders(runs)))
+    return all_rows(*parts)
 
 
 def _case(row: Any) -> str:
@@ -128,15 +128,15 @@ def _case(row: Any) -> str:
     return f"{row.method}, sigma = {row.sigma:g}{at}"
 
 
-def _orders(runs: Runs) -> dict[str, dict[str, Measured]]:
-    """The quantities of claims.csv: by how much a method's ACR is above that of the next, on the same images."""
+def verdicts_on_order(runs: Runs) -> pd.DataFrame:
+    """The verdicts on the order of the methods: the ACR of one less that of the next, on the same images."""
     found: dict[str, dict[str, Measured]] = {}
     for worse, better in pairwise(BETTER):
         for (method, sigma), run in runs.items():
             if method == worse and (better, sigma) in runs:
                 of = found.setdefault(f"ACR of {worse} less that of {better}", {})
                 of[f"sigma = {sigma:g}"] = compared(_difference, run, runs[better, sigma])
-    return found
+    return verdicts(CLAIMS, "training_curves_mnist", found)
 
 
 def _difference(values: Values) -> float:

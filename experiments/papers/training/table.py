@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from experiments.papers.training.results import ACR, TrainingFigure, by_method, notes_on, numbers, verdicts_on
+from experiments.papers.training.results import ACR, TrainingFigure, by_method, notes_on, numbers, verdicts_on_numbers
 from experiments.report.certified_accuracy import one_class_notes
 from experiments.report.figure import Drawing
 from experiments.report.text_table import Table, texts
@@ -23,7 +23,7 @@ class TrainingTable(TrainingFigure):
         chosen = by_method(runs)
         table = numbers(chosen)
         notes = notes_on(chosen) + one_class_notes({f"{m}, sigma = {s:g}": run for (m, s), run in chosen.items()})
-        return Drawing(None, table, verdicts_on(chosen, table), notes, texts(_tables(table)))
+        return Drawing(None, table, verdicts_on_numbers(table), notes, texts(_tables(table)))
 
 
 def _tables(table: pd.DataFrame) -> list[Table]:

@@ -114,5 +114,5 @@ def every_drawing():
         "dssn_methods": [run for run in cifar10 if run.identity["training"]["stability"]],
         "dssn_imagenet": seven,
         "dssn_time": l1_timed,
-        "training_table_mnist": [by_method(name) for name in ("Consistency", "SmoothAdv", "SmoothMix")],
+        "training_curves_mnist": [by_method(name) for name in ("Consistency", "SmoothAdv", "SmoothMix")],
     }

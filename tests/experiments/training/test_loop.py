@@ -250,6 +250,7 @@ def test_options_that_are_off_do_not_change_a_checkpoints_name(composed):
         (("trainer.nodes=2",), "srun or torchrun"),
         (("trainer.precision=half",), "trainer.precision: .*half"),
         (("trainer.lr=1e30", "trainer.optimizer=sgd"), "trainer.lr: expected a finite loss"),
+        (("trainer.lr=1e30", "trainer.optimizer=sgd", "trainer.clip_norm=1"), "trainer.lr: expected a finite loss"),
         (("dataset=faces",), "Faces has no labels"),
     ],
 )

@@ -78,15 +78,11 @@ def test_of_two_runs_of_a_method_the_newer_one_is_drawn():
 
 def test_the_order_of_the_methods_is_judged_on_the_same_images():
     of = [run("Trainer"), run("StabilityTrainer"), run("ConsistencyTrainer")]
-    for figure in (TrainingTable([]), TrainingCurves([])):
-        claims = figure.draw(of).claims.query("kind == 'trend'").set_index("quantity")
-        assert set(claims.index) == {
-            "ACR of Gaussian less that of stability",
-            "ACR of stability less that of consistency",
-        }
-        assert claims["within"].all()
+    claims = TrainingCurves([]).draw(of).claims.set_index("quantity")
+    assert set(claims.index) == {"ACR of Gaussian less that of stability", "ACR of stability less that of consistency"}
+    assert claims["within"].all()
     worse = run("ConsistencyTrainer", shift=-0.5)
-    claims = TrainingTable([]).draw([of[1], worse]).claims.query("kind == 'trend'")
+    claims = TrainingCurves([]).draw([of[1], worse]).claims
     assert claims["within"].tolist() == [False]
 
 
@@ -94,14 +90,15 @@ def test_the_committed_runs_have_the_published_numbers():
     """One in 20 may be outside its 95 % interval. MACER's differ, as remarks.csv says."""
     figure = TrainingTable([path.stem for path in (CONF / "experiment").glob("mnist_*.yaml")])
     ((_, runs),) = selection("training_table_mnist", figure, CONF.parent / "results", ()).drawn.items()
-    claims = figure.draw(runs).claims
-    printed = claims.query("kind == 'number'")
+    printed = figure.draw(runs).claims
     assert (printed["quantity"] == ACR).sum() == 9
     others = printed[~printed["case"].str.startswith("MACER")]
     assert len(others) > 70
     assert others["within"].sum() >= 0.95 * len(others)
     assert others.loc[others["quantity"] == ACR, "within"].all()
-    assert claims.query("kind == 'trend'")["within"].all()
+    order = TrainingCurves([]).draw(runs).claims
+    assert len(order) == 4
+    assert order["within"].all()
 
 
 def test_expected_numbers_are_computed_from_logs(tmp_path):
