@@ -17,7 +17,11 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_modifyitems(items):
+    import gc
+
     import torch
+
+    gc.set_threshold(20_000, 20, 50)  # looking through all that torch holds is a twentieth of the time
 
     if not torch.cuda.is_available():
         for item in items:

@@ -15,7 +15,6 @@ from experiments.config.check import checked
 from experiments.config.experiment import experiment
 from experiments.config.schema import register
 from experiments.config.settings import Settings
-from experiments.report.experiments import page
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -113,7 +112,7 @@ def commands():
 
 
 COMMANDS = list(dict.fromkeys(commands()))
-QUICK = set(COMMANDS[::4])  # composing one takes a tenth of a second
+QUICK = set(COMMANDS[::8])  # composing one takes a tenth of a second
 
 
 @pytest.mark.parametrize(
@@ -132,23 +131,18 @@ def test_commands_that_need_something_compose(script, arguments):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_is_listed_with_its_commands_and_samples(settings, name):
+def test_an_experiment_is_listed_with_its_commands_and_samples(name):
     text = (ROOT / "docs" / "experiments.md").read_text()
     (row,) = re.findall(rf"^\| `{name}` \|(.*)\|$", text, re.MULTILINE)
     for command in experiment(name).commands():
         assert f"\n{command}\n" in text, command
-    samples, c = row.split("|")[2].strip(), settings(f"experiment={name}").certifier.arguments
+    samples, c = row.split("|")[2].strip(), experiment(name).config.certifier
     if "n0" in c:
         assert samples == f"{c['n0'] + c['n']:,}"
     elif "m" in c:
         assert samples == f"{c.get('candidates', 0) + 2 * c['n'] + c['m']:,}"
     else:
         assert "to" in samples or "DeepFool" in samples
-
-
-def test_the_list_of_experiments_is_up_to_date():
-    text = (ROOT / "docs" / "experiments.md").read_text()
-    assert page(text) == text
 
 
 def test_every_file_that_is_linked_is_there():

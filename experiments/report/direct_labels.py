@@ -92,44 +92,50 @@ def _write(axis: Axes, curve: Curve, place: Points, end: Points | None) -> None:
 def _beside(own: Points, others: Points, taken: list[Points], size: Points, inside: Points) -> Place | None:
     """The free place beside a curve that is farthest from the others; None if none is free."""
     width, height = size
-    corners = [(GAP, GAP), (-width - GAP, -height - GAP), (GAP, -height - GAP), (-width - GAP, GAP)]
-    best, best_score = None, -np.inf
-    for low in (anchor + corner for anchor in _anchors(own) for corner in corners):
-        high = low + size
-        if not _free(low, high, taken, inside) or _distance(own, low, high) < GAP / 2:
-            continue
-        clearance = min(_distance(others, low, high), FAR)
-        score = clearance + min(0.2 * min((_apart(low, high, other) for other in taken), default=FAR), 0.2 * FAR)
-        if clearance > GAP and score > best_score + 1e-9:
-            best, best_score = (low, None), score
-    return best
+    corners = np.array([(GAP, GAP), (-width - GAP, -height - GAP), (GAP, -height - GAP), (-width - GAP, GAP)])
+    lows = (_anchors(own)[:, None] + corners).reshape(-1, 2)
+    lows = lows[_free(lows, size, taken, inside)]
+    lows = lows[_distances(own, lows, size) >= GAP / 2]
+    clearance = np.minimum(_distances(others, lows, size), FAR)
+    apart = np.min([_apart(lows, size, other) for other in taken] or [np.full(len(lows), FAR)], axis=0)
+    score = np.where(clearance > GAP, clearance + 0.2 * np.minimum(apart, FAR), -np.inf)
+    if not np.isfinite(score).any():
+        return None
+    return lows[score.argmax()], None
 
 
 def _apart_from(own: Points, others: Points, taken: list[Points], size: Points, inside: Points) -> Place | None:
-    """The free place from which a line to the curve meets the fewest other curves and names.
+    """The free place, and the end of a line to the curve, that meet the fewest other curves and names.
 
-    Of several, a near one. The line ends where the curve is apart from the others. None if no place is free.
+    Of several, the nearest. The line ends where the curve is apart from the others. None if no place is free.
     """
-    anchors, every = _anchors(own), np.concatenate([own, others])
-    alone = np.array([min(_distance(others, at, at), FAR) for at in anchors])
+    grids = [np.linspace(inside[k] + GAP, inside[k + 2] - size[k] - GAP, PLACES) for k in (0, 1)]
+    lows = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1).reshape(-1, 2)
+    lows = lows[_free(lows, size, taken, inside)]
+    lows = lows[_distances(np.concatenate([own, others]), lows, size) > GAP]
+    ends = _anchors(own)[::5]
+    alone = np.minimum(_distances(others, ends, np.zeros(2)), FAR)
+    lengths = np.hypot(*(ends - (lows + size / 2)[:, None]).transpose(2, 0, 1)) - alone  # (places, ends)
     best, best_score = None, np.inf
-    for x in np.linspace(inside[0] + GAP, inside[2] - size[0] - GAP, PLACES):
-        for y in np.linspace(inside[1] + GAP, inside[3] - size[1] - GAP, PLACES):
-            low, high = np.array([x, y]), np.array([x, y]) + size
-            middle = low + size / 2
-            lengths = np.hypot(*(anchors - middle).T) - alone
-            if lengths.min() >= best_score or not _free(low, high, taken, inside):
-                continue
-            if _distance(every, low, high) <= GAP:
-                continue
-            end = anchors[np.argmin(lengths)]
-            line = middle + np.linspace(0, 0.9, LINE)[:, None] * (end - middle)
-            boxes = [(point - GAP, point + GAP) for point in line]
-            met = sum(_distance(others, *box) == 0 or any(_overlap(*box, other) for other in taken) for box in boxes)
-            score = met * FAR + float(lengths.min())
-            if score < best_score - 1e-9:
-                best, best_score = (low, end), score
+    for k in lengths.argsort(axis=None, kind="stable"):
+        low, end = lows[k // len(ends)], ends[k % len(ends)]
+        if lengths.flat[k] >= best_score:
+            break
+        middle = low + size / 2
+        line = middle + np.linspace(0, 0.9, LINE)[:, None] * (end - middle)
+        named = ~_clear(line - GAP, np.full(2, 2 * GAP), taken)
+        score = (_crossings(others, line) + named.sum()) * FAR + lengths.flat[k]
+        if score < best_score:
+            best, best_score = (low, end), score
     return best
+
+
+def _crossings(points: Points, line: Points) -> int:
+    """How many points of a straight line are the nearest ones of points at most GAP from it."""
+    along = line[-1] - line[0]
+    share = np.clip((points - line[0]) @ along / (along @ along), 0, 1)
+    near = np.hypot(*(points - line[0] - share[:, None] * along).T) <= GAP
+    return len(np.unique((share[near] * (len(line) - 1)).round()))
 
 
 def _anchors(path: Points) -> Points:
@@ -137,10 +143,18 @@ def _anchors(path: Points) -> Points:
     return path[np.unique(np.linspace(0, len(path) - 1, ANCHORS).astype(int))]
 
 
-def _free(low: Points, high: Points, taken: list[Points], inside: Points) -> bool:
-    """Whether a box is inside the axis and clear of the names that are placed."""
-    fits = bool(np.all(low >= inside[:2]) and np.all(high <= inside[2:]))
-    return fits and not any(_overlap(low, high, other) for other in taken)
+def _free(lows: Points, size: Points, taken: list[Points], inside: Points) -> NDArray[np.bool_]:
+    """Which boxes are inside the axis and clear of the names that are placed. (n, 2) lower left corners -> (n,)."""
+    fits = np.all((lows >= inside[:2]) & (lows + size <= inside[2:]), axis=1)
+    return fits & _clear(lows, size, taken)
+
+
+def _clear(lows: Points, size: Points, taken: list[Points]) -> NDArray[np.bool_]:
+    """Which boxes are at least GAP from the names that are placed. (n, 2) -> (n,)."""
+    clear = np.ones(len(lows), dtype=bool)
+    for low, high in taken:
+        clear &= ~np.all((lows < high + GAP) & (low - GAP < lows + size), axis=1)
+    return clear
 
 
 def _corners(axis: Axes, curve: Curve) -> Points:
@@ -159,17 +173,15 @@ def _dense(axis: Axes, curve: Curve) -> Points:
     return np.concatenate(parts)
 
 
-def _distance(points: Points, low: Points, high: Points) -> float:
-    """The distance from a box to the nearest point; infinite if there is none."""
+def _distances(points: Points, lows: Points, size: Points) -> Points:
+    """The distance from each box to the nearest point; infinite if there is none. (n, 2) lower left corners -> (n,)."""
     if not len(points):
-        return np.inf
-    return float(np.hypot(*np.maximum(np.maximum(low - points, points - high), 0).T).min())
+        return np.full(len(lows), np.inf)
+    gaps = np.maximum(np.maximum(lows[:, None] - points, points - (lows + size)[:, None]), 0)
+    return np.hypot(gaps[..., 0], gaps[..., 1]).min(axis=1)
 
 
-def _apart(low: Points, high: Points, other: Points) -> float:
-    """The distance between two boxes."""
-    return float(np.hypot(*np.maximum(np.maximum(low - other[1], other[0] - high), 0)))
-
-
-def _overlap(low: Points, high: Points, other: Points) -> bool:
-    return bool(np.all(low < other[1] + GAP) and np.all(other[0] - GAP < high))
+def _apart(lows: Points, size: Points, other: Points) -> Points:
+    """The distance of each box from a name. (n, 2) lower left corners -> (n,)."""
+    gaps = np.maximum(np.maximum(lows - other[1], other[0] - (lows + size)), 0)
+    return np.hypot(gaps[:, 0], gaps[:, 1])

@@ -55,6 +55,18 @@ def without_layout(patch):
     patch.setattr(direct_labels, "write_names", lambda axis, curves: True)
 
 
+def saving(suffixes, save=MatplotlibFigure.savefig):
+    """A savefig that saves files with these suffixes, and leaves other files empty."""
+
+    def saved(figure, path, **options):
+        if Path(path).suffix in suffixes:
+            save(figure, path, **options)
+        else:
+            Path(path).touch()
+
+    return saved
+
+
 @pytest.fixture(scope="session")
 def figure():
     """figure(name, ...) is the figure of that name, with changed arguments if given."""
@@ -64,6 +76,13 @@ def figure():
         return figure_of(name, node)
 
     return build
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Leave image files empty, and lay nothing out: for tests of a drawing's numbers and verdicts."""
+    monkeypatch.setattr(MatplotlibFigure, "savefig", saving(()))
+    without_layout(monkeypatch)
 
 
 @pytest.fixture
@@ -78,8 +97,10 @@ def drawn(figure, monkeypatch):
     def draw(name, out, *, source=None, results=None, files=False, **arguments):
         chosen = figure(name, **arguments)
         with monkeypatch.context() as patch:
+            if not files:
+                written = () if name in RENDERED else (".png", ".svg")  # a PDF's fonts take a quarter of a second
+                patch.setattr(MatplotlibFigure, "savefig", saving(written))
             if not files and name in RENDERED:
-                patch.setattr(MatplotlibFigure, "savefig", lambda _, path, **__: Path(path).touch())
                 without_layout(patch)
             sources = [Source("", source)] if isinstance(source, Path) else source
             found = [drawn.path for drawn in drawings(name, chosen, results or out, sources, out / "figures")]

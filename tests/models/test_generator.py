@@ -21,6 +21,7 @@ def latents(count):
     return 0.5 * torch.randn(count, 128, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
 
 
+@pytest.mark.slow
 def test_images_of_one_class_in_the_unit_interval(generator):
     images = FrozenFunction(generator)(latents(2))
     assert images.shape == (2, 3, 128, 128)

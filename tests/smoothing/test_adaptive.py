@@ -112,7 +112,13 @@ def test_chunks_end_at_the_most_samples(n_max):
     assert len(ends) < 80
 
 
-@pytest.mark.parametrize(("p", "draws"), [(0.6, 70), (0.75, 400), (0.9, 600), (0.95, 180), (0.99, 70), (0.999, 61)])
+@pytest.mark.parametrize(
+    ("p", "draws"),
+    [
+        *[(0.6, 70), (0.95, 180), (0.99, 70), (0.999, 61)],
+        *(pytest.param(p, draws, marks=pytest.mark.slow) for p, draws in ((0.75, 400), (0.9, 600))),
+    ],
+)
 def test_mean_draws_to_decide_on_sigma(p, draws):
     """At most 1.3 times the draws aimed at, which a bound by the whole prior, looked at every draw, takes about."""
     certifier, rng = Adaptive(linear, NOISE, radius=SIGMA), np.random.default_rng(0)
@@ -134,7 +140,7 @@ def test_wrong_decisions_are_no_more_frequent_than_alpha():
 
 
 @pytest.mark.parametrize("p", [0.4, 0.6, 0.9, 0.99])
-@pytest.mark.parametrize("tolerance", [0.05, 0.1])
+@pytest.mark.parametrize("tolerance", [0.1, pytest.param(0.05, marks=pytest.mark.slow)])
 def test_stopping_gives_up_less_than_the_tolerance(p, tolerance):
     certifier = Adaptive(linear, NOISE, mode="radius", tolerance=tolerance)
     rng = np.random.default_rng(0)

@@ -60,7 +60,7 @@ def test_all_bounds_hold_together(classes, bound):
     assert failed / tries <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / tries)
 
 
-@pytest.mark.parametrize("n", [1, 7, 25])
+@pytest.mark.parametrize("n", [1, 7, pytest.param(25, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("p", [0.05, 0.5, 0.93])
 def test_the_randomised_bound_fails_with_probability_alpha(n, p):
     alpha, us = 0.05, (np.arange(40) + 0.5) / 40
@@ -131,7 +131,7 @@ def test_a_reason_names_both_bounds():
 
 
 @pytest.mark.parametrize("bound", ["exact", "randomised"])
-@pytest.mark.parametrize("x", [-0.24, 0.02, 0.26])
+@pytest.mark.parametrize("x", [0.02, *(pytest.param(x, marks=pytest.mark.slow) for x in (-0.24, 0.26))])
 def test_no_radius_is_beyond_the_true_distance_more_often_than_alpha(x, bound):
     alpha, tries = 0.2, 300
     label = int(law(x, 0.5).argmax())

@@ -84,6 +84,7 @@ def test_ascent_stays_in_the_ball_and_moves_the_output():
     assert float(objective(there[None])) > 1.5 * float(objective(IMAGES[:1] + 0.05 * torch.randn(1, 8, 8)))
 
 
+@pytest.mark.slow
 def test_attacks_come_close_where_the_certificate_is_tight():
     half_space = models.half_space(*models.between_two_digits())
     l2 = Certify(half_space, Gaussian(0.5, 16), **CLASSIFY)

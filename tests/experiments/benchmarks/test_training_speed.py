@@ -6,7 +6,10 @@ from experiments.benchmarks import training
 from models.classifiers import LeNet
 
 
-@pytest.mark.parametrize("method", ["gaussian", "stability", "consistency", "smoothmix"])
+@pytest.mark.parametrize(
+    "method",
+    ["gaussian", "smoothmix", *(pytest.param(m, marks=pytest.mark.slow) for m in ("stability", "consistency"))],
+)
 def test_a_bare_loop_evaluates_as_many_rows_as_the_trainer(method, monkeypatch):
     monkeypatch.setattr(training, "IMAGES", training._trainer(method).batch_size)
     rows, forward = [], LeNet.forward

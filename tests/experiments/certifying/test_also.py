@@ -54,7 +54,7 @@ def tables(paths):
     return [read_table(path.parent).drop(columns="seconds") for path in paths]
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_together_is_the_same_as_alone_for_a_third_of_the_work(plain_of, rows_seen, precision):
     more = ("limit=2", f"precision={precision}")
     alone = [certify(plain_of(name, "alone", *more)) for name in METRICS]

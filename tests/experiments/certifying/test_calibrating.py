@@ -135,7 +135,10 @@ def test_a_calibration_is_not_identity_but_q_and_rho_are(settings):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("experiment", "certifier"), [("digits_tvd", "balanced"), ("digits_l1_tvd", "exact_balanced")])
+@pytest.mark.parametrize(
+    ("experiment", "certifier"),
+    [pytest.param("digits_tvd", "balanced", marks=pytest.mark.slow), ("digits_l1_tvd", "exact_balanced")],
+)
 def test_calibrate_then_certify_from_a_folder_of_ones_own(python, tmp_path, experiment, certifier):
     own = tmp_path / "conf"
     own.mkdir()

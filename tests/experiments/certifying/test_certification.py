@@ -171,6 +171,7 @@ def test_an_interrupted_run_continues(run, once, tmp_path, monkeypatch):
     assert record["ended"] is not None
 
 
+@pytest.mark.slow
 def test_a_killed_process_continues(python, at_once, photographs, tmp_path):
     """After kill -9 in the middle, twice, the finished table equals that of an uninterrupted run."""
 
@@ -204,6 +205,7 @@ def test_a_killed_process_continues(python, at_once, photographs, tmp_path):
     assert without_seconds(killed) == without_seconds(whole)
 
 
+@pytest.mark.slow
 def test_batch_sizes_give_the_same_certificates(run, tmp_path):
     """The samples are the same. f rounds differently in another batch shape, by about 1e-5 pixels for boxes 20 or more
     pixels wide, so distances differ by about 1e-6 and radii by three times that."""

@@ -95,26 +95,32 @@ def server(tmp_path_factory):
     started.process.wait(timeout=60)
 
 
-@pytest.fixture(scope="module")
-def whole(server):
-    """Uninterrupted jobs, by name: command, folder, files, number of calls and seconds."""
-    for overrides in CERTIFY.values():
-        assert server("train", overrides, checkpoints="trained")["status"] == 0
-    found = {}
-    for name, job, overrides in (
-        ("train", "train", DIGITS),
-        ("votes", "certify", CERTIFY["votes"]),
-        ("draws", "certify", CERTIFY["draws"]),
-    ):
-        folder = "checkpoints" if job == "train" else "results"
+class Whole(dict):
+    """Uninterrupted jobs, by name, each run when first asked for: command, folder, files, calls and seconds."""
+
+    def __init__(self, server):
+        super().__init__()
+        self.server = server
+
+    def __missing__(self, name):
+        server = self.server
+        job, folder = ("train", "checkpoints") if name == "train" else ("certify", "results")
+        overrides = DIGITS if name == "train" else CERTIFY[name]
+        if job == "certify":
+            assert server("train", overrides, checkpoints="trained")["status"] == 0
         server.clear(folder)
         begun = time.monotonic()
         answer = server(job, overrides)
         seconds = time.monotonic() - begun
         assert answer["status"] == 0, answer["said"]
-        found[name] = {"job": job, "overrides": overrides, "folder": folder, "files": server.files(folder)}
-        found[name] |= {"answer": answer, "seconds": seconds}
-    return found
+        self[name] = {"job": job, "overrides": overrides, "folder": folder, "files": server.files(folder)}
+        self[name] |= {"answer": answer, "seconds": seconds}
+        return self[name]
+
+
+@pytest.fixture(scope="module")
+def whole(server):
+    return Whole(server)
 
 
 def moments(answer):
@@ -134,7 +140,9 @@ def crash_and_continue(server, run, *deaths):
     return killed
 
 
-@pytest.mark.parametrize("name", ["train", "votes", "draws"])
+@pytest.mark.parametrize(
+    "name", ["votes", *(pytest.param(name, marks=pytest.mark.slow) for name in ("train", "draws"))]
+)
 def test_killed_at_some_moments(server, whole, name):
     some = random.Random(name).sample(list(moments(whole[name]["answer"])), 2)
     assert [crash_and_continue(server, whole[name], die) for die in some] == [1] * 2
@@ -279,6 +287,7 @@ def is_table(path):
     return Path(path).name.startswith("certificates")
 
 
+@pytest.mark.slow
 def test_a_crash_of_one_shard_leaves_the_others(server, whole):
     """Two shards, one of them killed inside a write and restarted, together have the rows of a single run."""
     run = whole["draws"]

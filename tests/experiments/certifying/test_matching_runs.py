@@ -25,7 +25,9 @@ def test_the_papers_samples_become_the_least_that_prove_as_much(settings, h):
     assert identity_hash(identity(plain, "")) == identity_hash(identity(same, ""))
 
 
-@pytest.mark.parametrize("radii", [[0.3, 0.6], [0.6, 0.3], [0.1, 0.3, 0.6]])
+@pytest.mark.parametrize(
+    "radii", [[0.3, 0.6], *(pytest.param(r, marks=pytest.mark.slow) for r in ([0.6, 0.3], [0.1, 0.3, 0.6]))]
+)
 def test_all_radii_are_matched_wherever_they_stand(settings, radii):
     asked = ("experiment=mnist_tvd", "noise.sigma=0.3", "certifier.bound=exact", "certifier.match=paper")
     plain = settings(*asked, f"eps={radii}")

@@ -244,8 +244,9 @@ def test_an_own_figure_is_drawn_from_own_results(typed, tmp_path):
 SEARCHED = ("hydra.searchpath=['file://my conf']",)
 
 
-@pytest.mark.parametrize("launcher", ["local_parallel", pytest.param("slurm", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("where", [("--config-dir", "my conf"), pytest.param(SEARCHED, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["local_parallel", "slurm"])
+@pytest.mark.parametrize("where", [("--config-dir", "my conf"), SEARCHED])
 def test_a_launcher_finds_the_users_folder(typed, at_once, tmp_path, launcher, where):
     """The Slurm launcher with submitit's executor for local processes; tests/slurm uses a cluster."""
     if launcher == "slurm":

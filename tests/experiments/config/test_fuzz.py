@@ -121,7 +121,12 @@ def command(monkeypatch, tmp_path):
     return composed
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+QUICK = ("certify", "dssn", "center", "train")  # the others share most of their settings with these
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in COMMANDS]
+)
 def test_a_setting(command, tmp_path, name):
     plain, with_value = command(name)
     keys = [key for key in keys_of(plain.as_dict()) if not key.endswith(".root")]

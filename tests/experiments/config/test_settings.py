@@ -42,9 +42,10 @@ def test_hydra_knows_the_keys_of_the_class(kind):
         known.debug = "abc"
 
 
-def test_run_json_is_written_as_it_was():
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_run_json_is_written_as_it_was(step):
     """Key by key in the same order, but for keys and arguments that are younger than a committed run."""
-    for file in sorted((ROOT / "results").glob("*/*/run*.json")):
+    for file in sorted((ROOT / "results").glob("*/*/run*.json"))[::step]:
         config = json.loads(file.read_text())["config"]
         defaults = OmegaConf.to_container(schema(Settings))
         written = checked(OmegaConf.merge(defaults, config), Settings).as_dict()

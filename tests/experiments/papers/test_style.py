@@ -14,7 +14,14 @@ MOST = 5  # series in a panel
 LEAST = 9  # points of a letter
 NAMES = sorted(path.stem for path in (CONF / "figure").glob("*.yaml"))
 # Figures of the same classes are drawn in the quick tests.
-SLOW = ("center_angular", "center_exact_bounds", "center_l2_baseline", "center_training_noise", "center_faces_boxes")
+SLOW = (
+    "center_angular",
+    "center_exact_bounds",
+    "center_l2_baseline",
+    "center_training_noise",
+    "center_faces_boxes",
+    "center_tvd",
+)
 SLOW += ("cohen_high_probability", "cohen_photographs", "dssn_all", "dssn_photographs", "cohen_training_noise")
 FORMULA = re.compile(r"\$[^$]*\$")
 SPELLED_OUT = re.compile(r"_|\b(sigma|eps|alpha|beta|lambda|tau|l1|l2)\b")

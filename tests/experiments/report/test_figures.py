@@ -109,7 +109,7 @@ def test_boxes(runs, tmp_path, figure):
     assert claim.ours == pytest.approx(np.mean([overlap < 0.8 for overlap in overlaps]))
 
 
-def test_runs_without_draws_or_at_other_eps_are_left_out(runs, tmp_path, figure):
+def test_runs_without_draws_or_at_other_eps_are_left_out(runs, tmp_path, figure, unrendered):
     curves, boxes = figure("center_faces"), figure("center_faces_boxes")
     first, second = find_runs(runs)
     for path in (first.folder / "draws").iterdir():
@@ -135,7 +135,7 @@ def test_the_same_data_gives_the_same_bytes(runs, tmp_path, figure):
         assert once.with_suffix(suffix).read_bytes() == again.with_suffix(suffix).read_bytes()
 
 
-def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path, figure):
+def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path, figure, unrendered):
     plain = settings("experiment=faces_jaccard", "certifier.n=1600", f"results.root={tmp_path}")
     folder = RunFolder(tmp_path, plain, identity(plain, ""))
     folder.begin("cpu", {})

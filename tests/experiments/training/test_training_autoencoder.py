@@ -128,7 +128,7 @@ def test_each_process_takes_its_slice_of_the_same_measurements():
         assert torch.allclose(part, whole[mine], atol=1e-6)
 
 
-@pytest.mark.parametrize("model", [(), MEASURED])
+@pytest.mark.parametrize("model", [MEASURED, pytest.param((), marks=pytest.mark.slow)])
 def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch, model):
     whole = trained(*model, root=tmp_path / "whole")
     epoch_of = loop._epoch
@@ -161,6 +161,7 @@ def test_training_without_noise(trained, monkeypatch, model):
     assert metadata["test_loss_clean"] > 0
 
 
+@pytest.mark.slow
 def test_training_under_noise_helps_under_noise(trained):
     more = ("trainer.epochs=8", "noise.sigma=0.5")
     x = Digits().testing().pixels / 16
@@ -203,7 +204,7 @@ def test_certification_adds_its_noise_to_the_measurements(trained, tmp_path):
     assert np.median(draws.distances) == pytest.approx(float(distances.median()), rel=0.1)
 
 
-@pytest.mark.parametrize("data", ["mnist", "cifar10"])
+@pytest.mark.parametrize("data", ["mnist", pytest.param("cifar10", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("part", ["", "_reconstruction"])
 def test_one_checkpoint_serves_every_metric(data, part):
     plain = {metric: settings("certify", f"experiment={data}{part}_{metric}") for metric in ("tvd", "l2", "angular")}

@@ -214,7 +214,11 @@ def test_the_second_phase_leaves_the_classifier_bit_identical(stopped, trained, 
 
 
 @pytest.mark.parametrize(
-    ("after", "loss"), [(1, "mse"), (2, "mse"), (3, "mse"), (4, "stability"), (2, "mse_retrain"), (3, "mse_retrain")]
+    ("after", "loss"),
+    [
+        *[(2, "mse"), (4, "stability"), (3, "mse_retrain")],
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, "mse"), (3, "mse"), (2, "mse_retrain"))),
+    ],
 )
 def test_it_goes_on_in_either_phase(stopped, trained, wholes, monkeypatch, after, loss):
     overrides = (f"trainer.loss={loss}", "trainer.denoiser_lr=0.003")
@@ -258,7 +262,7 @@ def test_images_are_clean_in_the_first_phase_and_noisy_in_the_second(trained, mo
     assert epochs == [2, 3, 4]
 
 
-@pytest.mark.parametrize("loss", ["mse", "stability"])
+@pytest.mark.parametrize("loss", ["mse", pytest.param("stability", marks=pytest.mark.slow)])
 def test_a_denoiser_does_what_its_loss_wants(trained, tmp_path, loss):
     """The denoiser halves the image's error, or increases the accuracy of a classifier trained on clean images."""
     overrides = ("noise.sigma=0.5", f"trainer.loss={loss}", "model.width=16")

@@ -217,7 +217,8 @@ def test_theory_needs_no_runs(drawn, tmp_path, name, claims):
 
 def test_another_alpha_or_n_needs_no_model(runs):
     code = (
-        "import sys; from pathlib import Path; from experiments.papers.cohen2019.ablations import Ablations; "
+        "import sys; from pathlib import Path; from matplotlib.figure import Figure; "
+        "Figure.savefig = lambda *_, **__: None; from experiments.papers.cohen2019.ablations import Ablations; "
         "from experiments.report.figure import drawings; "
         f"root = Path({str(runs)!r}); chosen = Ablations(['digits_gaussian'], 0.25, [N for N in (50, 500)], [0.05]); "
         "print(len(drawings('again', chosen, root, None, root / 'figures'))); "

@@ -256,6 +256,7 @@ def test_the_printed_bound_is_held_against_its_own_h_alone(write_center_run, dra
         assert claims_of(png)["quantity"].str.startswith("bound of expectation smoothing for").any() == said
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_bytes(write_center_run, drawn, tmp_path):
     write_center_run("digits_tvd", "Digits", "Autoencoder", "TotalVariation", 0.2)
     kept = []

@@ -41,7 +41,7 @@ def write_pair(write_center_run):
 
 
 @pytest.fixture
-def one(figure, tmp_path):
+def one(figure, tmp_path, unrendered):
     """one(name) draws the only drawing of a figure. Returns it with its table by certificate."""
 
     def draw(name):
@@ -80,7 +80,9 @@ def test_noise_levels_without_our_runs_are_listed(write_pair, one):
     assert f"{PANEL}: there are no balanced results at sigma = 0.1, 0.4" in drawn.drawing.notes
 
 
-def test_our_runs_join_each_setting_of_the_paper_s_but_no_other_center(write_pair, write_center_run, figure, tmp_path):
+def test_our_runs_join_each_setting_of_the_paper_s_but_no_other_center(
+    write_pair, write_center_run, figure, tmp_path, unrendered
+):
     write_pair({0.2: (4.0, 5.0, 6.0)})
     for center, started in (({"m": 9000}, "2026-02-01"), ({"center": "medoid"}, "2026-02-02")):
         certifier = {"type": "CenterSmoothing", "n": 2000, "m": 45000, "delta": 0.05, "bound": "exact"} | center

@@ -213,6 +213,7 @@ def test_times_of_other_images_are_not_held_against_the_paper(tmp_path, capsys, 
     assert "not compared with the paper's times" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_bytes(l1_runs, tmp_path, figure):
     once, again = (drawings("m", figure("dssn_methods"), l1_runs, None, tmp_path / name)[0].path for name in ("a", "b"))
     for suffix in (".png", ".pdf", ".svg", ".csv", ".claims.csv"):
