@@ -84,6 +84,7 @@ def test_the_environment_is_empty_of_the_suite(python, module):
     assert "ModuleNotFoundError" in run(python, f"import {module}").stderr
 
 
+@pytest.mark.slow
 def test_the_readmes_examples_certify_there(python):
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     examples = [block for block in blocks if "from smoothing import" in block]

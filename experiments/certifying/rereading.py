@@ -70,7 +70,7 @@ def reread(run: StoredRun, one: Certification, indices: Iterable[int]) -> dict[i
 def write_again(one: Certification, table: TableWriter, found: dict[int, list[Row]], run: StoredRun) -> None:
     """Write rows of `reread` into the folder of a certification, with the draws."""
     if found:
-        one.folder.begin_from(run.folder, run.record)
+        one.folder.begin_from(run.folder, run.record, list(found))
     for index, rows in found.items():
         if one.certifier.draws:
             one.folder.copy_draws(index, run.folder)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+import pandas as pd
+
 from experiments.config.identity import NOT_SETTINGS
 from experiments.runs.certifier_class import certifier_class
 from experiments.runs.reader import StoredRun
@@ -36,26 +38,42 @@ class Cost:
 
 
 def cost_of(runs: list[StoredRun]) -> Cost:
-    """The cost of finished runs, computed from their tables."""
-    samples = [samples_of(run) for run in runs]
+    """The cost of finished runs, computed from their tables.
+
+    Rows that were read again from another of these runs cost nothing more.
+    """
+    names = {_name(run) for run in runs}
+    tables = [_first_rows(run, names) for run in runs]
+    samples = [samples_of(run, table) for run, table in zip(runs, tables, strict=True)]
     known = [count for count in samples if count is not None]
     return Cost(
         runs=len(runs),
         examples=sum(run.table["index"].nunique() for run in runs),
         samples=sum(known) if len(known) == len(samples) else None,
-        seconds=sum(float(run.table.groupby("index")["seconds"].first().sum()) for run in runs),
+        seconds=sum(float(table["seconds"].sum()) for table in tables),
     )
 
 
-def samples_of(run: StoredRun) -> int | None:
-    """Evaluations of the base function, from the counts in the table. None if it has no counts."""
+def samples_of(run: StoredRun, first_rows: pd.DataFrame) -> int | None:
+    """Evaluations of the base function, from the counts in some rows of a run. None if they have no counts."""
     certifier = certifier_class(run.record)
     if certifier is None:
         return None
-    first_rows = run.table.groupby("index").first().to_dict("records")
-    found = [certifier.evaluations(row, run.identity["certifier"]) for row in first_rows]
+    found = [certifier.evaluations(row, run.identity["certifier"]) for row in first_rows.to_dict("records")]
     known = [count for count in found if count is not None]
     return sum(known) if len(known) == len(found) else None
+
+
+def _name(run: StoredRun) -> str:
+    return f"{run.folder.parent.name}/{run.folder.name}"
+
+
+def _first_rows(run: StoredRun, others: set[str]) -> pd.DataFrame:
+    """The first row of each example, without examples that were read again from one of the other runs."""
+    readings = [reading for reading in run.record.get("read_again", []) if reading["from"] in others]
+    read = {index for reading in readings for index in reading.get("examples", run.table["index"])}
+    rows = run.table.groupby("index").first()
+    return rows[~rows.index.isin(read)]
 
 
 def duration(seconds: float) -> str:

@@ -127,16 +127,18 @@ class RunFolder:
             record["resumed"].append(start)
             self._write(record)
 
-    def begin_from(self, source: Path, record: dict[str, Any]) -> None:
+    def begin_from(self, source: Path, record: dict[str, Any], examples: list[int]) -> None:
         """Record in run.json that rows are read again from another run, whose provenance is kept.
 
         Args:
             source: the other run's folder.
             record: its run.json.
+            examples: the indices of the examples.
         """
         (self.path / "draws").mkdir(parents=True, exist_ok=True)
         reading = {
             "from": f"{source.parent.name}/{source.name}",
+            "examples": examples,
             "at": _now(),
             **_command(),
             **provenance(),

@@ -38,7 +38,7 @@ def violations(reading, steps, answers, moved):
         (random_points, 4, Jaccard, 0.6),
     ],
 )
-@pytest.mark.parametrize(("steps", "q"), [(8, 0.5), (8, 0.7), (13, 0.6)])
+@pytest.mark.parametrize(("steps", "q"), [(8, 0.5), (8, 0.7), pytest.param(13, 0.6, marks=pytest.mark.slow)])
 def test_no_input_within_eps_moves_the_center_by_more_than_eps_out(make, outputs, metric, rho, steps, q):
     h, draws, answers, moved = everywhere(make(1, outputs), metric(), steps, q, rho)
     found = [[h.read(d, k / Q) for d in draws] for k in range(steps)]

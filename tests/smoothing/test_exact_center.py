@@ -33,7 +33,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("make", "outputs", "metric"), CASES)
-@pytest.mark.parametrize("steps", [3, 4, 8, 13])  # lambda below 1/2, both parities of L
+@pytest.mark.parametrize(
+    "steps", [3, 8, *(pytest.param(n, marks=pytest.mark.slow) for n in (4, 13))]
+)  # lambda below 1/2, both parities of L
 def test_no_input_within_eps_moves_the_center_by_more_than_eps_out(make, outputs, metric, steps):
     h = ExactCenterSmoothing(make(1, outputs), noise_of(steps), metric())
     draws, moved = drawn_everywhere(h)

@@ -11,7 +11,7 @@ from smoothing import L2, CenterSmoothing, Certify, Gaussian
 
 OPTIONS = [
     ("precision=bfloat16",),
-    ("certifier=adaptive", "certifier.radius=0.1", "precision=bfloat16"),
+    pytest.param(("certifier=adaptive", "certifier.radius=0.1", "precision=bfloat16"), marks=pytest.mark.slow),
     pytest.param(("compiled=true", "batch_size=64"), marks=pytest.mark.slow),
 ]
 

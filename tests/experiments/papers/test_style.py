@@ -21,6 +21,7 @@ SLOW = (
     "center_training_noise",
     "center_faces_boxes",
     "center_tvd",
+    "dssn_methods",
 )
 SLOW += ("cohen_high_probability", "cohen_photographs", "dssn_all", "dssn_photographs", "cohen_training_noise")
 FORMULA = re.compile(r"\$[^$]*\$")

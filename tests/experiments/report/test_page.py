@@ -1,5 +1,6 @@
 """The report: statuses computed from verdicts, no artefact missing, one page without external resources."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -281,6 +282,18 @@ def test_costs_count_what_was_drawn_once(write_run, write_center_run, tmp_path):
     (center,) = find_runs(folder)
     assert (cost_of([center]).samples, cost_of([center]).seconds) == (3 * 5000, 6.0)  # two eps of the same draws
     assert str(cost_of([run, center])) == "2 runs, 7 examples in all, 19,400 samples, 12 s of computing"
+
+
+def test_rows_that_were_read_again_beside_their_source_cost_nothing(write_run, tmp_path):
+    rows = [{"index": i, "n0": 100, "n": 1000, "seconds": 1.5, "status": "certified"} for i in range(4)]
+    write_run(tmp_path / "digits_gaussian" / "a", rows[:3], {"type": "Certify"}, 0.25, 0.25)
+    write_run(tmp_path / "again" / "b", rows, {"type": "Certify"}, 0.25, 0.25)
+    path = tmp_path / "again" / "b" / "run.json"
+    reading = {"from": "digits_gaussian/a", "examples": [0, 1, 2]}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"read_again": [reading]}))
+    read, source = find_runs(tmp_path)
+    assert (cost_of([read]).samples, cost_of([read]).seconds) == (4400, 6.0)
+    assert (cost_of([source, read]).samples, cost_of([source, read]).seconds) == (4400, 6.0)  # index 3 was sampled
 
 
 def test_provenance_puts_differences_side_by_side():

@@ -128,7 +128,8 @@ def test_each_process_takes_its_slice_of_the_same_measurements():
         assert torch.allclose(part, whole[mine], atol=1e-6)
 
 
-@pytest.mark.parametrize("model", [MEASURED, pytest.param((), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [MEASURED, ()])
 def test_it_goes_on_after_the_last_finished_epoch(trained, tmp_path, monkeypatch, model):
     whole = trained(*model, root=tmp_path / "whole")
     epoch_of = loop._epoch

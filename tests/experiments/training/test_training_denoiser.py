@@ -262,7 +262,8 @@ def test_images_are_clean_in_the_first_phase_and_noisy_in_the_second(trained, mo
     assert epochs == [2, 3, 4]
 
 
-@pytest.mark.parametrize("loss", ["mse", pytest.param("stability", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["mse", "stability"])
 def test_a_denoiser_does_what_its_loss_wants(trained, tmp_path, loss):
     """The denoiser halves the image's error, or increases the accuracy of a classifier trained on clean images."""
     overrides = ("noise.sigma=0.5", f"trainer.loss={loss}", "model.width=16")
