@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from experiments.data.faces import Faces
     from experiments.data.folder import ImageFolder
     from experiments.data.imagenet import ImageNet
+    from experiments.data.imagenet_photos import ImageNetPhotos
     from experiments.data.latents import Latents
     from experiments.data.mnist import MNIST
     from experiments.data.photographs import Photographs
@@ -31,6 +32,7 @@ __all__ = [
     "Faces",
     "ImageFolder",
     "ImageNet",
+    "ImageNetPhotos",
     "Images",
     "LabelledDataset",
     "LabelledImages",
@@ -50,6 +52,7 @@ _FILES = {
     "Faces": "faces",
     "ImageFolder": "folder",
     "ImageNet": "imagenet",
+    "ImageNetPhotos": "imagenet_photos",
     "Latents": "latents",
     "Photographs": "photographs",
 }

@@ -11,6 +11,7 @@ DATA = {
     "faces": "Faces",
     "imagenet": "ImageNet",
     "mnist": "MNIST",
+    "photos": "Photographs",
     "svhn": "SVHN",
 }
 WORDS = {
