@@ -79,7 +79,7 @@ class CertifiedPhotographs(Figure):
 
 
 def _show(axis: Axes, image: Tensor, below: str, color: str = "black") -> None:
-    axis.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy())
+    axis.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
     axis.set_xlabel(below, color=color)

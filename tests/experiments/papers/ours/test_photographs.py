@@ -43,8 +43,8 @@ def test_each_run_has_a_column_and_each_photograph_a_row(runs):
     assert not table.loc[(2, 0.5), "correct"]
     below = [axis.get_xlabel() for axis in drawing.figure.axes]
     assert below == ["1", "1\nradius 0.25", "1\nradius 0.50", "6", "7\nradius 0.10", "abstains"]
-    shown = torch.from_numpy(drawing.figure.axes[0].images[0].get_array())
-    assert torch.equal(shown[..., 0], Digits()[0][0])
+    shown = torch.as_tensor(drawing.figure.axes[0].images[0].get_array().data)
+    assert torch.equal(shown.reshape(1, 8, 8), Digits()[0])
 
 
 def test_runs_that_lack_a_photograph_are_named(runs):
