@@ -8,15 +8,17 @@ if TYPE_CHECKING:
     from models.denoised import Denoised
     from models.face_detector import FaceDetector
     from models.generator import BigGAN
+    from models.person_segmenter import PersonSegmenter
     from models.reconstructor import Reconstructor
 
-__all__ = ["Autoencoder", "BigGAN", "Denoised", "FaceDetector", "Reconstructor"]
+__all__ = ["Autoencoder", "BigGAN", "Denoised", "FaceDetector", "PersonSegmenter", "Reconstructor"]
 
 _FILES = {
     "Autoencoder": "autoencoder",
     "BigGAN": "generator",
     "Denoised": "denoised",
     "FaceDetector": "face_detector",
+    "PersonSegmenter": "person_segmenter",
     "Reconstructor": "reconstructor",
 }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from experiments.data.imagenet_photos import ImageNetPhotos
     from experiments.data.latents import Latents
     from experiments.data.mnist import MNIST
+    from experiments.data.people import People
     from experiments.data.photographs import Photographs
     from experiments.data.svhn import SVHN
 
@@ -38,6 +39,7 @@ __all__ = [
     "LabelledImages",
     "Latents",
     "MissingDataError",
+    "People",
     "Photographs",
 ]
 
@@ -54,6 +56,7 @@ _FILES = {
     "ImageNet": "imagenet",
     "ImageNetPhotos": "imagenet_photos",
     "Latents": "latents",
+    "People": "people",
     "Photographs": "photographs",
 }
 

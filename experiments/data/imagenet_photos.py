@@ -4,12 +4,10 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
 from experiments.data.base import PIXELS, Images, LabelledDataset, LabelledImages, MissingDataError
+from experiments.data.people import square
 
 SIDE = 224
 OTHERS = {  # package, file, label
@@ -48,7 +46,7 @@ class ImageNetPhotos(LabelledDataset):
         )
 
     def testing(self) -> Images:
-        pixels = torch.stack([_square(path) for path, _ in self._files])
+        pixels = torch.stack([square(path, SIDE) for path, _ in self._files])
         return Images(pixels, torch.tensor([label for _, label in self._files]))
 
     def file(self, index: int) -> str:
@@ -72,13 +70,3 @@ def _folder(package: str) -> Path:
     if spec is None or spec.origin is None:
         raise MissingDataError(f"imagenet_photos: the package {package} is missing; install the extra 'suite'")
     return Path(spec.origin).parent
-
-
-def _square(path: Path) -> Tensor:
-    """The central square of a photograph, (3, 224, 224), uint8."""
-    with Image.open(path) as opened:
-        photograph = opened.convert("RGB")
-    side = min(photograph.size)
-    left, top = ((length - side) // 2 for length in photograph.size)
-    square = photograph.resize((SIDE, SIDE), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()

@@ -11,6 +11,8 @@ DATA = {
     "faces": "Faces",
     "imagenet": "ImageNet",
     "mnist": "MNIST",
+    "people": "People",
+    "person": "People",
     "photos": "Photographs",
     "svhn": "SVHN",
 }
