@@ -1,9 +1,12 @@
 """Hamming distance: the share of positions at which two outputs differ."""
 
+from collections.abc import Sequence
+from math import prod
+
 import torch
 from torch import Tensor
 
-from smoothing.metrics.base import UNIT, Metric
+from smoothing.metrics.base import NUMBERS_AT_ONCE, UNIT, Metric
 
 
 class Hamming(Metric):
@@ -21,7 +24,13 @@ class Hamming(Metric):
 
     def _all_distances(self, a: Tensor, b: Tensor) -> Tensor:
         a, b = a.flatten(1).double(), b.flatten(1).double()
+        if all(bool(((each == 0) | (each == 1)).all()) for each in (a, b)):  # masks: count the differences of sets
+            return (a.sum(dim=1)[:, None] + b.sum(dim=1) - 2 * (a @ b.T)) / a.shape[1]
         return torch.cdist(a, b, p=0) / a.shape[1]
+
+    def _tile_side(self, shape: Sequence[int]) -> int:
+        """A tile holds its outputs once, not for each pair."""
+        return max(1, NUMBERS_AT_ONCE // max(1, prod(shape)))
 
     def candidates(self, outputs: Tensor) -> Tensor:
         """The most frequent number at each position: (1, *shape), or (0, *shape) if no output is finite."""

@@ -1,10 +1,13 @@
 """Jaccard distance between sets of pixels."""
 
+from collections.abc import Sequence
+from math import prod
+
 import torch
 from torch import Tensor
 
 from smoothing.errors import SettingError
-from smoothing.metrics.base import UNIT, Metric
+from smoothing.metrics.base import NUMBERS_AT_ONCE, UNIT, Metric
 
 
 class MaskJaccard(Metric):
@@ -32,6 +35,10 @@ class MaskJaccard(Metric):
         a, b = _sets(a), _sets(b)
         return _from_counts(a @ b.T, a.sum(dim=1)[:, None], b.sum(dim=1))
 
+    def _tile_side(self, shape: Sequence[int]) -> int:
+        """A tile holds its masks once, not for each pair."""
+        return max(1, NUMBERS_AT_ONCE // max(1, prod(shape)))
+
     def candidates(self, outputs: Tensor) -> Tensor:
         """The pixels that are in more than half of the masks: (1, *shape), or (0, *shape) if there is no mask."""
         masks = outputs[outputs.flatten(1).isfinite().all(dim=1)]
@@ -49,9 +56,9 @@ class MaskJaccard(Metric):
 def _sets(outputs: Tensor) -> Tensor:
     """Masks as rows of 0 and 1, float64. Rows that are not finite become NaN. Raises SettingError at other numbers."""
     rows = outputs.flatten(1).double()
-    odd = rows.isfinite() & (rows != 0) & (rows != 1)
-    if bool(odd.any()):
-        value = float(rows[odd][0])
+    odd = (rows != 0) & (rows != 1)
+    if bool((odd & rows.isfinite()).any()):
+        value = float(rows[odd & rows.isfinite()][0])
         raise SettingError(f"metric: MaskJaccard needs masks of 0 and 1, got {value:g}; threshold them in the model")
     return rows
 
