@@ -127,14 +127,26 @@ def package(name: str, network: str) -> Any:
         raise SettingError(f"model: {network} needs the package {missing}; type: pip install {name}") from error
 
 
+class NoAnswerError(Exception):
+    """The hub did not answer."""
+
+
 @contextmanager
 def hub() -> Iterator[None]:
-    """Ask the hub once whether it is there. If not, packages use their caches at once, without retrying for minutes."""
+    """Ask the hub once whether it is there. If not, packages use their caches at once, without retrying for minutes.
+
+    Raises:
+        NoAnswerError: it is not, and what was asked for is not in the caches.
+    """
     constants: Any = importlib.import_module("huggingface_hub.constants")
     before = constants.HF_HUB_OFFLINE
     try:
         constants.HF_HUB_OFFLINE = before or not _answers(constants.ENDPOINT)
         yield
+    except OSError as error:
+        if constants.HF_HUB_OFFLINE:
+            raise NoAnswerError("the hub does not answer, and its cache has nothing of this name") from error
+        raise
     finally:
         constants.HF_HUB_OFFLINE = before
 

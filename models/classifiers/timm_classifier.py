@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, ClassVar, Literal
@@ -126,7 +127,7 @@ def _made(timm: Any, name: str, weights: str | None, num_classes: int, size: int
 def _fetched(timm: Any, name: str, sized: dict[str, int]) -> nn.Module:
     local = name.startswith("local-dir:")
     try:
-        with hub():
+        with nullcontext() if local else hub():
             network: nn.Module = timm.create_model(name, pretrained=True, **sized)
     except Exception as error:  # of the hub's client, of its network library, of timm
         if local:
@@ -137,8 +138,8 @@ def _fetched(timm: Any, name: str, sized: dict[str, int]) -> nn.Module:
             f"import timm, torch; torch.save(timm.create_model('{name}', pretrained=True).state_dict(), 'weights.pt')"
         )
         raise SettingError(
-            f"model.weights: those of {name} cannot be fetched here ({reason(error)}). Where there is a network, type: "
-            f'python -c "{code}"; copy weights.pt here and set model.weights=weights.pt'
+            f"model.weights: those of {name} cannot be fetched here ({reason(error)}). On a machine with internet, "
+            f'type python -c "{code}"; copy weights.pt here and set model.weights=weights.pt'
         ) from error
     return network
 

@@ -113,6 +113,7 @@ def _network(transformers: Any, name: str, weights: str | None, num_classes: int
                 f"model.name: the weights of '{name}' do not fit its network ({lacking[0]}); was it trained to "
                 "classify images?"
             )
+        vars(network).pop("_weight_conversions", None)  # names that only saving needs, and copies cannot hold
         return network
     config = transformers.AutoConfig.from_pretrained(name, local_files_only=local, num_labels=num_classes)
     config.dtype = torch.float32
@@ -135,7 +136,7 @@ def _unread(name: str, local: bool, error: Exception) -> str:
         f"[each.from_pretrained('{name}').save_pretrained('network') for each in (P, M)]"
     )
     return (
-        f"model.name: {name} cannot be fetched here ({reason(error)}). Where there is a network, type: python -c "
+        f"model.name: {name} cannot be fetched here ({reason(error)}). On a machine with internet, type python -c "
         f'"{code}"; copy the folder here and set model.name=<its path>'
     )
 
