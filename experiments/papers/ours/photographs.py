@@ -18,6 +18,7 @@ from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
 from smoothing import ABSTAIN, SettingError
 
 LETTERS = 17  # of a class below a photograph
+LARGEST = 1.8  # inches of a photograph's side
 
 
 class CertifiedPhotographs(Figure):
@@ -50,8 +51,9 @@ class CertifiedPhotographs(Figure):
         runs = sorted(runs, key=sigma_of)
         dataset: LabelledDataset = Group.from_dict(runs[0].record["config"]["dataset"]).build()
         shape = (len(self.indices), 1 + len(runs))
-        side = WIDTH / shape[1]
-        figure, axes = plt.subplots(*shape, squeeze=False, figsize=(WIDTH, (side + 0.35) * shape[0] + 0.7))
+        side = min(WIDTH / shape[1], LARGEST)
+        size = (side * shape[1], (side + 0.35) * shape[0] + 0.7)
+        figure, axes = plt.subplots(*shape, squeeze=False, figsize=size)
         rows = []
         for line, index in zip(axes, self.indices, strict=True):
             x, label = dataset[index], dataset.label(index)
@@ -72,8 +74,8 @@ class CertifiedPhotographs(Figure):
             axis.set_title(sigma_text(sigma_of(run)))
         head(
             figure,
-            r"No change of the photograph within this $\ell_2$ radius changes the class below it",
-            f"{CLIPPED}; red: another class than the photograph's",
+            r"Certified classes of photographs and their $\ell_2$ radii",
+            f"{CLIPPED}; red: another class than the true one",
         )
         return Drawing(figure, pd.DataFrame(rows), pd.DataFrame(), [])
 
