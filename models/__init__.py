@@ -7,16 +7,18 @@ if TYPE_CHECKING:
     from models.autoencoder import Autoencoder
     from models.denoised import Denoised
     from models.face_detector import FaceDetector
+    from models.face_generator import FaceGenerator
     from models.generator import BigGAN
     from models.reconstructor import Reconstructor
 
-__all__ = ["Autoencoder", "BigGAN", "Denoised", "FaceDetector", "Reconstructor"]
+__all__ = ["Autoencoder", "BigGAN", "Denoised", "FaceDetector", "FaceGenerator", "Reconstructor"]
 
 _FILES = {
     "Autoencoder": "autoencoder",
     "BigGAN": "generator",
     "Denoised": "denoised",
     "FaceDetector": "face_detector",
+    "FaceGenerator": "face_generator",
     "Reconstructor": "reconstructor",
 }
 
