@@ -4,6 +4,7 @@ from smoothing.metrics.angular import Angular
 from smoothing.metrics.base import Metric
 from smoothing.metrics.cosine import Cosine
 from smoothing.metrics.enclosing_ball import EnclosingBallL2
+from smoothing.metrics.feature_distance import FeatureDistance
 from smoothing.metrics.finite import FiniteSpace
 from smoothing.metrics.jaccard import Jaccard
 from smoothing.metrics.l2 import L2
@@ -17,6 +18,7 @@ __all__ = [
     "Angular",
     "Cosine",
     "EnclosingBallL2",
+    "FeatureDistance",
     "FiniteSpace",
     "Hausdorff",
     "Jaccard",
