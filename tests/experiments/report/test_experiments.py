@@ -5,7 +5,7 @@ import re
 import pytest
 
 from experiments.config.experiment import experiment
-from experiments.report.experiments import DOCUMENT, RESULTS, examples, page, run_here, samples
+from experiments.report.experiments import CONF, DOCUMENT, RESULTS, examples, page, run_here, samples
 from experiments.runs.reader import find_runs
 
 
@@ -24,7 +24,7 @@ def test_runs_of_another_certifier_are_counted_apart(write_run, tmp_path):
 
 def test_what_was_not_run_is_what_results_do_not_hold():
     rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE)
-    assert len(rows) == 50
+    assert len(rows) == len(list((CONF / "experiment").glob("*.yaml")))
     for name, ran in rows:
         assert (ran == "no") != (RESULTS / name).is_dir(), name
 
@@ -33,6 +33,7 @@ def test_what_was_not_run_is_what_results_do_not_hold():
     ("name", "evaluations", "count"),
     [
         ("imagenet_lpips", "14,030", "50"),
+        ("generator_tvd", "14,030", "5"),
         ("mnist_tvd", "1,020,000", "50"),
         ("svhn_gaussian", "100,100", "26,032"),
         ("cifar10_gaussian", "100,100", "10,000"),
