@@ -50,9 +50,9 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
 
 
 def _require_alike(several: Sequence[Settings]) -> None:
-    """Raises SettingError if runs differ in more than their metrics, names and descriptions."""
-    apart = {"name", "metric", "paper", "item", "shows", "needs"}
-    flat = [flattened({k: v for k, v in settings.as_dict().items() if k not in apart}) for settings in several]
+    """Raises SettingError if runs differ in more than their names, descriptions and metrics."""
+    bare = [replace(s, name="", paper=None, item=None, shows=None, needs=None, metric=None) for s in several]
+    flat = [flattened(settings.as_dict()) for settings in bare]
     for settings, other in zip(several, flat, strict=True):
         if other != flat[0]:
             keys = sorted(key for key in other.keys() | flat[0].keys() if other.get(key) != flat[0].get(key))
