@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from models.face_detector import FaceDetector
     from models.face_generator import FaceGenerator
     from models.generator import BigGAN
+    from models.person_segmenter import PersonSegmenter
     from models.reconstructor import Reconstructor
 
-__all__ = ["Autoencoder", "BigGAN", "Denoised", "FaceDetector", "FaceGenerator", "Reconstructor"]
+__all__ = ["Autoencoder", "BigGAN", "Denoised", "FaceDetector", "FaceGenerator", "PersonSegmenter", "Reconstructor"]
 
 _FILES = {
     "Autoencoder": "autoencoder",
@@ -19,6 +20,7 @@ _FILES = {
     "Denoised": "denoised",
     "FaceDetector": "face_detector",
     "FaceGenerator": "face_generator",
+    "PersonSegmenter": "person_segmenter",
     "Reconstructor": "reconstructor",
 }
 

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from experiments.data.faces import Faces
     from experiments.data.folder import ImageFolder
     from experiments.data.imagenet import ImageNet
+    from experiments.data.imagenet_photos import ImageNetPhotos
     from experiments.data.latents import Latents
     from experiments.data.mnist import MNIST
+    from experiments.data.people import People
     from experiments.data.photographs import Photographs
     from experiments.data.svhn import SVHN
 
@@ -31,11 +33,13 @@ __all__ = [
     "Faces",
     "ImageFolder",
     "ImageNet",
+    "ImageNetPhotos",
     "Images",
     "LabelledDataset",
     "LabelledImages",
     "Latents",
     "MissingDataError",
+    "People",
     "Photographs",
 ]
 
@@ -50,7 +54,9 @@ _FILES = {
     "Faces": "faces",
     "ImageFolder": "folder",
     "ImageNet": "imagenet",
+    "ImageNetPhotos": "imagenet_photos",
     "Latents": "latents",
+    "People": "people",
     "Photographs": "photographs",
 }
 

@@ -12,6 +12,9 @@ DATA = {
     "generator": "Generator of faces",
     "imagenet": "ImageNet",
     "mnist": "MNIST",
+    "people": "People",
+    "person": "People",
+    "photos": "Photographs",
     "svhn": "SVHN",
 }
 WORDS = {

@@ -4,6 +4,7 @@ The data set provides the number of classes, the channels of the images, and the
 normalisation. The other arguments are a classifier's own settings.
 """
 
+from models.classifiers.efficientnet_lite0 import EfficientNetLite0, EfficientNetLite0Features
 from models.classifiers.ensemble import Ensemble
 from models.classifiers.lenet import LeNet
 from models.classifiers.normalised import Normalisation
@@ -14,6 +15,8 @@ from models.classifiers.wide_resnet import WideResNet
 from models.classifiers.wong_resnet import WongResNet
 
 __all__ = [
+    "EfficientNetLite0",
+    "EfficientNetLite0Features",
     "Ensemble",
     "LeNet",
     "Normalisation",

@@ -6,9 +6,11 @@ from smoothing.metrics.cosine import Cosine
 from smoothing.metrics.enclosing_ball import EnclosingBallL2
 from smoothing.metrics.feature_distance import FeatureDistance
 from smoothing.metrics.finite import FiniteSpace
+from smoothing.metrics.hamming import Hamming
 from smoothing.metrics.jaccard import Jaccard
 from smoothing.metrics.l2 import L2
 from smoothing.metrics.lpips import LPIPS
+from smoothing.metrics.mask_jaccard import MaskJaccard
 from smoothing.metrics.symmetrised import Hausdorff, Symmetrised
 from smoothing.metrics.total_variation import TotalVariation
 
@@ -20,8 +22,10 @@ __all__ = [
     "EnclosingBallL2",
     "FeatureDistance",
     "FiniteSpace",
+    "Hamming",
     "Hausdorff",
     "Jaccard",
+    "MaskJaccard",
     "Metric",
     "Symmetrised",
     "TotalVariation",

@@ -1,0 +1,72 @@
+"""ImageNet's photographs that ship with Python packages. No download is needed."""
+
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from experiments.data.base import PIXELS, Images, LabelledDataset, LabelledImages, MissingDataError
+from experiments.data.people import square
+
+SIDE = 224
+OTHERS = {  # package, file, label
+    "chelsea": ("skimage", "data/chelsea.png", 281),
+    "coffee": ("skimage", "data/coffee.png", 967),
+    "rocket": ("skimage", "data/rocket.jpg", 657),
+    "china": ("sklearn", "datasets/images/china.jpg", 698),
+}
+
+
+class ImageNetPhotos(LabelledDataset):
+    """24 photographs of ImageNet's classes, 3 x 224 x 224, k / 255: the central square of each, resized.
+
+    Indices 0 to 19 are foolbox's examples of ImageNet, with the labels in their file names (the package is MIT; the
+    photographs are ImageNet's, for research). The other four have the class that we think fits best: a tabby cat (281;
+    S. van der Walt, CC0), an espresso (967; R. Martinez, CC0) and a rocket (657, missile; SpaceX, public domain) from
+    scikit-image, and a palace from scikit-learn (698; danielbuechele, CC BY 2.0).
+
+    So few images compare methods with each other on the same photographs. They do not estimate an accuracy on ImageNet.
+
+    Raises:
+        MissingDataError: a package is missing.
+    """
+
+    units = PIXELS
+    shape = (3, SIDE, SIDE)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+    def indices(self) -> list[int]:
+        return list(range(len(self._files)))
+
+    def training(self) -> LabelledImages:
+        raise MissingDataError(
+            "imagenet_photos: these photographs are only certified; train on dataset=imagenet, or use a network that "
+            "brings its weights, such as model=efficientnet_lite0"
+        )
+
+    def testing(self) -> Images:
+        pixels = torch.stack([square(path, SIDE) for path, _ in self._files])
+        return Images(pixels, torch.tensor([label for _, label in self._files]))
+
+    def file(self, index: int) -> str:
+        return self._files[self._known(index)][0].name
+
+    @cached_property
+    def classes(self) -> list[str]:  # type: ignore[override]
+        from torchvision.models import ResNet50_Weights  # here, because it takes two seconds to import
+
+        return list(ResNet50_Weights.IMAGENET1K_V2.meta["categories"])
+
+    @cached_property
+    def _files(self) -> list[tuple[Path, int]]:
+        found = sorted((_folder("foolbox") / "data").glob("imagenet_*.jpg"))
+        labelled = [(path, int(path.stem.rpartition("_")[2])) for path in found]
+        return labelled + [(_folder(package) / file, label) for package, file, label in OTHERS.values()]
+
+
+def _folder(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise MissingDataError(f"imagenet_photos: the package {package} is missing; install the extra 'suite'")
+    return Path(spec.origin).parent

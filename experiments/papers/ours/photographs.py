@@ -1,0 +1,89 @@
+"""Ours: photographs, noisy copies of them, and the class that the smoothed classifier is certified to answer."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from experiments.config.settings import Group
+from experiments.data import LabelledDataset
+from experiments.papers.cohen2019.noisy_images import CLIPPED, noise_of
+from experiments.report.figure import Drawing, Figure
+from experiments.report.layout import WIDTH, head
+from experiments.report.left_out import another
+from experiments.report.symbols import sigma_text
+from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
+from smoothing import ABSTAIN, SettingError
+
+LETTERS = 17  # of a class below a photograph
+
+
+class CertifiedPhotographs(Figure):
+    """Photographs, one row each, and a noisy copy for each run, with the certified class and radius below it.
+
+    Args:
+        experiments: see `Figure`.
+        indices: indices of the photographs, which the runs must have certified.
+
+    Raises:
+        SettingError: `indices` is empty.
+    """
+
+    def __init__(self, experiments: list[str], indices: list[int]) -> None:
+        super().__init__(experiments)
+        if not indices:
+            raise SettingError("figure.indices: expected at least one index")
+        self.indices = indices
+
+    def why_not(self, run: StoredRun) -> str:
+        if "radius" not in run.table or "predict" not in run.table:
+            return "its rows certify no classes"
+        missing = sorted(set(self.indices) - set(run.table["index"]))
+        return "it has not certified all of figure.indices" if missing else another(run, "noise", "Gaussian")
+
+    def setting(self, run: StoredRun) -> dict[str, Any]:
+        return apart_from_noise(run)
+
+    def draw(self, runs: list[StoredRun]) -> Drawing:
+        runs = sorted(runs, key=sigma_of)
+        dataset: LabelledDataset = Group.from_dict(runs[0].record["config"]["dataset"]).build()
+        shape = (len(self.indices), 1 + len(runs))
+        side = WIDTH / shape[1]
+        figure, axes = plt.subplots(*shape, squeeze=False, figsize=(WIDTH, (side + 0.35) * shape[0] + 0.7))
+        rows = []
+        for line, index in zip(axes, self.indices, strict=True):
+            x, label = dataset[index], dataset.label(index)
+            _show(line[0], x, _short(dataset.classes[label]))
+            for axis, run in zip(line[1:], runs, strict=True):
+                row = run.table.set_index("index").loc[index]
+                certified, right = row["status"] == "certified", row["predict"] == label
+                name = _short(dataset.classes[int(row["predict"])]) if row["predict"] != ABSTAIN else ""
+                below = f"{name}\nradius {row['radius']:.2f}" if certified else "abstains"
+                noisy = x + noise_of(sigma_of(run), x, run.record["seed"], index)
+                _show(axis, noisy, below, color="black" if right or not certified else "C3")
+                rows.append(
+                    {"index": index, "sigma": sigma_of(run), "label": dataset.classes[label], "predicted": name}
+                    | {"status": row["status"], "correct": bool(right and certified), "radius": float(row["radius"])}
+                )
+        axes[0][0].set_title("photograph")
+        for axis, run in zip(axes[0][1:], runs, strict=True):
+            axis.set_title(sigma_text(sigma_of(run)))
+        head(
+            figure,
+            r"No change of the photograph within this $\ell_2$ radius changes the class below it",
+            f"{CLIPPED}; red: another class than the photograph's",
+        )
+        return Drawing(figure, pd.DataFrame(rows), pd.DataFrame(), [])
+
+
+def _show(axis: Axes, image: Tensor, below: str, color: str = "black") -> None:
+    axis.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+    axis.set_xlabel(below, color=color)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LETTERS else name[: LETTERS - 1].rstrip() + "…"
