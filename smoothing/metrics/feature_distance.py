@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smoothing.arithmetic import fixed_arithmetic
 from smoothing.errors import SettingError
 from smoothing.metrics.base import UNIT, Metric
 from smoothing.user_code import is_out_of_memory
@@ -99,10 +100,10 @@ class FeatureDistance(SquaredFeatureDistance):
         return LARGEST * (self._stages or 0)
 
     def _features(self, outputs: Tensor) -> list[Tensor]:
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        with torch.no_grad(), exact:
+        network = self._network_on(outputs.device)
+        with fixed_arithmetic(outputs.device):
             try:
-                maps = self._network_on(outputs.device)(outputs.float())
+                maps = network(outputs.to(torch.float32, copy=True))  # it may work in place
             except (RuntimeError, ValueError, TypeError) as error:
                 if is_out_of_memory(error):
                     raise

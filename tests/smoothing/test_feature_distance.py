@@ -139,6 +139,22 @@ def test_the_network_is_frozen_and_the_users_is_untouched():
     assert network.first.weight.requires_grad
 
 
+class InPlace(nn.Module):
+    def forward(self, images):
+        return [images.mul_(2).sub_(1)]
+
+
+def test_a_network_may_work_in_place_and_arithmetic_is_float32():
+    a, b = images(2), images(2, seed=1)
+    kept = a.clone()
+    FeatureDistance(InPlace())(a, b)
+    assert torch.equal(a, kept)
+    metric = FeatureDistance(Stages())
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = metric(a, b)
+    assert torch.equal(rough, metric(a, b))
+
+
 def test_a_network_by_its_name_is_built_when_it_is_needed():
     named = FeatureDistance({"_target_": f"{HERE}.Stages", "seed": 3})
     assert named._network is None
