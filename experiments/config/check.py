@@ -21,7 +21,7 @@ from smoothing import SettingError
 
 GIVEN = {  # arguments that the run passes, so a group must not set them
     "certifier": ("f", "noise", "metric", "num_classes", "seed", "batch_size", "precision", "compiled", "on_samples"),
-    "model": ("num_classes", "in_channels", "mean", "std", "shape"),
+    "model": ("num_classes", "in_channels", "mean", "std", "shape", "class_names"),
     "noise": ("levels", "shape"),
     "logger": ("config",),
 }

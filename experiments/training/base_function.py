@@ -93,8 +93,8 @@ def new_model(settings: Settings, dataset: Dataset) -> nn.Module:
 
 def _known(dataset: Any, name: str) -> Any:
     """The data set's value for a model's argument."""
-    if name == "num_classes":
-        return len(dataset.classes)
+    if name in ("num_classes", "class_names"):
+        return len(dataset.classes) if name == "num_classes" else list(dataset.classes)
     return dataset.shape[0] if name == "in_channels" else getattr(dataset, name)
 
 

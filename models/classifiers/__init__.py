@@ -11,6 +11,8 @@ from models.classifiers.normalised import Normalisation
 from models.classifiers.resnet50 import ResNet50
 from models.classifiers.resnet_cifar import ProjectedResNet, ResNetCIFAR
 from models.classifiers.small_cnn import SmallCNN
+from models.classifiers.timm_classifier import Timm
+from models.classifiers.transformers_classifier import Transformers
 from models.classifiers.wide_resnet import WideResNet
 from models.classifiers.wong_resnet import WongResNet
 
@@ -24,6 +26,8 @@ __all__ = [
     "ResNet50",
     "ResNetCIFAR",
     "SmallCNN",
+    "Timm",
+    "Transformers",
     "WideResNet",
     "WongResNet",
 ]

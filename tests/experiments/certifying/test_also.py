@@ -61,7 +61,7 @@ def test_together_is_the_same_as_alone_for_a_third_of_the_work(plain_of, rows_se
     alone = [certify(plain_of(name, "alone", *more)) for name in METRICS]
     each = sum(rows_seen)
     rows_seen.clear()
-    together = certify_together([plain_of(name, "together", *more) for name in METRICS])
+    together = certify_together([plain_of(name, "together", *more, f"shows={name}") for name in METRICS])
     assert each > 3 * 2 * (2 * 300 + 200)
     assert sum(rows_seen) < each / 2.5
     for one, other in zip(tables(alone), tables(together), strict=True):

@@ -147,9 +147,9 @@ def test_a_run_of_an_old_name_has_the_identity_of_the_new_one():
 
 def test_names_of_packages_cost_no_import_of_what_stands_behind_others():
     code = (
-        "import smoothing, models, experiments.data, experiments.training, experiments.certifying, sys; "
-        "print([m for m in ('torchvision', 'lpips', 'foolbox', 'pytorch_pretrained_biggan', 'wandb', 'matplotlib') "
-        "if m in sys.modules])"
+        "import smoothing, models.classifiers, experiments.data, experiments.training, experiments.certifying, sys; "
+        "print([m for m in ('torchvision', 'lpips', 'foolbox', 'pytorch_pretrained_biggan', 'wandb', 'matplotlib', "
+        "'timm', 'transformers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

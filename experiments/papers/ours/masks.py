@@ -1,0 +1,91 @@
+"""Ours: photographs, the mask of the base function, and the smoothed mask with its certificate in words."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from torch import Tensor
+from torch.nn import functional
+
+from experiments.config.settings import Group
+from experiments.data import Dataset
+from experiments.report.figure import Drawing, Figure
+from experiments.report.layout import WIDTH, head
+from experiments.report.left_out import NO_DRAWS, ONE_LEVEL, another, not_in
+from experiments.report.symbols import sigma_text
+from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
+
+OUTSIDE = 0.25  # brightness of a photograph outside the mask
+
+
+class CertifiedMasks(Figure):
+    """One row for each photograph of a run whose outputs are masks under `MaskJaccard`.
+
+    Args:
+        experiments: see `Figure`.
+        sigma: noise level of the run to draw; the nearest one is taken.
+        rows: number of photographs to show.
+    """
+
+    def __init__(self, experiments: list[str], sigma: float, rows: int) -> None:
+        super().__init__(experiments)
+        self.sigma, self.rows = sigma, rows
+
+    def why_not(self, run: StoredRun) -> str:
+        return another(run, "metric", "MaskJaccard") or ("" if run.draws else NO_DRAWS)
+
+    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
+        return not_in([self._nearest(runs)], runs, ONE_LEVEL)
+
+    def setting(self, run: StoredRun) -> dict[str, Any]:
+        return apart_from_noise(run)
+
+    def _nearest(self, runs: list[StoredRun]) -> StoredRun:
+        return min(runs, key=lambda run: abs(sigma_of(run) - self.sigma))
+
+    def draw(self, runs: list[StoredRun]) -> Drawing:
+        run = self._nearest(runs)
+        dataset: Dataset = Group.from_dict(run.record["config"]["dataset"]).build()
+        eps = float(run.table["eps_in"].min())
+        examples = run.table[run.table["eps_in"] == eps].head(self.rows).to_dict("records")
+        side = WIDTH / 3
+        figure, axes = plt.subplots(len(examples), 3, squeeze=False, figsize=(WIDTH, side * len(examples) + 0.8))
+        rows = []
+        for line, example in zip(axes, examples, strict=True):
+            index, draws = int(example["index"]), run.draws[int(example["index"])]
+            x = dataset[index]
+            _show(line[0], x)
+            _show(line[1], _within(x, draws.base_output))
+            certified = example["status"] == "certified"
+            iou = 1 - float(example["eps_out"]) if certified else np.nan
+            if example["status"] == "abstained":
+                line[2].set(xticks=[], yticks=[])
+                line[2].text(0.5, 0.5, "abstains", ha="center", transform=line[2].transAxes)
+            else:
+                _show(line[2], _within(x, draws.center))
+                line[2].set_xlabel(f"IoU at least {iou:.2f}" if iou > 0 else "nothing certified")
+            share = float(draws.center.mean())
+            rows.append({"index": index, "eps_in": eps, "status": example["status"], "iou": iou, "share": share})
+        for axis, title in zip(axes[0], ("photograph", "base mask", "smoothed mask"), strict=True):
+            axis.set_title(title)
+        head(
+            figure,
+            f"Masks of a person, {sigma_text(sigma_of(run))}",
+            "below a mask: its certified overlap (IoU) with the smoothed mask of any photograph "
+            rf"within the $\ell_2$ distance {eps:g}",
+        )
+        return Drawing(figure, pd.DataFrame(rows), pd.DataFrame(), [])
+
+
+def _within(image: Tensor, mask: Tensor) -> Tensor:
+    """The image, dark outside the mask. (3, H, W), (1, h, w) -> (3, H, W)."""
+    inside = functional.interpolate(mask.float()[None], image.shape[1:], mode="nearest")[0]
+    return image * (OUTSIDE + (1 - OUTSIDE) * inside)
+
+
+def _show(axis: Axes, image: Tensor) -> None:
+    axis.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy())
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
