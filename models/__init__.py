@@ -7,17 +7,19 @@ if TYPE_CHECKING:
     from models.autoencoder import Autoencoder
     from models.denoised import Denoised
     from models.face_detector import FaceDetector
+    from models.face_generator import FaceGenerator
     from models.generator import BigGAN
     from models.person_segmenter import PersonSegmenter
     from models.reconstructor import Reconstructor
 
-__all__ = ["Autoencoder", "BigGAN", "Denoised", "FaceDetector", "PersonSegmenter", "Reconstructor"]
+__all__ = ["Autoencoder", "BigGAN", "Denoised", "FaceDetector", "FaceGenerator", "PersonSegmenter", "Reconstructor"]
 
 _FILES = {
     "Autoencoder": "autoencoder",
     "BigGAN": "generator",
     "Denoised": "denoised",
     "FaceDetector": "face_detector",
+    "FaceGenerator": "face_generator",
     "PersonSegmenter": "person_segmenter",
     "Reconstructor": "reconstructor",
 }

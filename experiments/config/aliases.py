@@ -22,6 +22,7 @@ ALIASES = {
     "smoothing.noise.Gaussian": "smoothing.Gaussian",
     # Modules of figures. No run.json names them, but a user's own YAML file may.
     "experiments.center_smoothing": "experiments.papers.kumar2021",
+    "experiments.center_smoothing.curves.GeneratorCurves": "experiments.papers.kumar2021.GeneratorCurves",
     "experiments.center_smoothing.exact_bounds": "experiments.papers.ours.exact_bounds",
     "experiments.center_smoothing.l1": "experiments.papers.ours.l1_centers",
     "experiments.cohen2019": "experiments.papers.cohen2019",

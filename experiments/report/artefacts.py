@@ -18,6 +18,7 @@ from experiments.report.figure import Drawn, Figure
 
 NUMBER = re.compile(r"(table|fig)s?\.? (\d+)(.*)")
 OWN_DATA = ("CelebA", "MNIST", "CIFAR10", "ImageNet", "Latents", "cifar10", "imagenet")  # all others are substitutes
+SUBSTITUTES = {"FaceGenerator": "faces by DCGAN"}  # models that stand in for a paper's generator of its data
 FOLDERS = ("Classes", "ImageFolder")  # data sets made of a user's images
 VERDICT_HEADER = ["what", "kind", "paper", "ours", "difference", "tolerance", "verdict"]
 COUNT_HEADER = ["kind of check", "what it is", "checks", "hold"]
@@ -102,9 +103,11 @@ class Artefact:
 
 
 def stand_ins(drawn: Drawn) -> list[str]:
-    """The substitute data sets of a drawing: their class, or for a folder of images the experiment's name."""
+    """The substitute data of a drawing: a class of data sets, the name of a folder's experiment, or a generator."""
     types = {(run.identity["dataset"]["type"], run.record["config"]["name"]) for run in drawn.runs}
-    return sorted({f"the images of {name}" if kind in FOLDERS else kind for kind, name in types} - set(OWN_DATA))
+    found = {f"the images of {name}" if kind in FOLDERS else kind for kind, name in types} - set(OWN_DATA)
+    models = {(run.identity.get("model") or {}).get("type") for run in drawn.runs}
+    return sorted(found | {SUBSTITUTES[model] for model in models if model in SUBSTITUTES})
 
 
 def status_of(drawn: Drawn) -> Status:

@@ -4,6 +4,7 @@ from smoothing.metrics.angular import Angular
 from smoothing.metrics.base import Metric
 from smoothing.metrics.cosine import Cosine
 from smoothing.metrics.enclosing_ball import EnclosingBallL2
+from smoothing.metrics.feature_distance import FeatureDistance
 from smoothing.metrics.finite import FiniteSpace
 from smoothing.metrics.hamming import Hamming
 from smoothing.metrics.jaccard import Jaccard
@@ -19,6 +20,7 @@ __all__ = [
     "Angular",
     "Cosine",
     "EnclosingBallL2",
+    "FeatureDistance",
     "FiniteSpace",
     "Hamming",
     "Hausdorff",

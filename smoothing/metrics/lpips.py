@@ -1,8 +1,7 @@
 """Perceptual distance between images."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from math import prod
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -11,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from smoothing.errors import SettingError
-from smoothing.metrics.base import UNIT, Metric
+from smoothing.metrics.feature_distance import SquaredFeatureDistance, normalised, rounding_of
 
-NUMBERS_AT_ONCE = 2**20  # image numbers in one batch of the network; their features are about 41 times as many
 FEATURES = 122  # for each pixel: 64 + 128 / 4 + 256 / 16 + 512 / 64 + 512 / 256
 LEAST_SIDE = 16  # pixels, because four poolings halve it
 
 
-class LPIPS(Metric):
+class LPIPS(SquaredFeatureDistance):
     """Learned perceptual distance with VGG-16 features (Zhang et al. 2018, version 0.1); gamma = 2.
 
     d(a, b) = sum over five layers l of mean over positions p of sum over channels c of w_lc (y_lpc(a) - y_lpc(b))^2,
@@ -47,33 +45,13 @@ class LPIPS(Metric):
         (LPIPS(weights='hub'), 2.0)
     """
 
-    gamma = 2.0
-
     def __init__(self, weights: str = "hub") -> None:
         self.weights = weights
         self._network: nn.Module | None = None
 
-    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
-        side, distances = self._tile_side(a.shape[1:]), []
-        of_one = self._features(b) if len(b) == 1 else None
-        for start in range(0, len(a), side):
-            features = of_one or self._features(b[start : start + side])
-            differences = (u - v for u, v in zip(self._features(a[start : start + side]), features, strict=True))
-            distances.append(sum((d.square().sum(dim=1) for d in differences), start=torch.zeros(())))
-        return torch.cat(distances) if distances else torch.zeros(0)
-
-    def _all_distances(self, a: Tensor, b: Tensor) -> Tensor:
-        layers = zip(self._features(a), self._features(b), strict=True)
-        squares = (torch.cdist(u, v, compute_mode="donot_use_mm_for_euclid_dist").square() for u, v in layers)
-        return sum(squares, start=torch.zeros(()))
-
-    def _tile_side(self, shape: Sequence[int]) -> int:
-        return max(1, NUMBERS_AT_ONCE // prod(shape))
-
     def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
         """Bounds for a sum of k squared differences of features. Squares below 2^-1074 are lost."""
-        k = FEATURES * center[0].numel()
-        return (k + 6) * UNIT, k * 2.0**-1074
+        return rounding_of(FEATURES * center[0].numel())
 
     def _features(self, images: Tensor) -> list[Tensor]:
         """Weighted features, (n, k) for each layer, float64: d is the sum over layers of their squared distances."""
@@ -106,9 +84,7 @@ def _scaled(images: Tensor) -> Tensor:
 
 def _weighted(layer: Tensor, weight: Tensor) -> Tensor:
     """Features (n, channels, h, w) -> (n, k): normalised at each position, times the root of their weight in d."""
-    layer = layer.double()
-    normalised = layer / (torch.linalg.vector_norm(layer, dim=1, keepdim=True) + 1e-10)
-    return (normalised * (weight.double() / layer[0, 0].numel()).sqrt()).flatten(1)
+    return (normalised(layer) * weight.double().sqrt()).flatten(1)
 
 
 def _load(weights: str) -> nn.Module:

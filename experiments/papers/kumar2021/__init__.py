@@ -2,12 +2,12 @@
 
 from experiments.papers.kumar2021.curves import (
     BaselineCurves,
-    GeneratorCurves,
     MedianCurves,
     TotalVariationCurves,
     TrainingNoiseCurves,
 )
 from experiments.papers.kumar2021.faces import Boxes, FaceCurves
+from experiments.papers.kumar2021.generator import GeneratorCurves
 from experiments.papers.kumar2021.images import SmoothedImages
 from experiments.papers.kumar2021.times import Times
 

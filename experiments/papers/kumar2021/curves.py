@@ -1,6 +1,5 @@
-"""Figures 4(a) and 5 to 8 of center smoothing: median certified output radius and smoothing error against eps_in."""
+"""Figures 5 to 8 of center smoothing: median certified output radius and smoothing error against eps_in."""
 
-from dataclasses import replace
 from math import prod, sqrt
 from typing import Any, ClassVar
 
@@ -42,7 +41,7 @@ from experiments.papers.kumar2021.panels import (
 from experiments.report.claims import all_rows, verdicts
 from experiments.report.figure import Drawing
 from experiments.report.left_out import not_in, trained_otherwise
-from experiments.report.measured import NOTHING, Values, measured, ratio_of_medians, upper_medians
+from experiments.report.measured import NOTHING, ratio_of_medians
 from experiments.report.symbols import IN, NORMS
 from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing import SettingError
@@ -103,6 +102,10 @@ class MedianCurves(CenterFigure):
         """The quantities of this figure in claims.csv that depend on the certificate; `table` has one certificate."""
         return trend_quantities(table)
 
+    def heading(self, table: pd.DataFrame, runs: list[StoredRun]) -> str:
+        """What a reader must know, below the title."""
+        return about(table)
+
     def facts(self, table: pd.DataFrame) -> dict[str, dict[str, float]]:
         """The other quantities of this figure in claims.csv. By default none."""
         return {}
@@ -117,7 +120,7 @@ class MedianCurves(CenterFigure):
             {title: f"{IN} ({NORMS['l2']}, {space_of(group[0])})" for title, group in grouped.items()},
             {title: {SHOWN[k]: v for k, v in self.levels(group[0]).items()} for title, group in grouped.items()},
             self.claimed,
-            (title_of_runs(self.metric, runs) + one, about(table)),
+            (title_of_runs(runs) + one, self.heading(table, runs)),
             self.extra,
         )
         levels = pd.DataFrame([self.levels(group[0]) for group in grouped.values()], index=list(grouped))
@@ -163,30 +166,6 @@ class MedianCurves(CenterFigure):
         """The rows at the chosen h. Their h is replaced by the exact chosen value."""
         near = np.isclose(medians["h"].to_numpy()[:, None], self.h, rtol=SAME_H)
         return medians[near.any(axis=1)].assign(h=np.array(self.h)[near.argmax(axis=1)[near.any(axis=1)]])
-
-
-class GeneratorCurves(MedianCurves):
-    """Fig. 4(a): LPIPS, for which eps_out has a factor of ten instead of three."""
-
-    def quantities(self, table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-        found = super().quantities(table)
-        rises = {
-            f"{panel}, h = {h:g}": measured(
-                _ratio_of_rises, *(curve[name].iloc[end] for name in EACH for end in (0, -1))
-            )
-            for (panel, h), curve in table.groupby(["panel", "h"], sort=False)
-            if len(curve) > 1
-        }
-        return found | {"rise of the median smoothing error over that of eps_out along the curve": rises}
-
-    def draw(self, runs: list[StoredRun]) -> Drawing:
-        drawing = super().draw(runs)
-        rows = pd.concat([run.table for run in split(runs)[0]])
-        known = rows[(rows["status"] == "certified") & (rows["distance_quantile"] > 0)]
-        factors = (known["eps_out"] / known["distance_quantile"]).to_numpy(dtype=np.float64)
-        case = {f"{len(factors)} certificates": float(np.median(factors))} if len(factors) else {}
-        said = verdicts(CLAIMS, self.claims, {"median of eps_out over the quantile of the distances": case})
-        return replace(drawing, claims=all_rows(drawing.claims, said))
 
 
 class TotalVariationCurves(MedianCurves):
@@ -275,16 +254,6 @@ class TrainingNoiseCurves(MedianCurves):
                     quantity = f"largest median {name} with training noise over that without"
                     found.setdefault(quantity, {})[f"{panel}, h = {self.h[0]:g}"] = ratio
         return found
-
-
-def _ratio_of_rises(values: Values) -> float:
-    """Of eps_out and of the smoothing error at both ends of a curve: the rise of the error's median over the other's.
-
-    NaN unless both medians of eps_out are finite and it rises.
-    """
-    first, last, low, high = upper_medians(values)
-    rises = np.isfinite([first, last, low, high]).all() and NOTHING < first < last
-    return float((high - low) / (last - first)) if rises else np.nan
 
 
 def expectation_bound(h: float, k: int) -> float:

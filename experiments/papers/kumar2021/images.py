@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from experiments.papers.kumar2021.medians import CLAIMS, METRICS
+from experiments.papers.kumar2021.medians import CLAIMS, METRICS, stand_in
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, Figure
 from experiments.report.layout import WIDTH, head
@@ -90,7 +90,7 @@ class SmoothedImages(Figure):
         head(
             figure,
             f"{title_of(name)}, {sigma_text(sigma_of(run))}",
-            f"above each image: the smoothing error, {distance}",
+            "; ".join(filter(None, [stand_in(run), f"above each image: the smoothing error, {distance}"])),
         )
         table = pd.DataFrame(rows).assign(sigma=sigma_of(run))
         says = (table["status"] != "abstained") & table["moved"]

@@ -15,6 +15,7 @@ import pandas as pd
 from experiments.config.identity import identity_hash
 from experiments.config.settings import Group
 from experiments.papers.kumar2021.certificates import split, with_ours
+from experiments.report.artefacts import SUBSTITUTES
 from experiments.report.figure import Figure, named_by_center
 from experiments.report.left_out import OLDER, another, not_in, trained_otherwise
 from experiments.report.measured import Measured, largest_ratio, medians_in, ratio_of_medians
@@ -29,14 +30,24 @@ from smoothing import CenterDraws, CenterSettings, Metric, Noise, OutputCertific
 
 CLAIMS = Path(__file__).with_name("claims.csv")
 PAPER_DATA = ("MNIST", "CIFAR10")  # drawn together, as in the paper's figures 5 to 7
-TASKS = {"Autoencoder": "dimensionality reduction", "Reconstructor": "reconstruction", "BigGAN": "generator"}
-SPACES = {"Reconstructor": "measurements", "BigGAN": "latents"}  # input space of the base function if not pixels
+TASKS = {
+    "Autoencoder": "dimensionality reduction",
+    "Reconstructor": "reconstruction",
+    "BigGAN": "generator",
+    "FaceGenerator": "generator of faces",
+}
+SPACES = {
+    "Reconstructor": "measurements",
+    "BigGAN": "latents",
+    "FaceGenerator": "latents",
+}  # of eps_in, if not pixels
 EACH = ("each_eps_out", "each_smoothing_error")  # the numbers of each example; infinite: no certificate, or vacuous
 METRICS = {
     "TotalVariation": "total variation distance",
     "Angular": "angular distance",
     "L2": "l2 distance",
     "LPIPS": "LPIPS distance",
+    "FeatureDistance": "squared feature distance",
     "Jaccard": "Jaccard distance",
 }
 
@@ -59,10 +70,10 @@ class CenterFigure(Figure):
 
     def __init__(self, experiments: list[str], metric: str) -> None:
         super().__init__(experiments)
-        self.metric = metric
+        self.metrics: tuple[str, ...] = (metric,)
 
     def why_not(self, run: StoredRun) -> str:
-        if why := another(run, "metric", self.metric) or another(run, "noise", self.noise):
+        if why := another(run, "metric", *self.metrics) or another(run, "noise", self.noise):
             return why
         return another(run, "certifier", *self.papers, *self.ours) or self.why_not_compared(run)
 
@@ -210,6 +221,12 @@ def _place(run: StoredRun) -> tuple[int, str, int, str]:
 def space_of(run: StoredRun) -> str:
     """The space and units of eps_in, for an axis label."""
     return SPACES.get(run.identity["model"]["type"], "pixels in [0, 1]")
+
+
+def stand_in(run: StoredRun) -> str:
+    """That a run's base function is a stand-in for the paper's, for a heading. Empty if it is not."""
+    substitute = SUBSTITUTES.get(run.identity["model"]["type"])
+    return f"stand-in: {substitute}, not images by BigGAN" if substitute else ""
 
 
 def image_shape(run: StoredRun) -> tuple[int, int, int] | None:

@@ -128,8 +128,9 @@ def largest_of(table: pd.DataFrame, columns: Sequence[str]) -> float:
     return float(values[np.isfinite(values)].max(initial=0.0)) or 1.0
 
 
-def title_of_runs(metric: str, runs: Sequence[StoredRun]) -> str:
-    """The distance between outputs, and the center if it is the medoid."""
+def title_of_runs(runs: Sequence[StoredRun]) -> str:
+    """The distance between outputs, and the center if it is the medoid. The runs have the same metric."""
+    metric = runs[0].identity["metric"]["type"]
     title = with_symbols(METRICS.get(metric, metric))
     return f"{title[:1].upper()}{title[1:]} between outputs" + center_of(runs)
 

@@ -71,7 +71,7 @@ class Balanced(MedianCurves):
             axis.set(title=data_title(title), xlabel=f"{IN} ({NORMS['l2']}, {space_of(group[0])})")
         for axis in axes[::2]:
             axis.set_ylabel(QUANTITIES["eps_out"])
-        head(figure, title_of_runs(self.metric, runs), about(table))
+        head(figure, title_of_runs(runs), about(table))
         name_curves(figure, zip(axes, drawn, strict=True))
         claims = verdicts(CLAIMS, self.claims, worst_ratios(table, ["panel", "h"]))
         notes = [*ratio_notes(table, ["panel", "h"])]

@@ -63,7 +63,7 @@ class DeterministicCurves(CenterFigure):
             axis.set(title=sigma_text(sigma), xlabel=f"{IN} ({NORMS['l1']}, {space_of(grouped[title][0])})")
         for axis in axes[::2]:
             axis.set_ylabel(QUANTITIES["eps_out"])
-        head(figure, f"{title_of_runs(self.metric, runs)}; {'; '.join(map(data_title, grouped))}", about(table))
+        head(figure, f"{title_of_runs(runs)}; {'; '.join(map(data_title, grouped))}", about(table))
         name_curves(figure, zip(axes, drawn, strict=True))
         certain = max(float(run.table["failure_probability"].max()) for run in runs)
         notes = [f"largest failure probability of a certificate: {certain:g}"]

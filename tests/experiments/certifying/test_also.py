@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from experiments.certifying import build
 from experiments.certifying.certification import certify, certify_together
 from experiments.runs.table import read_table
 from experiments.training import loop
@@ -79,6 +80,14 @@ def test_it_continues_where_each_of_them_stands(plain_of, rows_seen):
     rows_seen.clear()
     certify_together([plain_of(name, "cut", "limit=3") for name in METRICS])
     assert not rows_seen
+
+
+@pytest.mark.parametrize("names", [("mnist_tvd", "mnist_l2", "mnist_angular"), ("generator_tvd", "generator_l2")])
+def test_experiments_with_other_descriptions_share_outputs(settings, names):
+    """The commands in docs/experiments.md: such experiments also differ in what they show, and in their item."""
+    several = [settings(f"experiment={name}") for name in names]
+    assert len({one.shows for one in several}) == len(names)
+    build._require_alike(several)
 
 
 def test_what_differs_in_more_than_the_metric_is_refused(plain_of):

@@ -74,3 +74,17 @@ def test_the_generator_is_certified_on_them(settings, tmp_path):
     assert record["dataset"] == {"type": "Latents", "dim": 128, "truncation": 0.5, "count": 50, "seed": 0}
     assert record["model"] == {"type": "BigGAN", "weights": "random", "class_index": 326, "truncation": 0.5}
     assert record["metric"]["weights"] == "random"
+
+
+def test_the_small_generator_is_certified_for_two_metrics_at_once(settings, tmp_path):
+    """Random weights and few samples; all else is as in the experiments."""
+    given = ("model.weights=random", "batch_size=40", "limit=1", f"results.root={tmp_path}", "noise.sigma=0.05")
+    few = ("certifier.bound=exact", "certifier.n=40", "certifier.m=40", "certifier.delta=0.35", "eps=[0.001]")
+    both = [settings(f"experiment=generator_{name}", *given, *few) for name in ("tvd", "l2")]
+    for name, table in zip(("TotalVariation", "L2"), certification.certify_together(both), strict=True):
+        (row,) = csv.DictReader(table.open())
+        assert row["status"] == "certified"
+        assert float(row["smoothing_error"]) < float(row["eps_out"])
+        record = json.loads((table.parent / "run.json").read_text())["identity"]
+        assert record["dataset"] == {"type": "Latents", "dim": 100, "truncation": 1.0, "count": 50, "seed": 0}
+        assert (record["model"], record["metric"]["type"]) == ({"type": "FaceGenerator", "weights": "random"}, name)

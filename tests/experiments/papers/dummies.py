@@ -56,7 +56,7 @@ def dummy(run, kind, rng, largest, folder):
         classes(table, kind, rng, run, largest["radius"])
     metric = run.identity.get("metric", {}).get("type")
     kept = list(run.draws.items())[:PHOTOGRAPHS] if metric == "Jaccard" else []
-    if metric == "LPIPS" and folder:
+    if folder:
         write_images(folder / "draws", kind, rng)
     draws = {index: boxes(draws, kind, rng) for index, draws in kept}
     record = run.record | {"config": run.record["config"] | ({"dataset": FACES} if draws else {})}

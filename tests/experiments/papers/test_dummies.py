@@ -28,7 +28,7 @@ COMMITTED += (
     "training_table_mnist",
 )
 REPEATED = ("center_angular", "cohen_predict", "cohen_training_noise", "dssn_denoiser", "dssn_methods")
-REPEATED += ("dssn_table_digits",)  # with the same checks as other drawings
+REPEATED += ("dssn_table_digits", "center_generator", "center_generator_images")  # checked in other drawings
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ def test_what_was_not_run_is_what_results_do_not_hold():
     ("name", "evaluations", "count"),
     [
         ("imagenet_lpips", "14,030", "50"),
+        ("generator_tvd", "14,030", "5"),
         ("mnist_tvd", "1,020,000", "50"),
         ("svhn_gaussian", "100,100", "26,032"),
         ("cifar10_gaussian", "100,100", "10,000"),

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure as MatplotlibFigure
 from omegaconf import OmegaConf
 
+from experiments.papers.kumar2021 import curves
 from experiments.papers.kumar2021.curves import expectation_bound
-from experiments.report.figure import CONF
+from experiments.papers.kumar2021.medians import METRICS
+from experiments.report.artefacts import Status, reason_of, status_of
+from experiments.report.figure import CONF, drawings
 from smoothing import SettingError
 
 FOLDER = Path(__file__).parents[4] / "experiments" / "papers" / "kumar2021"
@@ -219,6 +223,29 @@ def test_fig_4a(write_center_run, drawn, tmp_path):
     rises = claims.loc["rise of the median smoothing error over that of eps_out along the curve", "ours"]
     assert rises.tolist() == pytest.approx([0.1 / 20, 0.1 / 20 / 1.5])  # at h = 1 and 1.5
     assert claims.loc["median of eps_out over the quantile of the distances", "ours"] == pytest.approx(10)
+    assert claims["within"].all()
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "factor"), [("tvd", "TotalVariation", 3), ("l2", "L2", 3), ("perceptual", "FeatureDistance", 10)]
+)
+def test_a_stand_in_for_fig_4a_says_so(write_center_run, figure, monkeypatch, tmp_path, name, metric, factor):
+    heads = []
+    monkeypatch.setattr(curves, "draw_rows", lambda *given: heads.append(given[4]) or MatplotlibFigure())
+    certifier = {"type": "CenterSmoothingHD", "candidates": 30, "center": "medoid"}
+    for sigma in (0.02, 0.04, 0.06):
+        out, error = [20 * sigma * v for v in (1, 2, 3)], [0.1 * sigma * v for v in (1, 2, 3)]
+        given = {"eps": (sigma, 1.5 * sigma), "scale": 1.2, "certifier": certifier, "factor": factor}
+        write_center_run(f"generator_{name}", "Latents", "FaceGenerator", metric, sigma, out, error, **given)
+    (one,) = drawings("center_generator", figure("center_generator"), tmp_path, None, tmp_path)
+    assert one.path.stem == f"center_generator-generator_{name}_medoid"
+    ((title, below),) = heads
+    assert METRICS[metric].replace("l2", "") in title.lower()
+    assert below.startswith("stand-in: faces by DCGAN, not images by BigGAN; 3 test examples")
+    assert status_of(one) == Status.TREND
+    assert "on faces by DCGAN instead of the paper's data" in reason_of(one)
+    claims = one.drawing.claims
+    assert (claims["kind"] == "theorem").sum() == (factor == 10)
     assert claims["within"].all()
 
 
