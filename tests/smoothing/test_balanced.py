@@ -90,6 +90,7 @@ def test_the_mass_at_x_is_the_noises_and_not_a_little_less(noise):
         assert rank == exact_order_statistic(p, 1000, SETTINGS.alpha2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("x", [-0.3, *(pytest.param(x, marks=pytest.mark.slow) for x in (-0.6, 0.0))])
 @pytest.mark.parametrize("eps", [0.2, 0.5])
 def test_no_two_centers_are_farther_apart_than_certified_more_often_than_stated(x, eps):

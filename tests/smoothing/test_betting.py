@@ -85,6 +85,7 @@ def test_bounds_at_their_ends():
     assert betting.lower(7, 10, 0.9) == betting.lower(7, 10, math.exp(-1)) == betting.lower(7, 10, 0.4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("p", PROBABILITIES)
 @pytest.mark.parametrize("alpha", [0.05, 0.001])
 def test_the_bound_is_ever_above_p_with_probability_at_most_alpha_and_little_less(p, alpha):

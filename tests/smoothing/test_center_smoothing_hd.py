@@ -131,6 +131,7 @@ def test_a_base_function_that_returns_nan_for_some_samples(share, status):
     assert h.certify(torch.zeros(3), 0.05).status == status
 
 
+@pytest.mark.long
 def test_images_under_total_variation_and_lpips():
     x = torch.rand(1, 16, 16)
     for metric, samples in ((TotalVariation(span=1), 300), (LPIPS("random"), 150)):  # of 60, one in thirty x abstained

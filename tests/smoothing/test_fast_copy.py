@@ -212,6 +212,7 @@ def test_a_hook_that_seldom_acts_is_kept(place, before):
     assert torch.allclose(f(1000 * x), expected, rtol=1e-4, atol=1e-2)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_network_gives_what_it_gives_itself(name):

@@ -63,6 +63,7 @@ SAME = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("given", SAME)
 def test_what_is_one_input_without_doubt_is_taken(given):
     expected = SmoothedClassifier(network(), NOISE).certify(X, n=500)

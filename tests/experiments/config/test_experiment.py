@@ -42,6 +42,7 @@ def points(python):
     return run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_says_what_it_is(name):
     one = experiment(name)
