@@ -39,8 +39,8 @@ class CertifiedPhotographs(Figure):
         self.indices = indices
 
     def why_not(self, run: StoredRun) -> str:
-        if "radius" not in run.table or "predict" not in run.table:
-            return "its rows certify no classes"
+        if not {"radius", "predict"} <= set(run.table) or run.table["index"].duplicated().any():
+            return "its rows are not one certified class for each example"
         missing = sorted(set(self.indices) - set(run.table["index"]))
         return "it has not certified all of figure.indices" if missing else another(run, "noise", "Gaussian")
 
@@ -62,7 +62,8 @@ class CertifiedPhotographs(Figure):
                 row = run.table.set_index("index").loc[index]
                 certified, right = row["status"] == "certified", row["predict"] == label
                 name = _short(dataset.classes[int(row["predict"])]) if row["predict"] != ABSTAIN else ""
-                below = f"{name}\nradius {row['radius']:.2f}" if certified else "abstains"
+                otherwise = {"abstained": "abstains"}.get(row["status"], row["status"])
+                below = f"{name}\nradius {row['radius']:.2f}" if certified else otherwise
                 noisy = x + noise_of(sigma_of(run), x, run.record["seed"], index)
                 _show(axis, noisy, below, color="black" if right or not certified else "C3")
                 rows.append(
