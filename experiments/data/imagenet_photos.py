@@ -1,13 +1,12 @@
 """ImageNet's photographs that ship with Python packages. No download is needed."""
 
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 from experiments.data.base import PIXELS, Images, LabelledDataset, LabelledImages, MissingDataError
-from experiments.data.people import square
+from experiments.data.packaged import folder_of, square
 
 SIDE = 224
 OTHERS = {  # package, file, label
@@ -60,13 +59,8 @@ class ImageNetPhotos(LabelledDataset):
 
     @cached_property
     def _files(self) -> list[tuple[Path, int]]:
-        found = sorted((_folder("foolbox") / "data").glob("imagenet_*.jpg"))
+        found = sorted((folder_of("foolbox", "imagenet_photos") / "data").glob("imagenet_*.jpg"))
         labelled = [(path, int(path.stem.rpartition("_")[2])) for path in found]
-        return labelled + [(_folder(package) / file, label) for package, file, label in OTHERS.values()]
-
-
-def _folder(package: str) -> Path:
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        raise MissingDataError(f"imagenet_photos: the package {package} is missing; install the extra 'suite'")
-    return Path(spec.origin).parent
+        return labelled + [
+            (folder_of(package, "imagenet_photos") / file, label) for package, file, label in OTHERS.values()
+        ]

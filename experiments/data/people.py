@@ -1,14 +1,10 @@
 """Photographs of people that ship with Python packages. No download is needed."""
 
-from importlib.util import find_spec
-from pathlib import Path
-
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from experiments.data.base import PIXELS, Dataset, MissingDataError
+from experiments.data.base import PIXELS, Dataset
+from experiments.data.packaged import folder_of, square
 
 SIDE = 256
 FILES = (
@@ -38,21 +34,7 @@ class People(Dataset):
         if not 0 <= index < len(FILES):
             raise IndexError(f"people: indices are 0 to {len(FILES) - 1}, got {index}")
         package, file = FILES[index]
-        spec = find_spec(package)
-        if spec is None or spec.origin is None:
-            raise MissingDataError(f"people: the package {package} is missing; install the extra 'suite'")
-        return square(Path(spec.origin).parent / file, SIDE).to(torch.float32) / self.levels
+        return square(folder_of(package, "people") / file, SIDE).to(torch.float32) / self.levels
 
     def file(self, index: int) -> str:
         return FILES[index][1]
-
-
-def square(path: Path, length: int) -> Tensor:
-    """The central square of a photograph, resized: (3, length, length), uint8."""
-    with Image.open(path) as opened:
-        photograph = opened.convert("RGB")
-    side = min(photograph.size)
-    left, top = ((whole - side) // 2 for whole in photograph.size)
-    box = (left, top, left + side, top + side)
-    pixels = photograph.resize((length, length), Image.Resampling.BICUBIC, box)
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()

@@ -39,5 +39,5 @@ class Hamming(Metric):
         return finite.mode(dim=0).values[None] if len(finite) else outputs[:0]
 
     def rounding(self, center: Tensor, dtype: torch.dtype) -> tuple[float, float]:
-        """Bounds: relative 3 u, absolute 0. The count is exact. CUDA divides it by multiplying with a rounded inverse."""
+        """Bounds: relative 3 u, absolute 0. The count is exact, and CUDA multiplies it by a rounded inverse."""
         return 3 * UNIT, 0.0

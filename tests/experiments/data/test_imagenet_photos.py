@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from experiments.data import ImageNetPhotos, MissingDataError
-from experiments.data import imagenet_photos as module
+from experiments.data import packaged as module
 from models.classifiers import EfficientNetLite0, EfficientNetLite0Features
 from models.classifiers import efficientnet_lite0 as network_module
 from smoothing import SettingError
