@@ -23,8 +23,9 @@ from experiments.report.claims import all_rows, verdicts
 from experiments.report.direct_labels import Curve, name_curves
 from experiments.report.figure import Drawing, Figure
 from experiments.report.layout import WIDTH, head, mosaic
-from experiments.report.left_out import NO_DRAWS, ONE_LEVEL, another, not_in
+from experiments.report.left_out import NO_DRAWS, another
 from experiments.report.measured import NOTHING, Measured, Values, measured, ratio_of_medians, upper_medians
+from experiments.report.one_level import OneLevel
 from experiments.report.symbols import IN, NORMS, sigma_text
 from experiments.runs.reader import StoredRun, sigma_of
 from experiments.runs.table import empty_examples
@@ -185,7 +186,7 @@ def _without_face(runs: list[StoredRun]) -> list[str]:
     return [f"sigma = {sigma_of(run):g}: {empty} of {all_}: no face" for run, empty, all_ in counts if empty]
 
 
-class Boxes(Figure):
+class Boxes(OneLevel):
     """Fig. 3(b): the base detector's box and the smoothed detector's on the photographs.
 
     Args:
@@ -195,21 +196,15 @@ class Boxes(Figure):
     """
 
     def __init__(self, experiments: list[str], sigma: float, columns: int) -> None:
-        super().__init__(experiments)
-        self.sigma, self.columns = sigma, columns
+        super().__init__(experiments, sigma)
+        self.columns = columns
 
     def why_not(self, run: StoredRun) -> str:
         kind = another(run, "metric", "Jaccard") or another(run, "model", "FaceDetector")
         return kind or ("" if run.draws else NO_DRAWS)
 
-    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
-        return not_in([self._nearest(runs)], runs, ONE_LEVEL)
-
-    def _nearest(self, runs: list[StoredRun]) -> StoredRun:
-        return min(runs, key=lambda run: abs(run.identity["noise"]["sigma"] - self.sigma))
-
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        run = self._nearest(runs)
+        run = self.nearest(runs)
         dataset: Dataset = Group.from_dict(run.record["config"]["dataset"]).build()
         kept = run.table[run.table["index"].isin(list(run.draws))]
         examples = kept.groupby("index", as_index=False).first().to_dict("records")

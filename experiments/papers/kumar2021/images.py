@@ -10,10 +10,11 @@ from torch import Tensor
 
 from experiments.papers.kumar2021.medians import CLAIMS, METRICS, stand_in
 from experiments.report.claims import verdicts
-from experiments.report.figure import Drawing, Figure
+from experiments.report.figure import Drawing
 from experiments.report.layout import WIDTH, head
-from experiments.report.left_out import NO_DRAWS, ONE_LEVEL, not_in, trained_otherwise
+from experiments.report.left_out import NO_DRAWS, trained_otherwise
 from experiments.report.measured import NOTHING, measured, upper_medians
+from experiments.report.one_level import OneLevel
 from experiments.report.symbols import sigma_text, with_symbols
 from experiments.report.titles import title_of
 from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
@@ -21,7 +22,7 @@ from experiments.runs.run_folder import load_draws
 from smoothing import CenterDraws
 
 
-class SmoothedImages(Figure):
+class SmoothedImages(OneLevel):
     """f(x) above f_hat(x) for the first examples of a run whose outputs are images with values in [0, 1].
 
     Args:
@@ -31,8 +32,8 @@ class SmoothedImages(Figure):
     """
 
     def __init__(self, experiments: list[str], sigma: float, columns: int) -> None:
-        super().__init__(experiments)
-        self.sigma, self.columns = sigma, columns
+        super().__init__(experiments, sigma)
+        self.columns = columns
 
     def why_not(self, run: StoredRun) -> str:
         if "eps_in" not in run.table:
@@ -46,17 +47,11 @@ class SmoothedImages(Figure):
             return NO_DRAWS
         return "" if kept.center.dim() == 3 and len(kept.center) in (1, 3) else "its outputs are not images"
 
-    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
-        return not_in([self._nearest(runs)], runs, ONE_LEVEL)
-
-    def _nearest(self, runs: list[StoredRun]) -> StoredRun:
-        return min(runs, key=lambda run: abs(sigma_of(run) - self.sigma))
-
     def setting(self, run: StoredRun) -> dict[str, Any]:
         return apart_from_noise(run)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        run = self._nearest(runs)
+        run = self.nearest(runs)
         examples = run.table.groupby("index", as_index=False).first().to_dict("records")
         kept = [(example, draws) for example in examples if (draws := _draws_of(run, int(example["index"])))]
         shown = kept[: self.columns]

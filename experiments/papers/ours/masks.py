@@ -11,16 +11,17 @@ from torch.nn import functional
 
 from experiments.config.settings import Group
 from experiments.data import Dataset
-from experiments.report.figure import Drawing, Figure
+from experiments.report.figure import Drawing
 from experiments.report.layout import WIDTH, head
-from experiments.report.left_out import NO_DRAWS, ONE_LEVEL, another, not_in
+from experiments.report.left_out import NO_DRAWS, another
+from experiments.report.one_level import OneLevel
 from experiments.report.symbols import sigma_text
 from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
 
 OUTSIDE = 0.25  # brightness of a photograph outside the mask
 
 
-class CertifiedMasks(Figure):
+class CertifiedMasks(OneLevel):
     """One row for each photograph of a run whose outputs are masks under `MaskJaccard`.
 
     Args:
@@ -30,23 +31,17 @@ class CertifiedMasks(Figure):
     """
 
     def __init__(self, experiments: list[str], sigma: float, rows: int) -> None:
-        super().__init__(experiments)
-        self.sigma, self.rows = sigma, rows
+        super().__init__(experiments, sigma)
+        self.rows = rows
 
     def why_not(self, run: StoredRun) -> str:
         return another(run, "metric", "MaskJaccard") or ("" if run.draws else NO_DRAWS)
 
-    def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
-        return not_in([self._nearest(runs)], runs, ONE_LEVEL)
-
     def setting(self, run: StoredRun) -> dict[str, Any]:
         return apart_from_noise(run)
 
-    def _nearest(self, runs: list[StoredRun]) -> StoredRun:
-        return min(runs, key=lambda run: abs(sigma_of(run) - self.sigma))
-
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        run = self._nearest(runs)
+        run = self.nearest(runs)
         dataset: Dataset = Group.from_dict(run.record["config"]["dataset"]).build()
         eps = float(run.table["eps_in"].min())
         examples = run.table[run.table["eps_in"] == eps].head(self.rows).to_dict("records")
