@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed ## create .venv with everything (6.2 GB, most of it torch with CUDA)
+setup: $(VENV)/.installed ## create .venv with everything (6.6 GB, most of it torch with CUDA)
 
 # --no-deps, because requirements.lock lists every package; see its first lines.
 $(VENV)/.installed: requirements.lock pyproject.toml
