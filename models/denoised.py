@@ -13,7 +13,8 @@ class Denoised(nn.Module):
     """classifier(denoiser(images)), with a DnCNN as the denoiser.
 
     The denoiser sees pixels. The classifier's own normalisation comes after it. The model is trained in two phases by
-    `experiments.training.denoiser_trainer.DenoiserTrainer`.
+    `experiments.training.denoiser_trainer.DenoiserTrainer`. A classifier that brings its weights (`pretrained`) is not
+    trained. Then `state_dict`, and so a checkpoint, holds the denoiser alone.
 
     Args:
         num_classes: number of classes, passed to the classifier; the data set provides it and the next three arguments.
@@ -48,6 +49,19 @@ class Denoised(nn.Module):
         super().__init__()
         self.classifier = inner_classifier("model.classifier", classifier, num_classes, in_channels, mean, std)
         self.denoiser = DnCNN(in_channels, depth, width)
+        if getattr(self.classifier, "pretrained", False):
+            self.register_state_dict_post_hook(_leave_out_classifier)
+            self.register_load_state_dict_pre_hook(_put_in_classifier)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(self.denoiser(images))
+        scores: Tensor = self.classifier(self.denoiser(images))
+        return scores
+
+
+def _leave_out_classifier(model: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for name in [name for name in state if name.startswith(f"{prefix}classifier.")]:
+        del state[name]
+
+
+def _put_in_classifier(model: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    state.update({f"{prefix}classifier.{name}": value for name, value in model.classifier.state_dict().items()})

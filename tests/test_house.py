@@ -72,7 +72,11 @@ def tracked():
 
 def test_nothing_of_one_machine_is_tracked():
     for file in tracked():
-        if file.suffix not in (".png", ".jpg", ".npz", ".pdf", ".safetensors") and file != Path(__file__) and file.exists():
+        if (
+            file.suffix not in (".png", ".jpg", ".npz", ".pdf", ".safetensors")
+            and file != Path(__file__)
+            and file.exists()
+        ):
             assert not re.search(r"/root/|/home/\w+/|/work/|/Users/", file.read_text()), file
 
 

@@ -3,18 +3,34 @@
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
-from experiments.data.base import PIXELS, Images, LabelledDataset, LabelledImages, MissingDataError
+from experiments.data.base import PIXELS, Images, LabelledDataset, LabelledImages
+from experiments.data.image_file import open_image
 from experiments.data.packaged import folder_of, square
 
 SIDE = 224
+PATCH = 128  # side of a training patch
+SHORTER = (256, 448)  # sides that photographs are resized to, before patches are cut
 OTHERS = {  # package, file, label
     "chelsea": ("skimage", "data/chelsea.png", 281),
     "coffee": ("skimage", "data/coffee.png", 967),
     "rocket": ("skimage", "data/rocket.jpg", 657),
     "china": ("sklearn", "datasets/images/china.jpg", 698),
 }
+TRAINING = (  # package, files; none of them shows what one of the 24 shows
+    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+    ("sklearn", "datasets/images/flower.jpg"),
+    *(
+        ("skimage", f"data/{name}")
+        for name in (
+            *("astronaut.png", "motorcycle_left.png", "hubble_deep_field.jpg", "retina.jpg"),
+            *("brick.png", "camera.png", "coins.png", "grass.png", "gravel.png", "moon.png"),
+        )
+    ),
+)
 
 
 class ImageNetPhotos(LabelledDataset):
@@ -24,6 +40,10 @@ class ImageNetPhotos(LabelledDataset):
     photographs are ImageNet's, for research). The other four have the class that we think fits best: a tabby cat (281;
     S. van der Walt, CC0), an espresso (967; R. Martinez, CC0) and a rocket (657, missile; SpaceX, public domain) from
     scikit-image, and a palace from scikit-learn (698; danielbuechele, CC BY 2.0).
+
+    Training images are patches of 128 x 128 pixels of 12 other photographs in these packages and matplotlib: a
+    portrait of G. Hopper, a flower, an astronaut, a motorcycle, galaxies, a retina, and in gray bricks, a cameraman,
+    coins, grass, gravel and the moon. They have no classes: all labels are 0. They serve to train a denoiser.
 
     So few images compare methods with each other on the same photographs. They do not estimate an accuracy on ImageNet.
 
@@ -39,10 +59,8 @@ class ImageNetPhotos(LabelledDataset):
         return list(range(len(self._files)))
 
     def training(self) -> LabelledImages:
-        raise MissingDataError(
-            "imagenet_photos: these photographs are only certified; train on dataset=imagenet, or use a network that "
-            "brings its weights, such as model=efficientnet_lite0"
-        )
+        patches = torch.cat([_patches(folder_of(package, "imagenet_photos") / file) for package, file in TRAINING])
+        return Images(patches, torch.zeros(len(patches), dtype=torch.int64))
 
     def testing(self) -> Images:
         pixels = torch.stack([square(path, SIDE) for path, _ in self._files])
@@ -64,3 +82,15 @@ class ImageNetPhotos(LabelledDataset):
         return labelled + [
             (folder_of(package, "imagenet_photos") / file, label) for package, file, label in OTHERS.values()
         ]
+
+
+def _patches(path: Path) -> torch.Tensor:
+    """Patches of a photograph in two sizes, every half patch: (n, 3, PATCH, PATCH), uint8."""
+    photograph, found = open_image(path), []
+    for shorter in SHORTER:
+        scale = shorter / min(photograph.size)
+        width, height = (round(scale * side) for side in photograph.size)
+        pixels = np.array(photograph.resize((width, height), Image.Resampling.BICUBIC))
+        cut = torch.from_numpy(pixels).permute(2, 0, 1).unfold(1, PATCH, PATCH // 2).unfold(2, PATCH, PATCH // 2)
+        found.append(cut.permute(1, 2, 0, 3, 4).flatten(0, 1))
+    return torch.cat(found)

@@ -21,12 +21,18 @@ class DenoiserTrainer(Trainer):
     loss=mse_retrain: first the denoiser under noise, then a classifier from scratch on denoised images (Levine and
     Feizi 2021, appendix: MSE and retrained classifier).
 
+    A classifier that brings its weights is kept as it is (clean_epochs=0), and the denoiser is trained in front of it.
+    This is denoised smoothing of a pretrained classifier.
+
     Epochs are counted across both phases. `optimizer` and `lr` apply to the classifier. Momentum, weight decay and
     schedule apply to both parts, and the schedule restarts in the second phase.
 
     Args:
-        clean_epochs: epochs of the classifier, at least 1; the rest of `epochs`, at least 1, trains the denoiser.
+        clean_epochs: epochs of the classifier, at least 1, or 0 if it brings its weights; the rest of `epochs`, at
+            least 1, trains the denoiser.
         loss: loss of the denoiser, see `objective`: mse, stability or mse_retrain.
+        mse_epochs: with loss=stability, the number of the denoiser's first epochs that minimise mse instead (Stab+MSE
+            in the paper).
         denoiser_optimizer: sgd or adam.
         denoiser_lr: initial learning rate of the denoiser.
 
@@ -37,13 +43,19 @@ class DenoiserTrainer(Trainer):
 
     clean_epochs: int
     loss: str = "mse"
+    mse_epochs: int = 0
     denoiser_optimizer: str = "adam"
     denoiser_lr: float = 1e-3
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        epochs = self.epochs - self.clean_epochs
+        stability = self.loss == "stability"
         for name, fits, expected in (
-            ("clean_epochs", 1 <= self.clean_epochs < self.epochs, f"1 to {self.epochs - 1} (trainer.epochs - 1)"),
+            ("clean_epochs", 0 <= self.clean_epochs < self.epochs, f"0 to {self.epochs - 1} (trainer.epochs - 1)"),
+            ("clean_epochs", self.clean_epochs or not self.retrained, "at least 1 with trainer.loss=mse_retrain"),
+            ("mse_epochs", 0 <= self.mse_epochs < epochs, f"0 to {epochs - 1}, fewer than those of the denoiser"),
+            ("mse_epochs", stability or not self.mse_epochs, f"0 with trainer.loss={self.loss}"),
             ("loss", self.loss in ("mse", "stability", "mse_retrain"), "mse, stability or mse_retrain"),
             ("denoiser_optimizer", self.denoiser_optimizer in ("sgd", "adam"), "sgd or adam"),
             ("denoiser_lr", 0 < self.denoiser_lr < math.inf, "a positive number"),
@@ -57,11 +69,18 @@ class DenoiserTrainer(Trainer):
                 raise SettingError(f"trainer.{name}: expected {expected}, got {getattr(self, name)}")
 
     def require(self, model: nn.Module) -> None:
-        """Raises SettingError if the model is not a denoiser in front of a classifier."""
+        """Raises SettingError if the model is not a denoiser and a classifier, or `clean_epochs` does not fit."""
         if not all(isinstance(getattr(model, part, None), nn.Module) for part in ("classifier", "denoiser")):
             raise SettingError(
                 f"trainer: DenoiserTrainer expected a model with a denoiser and a classifier, such as "
                 f"model=denoised_small_cnn, got {type(model).__name__}"
+            )
+        classifier = model.classifier
+        if bool(getattr(classifier, "pretrained", False)) == bool(self.clean_epochs):
+            wanted, state = ("0", "brings its weights") if self.clean_epochs else ("at least 1", "must be trained")
+            raise SettingError(
+                f"trainer.clean_epochs: expected {wanted}, because {type(classifier).__name__} {state}, got "
+                f"{self.clean_epochs}"
             )
 
     def make_optimizers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
@@ -106,7 +125,8 @@ class DenoiserTrainer(Trainer):
             denoiser, mse and mse_retrain:  the mean of (D(x~) - x)^2 over the batch, channels and pixels,
             denoiser, stability:      cross entropy(f(D(x~)), argmax_c f(x)_c).
 
-        The scores are f(x) while the classifier is trained on clean images, and f(D(x~)) otherwise.
+        The scores are f(x) while the classifier is trained on clean images, and f(D(x~)) otherwise. In front of a
+        classifier that brings its weights, they are followed by f(x): (b, 2, num_classes).
         """
         classifier, denoiser = _parts(model)
         if self.phase(epoch) == 0:
@@ -115,14 +135,25 @@ class DenoiserTrainer(Trainer):
             scores = classifier(seen)
             return functional.cross_entropy(scores, labels), scores
         denoised = denoiser(noise(x))
-        if self.loss != "stability":
-            with torch.no_grad():
-                scores = classifier(denoised)
-            return functional.mse_loss(denoised, x), scores
         with torch.no_grad():
-            wanted = classifier(x).argmax(dim=1)
-        scores = classifier(denoised)
-        return functional.cross_entropy(scores, wanted), scores
+            clean = classifier(x)
+        by_mse = self.loss != "stability" or epoch < self.clean_epochs + self.mse_epochs
+        with torch.set_grad_enabled(not by_mse):
+            scores = classifier(denoised)
+        outputs = scores if self.clean_epochs else torch.stack([scores, clean], dim=1)
+        if by_mse:
+            return functional.mse_loss(denoised, x), outputs
+        return functional.cross_entropy(scores, clean.argmax(dim=1)), outputs
+
+    def judge(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """As `Trainer.judge`. In front of a classifier that brings its weights, the class of the clean image is right.
+
+        A data set for such a denoiser needs no labels in training.
+        """
+        if outputs.dim() == 3:
+            denoised, clean = outputs.argmax(dim=2).unbind(dim=1)
+            return (denoised == clean).double()
+        return super().judge(outputs, labels)
 
 
 def _parts(model: Any) -> tuple[nn.Module, nn.Module]:

@@ -1,6 +1,7 @@
 """A classifier that another model contains, from its class and settings."""
 
 import importlib
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from smoothing import SettingError
 def inner_classifier(
     key: str, settings: dict[str, Any], num_classes: int, in_channels: int, mean: Sequence[float], std: Sequence[float]
 ) -> nn.Module:
-    """A new classifier.
+    """A new classifier. It receives those of the four arguments of the data set that it has, by name.
 
     Args:
         key: name of the settings, for messages, such as "model.classifier".
@@ -35,7 +36,9 @@ def inner_classifier(
             f"{key}._target_: expected a classifier's class, such as models.classifiers.SmallCNN, got {path}"
         ) from error
     try:
-        made: nn.Module = cls(num_classes, in_channels, mean, std, **own)
+        accepted = inspect.signature(cls).parameters
+        of_data = {"num_classes": num_classes, "in_channels": in_channels, "mean": mean, "std": std}
+        made: nn.Module = cls(**{name: value for name, value in of_data.items() if name in accepted}, **own)
     except TypeError as error:
         raise SettingError(f"{key}: {error}") from error
     return made

@@ -1,9 +1,12 @@
 """24 photographs with ImageNet's classes, and the pre-trained network that tells most of them."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from experiments.data import ImageNetPhotos, MissingDataError
+from experiments.data import imagenet_photos as module_of_photos
 from experiments.data import packaged as module
 from models.classifiers import EfficientNetLite0, EfficientNetLite0Features
 from models.classifiers import efficientnet_lite0 as network_module
@@ -38,9 +41,18 @@ def test_another_index_is_refused(photos, index):
         photos[index]
 
 
-def test_it_cannot_be_trained_on(photos):
-    with pytest.raises(MissingDataError, match=r"model=efficientnet_lite0"):
-        photos.training()
+def test_training_patches_are_of_other_photographs(photos):
+    """Patches of both sizes of each photograph, and none of a photograph that is certified."""
+    images = photos.training()
+    assert images.pixels.shape == (606, 3, 128, 128)
+    assert images.pixels.dtype == torch.uint8
+    assert set(images.labels.tolist()) == {0}
+    certified = {(path.parts[-2], path.name) for path, _ in photos._files}
+    trained_on = {(Path(file).parts[-2], Path(file).name) for _, file in module_of_photos.TRAINING}
+    assert len(trained_on) == 12
+    assert not certified & trained_on
+    # Neighbours overlap by half: the right half of the first patch is the left half of the second.
+    assert torch.equal(images.pixels[0, :, :, 64:], images.pixels[1, :, :, :64])
 
 
 def test_a_missing_package_is_named(monkeypatch):

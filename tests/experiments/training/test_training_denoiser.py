@@ -23,6 +23,27 @@ from models.denoised import Denoised
 from smoothing import SettingError
 
 ROOT = Path(__file__).parents[3]
+
+
+class Template(torch.nn.Module):
+    """A classifier that brings its weights: the mean of each class of digits, as a linear network."""
+
+    pretrained = True
+
+    def __init__(self, num_classes):
+        super().__init__()
+        images = Digits().training()
+        means = torch.stack(
+            [(images.pixels[images.labels == k] / 16).mean(dim=0).flatten() for k in range(num_classes)]
+        )
+        self.linear = torch.nn.Linear(64, num_classes)
+        self.linear.weight.data, self.linear.bias.data = means, -means.square().sum(dim=1) / 2
+
+    def forward(self, images):
+        return self.linear(images.flatten(1))
+
+
+PRETRAINED = (f"model.classifier._target_={__name__}.Template", "~model.classifier.width")
 SMALL = ("model=denoised_small_cnn", "model.depth=4", "model.width=8", "trainer=denoiser_digits")
 SMALL += ("trainer.epochs=5", "trainer.clean_epochs=2", "trainer.lr_step=1")
 NORMALISED = (  # another classifier, with batch normalisation; three batches an epoch
@@ -286,6 +307,52 @@ def test_a_denoiser_does_what_its_loss_wants(trained, tmp_path, loss):
     assert metadata["test_accuracy_under_noise"] == pytest.approx(within, abs=0.06)
 
 
+def test_in_front_of_a_classifier_that_brings_its_weights(trained):
+    """The denoiser alone is trained and stored, first by mse and then by the loss of stability."""
+    given = (
+        *PRETRAINED,
+        "trainer.clean_epochs=0",
+        "trainer.loss=stability",
+        "+trainer.mse_epochs=3",
+        "noise.sigma=0.5",
+    )
+    folder = trained(*given, "trainer.epochs=6")
+    assert all(name.startswith("denoiser.") for name in stored(folder))
+    losses = [float(row["loss"]) for row in log(folder)]
+    assert losses[0] > losses[2]
+    assert losses[2] < 0.3 < losses[3]  # a mean square, then a cross entropy
+    with torch.random.fork_rng():
+        built = build_base_function(
+            composed(*SMALL, *given, "trainer.epochs=6", f"checkpoint={folder}"), Digits()
+        ).model
+    assert torch.equal(built.classifier.linear.weight, Template(10).linear.weight)
+    assert same(built.state_dict(), stored(folder))
+    # The log counts agreement with the classes of clean images; the test results count labels.
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    x, labels = Digits().testing().pixels / 16, Digits().testing().labels
+    with torch.inference_mode():
+        right = (built.eval()(x).argmax(dim=1) == labels).double().mean().item()
+    assert metadata["test_accuracy_clean"] == pytest.approx(right, abs=1e-3)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_agreement_is_with_the_class_of_the_clean_image(epoch):
+    named = {"_target_": f"{__name__}.Template"}
+    model = Denoised(10, 1, (0.3,), (0.4,), classifier=named, depth=3, width=4)
+    trainer = DenoiserTrainer(2, 6, 0.1, clean_epochs=0, loss="stability", mse_epochs=1)
+    trainer.require(model)
+    trainer.set_mode(model, epoch)
+    x = torch.rand(6, 1, 8, 8)
+    value, outputs = trainer.objective(model, x, torch.zeros(6, dtype=torch.int64), lambda x: x + 0.1, epoch)
+    denoised = model.denoiser(x + 0.1)
+    scores, clean = model.classifier(denoised), model.classifier(x)
+    assert torch.allclose(outputs, torch.stack([scores, clean], dim=1), atol=1e-5)
+    agree = (scores.argmax(dim=1) == clean.argmax(dim=1)).double()
+    assert torch.equal(trainer.judge(outputs, torch.zeros(6)), agree)
+    wanted = torch.nn.functional.cross_entropy(scores, clean.argmax(dim=1)) if epoch else (denoised - x).square().mean()
+    assert value.item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
 def test_a_checkpoint_of_both(trained):
     folder = trained()
     metadata = json.loads((folder / "checkpoint.json").read_text())
@@ -319,8 +386,12 @@ def test_the_papers_settings_compose(noise):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("trainer.clean_epochs=0",), r"trainer\.clean_epochs: expected 1 to 4"),
-        (("trainer.clean_epochs=5",), r"trainer\.clean_epochs: expected 1 to 4"),
+        (("trainer.clean_epochs=0",), r"trainer\.clean_epochs: expected at least 1, because SmallCNN must be trained"),
+        (("trainer.clean_epochs=5",), r"trainer\.clean_epochs: expected 0 to 4"),
+        (("trainer.clean_epochs=0", "trainer.loss=mse_retrain"), r"trainer\.clean_epochs: expected at least 1 with"),
+        (("trainer.loss=stability", "+trainer.mse_epochs=3"), r"trainer\.mse_epochs: expected 0 to 2"),
+        (("+trainer.mse_epochs=1",), r"trainer\.mse_epochs: expected 0 with trainer\.loss=mse"),
+        ((*PRETRAINED, "trainer.clean_epochs=1"), r"trainer\.clean_epochs: expected 0, because Template brings"),
         (("~trainer.clean_epochs",), r"trainer\.clean_epochs"),
         (("trainer.loss=l1",), r"trainer\.loss: expected mse, stability or mse_retrain, got l1"),
         (("trainer.denoiser_optimizer=lion",), r"trainer\.denoiser_optimizer: .*lion"),
