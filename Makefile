@@ -21,10 +21,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --no-deps -e .
 	@touch $@
 
-demo: setup ## certify three photographs (about 2 minutes on 2 CPU cores) and draw both figures
+demo: setup ## certify three faces, two photographs and a mask (3 minutes on 2 CPU cores), and draw them on one page
 	$(PY) certify.py
-	$(PY) plot.py figure=center_faces source=results/demo figures.root=figures/demo
-	$(PY) plot.py figure=center_faces_boxes source=results/demo figures.root=figures/demo
+	$(PY) certify.py experiment=demo_photos
+	$(PY) certify.py experiment=demo_person
+	$(PY) plot.py source='[results/demo,results/demo_photos,results/demo_person]' figures.only='[center_faces_boxes,photographs,person_masks]' figures.root=figures/demo
 
 test: setup ## run the tests, without the slow and the GPU ones
 	$(TESTS) -m "not slow and not gpu and not slurm"

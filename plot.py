@@ -6,6 +6,8 @@ python plot.py figure=center_faces source=results/demo    one figure from anothe
 python plot.py figure=cohen_table_cifar10 source=<folder> one table from the authors' published raw files
 python plot.py figure=compare source='[results/a, results/b/<run>]' labels='[ours, theirs]'
                                                           any runs in one figure, with tests of their differences
+python plot.py source='[results/a, results/b]' figures.only='[center_faces, photographs]'
+                                                          several figures of these runs, and one page of them
 python plot.py figure=table source='[results/a, results/b]' labels='[ours, theirs]'
                                                           the same as a table in LaTeX, Markdown and CSV
 python plot.py table=results/digits_gaussian              a summary of these runs' tables in the terminal
@@ -19,7 +21,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.config.check import checked
+from experiments.config.check import checked, suggestion
 from experiments.config.command_line import config_folders
 from experiments.config.entry import one_line_errors, run
 from experiments.config.schema import register
@@ -32,7 +34,7 @@ from experiments.report.markdown import write_report
 from experiments.report.missing import commands_of_missing, counts_of_left_out, say
 from experiments.report.sources import Source, sources_of
 from experiments.report.terminal import summaries
-from smoothing import SmoothingError
+from smoothing import SettingError, SmoothingError
 
 register()
 
@@ -45,16 +47,16 @@ def main(cfg: DictConfig) -> None:
         print(summaries([source.folder for source in sources_of(settings.table, key="table")]))
         return
     sources = sources_of(settings.source, settings.labels)
-    chosen = HydraConfig.get().runtime.choices["figure"]
+    chosen, only = HydraConfig.get().runtime.choices["figure"], settings.figures.only
     if settings.figure:
         figure = figure_of(chosen, settings.figure)
         require_its_sources(chosen, figure, sources, settings.labels)
         artefacts, selected, _ = _drawn({chosen: figure}, settings, sources)
         say(selected[chosen].explanation())
     else:
-        figures = {name: figure for name, figure in _all_figures().items() if not figure.compares}
+        figures = _chosen(only)
         artefacts, selected, failed = _drawn(figures, settings, sources)
-        say(counts_of_left_out(selected))
+        say(counts_of_left_out(selected, of_one_page=only is not None))
     root, out = settings.results.root, Path(settings.figures.root)
     if not sources:
         say(commands_of_missing(artefacts, "" if root == "results" else f" {shlex.quote(f'results.root={root}')}"))
@@ -62,9 +64,12 @@ def main(cfg: DictConfig) -> None:
         where = ", ".join(str(source.folder) for source in sources) or root
         raise SmoothingError(f"figure {chosen}: no results in {where}; expected {figure.reads}")
     if not settings.figure:
-        write_page(artefacts, out / "index.html")
-        write_report(artefacts, out / "REPORT.md")
-        print(f"\n{out / 'index.html'}, {out / 'REPORT.md'}")
+        pages = [out / "index.html"]
+        write_page(artefacts, pages[0], whole=only is None)
+        if only is None:
+            pages.append(out / "REPORT.md")
+            write_report(artefacts, pages[1])
+        print(f"\n{', '.join(map(str, pages))}")
     if settings.logger:
         log((drawn for one in artefacts for drawn in one.drawn), settings.logger.build(config=settings.as_dict()))
     if not settings.figure and failed:
@@ -87,6 +92,17 @@ def _drawn(
             failed.append(f"figure {name}: {error}")
         artefacts.append(artefact(name, figure, drawn))
     return artefacts, selected, failed
+
+
+def _chosen(only: list[str] | None) -> dict[str, Figure]:
+    """The figures of these names, in this order; every one that needs no `source` for None. Raises SettingError."""
+    every = {name: figure for name, figure in _all_figures().items() if not figure.compares}
+    if only is None:
+        return every
+    for name in only:
+        if name not in every:
+            raise SettingError(f"figures.only: no figure {name}{suggestion(name, list(every))}")
+    return {name: every[name] for name in only}
 
 
 def _all_figures() -> dict[str, Figure]:

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.config.command_line import CONF
 from experiments.config.schema import groups, keys
-from experiments.config.settings import Folder, Group, PlotSettings, Settings, Shard
+from experiments.config.settings import Figures, Folder, Group, PlotSettings, Settings, Shard
 from experiments.config.targets import arguments
 from smoothing import SettingError
 
@@ -67,7 +67,7 @@ def checked(cfg: DictConfig, kind: type[T]) -> T:
         else:
             raise SettingError(f"{group}: expected a choice, got none; --help lists the choices")
     for name, key in known.items():
-        if key.kind in (Folder, Shard):
+        if key.kind in (Figures, Folder, Shard):
             values[name] = key.kind(**values[name])
     return kind(**values)
 

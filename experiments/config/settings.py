@@ -61,6 +61,12 @@ class Folder:
 
 
 @dataclass(frozen=True)
+class Figures:
+    root: str
+    only: list[str] | None = None
+
+
+@dataclass(frozen=True)
 class Shard:
     index: int = 0
     count: int = 1
@@ -113,7 +119,7 @@ class PlotSettings:
     source: Any = None
     labels: Any = None
     results: Folder = Folder("results")
-    figures: Folder = Folder("figures")
+    figures: Figures = Figures("figures")
     debug: bool = False
     logger: Group | None = None
 

@@ -21,7 +21,7 @@ HEADER = (
     "| experiment | what it reproduces | needs | samples | examples | run here |\n| --- | --- | --- | --- | --- | --- |"
 )
 TEST_IMAGES = {"Digits": 500, "MNIST": 10_000, "CIFAR10": 10_000, "CIFAR10Preprocessed": 10_000, "SVHN": 26_032}
-TEST_IMAGES |= {"ImageNet": 50_000}
+TEST_IMAGES |= {"ImageNet": 50_000, "ImageNetPhotos": 24, "People": 3}
 
 
 def page(document: str) -> str:
@@ -57,6 +57,8 @@ def samples(one: Experiment) -> str:
 def examples(one: Experiment) -> str:
     """Number of examples certified at one noise level."""
     dataset = one.config.dataset
+    if one.config.indices:
+        return f"{len(one.config.indices):,}"
     whole = TEST_IMAGES.get(dataset._target_.rpartition(".")[2], 0)
     count = one.config.limit or dataset.get("count") or len(range(0, whole, dataset.get("step", 1)))
     return f"{count:,}"

@@ -34,6 +34,9 @@ MARKS = {
     Status.DIFFERS: ("bad", "✗"),
     Status.MISSING: ("none", "○"),
 }
+WHOLE = "Every table and figure of the papers, run or not."
+SOME = "Some tables and figures; a command is on each card."
+MADE_BY = "Made by <code>make figures</code> from <code>results/</code>."
 VERDICT_MARKS = {HOLDS: "✓", CLOSE: "?", FAILS: "✗"}
 EXPLAINED = {
     Status.REPRODUCED: "all checks hold, on the paper's own data or for an item without data; a number is among them",
@@ -46,8 +49,14 @@ EXPLAINED = {
 }
 
 
-def write_page(artefacts: list[Artefact], path: Path) -> None:
-    """Write the page, with the drawings' PNG files embedded. The same results give the same bytes."""
+def write_page(artefacts: list[Artefact], path: Path, *, whole: bool = True) -> None:
+    """Write the page, with the drawings embedded. The same results give the same bytes.
+
+    Args:
+        artefacts: the figures and tables, in any order.
+        path: the file.
+        whole: whether these are all artefacts. The page says so.
+    """
     counts = Counter(artefact.status for artefact in artefacts)
     papers = by_paper(artefacts)
     path.write_text(
@@ -63,10 +72,10 @@ def write_page(artefacts: list[Artefact], path: Path) -> None:
 <body>
 <header>
 <h1>Results compared with the papers</h1>
-<p>Every table and figure of the papers, run or not. Each status is computed from the checks on its card. Checks that
+<p>{WHOLE if whole else SOME} Each status is computed from the checks on its card. Checks that
 are true by construction never make a reproduction. A negative tolerance is the noise of the test examples, by which an
 ordering must hold. Tolerances and their reasons are in expected.csv and claims.csv.
-Made by <code>make figures</code> from <code>results/</code>.</p>
+{MADE_BY if whole else ""}</p>
 <dl class="counts">
 {"".join(_count(status, counts[status]) for status in Status)}</dl>
 {_table(COUNT_HEADER, counted(artefacts))}</header>

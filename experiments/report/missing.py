@@ -1,6 +1,7 @@
 """What `plot.py` says about results that are missing, and about runs that the figures do not show."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from textwrap import fill
 
 from experiments.config.command_line import runnable
@@ -35,10 +36,22 @@ def commands_of_missing(artefacts: Sequence[Artefact], root: str) -> list[str]:
     return ["Skipped (no results). To create them, run:", *lines]
 
 
-def counts_of_left_out(selections: Mapping[str, Selection]) -> list[str]:
-    """How many of the runs in its folders each figure does not show, by figure. Empty if all are shown."""
-    counts = [f"{name} {len(s.left_out)} of {s.found}" for name, s in selections.items() if s.left_out]
+def counts_of_left_out(selections: Mapping[str, Selection], *, of_one_page: bool = False) -> list[str]:
+    """How many of the runs in its folders each figure does not show, by figure. Empty if all are shown.
+
+    Args:
+        selections: the runs of each figure, by the figure's name.
+        of_one_page: whether a run that one figure shows counts as shown by all.
+    """
+    shown: set[Path] = set().union(*map(_shown, selections.values())) if of_one_page else set()
+    left_out = {name: [one for one in s.left_out if one.run.folder not in shown] for name, s in selections.items()}
+    counts = [f"{name} {len(some)} of {selections[name].found}" for name, some in left_out.items() if some]
     if not counts:
         return []
     head = "Runs in a figure's folders that it does not show; figure=<name> says why:"
     return [head, fill(", ".join(counts), WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)]
+
+
+def _shown(selected: Selection) -> set[Path]:
+    drawn = {run.folder for runs in selected.drawn.values() for run in runs}
+    return drawn - {one.run.folder for one in selected.left_out}

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from experiments.config.help import explanations
 from experiments.config.schema import keys
-from experiments.config.settings import Folder, PlotSettings, Settings, Shard
+from experiments.config.settings import Figures, Folder, PlotSettings, Settings, Shard
 
 pytestmark = pytest.mark.long
 
@@ -149,7 +149,7 @@ def test_help_explains_each_key(typed, script):
 def keys_of(settings):
     """The keys of a settings class; nested keys are dotted."""
     for name, key in keys(settings).items():
-        below = dataclasses.fields(key.kind) if key.kind in (Folder, Shard) else ()
+        below = dataclasses.fields(key.kind) if key.kind in (Figures, Folder, Shard) else ()
         yield from [f"{name}.{f.name}" for f in below] or [name]
 
 
@@ -239,6 +239,23 @@ def test_an_own_figure_is_drawn_from_own_results(typed, tmp_path):
     code, out, err = typed("plot.py", "figure=my_figure", *where)
     assert (code, err) == (0, "")
     assert (tmp_path / "figures" / "my_figure-digits.png").exists()
+    code, out, err = typed("plot.py", "figures.only=[my_figure, cohen_bounds]", *where)
+    assert (code, err) == (0, "")
+    page = (tmp_path / "figures" / "index.html").read_text()
+    assert re.findall(r'<article id="(\w+)"', page) == ["my_figure", "cohen_bounds"]
+    assert "Every table and figure" not in page
+    assert not (tmp_path / "figures" / "REPORT.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [
+        ("[cohen_bound]", "plot.py: figures.only: no figure cohen_bound; did you mean cohen_bounds?\n"),
+        ("cohen_bounds", "plot.py: figures.only: Invalid value assigned: str is not a ListConfig, list or tuple.\n"),
+    ],
+)
+def test_a_figure_that_is_not_there_is_one_line(typed, only, message):
+    assert typed("plot.py", f"figures.only={only}") == (1, "", message)
 
 
 SEARCHED = ("hydra.searchpath=['file://my conf']",)

@@ -40,6 +40,8 @@ def test_what_was_not_run_is_what_results_do_not_hold():
         ("imagenet_dssn", "441 to 3,091", "500"),
         ("digits_undefended", "none: DeepFool", "100"),
         ("digits_l1_tvd", "13 to 110", "50"),
+        ("photos_gaussian", "10,100", "24"),
+        ("demo_photos", "450", "2"),
     ],
 )
 def test_samples_and_examples(name, evaluations, count):

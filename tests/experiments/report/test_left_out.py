@@ -47,6 +47,8 @@ def test_all_figures_together_say_one_line(cohen_runs, figure):
     names = ("cohen_curves", "cohen_predict", "dssn_methods")
     chosen = {name: selection(name, figure(name), cohen_runs, []) for name in names}
     assert counts_of_left_out(chosen)[1:] == ["  cohen_curves 5 of 7, cohen_predict 6 of 7"]
+    on_one_page = counts_of_left_out(chosen, of_one_page=True)  # the other figure shows some of them
+    assert on_one_page[1:] == ["  cohen_curves 4 of 7, cohen_predict 4 of 7"]
 
 
 def test_the_figure_of_one_noise_level_names_the_others(cohen_runs, figure):

@@ -47,10 +47,20 @@ def test_each_run_has_a_column_and_each_photograph_a_row(runs):
     assert torch.equal(shown.reshape(1, 8, 8), Digits()[0])
 
 
-def test_runs_that_lack_a_photograph_are_named(runs):
-    found = drawn(runs, [0, 9])
+def test_photographs_that_no_run_has_are_left_out(runs):
+    found = drawn(runs, [9, 0])
+    ((_, of),) = found.drawn.items()
+    assert len(of) == 2
+    for run in of:
+        run.record["config"]["dataset"] = {"_target_": "experiments.data.Digits"}
+        run.record["seed"] = 0
+    assert set(found.figure.draw(of).table["index"]) == {0}
+
+
+def test_runs_without_any_of_the_photographs_are_named(runs):
+    found = drawn(runs, [8, 9])
     assert not found.drawn
-    assert {one.why for one in found.left_out} == {"it has not certified all of figure.indices"}
+    assert {one.why for one in found.left_out} == {"it has certified none of figure.indices"}
 
 
 def test_no_indices_are_refused():
