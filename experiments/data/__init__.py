@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from experiments.data.mnist import MNIST
     from experiments.data.people import People
     from experiments.data.photographs import Photographs
+    from experiments.data.portraits import Portraits
     from experiments.data.svhn import SVHN
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "MissingDataError",
     "People",
     "Photographs",
+    "Portraits",
 ]
 
 _FILES = {
@@ -58,6 +60,7 @@ _FILES = {
     "Latents": "latents",
     "People": "people",
     "Photographs": "photographs",
+    "Portraits": "portraits",
 }
 
 

@@ -82,7 +82,7 @@ def test_training_images_or_the_last_examples(settings):
     assert all(image.shape == (1, 8, 8) and float(image.min()) >= 0 and float(image.max()) <= 1 for _, image in images)
     training = digits.dataset.build().training()
     assert all((training.pixels[number] / 16 == image).all() for number, image in images)
-    faces = settings("experiment=demo", "limit=5")
+    faces = settings("experiment=faces_jaccard", "limit=5")
     images, words = calibration_images(faces.dataset.build(), faces)
     assert [number for number, _ in images] == [96, 97, 98, 99, 100]
     assert words == "the last 5 examples, from 96 on"

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import CelebA as TorchvisionCelebA
 
-from experiments.data import CelebA, Faces, ImageFolder, MissingDataError
+from experiments.data import CelebA, Faces, ImageFolder, MissingDataError, Portraits
 
 
 def write_images(folder, count, size=(178, 218)):
@@ -25,6 +25,20 @@ def test_faces_are_photographs_in_celeba_format():
     assert torch.equal(faces[5], Faces()[5])
     with pytest.raises(IndexError):
         faces[101]
+
+
+def test_portraits_are_8_bit_photographs_in_celeba_format():
+    portraits = Portraits()
+    assert portraits.indices() == [0, 1, 2]
+    for index in portraits.indices():
+        image = portraits[index]
+        assert image.shape == (3, 218, 178)
+        assert torch.equal((image * 255).round() / 255, image)
+    assert torch.equal(portraits[0], Faces()[0])
+    assert portraits.file(1).endswith("grace_hopper.jpg")
+    for index in (-1, 3):
+        with pytest.raises(IndexError, match="0 to 2"):
+            portraits[index]
 
 
 def test_folder_is_sorted_and_knows_its_content(tmp_path):

@@ -18,8 +18,9 @@ from smoothing import SettingError
         (["experiment=digits_gaussian", "noise.grid=0"], None),
         (["experiment=digits_tvd"], 16),
         (["experiment=digits_tvd", "model=reconstructor", "~model.bottleneck"], None),  # its inputs are not pixels
-        (["experiment=demo"], None),  # resized photographs do not have the levels
-        (["experiment=demo", "noise.grid=255"], 255),
+        (["experiment=demo"], 255),
+        (["experiment=faces_jaccard"], None),  # upscaled photographs do not have the levels
+        (["experiment=faces_jaccard", "noise.grid=255"], 255),
     ],
 )
 def test_noise_is_on_the_grid_that_the_images_are_on(settings, overrides, grid):
