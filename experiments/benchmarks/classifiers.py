@@ -2,7 +2,7 @@
 
 Cohen et al. (2019): one image at a time, float32, batches of 400 noisy copies of the image, votes counted in a loop.
 Levine and Feizi (2021): 64 levels of two images in a batch of 128, float32. Both use PyTorch's default network. All
-networks have random weights, and running statistics other than zeros and ones.
+networks but EfficientNet-Lite0 have random weights, and running statistics other than zeros and ones.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from experiments.benchmarks.measuring import Measured, Way, in_turn, tuned
 from experiments.machine.device import choose_device, keep_freed_memory
-from models.classifiers import ResNet50, ResNetCIFAR, WideResNet
+from models.classifiers import EfficientNetLite0, ResNet50, ResNetCIFAR, WideResNet
 from smoothing import DeterministicSplitting, Gaussian, SmoothedClassifier
 from smoothing.base_function import FrozenFunction, Precision
 from smoothing.batch_size import fastest_batch_size
@@ -53,11 +53,11 @@ class Comparison:
     def lines(self) -> list[str]:
         """The lines of the table, one for each side."""
         rate = self.samples / self.plain.median
-        lines = [f"{self.work:34} plain     {rate:9.0f}/s {self.plain.memory:7.0f} MB"]
+        lines = [f"{self.work:39} plain     {rate:9.0f}/s {self.plain.memory:7.0f} MB"]
         for precision, ours in self.ours.items():
             share = self.bare[precision].times_slower_than(ours)
             lines.append(
-                f"{'':34} {precision:9} {self.samples / ours.median:9.0f}/s {ours.memory:7.0f} MB "
+                f"{'':39} {precision:9} {self.samples / ours.median:9.0f}/s {ours.memory:7.0f} MB "
                 f"{self.plain.times_slower_than(ours):6.1f}x   {share:4.0%} of the network alone, "
                 f"batches of {self.batch_size[precision]}"
             )
@@ -76,6 +76,11 @@ def resnet110(samples: int) -> Comparison:
 def resnet50(samples: int) -> Comparison:
     """Votes of ResNet-50 on noisy copies of one ImageNet-sized image."""
     return _votes("ResNet-50, 224 x 224, Gaussian", partial(ResNet50, 1000, 3, *CIFAR), (3, 224, 224), samples)
+
+
+def efficientnet(samples: int) -> Comparison:
+    """Votes of EfficientNet-Lite0 with its ImageNet weights on noisy copies of one ImageNet-sized image."""
+    return _votes("EfficientNet-Lite0, 224 x 224, Gaussian", partial(EfficientNetLite0, 1000, 3), (3, 224, 224), samples)
 
 
 def dssn() -> Comparison:
@@ -149,7 +154,7 @@ def _plain_dssn(make: Make) -> Callable[[], object]:
 def _ready(make: Make) -> nn.Module:
     torch.manual_seed(0)
     network = make()
-    for module in network.modules():
+    for module in [] if getattr(network, "pretrained", False) else network.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
             assert module.running_var is not None

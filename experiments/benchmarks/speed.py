@@ -29,6 +29,7 @@ def main() -> None:
     many = 50_000 if device.type == "cuda" else 400
     say(*classifiers.resnet110(many).lines())
     say(*classifiers.dssn().lines())
+    say(*classifiers.efficientnet(10_000 if device.type == "cuda" else 128).lines())
     if device.type == "cuda":
         say(*classifiers.resnet50(10_000).lines())
     say(*autoencoder.autoencoder().lines())
