@@ -69,13 +69,13 @@ class CenterComparison:
     def lines(self) -> list[str]:
         """The lines of the table."""
         lines = [
-            f"{'autoencoder, 28 x 28, Gaussian':34} plain     {PAPER_BATCH / self.found['plain'].median:9.0f}/s "
+            f"{'autoencoder, 28 x 28, Gaussian':39} plain     {PAPER_BATCH / self.found['plain'].median:9.0f}/s "
             f"{self.found['plain'].memory:7.0f} MB"
         ]
         for precision in PRECISIONS:
             ours, bare = self.found[precision], self.found[f"bare {precision}"]
             lines.append(
-                f"{'':34} {precision:9} {OUR_SAMPLES / ours.median:9.0f}/s {ours.memory:7.0f} MB "
+                f"{'':39} {precision:9} {OUR_SAMPLES / ours.median:9.0f}/s {ours.memory:7.0f} MB "
                 f"{'':7}   {bare.times_slower_than(ours):4.0%} of the network alone, "
                 f"batches of {self.batch_size[precision]}"
             )
