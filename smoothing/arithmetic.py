@@ -45,7 +45,7 @@ def fixed_arithmetic(
             stack.enter_context(torch.autocast(kind, torch.bfloat16, enabled=rough))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
-        _float32(stack, device, "tf32" if precision == "tf32" and device.type == "cuda" else "ieee")
+        stack.enter_context(float32_products(device, tf32=precision == "tf32" and device.type == "cuda"))
         if torch.get_default_dtype() != dtype:
             stack.callback(torch.set_default_dtype, torch.get_default_dtype())
             torch.set_default_dtype(dtype)
@@ -58,12 +58,25 @@ def fixed_arithmetic(
         yield
 
 
-def _float32(stack: ExitStack, device: torch.device, wanted: str) -> None:
-    """Set how float32 is computed: "ieee", or "tf32" on CUDA.
+@contextmanager
+def float32_products(device: torch.device, tf32: bool = False) -> Iterator[None]:
+    """Context manager: compute matrix products, convolutions and recurrent layers in float32, or in TF32 on CUDA.
+
+    On CUDA, cuDNN selects its algorithms deterministically. The caller's settings are restored at the end.
 
     torch has an old and a new interface. The old one raises if the caller has used the new one. So this sets the old
     one first, if it does not raise, and then the new one. Settings that are already right are not touched.
+
+    Args:
+        device: to compute on.
+        tf32: whether to compute in TF32, with 10 instead of 23 bits of mantissa.
     """
+    with ExitStack() as stack:
+        _set_products(stack, device, "tf32" if tf32 else "ieee")
+        yield
+
+
+def _set_products(stack: ExitStack, device: torch.device, wanted: str) -> None:
     matmul = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
     with suppress(RuntimeError):
         old = torch.get_float32_matmul_precision()

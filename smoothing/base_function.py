@@ -99,6 +99,10 @@ class FrozenFunction:
             "compiled": self._fast.compiled,
         }
 
+    def uncompiled(self) -> "FrozenFunction":
+        """This function, or if it is compiled, a copy that is not."""
+        return FrozenFunction(self.f, self.precision) if self.compiled else self
+
     def begin(self) -> None:
         """A run begins. Forget earlier output shapes, because a callable may have changed since."""
         self._output_shapes.clear()

@@ -43,7 +43,8 @@ class DoubleBuffer:
         """Write noise into the current buffer inside: on CUDA, while the network evaluates the previous batch.
 
         Args:
-            new: whether an input may have been copied to the device since the last batch. Then wait for that copy.
+            new: whether an input is in a batch for the first time. Then wait for the work that made it, such as its
+                copy to the device.
         """
         if not self._cuda:
             yield

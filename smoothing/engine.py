@@ -150,13 +150,14 @@ class Engine:
         small = self._small(under_way)
         shared = first.unfinished[0] in small
         parts: list[tuple[_Execution[R], Cursor, int, int]] = []
-        new = any(not cursor.begun for execution in under_way for cursor in execution.unfinished)
+        for cursor, execution in (small if shared else {first.unfinished[0]: first}).items():
+            if buffer.fits(cursor.request.x) and end < batch_size:
+                begin, end = end, min(batch_size, end + cursor.left)
+                parts.append((execution, cursor, begin, end))
+        new = any(not cursor.begun for _, cursor, _, _ in parts)
         with buffer.filling(new), shown("noise", always=False):
-            for cursor, execution in (small if shared else {first.unfinished[0]: first}).items():
-                if buffer.fits(cursor.request.x) and end < batch_size:
-                    begin, end = end, min(batch_size, end + cursor.left)
-                    cursor.write(memory[begin:end])
-                    parts.append((execution, cursor, begin, end))
+            for _, cursor, begin, stop in parts:
+                cursor.write(memory[begin:stop])
         batch = memory if shared or self.f.compiled else memory[:end]  # compiled for one shape
         self.f.settle(batch)
         outputs = self.f(batch)

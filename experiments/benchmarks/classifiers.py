@@ -80,7 +80,9 @@ def resnet50(samples: int) -> Comparison:
 
 def efficientnet(samples: int) -> Comparison:
     """Votes of EfficientNet-Lite0 with its ImageNet weights on noisy copies of one ImageNet-sized image."""
-    return _votes("EfficientNet-Lite0, 224 x 224, Gaussian", partial(EfficientNetLite0, 1000, 3), (3, 224, 224), samples)
+    return _votes(
+        "EfficientNet-Lite0, 224 x 224, Gaussian", partial(EfficientNetLite0, 1000, 3), (3, 224, 224), samples
+    )
 
 
 def dssn() -> Comparison:

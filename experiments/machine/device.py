@@ -28,16 +28,20 @@ def keep_freed_memory() -> bool:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device named auto, cpu, cuda or cuda:<k>. Raises SettingError if it is not available."""
+    """The device named auto, cpu, cuda or cuda:<k>. Raises SettingError if it is another, or is not available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise SettingError(f"device: expected auto, cpu or cuda, got {name}") from error
+    if device.type not in ("cpu", "cuda"):
+        raise SettingError(f"device: expected auto, cpu or cuda, got {name}; other kinds were never tested")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SettingError("device: expected a CUDA device, torch finds none; use device=cpu or device=auto")
-    return device
+    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        raise SettingError(f"device: expected cuda:0 to cuda:{count - 1}, got {name}")
+    return torch.device("cpu") if device.type == "cpu" else device
 
 
 def device_name(device: torch.device) -> str:

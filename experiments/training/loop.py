@@ -8,8 +8,7 @@ run resumes exactly.
 import copy
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +34,7 @@ from experiments.training.step import Step, evaluated
 from experiments.training.step_noise import Purpose, StepNoise
 from experiments.training.trainer import Trainer
 from smoothing import Noise, SettingError
+from smoothing.arithmetic import float32_products
 from smoothing.streams import BlockSource
 
 
@@ -127,24 +127,15 @@ def _fabric(trainer: Trainer, device: torch.device, model: nn.Module) -> Fabric:
         raise SettingError(f"trainer.precision: {error}") from error
 
 
-@contextmanager
-def _arithmetic_on_cuda() -> Iterator[None]:
-    """Keep CUDA from using TF32, with 10 instead of 23 bits of mantissa, for float32 products and convolutions.
-
-    All batches have one shape, so cuDNN measures which of its algorithms is the fastest.
-    """
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, convolutions.allow_tf32, convolutions.benchmark
-    products.allow_tf32, convolutions.allow_tf32, convolutions.benchmark = False, False, True
-    try:
-        yield
-    finally:
-        products.allow_tf32, convolutions.allow_tf32, convolutions.benchmark = before
-
-
-@_arithmetic_on_cuda()
 def _fit(fabric: Fabric, job: Job) -> None:
-    """Run all epochs, in each process."""
+    """Run all epochs, in each process. float32 is never TF32."""
+    with float32_products(fabric.device):
+        if fabric.device.type == "cuda":  # all batches have one shape, so cuDNN measures which algorithm is the fastest
+            torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = True, False
+        _fit_all(fabric, job)
+
+
+def _fit_all(fabric: Fabric, job: Job) -> None:
     trainer = job.trainer
     # Spawned processes share the memory of the weights. Without a copy, each would update the weights of the others.
     plain_model = copy.deepcopy(job.model)

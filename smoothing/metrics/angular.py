@@ -77,8 +77,23 @@ def directions(outputs: Tensor) -> Tensor:
     vectors = outputs.double().flatten(1)
     size = vectors.abs().amax(dim=1, keepdim=True)  # divided by first, so that no square over- or underflows
     vectors = torch.where(size > 0, vectors / size, 0.0)
-    norm = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    norm = _sum_of_halves(vectors.square()).sqrt()
     return torch.where(norm > 0, vectors / norm, 0.0)
+
+
+def _sum_of_halves(numbers: Tensor) -> Tensor:
+    """The sum of each row, (n, k) -> (n, 1), in an order that depends on k alone.
+
+    A reduction on CUDA adds in an order that depends on n too. Then an output would have another direction among many
+    outputs than alone, and a distance above 0 from itself. Here the second half is added to the first until one number
+    is left.
+    """
+    while (k := numbers.shape[1]) > 1:
+        half = (k + 1) // 2
+        rest = numbers[:, half:]
+        numbers = numbers[:, :half].clone()
+        numbers[:, : k - half] += rest
+    return numbers
 
 
 def _angle(difference: Tensor, total: Tensor) -> Tensor:

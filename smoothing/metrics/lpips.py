@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smoothing.arithmetic import fixed_arithmetic
 from smoothing.errors import SettingError
 from smoothing.metrics.feature_distance import SquaredFeatureDistance, normalised, rounding_of
 
@@ -62,8 +63,7 @@ class LPIPS(SquaredFeatureDistance):
                 f"pixels, got outputs of shape {shape}"
             )
         network: Any = self._network_on(images.device)
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        with torch.no_grad(), exact:
+        with fixed_arithmetic(images.device):
             layers = network.net(network.scaling_layer(_scaled(images)))
         return [_weighted(layer, head.model[-1].weight) for layer, head in zip(layers, network.lins, strict=True)]
 

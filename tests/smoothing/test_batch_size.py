@@ -1,7 +1,11 @@
 """The search for the fastest batch size, with simulated and with real times."""
 
+import time
+
+import pytest
 import torch
 
+from smoothing import BaseFunctionError
 from smoothing.base_function import FrozenFunction
 from smoothing.batch_size import CANDIDATES, fastest_batch_size
 from smoothing.engine import Engine
@@ -19,7 +23,7 @@ def test_the_batch_size_is_searched_for_once():
 
 
 def test_the_search_takes_the_fastest(monkeypatch):
-    costs = {16: 16.0, 32: 20.0, 64: 30.0, 128: 59.0, 256: 118.0, 512: 236.0}
+    costs = {16: 0.016, 32: 0.020, 64: 0.030, 128: 0.059, 256: 0.118, 512: 0.236}
     monkeypatch.setattr("smoothing.batch_size._seconds", lambda f, x, size: costs[size])
     f = FrozenFunction(lambda batch: batch)
     assert fastest_batch_size(f, torch.zeros(2), float("inf")) == 64  # 128 is faster by less than it is worth
@@ -27,7 +31,7 @@ def test_the_search_takes_the_fastest(monkeypatch):
 
 
 def test_the_search_measures_again_what_something_else_slowed_down(monkeypatch):
-    costs = {16: 16.0, 32: 30.0, 64: 56.0, 128: 120.0, 256: 240.0}
+    costs = {16: 0.016, 32: 0.030, 64: 0.056, 128: 0.120, 256: 0.240}
     seen = []
 
     def seconds(f, x, size):
@@ -36,3 +40,42 @@ def test_the_search_measures_again_what_something_else_slowed_down(monkeypatch):
 
     monkeypatch.setattr("smoothing.batch_size._seconds", seconds)
     assert fastest_batch_size(FrozenFunction(lambda batch: batch), torch.zeros(2), float("inf")) == 64
+
+
+def test_the_first_call_of_a_size_may_take_long():
+    """Libraries choose their algorithms then. It does not end the search."""
+    seen = set()
+
+    def f(batch):
+        time.sleep(0.3 if len(batch) not in seen else 0.002)
+        seen.add(len(batch))
+        return batch
+
+    assert fastest_batch_size(FrozenFunction(f), torch.zeros(2), float("inf")) == max(CANDIDATES)
+    assert seen == set(CANDIDATES)
+
+
+@pytest.mark.parametrize("message", ["CUDA out of memory", "CUDNN_STATUS_NOT_SUPPORTED", "index does not fit int32"])
+def test_a_size_that_fails_ends_the_search(message):
+    def f(batch):
+        if len(batch) > 64:
+            raise RuntimeError(message)
+        time.sleep(0.002)
+        return batch
+
+    assert fastest_batch_size(FrozenFunction(f), torch.zeros(2), float("inf")) == 64
+
+
+def test_a_function_that_always_fails_is_refused():
+    with pytest.raises(BaseFunctionError, match="ZeroDivisionError"):
+        fastest_batch_size(FrozenFunction(lambda batch: 1 / 0), torch.zeros(2), float("inf"))
+
+
+def test_a_compiled_function_is_measured_before_it_is_compiled(monkeypatch):
+    made = []
+    monkeypatch.setattr(torch, "compile", lambda network, **_: made.append(network) or network)
+    f = FrozenFunction(torch.nn.Flatten(), compiled=True)
+    assert fastest_batch_size(f, torch.zeros(1, 2), float("inf")) in CANDIDATES
+    assert not made
+    f(torch.zeros(4, 1, 2))
+    assert len(made) == 1

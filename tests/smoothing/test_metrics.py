@@ -7,6 +7,7 @@ from torchvision.ops import box_iou
 
 from smoothing import L2, Jaccard, TotalVariation
 from smoothing.metrics import Metric
+from smoothing.metrics.angular import directions
 
 EMPTY = [0.0, 0.0, 0.0, 0.0]
 
@@ -87,3 +88,31 @@ def test_a_distance_that_is_no_number_is_outside_every_ball():
     assert torch.equal(Broken().pairwise(a, a), torch.full((3, 3), torch.inf, dtype=torch.float64))
     large = torch.tensor([1.7e308, -1.7e308, 1.7e308], dtype=torch.float64).view(1, 1, 1, 3)
     assert not TotalVariation()(large, large).isnan().any()
+
+
+def test_a_direction_does_not_depend_on_the_other_outputs(monkeypatch):
+    """CUDA's reductions add in an order that depends on the number of rows. Emulated here: another order for each."""
+
+    def in_another_order(rows, dim=1, keepdim=False):
+        parts = rows.split(1 + len(rows) % 7, dim=dim)
+        return torch.stack([part.cumsum(dim)[:, -1] for part in parts]).cumsum(0)[-1].view(-1, *[1] * keepdim)
+
+    def norm(rows, dim=1, keepdim=False):
+        return in_another_order(rows.square(), dim, keepdim).sqrt()
+
+    outputs = torch.rand(300, 784, generator=torch.Generator().manual_seed(0)) - 0.5
+    assert any(norm(outputs.double())[i] != norm(outputs.double()[i : i + 1])[0] for i in range(300))
+    monkeypatch.setattr(torch.linalg, "vector_norm", norm)
+    monkeypatch.setattr(torch.Tensor, "sum", in_another_order)
+    monkeypatch.setattr(torch, "sum", in_another_order)
+    monkeypatch.setattr(torch, "norm", norm)
+    among = directions(outputs)
+    assert all(torch.equal(among[i], directions(outputs[i : i + 1])[0]) for i in range(300))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 784, 1000])
+def test_a_direction_is_the_unit_vector(k):
+    outputs = torch.rand(20, k, generator=torch.Generator().manual_seed(k), dtype=torch.float64) - 0.5
+    exact = outputs.numpy().astype(np.longdouble)
+    exact /= np.sqrt((exact**2).sum(axis=1, keepdims=True))
+    assert np.abs(directions(outputs).numpy() - exact).max() < 4e-16

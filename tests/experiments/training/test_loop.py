@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -311,20 +312,31 @@ def test_a_killed_process_resumes_to_the_same_losses(tmp_path):
     assert weights(killed) == weights(whole)
 
 
-def test_float32_is_not_tf32(trained, monkeypatch):
-    """By default CUDA computes float32 convolutions in TF32. Training turns this off, and restores it afterwards."""
+@pytest.mark.parametrize("interface", ["old", "new"])
+def test_float32_is_not_tf32(trained, monkeypatch, request, interface):
+    """By default CUDA computes float32 convolutions in TF32. Training turns this off, and restores it afterwards.
+
+    After its new interface was used, torch's old one raises.
+    """
     seen = []
-    judge = Trainer.judge
+    judge, products = Trainer.judge, loop.float32_products
+    convolutions = torch.backends.cudnn.conv
 
     def judged(self, *given):
-        seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+        seen.append((torch.backends.cuda.matmul.fp32_precision, convolutions.fp32_precision))
         return judge(self, *given)
 
     monkeypatch.setattr(Trainer, "judge", judged)
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(loop, "float32_products", lambda device: products(torch.device("cuda")))
+    if interface == "old":
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    else:
+        request.addfinalizer(partial(setattr, convolutions, "fp32_precision", convolutions.fp32_precision))
+        convolutions.fp32_precision = "tf32"
     trained("trainer.epochs=1")
-    assert set(seen) == {(False, False)}
-    assert torch.backends.cudnn.allow_tf32
+    assert len(set(seen)) == 1
+    assert "tf32" not in seen[0]
+    assert convolutions.fp32_precision == "tf32"
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
