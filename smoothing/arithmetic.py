@@ -39,13 +39,16 @@ def fixed_arithmetic(
         ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype, torch.is_grad_enabled()
         (torch.bfloat16, False)
     """
-    with ExitStack() as stack:
+    with ExitStack() as stack:  # enters only what is needed: it is entered for every batch
         for kind in {device.type, "cpu"}:
             rough = precision == "bfloat16" and kind == device.type
-            stack.enter_context(torch.autocast(kind, torch.bfloat16, enabled=rough))
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(float32_products(device, tf32=precision == "tf32" and device.type == "cuda"))
+            if rough or torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, torch.bfloat16, enabled=rough))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
+        torch.set_grad_enabled(False)
+        _set_products(stack, device, "tf32" if precision == "tf32" and device.type == "cuda" else "ieee")
         if torch.get_default_dtype() != dtype:
             stack.callback(torch.set_default_dtype, torch.get_default_dtype())
             torch.set_default_dtype(dtype)

@@ -11,8 +11,8 @@ from smoothing.base_function import FrozenFunction
 from smoothing.errors import BaseFunctionError
 
 CANDIDATES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-UNTRIED = 64  # the batch size for fewer than FEW_ROWS rows, which are not worth a search
-FEW_ROWS = 10_000
+FEW_ROWS = 10_000  # fewer are not worth a search
+UNTRIED = (64, 512, 2**15)  # least and largest batch size for few rows, and the numbers that a batch has between them
 WORTH = 1.02  # a larger batch must be faster by this factor, because it needs more memory
 ROUNDS, SECONDS = 9, 6.0  # of measuring, at most
 
@@ -31,17 +31,19 @@ def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
     Args:
         f: the base function.
         x: one input, (*shape).
-        rows: number of rows that will be evaluated. For fewer than 10,000, the result is 64 without a search.
+        rows: number of rows that will be evaluated. For fewer than 10,000 there is no search. The result is 64, or for
+            inputs of less than 512 numbers up to 512.
 
     Raises:
         BaseFunctionError: f fails on 16 rows.
 
     Examples:
         >>> fastest_batch_size(FrozenFunction(lambda batch: batch), torch.zeros(3), rows=1000)
-        64
+        512
     """
     if rows < FEW_ROWS:
-        return UNTRIED
+        least, largest, numbers = UNTRIED
+        return max(least, min(largest, numbers // max(1, x.numel())))
     f = f.uncompiled()
     seconds: dict[int, list[float]] = {}
     best, idle, spent = inf, 0, 0.0

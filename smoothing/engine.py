@@ -75,11 +75,6 @@ class Engine:
         self.f.begin()
         self._probe.begin()
         while under_way or not exhausted:
-            while not exhausted and self._room(under_way):
-                if (procedure := next(waiting, None)) is None:
-                    exhausted = True
-                else:
-                    under_way.append(_Execution(procedure))
             while under_way and under_way[0].finished:
                 first = under_way.popleft()
                 if first.error:
@@ -87,7 +82,12 @@ class Engine:
                 if self._probe.batches >= MOST_UNCHECKED:
                     self._probe.check_again()
                 yield first.result, first.seconds
-            if under_way:
+            while not exhausted and self._room(under_way):
+                if (procedure := next(waiting, None)) is None:
+                    exhausted = True
+                else:
+                    under_way.append(_Execution(procedure))
+            if under_way and not under_way[0].finished:
                 self._batch(under_way)
         self._probe.check_again()
 

@@ -27,7 +27,8 @@ def test_the_search_takes_the_fastest(monkeypatch):
     monkeypatch.setattr("smoothing.batch_size._seconds", lambda f, x, size: costs[size])
     f = FrozenFunction(lambda batch: batch)
     assert fastest_batch_size(f, torch.zeros(2), float("inf")) == 64  # 128 is faster by less than it is worth
-    assert fastest_batch_size(f, torch.zeros(2), 20) == 64  # not searched for
+    few = [fastest_batch_size(f, torch.zeros(shape), 20) for shape in ((2,), (1, 8, 8), (1, 28, 28), (3, 32, 32))]
+    assert few == [512, 512, 64, 64]  # not searched for
 
 
 def test_the_search_measures_again_what_something_else_slowed_down(monkeypatch):

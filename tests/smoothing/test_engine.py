@@ -70,6 +70,19 @@ def test_levels_of_several_images_share_batches():
     assert together == [ExactCertify(f, noise, batch_size=5)(x, i, 0) for i, x in enumerate(grid)]
 
 
+def test_all_batches_but_the_last_are_full():
+    """Small requests of many examples, whose ends lie anywhere in a batch."""
+
+    def counting(number):
+        (answers,) = yield [Samples(torch.zeros(2), NOISE, whole, Stream(0, number, Stage.CENTER), 27, shared=True)]
+        return sum(map(len, answers))
+
+    sizes = []
+    engine = Engine(FrozenFunction(lambda batch: batch), 64, on_samples=sizes.append)
+    assert [result for result, _ in engine.run_all(counting(i) for i in range(200))] == [27] * 200
+    assert sizes == [64] * (200 * 27 // 64) + [200 * 27 % 64]
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_results_come_in_order_however_early_they_are_there(shared):
     def procedure(number, counts):
