@@ -260,15 +260,12 @@ def count_votes(scores: Tensor) -> Tensor:
             f"base classifier: expected scores (b, classes) of at least two classes, got {tuple(scores.shape)}, "
             f"{scores.dtype}{hint}"
         )
-    if scores.is_floating_point():
-        of_a_class = (scores < inf).all(dim=1) & (scores > -inf).any(dim=1)
-    else:
-        scores, of_a_class = scores.long(), scores.new_ones(len(scores), dtype=torch.bool)
     nowhere = scores.shape[1]
-    classes = torch.where(of_a_class, scores.argmax(dim=1), nowhere)
-    return torch.zeros(nowhere + 1, dtype=torch.int64, device=scores.device).scatter_add_(
-        0, classes, torch.ones_like(classes)
-    )
+    largest, classes = (scores if scores.is_floating_point() else scores.long()).max(dim=1)  # NaN if there is a NaN
+    if scores.is_floating_point():
+        classes = torch.where(largest.abs() < inf, classes, nowhere)
+    counts = torch.zeros(nowhere + 1, dtype=torch.int64, device=scores.device)
+    return counts.scatter_add_(0, classes, torch.ones_like(classes))
 
 
 def total(answers: list[Tensor]) -> Tensor:
