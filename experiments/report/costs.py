@@ -84,6 +84,40 @@ def duration(seconds: float) -> str:
     return f"{seconds:.2g} s"
 
 
+def stands_on(runs: list[StoredRun]) -> str:
+    """What runs stand on, in one line: data sets, examples of a run, and epochs and seeds of training.
+
+    Such as "Digits: 100 examples; trained for 120 epochs, 1 seed". Empty without runs.
+    """
+    by_data: dict[str, list[StoredRun]] = {}
+    for run in runs:
+        by_data.setdefault(str(run.identity["dataset"]["type"]), []).append(run)
+    return " | ".join(f"{data}: {_examples(some)}; {_training(some)}" for data, some in by_data.items())
+
+
+def _examples(runs: list[StoredRun]) -> str:
+    counts = sorted({int(run.table["index"].nunique()) for run in runs})
+    return f"{_range(counts)} example{'s' * (counts[-1] != 1)}"
+
+
+def _training(runs: list[StoredRun]) -> str:
+    """Epochs and seeds of training. A network that was not trained here has neither."""
+    trained = [run.identity.get("training") or {} for run in runs]
+    epochs = sorted({int(each["epochs"]) for each in trained if "epochs" in each})
+    seeds = {each["seed"] for each in trained if "seed" in each}
+    parts = []
+    if epochs:
+        many = f", {len(seeds)} seed{'s' * (len(seeds) != 1)}" if seeds else ""
+        parts.append(f"trained for {_range(epochs)} epoch{'s' * (epochs[-1] != 1)}{many}")
+    if any("epochs" not in each for each in trained):
+        parts.append("weights from elsewhere")
+    return " or ".join(parts)
+
+
+def _range(numbers: list[int]) -> str:
+    return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
+
+
 def provenance_of(runs: list[StoredRun]) -> dict[str, str]:
     """Settings, seed, hardware, commit, date and versions of a drawing's runs, by heading.
 

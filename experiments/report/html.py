@@ -19,7 +19,7 @@ from experiments.report.artefacts import (
     verdict_table,
 )
 from experiments.report.claims import CLOSE, FAILS, HOLDS
-from experiments.report.costs import cost_of, provenance_of
+from experiments.report.costs import cost_of, provenance_of, stands_on
 from experiments.report.figure import Drawn
 
 STYLE = Path(__file__).with_name("page.css")
@@ -145,9 +145,9 @@ def _drawing(drawn: Drawn, *, several: bool) -> str:
     if notes:
         parts.append(f"<details><summary>Notes</summary><ul>\n{notes}</ul></details>\n")
     if drawn.runs:
-        entries = {"cost": str(cost_of(drawn.runs))} | provenance_of(drawn.runs)
+        entries = {"stands on": stands_on(drawn.runs), "cost": str(cost_of(drawn.runs))} | provenance_of(drawn.runs)
         rows = "".join(f"<dt>{heading}</dt><dd>{escape(text)}</dd>\n" for heading, text in entries.items())
-        summary = f"How it was made: {escape(entries['cost'])}"
+        summary = f"How it was made: {escape(entries['stands on'])}; {escape(entries['cost'])}"
         parts.append(f"<details><summary>{summary}</summary><dl>\n{rows}</dl></details>\n")
     return f'<section class="drawing">\n{"".join(parts)}</section>\n'
 

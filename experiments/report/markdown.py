@@ -16,7 +16,7 @@ from experiments.report.artefacts import (
     status_of,
     verdict_table,
 )
-from experiments.report.costs import cost_of, provenance_of
+from experiments.report.costs import cost_of, provenance_of, stands_on
 from experiments.report.figure import Drawn
 from experiments.report.text_table import markdown
 
@@ -45,12 +45,12 @@ check rests on certifies no more than a constant function does. The figures are 
 def write_report(artefacts: list[Artefact], path: Path) -> None:
     """Write all artefacts to a Markdown file. The same results give the same bytes."""
     counts = Counter(artefact.status for artefact in artefacts)
-    lines = [[f"[{a.title}](#{a.name})", f"`{a.name}`", a.status.value] for a in _ordered(artefacts)]
+    lines = [[f"[{a.title}](#{a.name})", f"`{a.name}`", a.status.value, _data_of(a)] for a in _ordered(artefacts)]
     parts = [
         INTRODUCTION,
         ", ".join(f"{status.value}: {counts[status]}" for status in Status if counts[status]) + ".\n",
         markdown(COUNT_HEADER, counted(artefacts)),
-        markdown(["paper's item", "figure", "status"], lines),
+        markdown(["paper's item", "figure", "status", "stands on"], lines),
     ]
     for paper, some in by_paper(artefacts).items():
         parts.append(f"## {paper}\n")
@@ -60,6 +60,12 @@ def write_report(artefacts: list[Artefact], path: Path) -> None:
 
 def _ordered(artefacts: list[Artefact]) -> list[Artefact]:
     return [artefact for some in by_paper(artefacts).values() for artefact in some]
+
+
+def _data_of(artefact: Artefact) -> str:
+    """What all drawings stand on, as a cell of a table."""
+    runs = {run.folder: run for drawn in artefact.drawn for run in drawn.runs}
+    return stands_on(list(runs.values())).replace(" | ", "<br>")
 
 
 def _section(artefact: Artefact) -> str:
@@ -80,7 +86,7 @@ def _drawing(drawn: Drawn) -> str:
     parts += [f"- {remark}\n" for remark in remarks_on(drawn)]
     if drawn.runs:
         made = "; ".join(f"{heading}: {text}" for heading, text in provenance_of(drawn.runs).items())
-        parts.append(f"Cost: {cost_of(drawn.runs)}. Made with {made}.\n")
+        parts.append(f"Stands on {stands_on(drawn.runs)}.\n\nCost: {cost_of(drawn.runs)}. Made with {made}.\n")
     return "\n".join(parts)
 
 

@@ -20,7 +20,7 @@ from experiments.report.artefacts import (
     verdict_table,
 )
 from experiments.report.claims import KINDS, ROW, all_rows, beside_paper, number_rows, share_tolerances, verdicts
-from experiments.report.costs import cost_of, duration, provenance_of
+from experiments.report.costs import cost_of, duration, provenance_of, stands_on
 from experiments.report.figure import CONF, Drawing, Drawn, drawings, figure_of
 from experiments.report.html import tables_of, write_page
 from experiments.report.markdown import write_report
@@ -294,6 +294,24 @@ def test_rows_that_were_read_again_beside_their_source_cost_nothing(write_run, t
     read, source = find_runs(tmp_path)
     assert (cost_of([read]).samples, cost_of([read]).seconds) == (4400, 6.0)
     assert (cost_of([source, read]).samples, cost_of([source, read]).seconds) == (4400, 6.0)  # index 3 was sampled
+
+
+def test_what_runs_stand_on_is_one_line(write_run, write_center_run, tmp_path):
+    rows = [{"index": i, "n0": 100, "n": 1000, "seconds": 1.5, "status": "certified"} for i in range(4)]
+    write_run(tmp_path / "digits_gaussian" / "a", rows, {"type": "Certify"}, 0.25, 0.25)
+    write_run(tmp_path / "digits_gaussian" / "b", rows[:1], {"type": "Certify"}, 0.5, 0.5)
+    own = tmp_path / "digits_gaussian" / "b" / "run.json"
+    record = json.loads(own.read_text())
+    record["identity"]["training"] = {"weights": "of a file"}
+    own.write_text(json.dumps(record))
+    write_center_run("mnist_l2", "MNIST", "Autoencoder", "L2", 0.1, training={"seed": 0})
+    write_center_run("mnist_l2", "MNIST", "Autoencoder", "L2", 0.2, training={"seed": 7, "epochs": 10})
+    found = stands_on(find_runs(tmp_path)).split(" | ")
+    assert sorted(found) == [
+        "Digits: 1 to 4 examples; trained for 1 epoch or weights from elsewhere",
+        "MNIST: 3 examples; trained for 3 to 10 epochs, 2 seeds",
+    ]
+    assert stands_on([]) == ""
 
 
 def test_provenance_puts_differences_side_by_side():
