@@ -122,20 +122,24 @@ class FaceDetector(nn.Module):
 
     Args:
         min_face_size: smallest face to search for, in pixels, at least 12 (facenet-pytorch's default: 20).
+        nothing: the row of an image in which no face is found. "zeros": the empty set, for the Jaccard distance. "nan":
+            no number, for median smoothing.
 
     Shape:
         images (n, 3, H, W), RGB, float32, nominally in [0, 1]. Noise may leave that range; nothing is clipped.
-        Returns (n, 4) boxes (x1, y1, x2, y2) in pixels, as floats. If no face is found, the row is zeros, the empty
-        set. Row i depends only on image i.
+        Returns (n, 4) boxes (x1, y1, x2, y2) in pixels, as floats. Row i depends only on image i.
 
     Raises:
-        SettingError: min_face_size is too small, or facenet-pytorch is not installed.
+        SettingError: min_face_size is too small, `nothing` is unknown, or facenet-pytorch is not installed.
     """
 
     pretrained = True
 
-    def __init__(self, min_face_size: int = 20) -> None:
+    def __init__(self, min_face_size: int = 20, nothing: str = "zeros") -> None:
         super().__init__()
+        if nothing not in ("zeros", "nan"):
+            raise SettingError(f"model.nothing: expected zeros or nan, got {nothing}")
+        self.nothing = nothing
         if min_face_size < PROPOSAL_CELL:
             raise SettingError(f"model.min_face_size: expected at least {PROPOSAL_CELL} pixels, got {min_face_size}")
         mtcnn = _mtcnn(min_face_size)
@@ -150,6 +154,13 @@ class FaceDetector(nn.Module):
         self.to(memory_format=torch.channels_last).eval()
 
     def forward(self, images: Tensor) -> Tensor:
+        boxes = self._boxes(images)
+        if self.nothing == "nan":
+            boxes = boxes.masked_fill((boxes == 0).all(dim=1, keepdim=True), torch.nan)
+        return boxes
+
+    def _boxes(self, images: Tensor) -> Tensor:
+        """The boxes; zeros where no face is found."""
         if images.dim() != 4 or images.shape[1] != 3:
             raise BaseFunctionError(f"face detector: expected images (n, 3, H, W), got {tuple(images.shape)}")
         n = len(images)

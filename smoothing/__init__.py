@@ -16,6 +16,7 @@ from smoothing.evaluation import Evaluation
 from smoothing.exact_balanced import ExactBalancedCenterSmoothing
 from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.exact_guarantee import ExactCertificate
+from smoothing.median_smoothing import ExactMedianSmoothing, MedianSmoothing
 from smoothing.metrics import (
     L2,
     LPIPS,
@@ -33,6 +34,7 @@ from smoothing.metrics import (
     TotalVariation,
 )
 from smoothing.noise import DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
+from smoothing.quantile_guarantee import QuantileCertificate
 from smoothing.sampled_center import SmoothedOutput
 from smoothing.smoothed_classifier import SmoothedClassifier, Voting
 
@@ -63,6 +65,7 @@ __all__ = [
     "ExactCenterSmoothing",
     "ExactCertificate",
     "ExactCertify",
+    "ExactMedianSmoothing",
     "FeatureDistance",
     "FiniteNoise",
     "FiniteSpace",
@@ -71,11 +74,13 @@ __all__ = [
     "Hausdorff",
     "Jaccard",
     "MaskJaccard",
+    "MedianSmoothing",
     "Metric",
     "Noise",
     "OutputCertificate",
     "Predict",
     "Prediction",
+    "QuantileCertificate",
     "SettingError",
     "SmoothedClassifier",
     "SmoothedOutput",

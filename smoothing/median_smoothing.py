@@ -1,0 +1,214 @@
+"""Median smoothing (Chiang et al. 2020): certified intervals for real-valued outputs, from samples of f or from all.
+
+This file draws outputs of the base function. `quantile_guarantee` states what they prove.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Unpack, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smoothing.arguments import input_radii, number, several, whole_number
+from smoothing.certifier import Certifier
+from smoothing.errors import SettingError
+from smoothing.evaluation import EvaluationOptions
+from smoothing.exact_guarantee import require_finite
+from smoothing.noise import FiniteNoise, Noise
+from smoothing.quantile_guarantee import (
+    QuantileCertificate,
+    QuantileDraws,
+    exact_ranks,
+    quantile_certificate,
+    ranks,
+    require_feasible,
+)
+from smoothing.sampling import AllCopies, Procedure, Request, Samples
+from smoothing.smoothed import Smoothed
+from smoothing.streams import Stage, Stream
+
+MOST_NUMBERS = 2**24  # of all outputs at one input, which are kept
+
+
+class _Quantile(Smoothed, Certifier):
+    """What the sampled and the exact certifier share. Draws are stored, and each input radius has a row."""
+
+    columns = (
+        *("index", "eps_in", "width", "n", "lower_rank", "upper_rank", "not_finite", "status", "seconds", "reason"),
+        "failure_probability",
+    )
+    shown = ("index", "eps_in", "width", "not_finite", "status", "failure_probability", "seconds")
+    case = "eps_in"
+    needs_labels = False
+    draws: ClassVar[type | None] = QuantileDraws
+
+    p: float
+
+    @abstractmethod
+    def _request(self, x: Tensor, example: int) -> Request:
+        """The outputs to draw."""
+
+    @abstractmethod
+    def read(self, draws: QuantileDraws, eps: float) -> QuantileCertificate:
+        """The certificate for input radius eps, from earlier draws."""
+
+    def certify_draws(self, x: Any, example: int | None = None) -> QuantileDraws:
+        """The outputs from which all certificates at x, (*input shape), are read."""
+        return self.engine.run(self.drawing(self.input(x), self.number_of(example)))
+
+    def drawing(self, x: Tensor, example: int) -> Procedure[QuantileDraws]:
+        """`certify_draws`, as a procedure for `Engine.run_all`."""
+        (answers,) = yield [self._request(x, example)]
+        outputs = torch.cat(answers).flatten(1).cpu().numpy()
+        base_output = self.f(x[None])[0].double().cpu().numpy()
+        return QuantileDraws(np.sort(outputs, axis=0), base_output)
+
+    def _kept(self, outputs: Tensor) -> Tensor:
+        """Outputs (b, *output shape) as real numbers, float64. Raises SettingError if all samples' are too many."""
+        if outputs.is_complex():
+            raise SettingError("certifier: median smoothing needs real outputs, got complex ones")
+        if (many := outputs[:1].numel() * self.samples) > MOST_NUMBERS:
+            raise SettingError(f"certifier: {many:,} output numbers to keep for one input, at most {MOST_NUMBERS:,}")
+        return outputs.double()
+
+    @overload
+    def certify(self, x: Any, eps: float, example: int | None = None) -> QuantileCertificate: ...
+    @overload
+    def certify(self, x: Any, eps: Iterable[float], example: int | None = None) -> list[QuantileCertificate]: ...
+    def certify(
+        self, x: Any, eps: float | Iterable[float], example: int | None = None
+    ) -> QuantileCertificate | list[QuantileCertificate]:
+        """The certified interval of every output number at x, for one input radius or, from the same draws, several.
+
+        Args:
+            x: one input, (*input shape); moved to f's device.
+            eps: input radius or radii in the noise's threat norm, in the units of x.
+            example: number of the streams of samples, to reproduce a result; fresh ones by default.
+
+        Raises:
+            BaseFunctionError: see `FrozenFunction`.
+            SettingError: x is no input, eps no numbers of at least 0, or there are too many outputs to keep.
+        """
+        one, radii = not several(eps), input_radii(eps)
+        draws = self.certify_draws(x, example)
+        found = [self.read(draws, radius) for radius in radii]
+        return found[0] if one else found
+
+    def procedure(self, x: Tensor, example: int, label: int) -> Procedure[QuantileDraws]:
+        return self.drawing(x, example)
+
+    def cases(self, eps: Any) -> list[float]:
+        return list(dict.fromkeys(input_radii(eps)))
+
+    def statements(self, drawn: QuantileDraws, cases: list[float]) -> list[QuantileCertificate]:
+        return [self.read(drawn, eps) for eps in cases]
+
+    @classmethod
+    def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
+        return int(row["n"])
+
+
+class MedianSmoothing(_Quantile):
+    """The median, or another quantile, of each output number of f under noise, with certified intervals.
+
+    Args:
+        f: base function, (b, *input shape) -> (b, *output shape), real; a frozen copy is certified (`FrozenFunction`).
+        noise: smoothing distribution in the input space.
+        n: samples.
+        alpha: probability that any of the intervals of one input is false; shared equally among all bounds.
+        p: the quantile, in (0, 1); 1/2 is the median.
+        evaluation: see `Evaluation`.
+
+    Raises:
+        SettingError: a setting is out of range. `cases` raises it if n samples can never certify an eps.
+
+    Examples:
+        >>> from smoothing import Gaussian
+        >>> h = MedianSmoothing(lambda x: 2 * x.sum(dim=1), Gaussian(sigma=0.5), n=2000)
+        >>> c = h.certify(torch.zeros(1), eps=0.25, example=0)  # h(x') is 2 x', so from -0.5 to 0.5
+        >>> -0.7 < c.lower.item() < -0.5, 0.5 < c.upper.item() < 0.7, c.status
+        (True, True, 'certified')
+    """
+
+    rereadable = ("alpha", "p")
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        *,
+        n: int,
+        alpha: float = 0.001,
+        p: float = 0.5,
+        **evaluation: Unpack[EvaluationOptions],
+    ) -> None:
+        super().__init__(f, noise, **evaluation)
+        self.n, self.alpha = whole_number("certifier.n", n, 1), number("certifier.alpha", alpha)
+        if not 0 < self.alpha < 1:
+            raise SettingError(f"certifier.alpha: expected a probability strictly between 0 and 1, got {alpha}")
+        self.p = checked_p(p)
+
+    @property
+    def samples(self) -> int:
+        return self.n
+
+    def cases(self, eps: Any) -> list[float]:
+        radii = super().cases(eps)
+        require_feasible(self.n, self.p, self.alpha, radii, self.noise)
+        return radii
+
+    def read(self, draws: QuantileDraws, eps: float) -> QuantileCertificate:
+        n, k = draws.outputs.shape
+        found = ranks(self.p, eps, self.noise, n, self.alpha / (2 * max(1, k)))
+        return quantile_certificate(draws, eps, self.p, found, self.alpha)
+
+    def _request(self, x: Tensor, example: int) -> Request:
+        return Samples(x, self.noise, self._kept, Stream(self.seed, example, Stage.CERTIFICATION), self.n)
+
+
+class ExactMedianSmoothing(_Quantile):
+    """Deterministic median smoothing against l1: all noisy inputs of a finite noise, so no certificate can be false.
+
+    Args:
+        f: base function, see `MedianSmoothing`.
+        noise: a finite noise, such as `DeterministicSplitting`.
+        p: the quantile, in (0, 1).
+        evaluation: see `Evaluation`; the seed is not used.
+
+    Raises:
+        SettingError: the noise is not finite, or p is out of range.
+    """
+
+    rereadable = ("p",)
+    noise: FiniteNoise
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        *,
+        p: float = 0.5,
+        **evaluation: Unpack[EvaluationOptions],
+    ) -> None:
+        super().__init__(f, require_finite(noise), **evaluation)
+        self.p = checked_p(p)
+
+    @property
+    def samples(self) -> int:
+        return self.noise.steps
+
+    def read(self, draws: QuantileDraws, eps: float) -> QuantileCertificate:
+        return quantile_certificate(draws, eps, self.p, exact_ranks(self.p, eps, self.noise), 0.0)
+
+    def _request(self, x: Tensor, example: int) -> Request:
+        return AllCopies(x, self.noise, self._kept)
+
+
+def checked_p(p: float) -> float:
+    """The quantile. Raises SettingError if it is not strictly between 0 and 1."""
+    p = number("certifier.p", p)
+    if not 0 < p < 1:
+        raise SettingError(f"certifier.p: expected a number strictly between 0 and 1, got {p}")
+    return p
