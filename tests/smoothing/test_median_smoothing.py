@@ -238,7 +238,7 @@ def test_settings_out_of_range(given, message):
 
 def test_too_few_samples_are_refused_with_the_number_that_suffices():
     h = MedianSmoothing(lambda x: x, Gaussian(0.5), n=100)
-    with pytest.raises(SettingError, match=r"100 samples can never certify eps=1 .* at least \d+ are") as error:
+    with pytest.raises(SettingError, match=r"100 samples can never certify eps=1 .* at least \d+ are") as caught:
         h.cases([0.1, 1.0])
     needed = int(str(caught.value).split("at least ")[1].split()[0])
     MedianSmoothing(lambda x: x, Gaussian(0.5), n=needed).cases([1.0])
