@@ -29,7 +29,7 @@ from smoothing.sampling import Procedure, Samples, whole
 from smoothing.streams import Stage, Stream
 
 SIGMA, LEVELS, HIDDEN = 0.25, 255, 32
-LEAD = 0.15  # of the first class, so that it has most votes but not all
+LEAD = 0.25  # of the first class, so that it has most votes but not all
 
 
 def noises(shape: tuple[int, ...]) -> list[Noise]:

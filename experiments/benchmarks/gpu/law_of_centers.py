@@ -52,7 +52,7 @@ class Case:
 
 def run(device: torch.device, tiny: bool) -> Iterator[str]:
     """Compare every certifier under every metric and noise. Tiny: under two noises, one of them finite."""
-    n, m, delta = (200, 200, 0.3) if tiny else (300, 2000, 0.25)
+    n, m, delta = (200, 200, 0.3) if tiny else (300, 5000, 0.25)
     samples = {"n": n, "m": m, "delta": delta, "batch_size": BATCH}
     noises = cases.noises(SHAPE)
     p_values: dict[str, float] = {}

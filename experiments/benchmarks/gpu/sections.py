@@ -16,7 +16,15 @@ NAMES = {  # of packages whose name differs from that of their module
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-CONFIGURED = ("hydra", "omegaconf", "antlr4", "pandas", "yaml", "safetensors", "sklearn")  # needed to compose a run's settings
+CONFIGURED = (
+    "hydra",
+    "omegaconf",
+    "antlr4",
+    "pandas",
+    "yaml",
+    "safetensors",
+    "sklearn",
+)  # needed to compose a run's settings
 TRAINED = (*CONFIGURED, "lightning_fabric", "lightning_utilities")
 FACES = ("facenet_pytorch", "requests", "torchvision", "PIL", "skimage")
 TESTED = ("pytest", "matplotlib", *TRAINED, *FACES)
