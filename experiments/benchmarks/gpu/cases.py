@@ -70,7 +70,7 @@ def classifier() -> nn.Module:
 def _undecided(network: nn.Module, last: nn.Linear, shape: tuple[int, ...], lead: float) -> nn.Module:
     """The same network with scores of 0 at `image`, and of `lead` for the first class."""
     with torch.no_grad():
-        last.bias -= network(image(shape, torch.device("cpu"))[None])[0]
+        last.bias.sub_(network(image(shape, torch.device("cpu"))[None])[0])
         last.bias[0] += lead
     return network
 

@@ -31,7 +31,7 @@ def run(device: torch.device, tiny: bool) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         trained = train(_settings("train", root, device, "trainer.epochs=1"))
-        votes = f"certifier.n={200 if tiny else 20_000}", "noise.sigma=0.25", f"checkpoint={trained}", "batch_size=null"
+        votes = f"certifier.n={200 if tiny else 20_000}", "noise.sigma=0.25", f"checkpoint={trained}", "batch_size=512"
         center = *votes[1:], "certifier=center", "metric=l2", "eps=[0.1]", *(f"certifier.{k}={v}" for k, v in CENTER)
         for name, more in (("votes", votes), ("centers", center)):
             yield from _resumed(name, root / name, device, more)

@@ -19,7 +19,8 @@ from experiments.machine.files import write_atomically
 
 ROOT = Path(__file__).parents[3]
 SOURCES = ("smoothing", "models", "experiments", "tests", "conf")
-PASSED = "passed"
+PASSED, NOT_RUN = "passed", "not run"
+OUTCOMES = (PASSED, "failed", "skipped")
 SUMMARY = "summary.txt"
 
 
@@ -29,7 +30,7 @@ class Verdict:
 
     Attributes:
         name: of the section.
-        outcome: "passed", "failed" or "skipped".
+        outcome: "passed", "failed", "skipped" or "not run".
         why: the reason, or how long it took.
     """
 
@@ -38,7 +39,7 @@ class Verdict:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.outcome:7} {self.name:15} {self.why}"
+        return f"{self.outcome:7} {self.name:15} {self.why}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -63,28 +64,30 @@ class Runner:
     again: bool = False
 
     def run(self, sections: Sequence[Section], chosen: Iterable[str] = ()) -> list[Verdict]:
-        """Run sections in their order, print each verdict, and write the summary after each.
+        """Run sections in their order, print each verdict, and write the summary of all sections after each.
 
         Args:
             sections: all sections. Their places number the files.
             chosen: names of the sections to run; all if there are none.
         """
-        started, verdicts, chosen = time.monotonic(), [], set(chosen)
+        started, chosen = time.monotonic(), set(chosen)
         self.out.mkdir(parents=True, exist_ok=True)
-        for number, section in enumerate(sections, start=1):
+        paths = {section: self.out / f"{k:02d}_{section.name}.txt" for k, section in enumerate(sections, start=1)}
+        known = [ended(section.name, path, self.header) for section, path in paths.items()]  # the summary's lines
+        verdicts = []
+        for place, (section, path) in enumerate(paths.items()):
             if chosen and section.name not in chosen:
                 continue
-            path = self.out / f"{number:02d}_{section.name}.txt"
-            verdict = self._one(section, path, self.seconds - (time.monotonic() - started))
+            known[place] = verdict = self._one(section, path, self.seconds - (time.monotonic() - started))
             verdicts.append(verdict)
             print(verdict, flush=True)
-            lines = [self.header, "", *map(str, verdicts)]
-            write_atomically(self.out / SUMMARY, ("\n".join(lines) + "\n").encode())
+            write_atomically(self.out / SUMMARY, "".join(f"{line}\n" for line in (self.header, "", *known)).encode())
         return verdicts
 
     def _one(self, section: Section, path: Path, left: float) -> Verdict:
-        if not self.again and (earlier := passed(path, self.header)):
-            return Verdict(section.name, PASSED, f"earlier: {earlier}")
+        earlier = ended(section.name, path, self.header)
+        if earlier.outcome == PASSED and not self.again:
+            return earlier
         if packages := missing([section]):
             return Verdict(section.name, "skipped", f"needs {', '.join(packages)}")
         if left < section.seconds:
@@ -93,9 +96,9 @@ class Runner:
         with path.open("w") as file:
             print(self.header, end="\n\n", file=file, flush=True)
             code = self._child(section, file.fileno(), limit)
-        verdict = judged(section.name, path.read_text(), code, limit, time.monotonic() - begun)
-        with path.open("a") as file:
-            print(f"\n{verdict.outcome}: {verdict.why}", file=file)
+        text = without_folders(path.read_text())
+        verdict = judged(section.name, text, code, limit, time.monotonic() - begun)
+        write_atomically(path, f"{text}\n{verdict.outcome}: {verdict.why}\n".encode())
         return verdict
 
     def _child(self, section: Section, output: int, limit: float) -> int | None:
@@ -138,12 +141,21 @@ def judged(name: str, text: str, code: int | None, limit: float, seconds: float)
     return Verdict(name, PASSED, f"{seconds:.0f} s")
 
 
-def passed(path: Path, header: str) -> str:
-    """How long a section took that passed under this header, by its file; empty if it did not."""
+def without_folders(text: str) -> str:
+    """The same text without this machine's folders, so that the file can be published."""
+    for folder, name in ((Path(sys.prefix), "python"), (ROOT, "."), (Path.home(), "~")):
+        if folder != Path(folder.anchor):
+            text = text.replace(str(folder), name)
+    return text
+
+
+def ended(name: str, path: Path, header: str) -> Verdict:
+    """The verdict on a section that ended earlier, under this header, by its file; else that it was not run."""
     lines = path.read_text().splitlines() if path.exists() else []
-    if len(lines) < 2 or lines[0] != header or not lines[-1].startswith(f"{PASSED}: "):
-        return ""
-    return lines[-1].removeprefix(f"{PASSED}: ")
+    outcome, found, why = lines[-1].partition(": ") if lines else ("", "", "")
+    if not found or lines[0] != header or outcome not in OUTCOMES:
+        return Verdict(name, NOT_RUN, "")
+    return Verdict(name, outcome, f"{why} (earlier)")
 
 
 def header(device: torch.device, tiny: bool) -> str:

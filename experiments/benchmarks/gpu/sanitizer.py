@@ -45,7 +45,7 @@ def reported(work: Callable[[], object]) -> str:
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
     text = printed.getvalue()
-    return text if REPORT in text else error
+    return text[text.index(REPORT) :] if REPORT in text else error
 
 
 def _race(device: torch.device) -> None:

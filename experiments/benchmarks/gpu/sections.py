@@ -46,7 +46,7 @@ class Section:
     seconds: float
     needs: tuple[str, ...] = ()
     module: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def located(self) -> str:

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from experiments.benchmarks.gpu import FAILED, SKIPPED, __main__
-from experiments.benchmarks.gpu.runner import SUMMARY, Runner, Verdict, header, judged, passed
-from experiments.benchmarks.gpu.sections import SECTIONS, Section, missing
+from experiments.benchmarks.gpu.runner import SUMMARY, Runner, Verdict, ended, header, judged, without_folders
+from experiments.benchmarks.gpu.sections import NAMES, SECTIONS, Section, missing
 
 ROOT = Path(__file__).parents[4]
 CPU = torch.device("cpu")
@@ -57,7 +57,9 @@ def test_a_crash_or_a_hang_leaves_the_other_sections_alone(made_up, runner, tmp_
     assert summary == [HEADER, "", *map(str, verdicts)]
     # The section that passed is not run again under the same header; its process would take a second.
     (again,) = runner().run(sections, ["good"])
-    assert (again.outcome, again.why.partition(":")[0]) == ("passed", "earlier")
+    assert (again.outcome, again.why) == ("passed", f"{verdicts[2].why} (earlier)")
+    summary = (tmp_path / "out" / SUMMARY).read_text().splitlines()
+    assert summary[2:] == [f"{verdict} (earlier)" for verdict in verdicts]
 
 
 def test_a_section_that_would_not_fit_is_skipped_and_named(made_up, runner):
@@ -88,17 +90,30 @@ def test_a_section_is_judged_by_its_lines_and_its_exit_code(text, code, expected
     assert (verdict.outcome, verdict.why) == expected
 
 
-def test_only_a_pass_under_the_same_header_counts(tmp_path):
+def test_a_file_names_no_folder_of_the_machine():
+    text = f"{ROOT}/tests/one.py: slow\n{sys.prefix}/lib/x.py\n{Path.home()}/x\n"
+    assert without_folders(text) == "./tests/one.py: slow\npython/lib/x.py\n~/x\n"
+
+
+def test_the_document_names_every_package_that_is_needed():
+    text = (ROOT / "docs" / "performance.md").read_text()
+    for section in SECTIONS:
+        assert f"`{section.name}`" in text
+        assert all(NAMES.get(module, module) in text for module in section.needs)
+
+
+def test_only_a_verdict_under_the_same_header_counts(tmp_path):
     path = tmp_path / "one.txt"
-    assert not passed(path, HEADER)
+    assert ended("one", path, HEADER).outcome == "not run"
     for text, found in (
-        (f"{HEADER}\n\nfine\n\npassed: 7 s\n", "7 s"),
-        (f"{HEADER}\n\nfine\n\nfailed: wrong\n", ""),
-        (f"{HEADER}\n\nfine\n", ""),
-        ("a GPU; commit 2\n\nfine\n\npassed: 7 s\n", ""),
+        (f"{HEADER}\n\nfine\n\npassed: 7 s\n", ("passed", "7 s (earlier)")),
+        (f"{HEADER}\n\nfine\n\nfailed: wrong: 3\n", ("failed", "wrong: 3 (earlier)")),
+        (f"{HEADER}\n\nvotes: 3\n", ("not run", "")),
+        ("", ("not run", "")),
+        ("a GPU; commit 2\n\nfine\n\npassed: 7 s\n", ("not run", "")),
     ):
         path.write_text(text)
-        assert passed(path, HEADER) == found
+        assert ended("one", path, HEADER) == Verdict("one", *found)
 
 
 def test_the_header_names_the_device_and_the_source():
