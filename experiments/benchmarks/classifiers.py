@@ -90,7 +90,7 @@ def dssn() -> Comparison:
     make = partial(WideResNet, 10, 3, *CIFAR, depth=40, width=2)
     samples = DSSN_IMAGES * DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32)).steps
     name = f"WideResNet-40-2, DSSN, sigma = {SIGMA}"
-    return _compared(name, samples, partial(_plain_dssn, make), partial(our_dssn, make), make, (3, 32, 32))
+    return _compared(name, samples, partial(_plain_dssn, make), partial(our_dssn, make, DSSN_IMAGES), make, (3, 32, 32))
 
 
 def _votes(work: str, make: Make, shape: Shape, samples: int) -> Comparison:
@@ -128,7 +128,7 @@ def our_votes(make: Make, shape: Shape, samples: int, precision: Precision, batc
     return lambda: g.votes(x, samples, 0, Stage.ESTIMATION)
 
 
-def our_dssn(make: Make, precision: Precision, batch_size: int, count: int = DSSN_IMAGES) -> Callable[[], object]:
+def our_dssn(make: Make, count: int, precision: Precision, batch_size: int) -> Callable[[], object]:
     """Our DSSN certificates of `count` images, to be made again by each call."""
     images = _images(count, (3, 32, 32))
     noise = DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32))

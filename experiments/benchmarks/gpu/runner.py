@@ -96,7 +96,7 @@ class Runner:
         with path.open("w") as file:
             print(self.header, end="\n\n", file=file, flush=True)
             code = self._child(section, file.fileno(), limit)
-        text = without_folders(path.read_text())
+        text = without_folders(path.read_text(errors="replace"))
         verdict = judged(section.name, text, code, limit, time.monotonic() - begun)
         write_atomically(path, f"{text}\n{verdict.outcome}: {verdict.why}\n".encode())
         return verdict
@@ -151,7 +151,7 @@ def without_folders(text: str) -> str:
 
 def ended(name: str, path: Path, header: str) -> Verdict:
     """The verdict on a section that ended earlier, under this header, by its file; else that it was not run."""
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     outcome, found, why = lines[-1].partition(": ") if lines else ("", "", "")
     if not found or lines[0] != header or outcome not in OUTCOMES:
         return Verdict(name, NOT_RUN, "")

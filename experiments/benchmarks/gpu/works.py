@@ -42,44 +42,45 @@ class Work:
 
 
 def works(tiny: bool) -> list[Work]:
-    """ResNet-50 and ResNet-110 (votes), WideResNet-40-2 (DSSN) and the autoencoder. Tiny: at most 100 samples."""
-    depth, images = (8, 1) if tiny else (110, 24)
-    resnet = partial(ResNetCIFAR, 10, 3, *CIFAR, depth=depth)
-    wide = partial(WideResNet, 10, 3, *CIFAR, depth=10 if tiny else 40, width=1 if tiny else 2)
+    """ResNet-50 and ResNet-110 (votes), WideResNet-40-2 (DSSN) and the autoencoder. Tiny: small ones."""
+    depth, deep, width, side = (8, 10, 1, 32) if tiny else (110, 40, 2, 224)
+    images, distances = (1, 100) if tiny else (24, 200_000)
+    wide = partial(WideResNet, 10, 3, *CIFAR, depth=deep, width=width)
     levels = images * DeterministicSplitting(classifiers.SIGMA, classifiers.LEVELS, (3, 32, 32)).steps
-    distances = 100 if tiny else 200_000
-
-    def bare_levels(precision: Precision, batch_size: int) -> Prepared:
-        return classifiers.bare_passes(wide, (3, 32, 32), levels, precision, batch_size)
-
-    side = 32 if tiny else 224
     return [
         _votes(
             f"ResNet-50, {side} x {side}",
             partial(ResNet50, 1000, 3, *CIFAR),
-            (3, side, side),
-            20 if tiny else 10_000,
-            256,
-            10_000,
+            shape=(3, side, side),
+            samples=20 if tiny else 10_000,
+            batch_size=256,
+            target=10_000,
         ),
-        _votes(f"ResNet-{depth}, 32 x 32", resnet, (3, 32, 32), 100 if tiny else 50_000, 1024, 50_000),
-        Work(
-            "WideResNet-40-2, DSSN",
-            partial(ready, wide),
-            (3, 32, 32),
-            levels,
-            partial(_dssn, wide, images),
-            bare_levels,
-            512,
+        _votes(
+            f"ResNet-{depth}, 32 x 32",
+            partial(ResNetCIFAR, 10, 3, *CIFAR, depth=depth),
+            shape=(3, 32, 32),
+            samples=100 if tiny else 50_000,
+            batch_size=1024,
+            target=50_000,
         ),
         Work(
-            "autoencoder, distances",
-            autoencoder.new_network,
-            autoencoder.SHAPE,
-            distances,
-            lambda precision, batch_size: autoencoder.our_distances(precision, batch_size, distances),
-            lambda precision, batch_size: autoencoder.bare_passes(precision, batch_size, distances),
-            2048,
+            name=f"WideResNet-{deep}-{width}, DSSN",
+            network=partial(ready, wide),
+            shape=(3, 32, 32),
+            samples=levels,
+            ours=partial(classifiers.our_dssn, wide, images),
+            bare=partial(classifiers.bare_passes, wide, (3, 32, 32), levels),
+            batch_size=512,
+        ),
+        Work(
+            name="autoencoder, distances",
+            network=autoencoder.new_network,
+            shape=autoencoder.SHAPE,
+            samples=distances,
+            ours=partial(autoencoder.our_distances, count=distances),
+            bare=partial(autoencoder.bare_passes, count=distances),
+            batch_size=2048,
         ),
     ]
 
@@ -87,10 +88,6 @@ def works(tiny: bool) -> list[Work]:
 def _votes(name: str, make: Make, shape: tuple[int, ...], samples: int, batch_size: int, target: float) -> Work:
     ours, bare = (partial(way, make, shape, samples) for way in (classifiers.our_votes, classifiers.bare_passes))
     return Work(name, partial(ready, make), shape, samples, ours, bare, batch_size, target)
-
-
-def _dssn(make: Make, images: int, precision: Precision, batch_size: int) -> Prepared:
-    return classifiers.our_dssn(make, precision, batch_size, images)
 
 
 def sized(work: Work, device: torch.device) -> int:

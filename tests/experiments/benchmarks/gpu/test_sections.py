@@ -2,11 +2,22 @@
 
 import sys
 from importlib import import_module
+from itertools import count
 
 import pytest
 import torch
 
-from experiments.benchmarks.gpu import FAILED, SKIPPED, cases, law_of_centers, sanitizer, streams, works
+from experiments.benchmarks.gpu import (
+    FAILED,
+    SKIPPED,
+    bench,
+    cases,
+    law_of_centers,
+    law_of_votes,
+    sanitizer,
+    streams,
+    works,
+)
 from experiments.benchmarks.gpu.sections import SECTIONS
 from smoothing import Gaussian
 
@@ -44,6 +55,22 @@ def test_other_distances_are_found(monkeypatch):
     monkeypatch.setattr(cases, "spaces", lambda spaces=cases.spaces: spaces()[:1])
     lines = [line for line in law_of_centers.run(CPU, tiny=True) if line.startswith(FAILED)]
     assert any("distances, CenterSmoothing, L2() under" in line for line in lines)
+
+
+def test_other_votes_and_other_noisy_inputs_are_found(monkeypatch):
+    classifier, turn = cases.classifier(), count()
+    monkeypatch.setattr(cases, "classifier", lambda: classifier)
+    monkeypatch.setattr(cases, "image", lambda *where, f=cases.image: f(*where) if next(turn) % 2 else 1 - f(*where))
+    lines = [line for line in law_of_votes.run(CPU, tiny=True) if line.startswith(FAILED)]
+    for expected in ("votes under Gaussian", "Certify under Gaussian", "noisy inputs differ", "ExactCertify: "):
+        assert any(expected in line for line in lines)
+
+
+@pytest.mark.slow
+def test_a_missed_target_fails():
+    (work,) = (work for work in works.works(tiny=True) if work.name == "ResNet-8, 32 x 32")
+    assert bench._speed(work, CPU, tiny=True, targeted=True).startswith(FAILED)
+    assert "target" not in bench._speed(work, CPU, tiny=True, targeted=False)
 
 
 def test_reports_of_the_sanitizer_are_read_from_stderr_although_the_library_catches_its_errors():
