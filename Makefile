@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 TESTS := OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-fast test-all test-slurm lint docs figures table bench lock clean
+.PHONY: help setup demo test test-fast test-all test-slurm lint docs figures table bench gpu lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -56,6 +56,9 @@ table: setup ## summarize the tables of one run or several: make table RUN=resul
 
 bench: setup ## compare the speed of certificates with plain code of the published procedures; writes docs/bench.txt
 	$(PY) -m experiments.benchmarks.speed
+
+gpu: setup ## check and measure everything on a GPU in ten minutes; writes docs/gpu/; nothing without a GPU
+	$(PY) -m experiments.benchmarks.gpu
 
 lock: setup ## write the versions installed in .venv to requirements.lock
 	@head -3 requirements.lock > requirements.lock.partial

@@ -96,15 +96,16 @@ def autoencoder() -> CenterComparison:
     ways: dict[str, Way] = {"plain": _plain, "loop": _plain_loop}
     sizes: dict[str, int] = {}
     for precision in PRECISIONS:
-        sizes[precision] = fastest_batch_size(FrozenFunction(_network(), precision), _image(), inf)
-        ways[precision] = partial(tuned, _ours, precision, sizes[precision])
-        ways[f"bare {precision}"] = partial(tuned, _bare, precision, sizes[precision])
+        sizes[precision] = fastest_batch_size(FrozenFunction(new_network(), precision), _image(), inf)
+        ways[precision] = partial(tuned, our_distances, precision, sizes[precision])
+        ways[f"bare {precision}"] = partial(tuned, bare_passes, precision, sizes[precision])
     for n in sorted({n for n, *_ in samples.values()}):
         ways[f"center of {n}"] = partial(tuned, _center, n)
     return CenterComparison(in_turn(ways), samples, sizes)
 
 
-def _network() -> Autoencoder:
+def new_network() -> Autoencoder:
+    """The autoencoder with random weights, in eval mode on the device."""
     torch.manual_seed(0)
     return Autoencoder(SHAPE).to(choose_device("auto")).eval().requires_grad_(False)
 
@@ -114,21 +115,23 @@ def _image() -> Tensor:
     return levels.to(choose_device("auto"))
 
 
-def _ours(precision: Precision, batch_size: int) -> Callable[[], object]:
-    engine, x, noise, metric = Engine(FrozenFunction(_network(), precision), batch_size), _image(), NOISE, METRIC
+def our_distances(precision: Precision, batch_size: int, count: int = OUR_SAMPLES) -> Callable[[], object]:
+    """Our distances of `count` outputs from the image, to be drawn again by each call."""
+    engine, x, noise, metric = Engine(FrozenFunction(new_network(), precision), batch_size), _image(), NOISE, METRIC
     center = x[None]
 
     def distances() -> Procedure[Tensor]:
         stream = Stream(0, 0, Stage.CERTIFICATION)
-        (found,) = yield [Samples(x, noise, lambda outputs: metric(outputs, center), stream, OUR_SAMPLES)]
+        (found,) = yield [Samples(x, noise, lambda outputs: metric(outputs, center), stream, count)]
         return torch.cat(found).cpu()
 
     return lambda: engine.run(distances())
 
 
-def _bare(precision: Precision, batch_size: int) -> Callable[[], object]:
-    f, x = FrozenFunction(_network(), precision), _image()
-    inputs = x + SIGMA * torch.randn(OUR_SAMPLES, *SHAPE, device=x.device)
+def bare_passes(precision: Precision, batch_size: int, count: int = OUR_SAMPLES) -> Callable[[], object]:
+    """The network alone, on `count` existing inputs."""
+    f, x = FrozenFunction(new_network(), precision), _image()
+    inputs = x + SIGMA * torch.randn(count, *SHAPE, device=x.device)
     return lambda: [f(batch) for batch in inputs.split(batch_size)]
 
 
@@ -143,7 +146,7 @@ def _plain_loop() -> Callable[[], object]:
 
 
 def _plain() -> Callable[[], object]:
-    network, x = _network().to(memory_format=torch.contiguous_format), _image()
+    network, x = new_network().to(memory_format=torch.contiguous_format), _image()
 
     def work() -> Tensor:
         with torch.no_grad():

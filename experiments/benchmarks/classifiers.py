@@ -90,12 +90,12 @@ def dssn() -> Comparison:
     make = partial(WideResNet, 10, 3, *CIFAR, depth=40, width=2)
     samples = DSSN_IMAGES * DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32)).steps
     name = f"WideResNet-40-2, DSSN, sigma = {SIGMA}"
-    return _compared(name, samples, partial(_plain_dssn, make), partial(_our_dssn, make), make, (3, 32, 32))
+    return _compared(name, samples, partial(_plain_dssn, make), partial(our_dssn, make, DSSN_IMAGES), make, (3, 32, 32))
 
 
 def _votes(work: str, make: Make, shape: Shape, samples: int) -> Comparison:
     """Measure the counting of votes, where Cohen et al.'s Certify spends its time."""
-    plain, ours = partial(_plain_cohen, make, shape, samples), partial(_our_cohen, make, shape, samples)
+    plain, ours = partial(_plain_cohen, make, shape, samples), partial(our_votes, make, shape, samples)
     return _compared(work, samples, plain, ours, make, shape)
 
 
@@ -107,9 +107,9 @@ def _compared(
     for precision in PRECISIONS:
         x = _images(1, shape)[0]
         keep_freed_memory()
-        sizes[precision] = fastest_batch_size(FrozenFunction(_ready(make), precision), x, inf)
+        sizes[precision] = fastest_batch_size(FrozenFunction(ready(make), precision), x, inf)
         ways[precision] = partial(tuned, ours, precision, sizes[precision])
-        ways[f"bare {precision}"] = partial(tuned, _bare, make, shape, samples, precision, sizes[precision])
+        ways[f"bare {precision}"] = partial(tuned, bare_passes, make, shape, samples, precision, sizes[precision])
     found = in_turn(ways)
     return Comparison(
         work,
@@ -121,39 +121,42 @@ def _compared(
     )
 
 
-def _our_cohen(make: Make, shape: Shape, samples: int, precision: Precision, batch_size: int) -> Callable[[], object]:
-    g = SmoothedClassifier(_ready(make), Gaussian(SIGMA, grid=LEVELS), batch_size=batch_size, precision=precision)
+def our_votes(make: Make, shape: Shape, samples: int, precision: Precision, batch_size: int) -> Callable[[], object]:
+    """Our votes on noisy copies of one image (*shape), to be counted again by each call."""
+    g = SmoothedClassifier(ready(make), Gaussian(SIGMA, grid=LEVELS), batch_size=batch_size, precision=precision)
     x = _images(1, shape)[0]
     return lambda: g.votes(x, samples, 0, Stage.ESTIMATION)
 
 
-def _our_dssn(make: Make, precision: Precision, batch_size: int) -> Callable[[], object]:
-    images = _images(DSSN_IMAGES, (3, 32, 32))
+def our_dssn(make: Make, count: int, precision: Precision, batch_size: int) -> Callable[[], object]:
+    """Our DSSN certificates of `count` images, to be made again by each call."""
+    images = _images(count, (3, 32, 32))
     noise = DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32))
-    g = SmoothedClassifier(_ready(make), noise, batch_size=batch_size, precision=precision)
+    g = SmoothedClassifier(ready(make), noise, batch_size=batch_size, precision=precision)
     return lambda: list(g.engine.run_all(g.certifying_exactly(x) for x in images))
 
 
-def _bare(make: Make, shape: Shape, samples: int, precision: Precision, batch_size: int) -> Callable[[], object]:
+def bare_passes(make: Make, shape: Shape, samples: int, precision: Precision, batch_size: int) -> Callable[[], object]:
     """The network alone, on existing inputs, for the given number of samples."""
-    f = FrozenFunction(_ready(make), precision)
+    f = FrozenFunction(ready(make), precision)
     batch = _images(batch_size, shape)
     edges = [*range(0, samples, batch_size), samples]
     return lambda: [f(batch[: b - a]) for a, b in pairwise(edges)]
 
 
 def _plain_cohen(make: Make, shape: Shape, samples: int) -> Callable[[], object]:
-    network, x = _ready(make).to(memory_format=torch.contiguous_format), _images(1, shape)[0]
+    network, x = ready(make).to(memory_format=torch.contiguous_format), _images(1, shape)[0]
     return lambda: _plain_votes(network, x, samples)
 
 
 def _plain_dssn(make: Make) -> Callable[[], object]:
-    network = _ready(make).to(memory_format=torch.contiguous_format)
+    network = ready(make).to(memory_format=torch.contiguous_format)
     images, noise = _images(DSSN_IMAGES, (3, 32, 32)), DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32))
     return lambda: _plain_levels(network, images, noise)
 
 
-def _ready(make: Make) -> nn.Module:
+def ready(make: Make) -> nn.Module:
+    """A network in eval mode on the device, with random weights and statistics if it brings none."""
     torch.manual_seed(0)
     network = make()
     for module in [] if getattr(network, "pretrained", False) else network.modules():

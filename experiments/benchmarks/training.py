@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from experiments.benchmarks.measuring import Measured, Way, hardware, in_turn, tuned
@@ -69,13 +69,14 @@ def training_speeds() -> list[TrainingSpeed]:
     """All trainers, one after the other."""
     found = []
     for method in PASSES:
-        ways: dict[str, Way] = {"ours": partial(tuned, _ours, method), "bare": partial(tuned, _bare, method)}
+        ways: dict[str, Way] = {"ours": partial(tuned, our_epoch, method), "bare": partial(tuned, bare_epoch, method)}
         measured = in_turn(ways)
         found.append(TrainingSpeed(method, measured["ours"], measured["bare"]))
     return found
 
 
-def _trainer(method: str) -> Trainer:
+def trainer_of(method: str) -> Trainer:
+    """The trainer of the experiment mnist_<method>."""
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         settings = checked(compose("train", [f"experiment=mnist_{method}", f"noise.sigma={SIGMA}"]), Settings)
@@ -95,20 +96,28 @@ def _network(device: torch.device) -> LeNet:
     return LeNet(10, 1, [0.0], [1.0]).to(device)
 
 
-def _ours(method: str) -> Callable[[], object]:
-    device, trainer = choose_device("auto"), _trainer(method)
-    network = _network(device)
+def our_epoch(method: str) -> Callable[[], object]:
+    """An epoch of a trainer on the random images, to be done again by each call."""
+    device = choose_device("auto")
+    return epoch_of(trainer_of(method), _network(device), Images(*_images(device)), device, EPOCH)
+
+
+def epoch_of(
+    trainer: Trainer, network: nn.Module, images: Images, device: torch.device, epoch: int
+) -> Callable[[], object]:
+    """An epoch of `train.py` under Gaussian noise, to be done again by each call. The network is on the device."""
     optimizers = trainer.make_optimizers(network)
     fabric = Fabric(accelerator=device.type, devices=1)
     model, *wrapped = fabric.setup(Step(network, fabric.strategy.precision), *optimizers)
     unused: Any = None
     dataset: Any = SimpleNamespace(levels=LEVELS)
-    job = loop.Job(unused, trainer, dataset, Images(*_images(device)), Gaussian(SIGMA), network, Path())
-    return lambda: loop._epoch(fabric, job, model, wrapped[0], EPOCH)
+    job = loop.Job(unused, trainer, dataset, images, Gaussian(SIGMA), network, Path())
+    return loop._arithmetic_on_cuda()(lambda: loop._epoch(fabric, job, model, wrapped[0], epoch))
 
 
-def _bare(method: str) -> Callable[[], object]:
-    device, trainer = choose_device("auto"), _trainer(method)
+def bare_epoch(method: str) -> Callable[[], object]:
+    """The bare loop over the random images with a trainer's passes, to be done again by each call."""
+    device, trainer = choose_device("auto"), trainer_of(method)
     network = _network(device)
     optimizer = trainer.make_optimizers(network)[0]
     pixels, labels = _images(device)
@@ -128,7 +137,7 @@ def _bare(method: str) -> Callable[[], object]:
                     functional.cross_entropy(network(rows), wanted).backward()
                     optimizer.step()
 
-    return epoch
+    return loop._arithmetic_on_cuda()(epoch)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from models.classifiers import LeNet
     ["gaussian", "smoothmix", *(pytest.param(m, marks=pytest.mark.slow) for m in ("stability", "consistency"))],
 )
 def test_a_bare_loop_evaluates_as_many_rows_as_the_trainer(method, monkeypatch):
-    monkeypatch.setattr(training, "IMAGES", training._trainer(method).batch_size)
+    monkeypatch.setattr(training, "IMAGES", training.trainer_of(method).batch_size)
     rows, forward = [], LeNet.forward
 
     def counted(self, images):
@@ -19,10 +19,10 @@ def test_a_bare_loop_evaluates_as_many_rows_as_the_trainer(method, monkeypatch):
         return forward(self, images)
 
     monkeypatch.setattr(LeNet, "forward", counted)
-    training._bare(method)()
+    training.bare_epoch(method)()
     bare = rows.copy()
     rows.clear()
-    training._ours(method)()
+    training.our_epoch(method)()
     assert sum(count for count, _ in rows) == sum(count for count, _ in bare)
     assert sum(count for count, wanted in rows if wanted) == sum(count for count, wanted in bare if wanted)
 
