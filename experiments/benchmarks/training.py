@@ -112,7 +112,7 @@ def epoch_of(
     unused: Any = None
     dataset: Any = SimpleNamespace(levels=LEVELS)
     job = loop.Job(unused, trainer, dataset, images, Gaussian(SIGMA), network, Path())
-    return loop._arithmetic_on_cuda()(lambda: loop._epoch(fabric, job, model, wrapped[0], epoch))
+    return loop.arithmetic_of_training(device)(lambda: loop._epoch(fabric, job, model, wrapped[0], epoch))
 
 
 def bare_epoch(method: str) -> Callable[[], object]:
@@ -137,7 +137,7 @@ def bare_epoch(method: str) -> Callable[[], object]:
                     functional.cross_entropy(network(rows), wanted).backward()
                     optimizer.step()
 
-    return loop._arithmetic_on_cuda()(epoch)
+    return loop.arithmetic_of_training(device)(epoch)
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ run resumes exactly.
 import copy
 import os
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -127,11 +128,18 @@ def _fabric(trainer: Trainer, device: torch.device, model: nn.Module) -> Fabric:
         raise SettingError(f"trainer.precision: {error}") from error
 
 
-def _fit(fabric: Fabric, job: Job) -> None:
-    """Run all epochs, in each process. float32 is never TF32."""
-    with float32_products(fabric.device):
-        if fabric.device.type == "cuda":  # all batches have one shape, so cuDNN measures which algorithm is the fastest
+@contextmanager
+def arithmetic_of_training(device: torch.device) -> Iterator[None]:
+    """Context manager: float32 is never TF32. All batches have one shape, so cuDNN measures its fastest algorithm."""
+    with float32_products(device):
+        if device.type == "cuda":
             torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = True, False
+        yield
+
+
+def _fit(fabric: Fabric, job: Job) -> None:
+    """Run all epochs, in each process."""
+    with arithmetic_of_training(fabric.device):
         _fit_all(fabric, job)
 
 
