@@ -36,6 +36,8 @@ from smoothing.metrics import (
 from smoothing.noise import DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
 from smoothing.quantile_guarantee import QuantileCertificate
 from smoothing.sampled_center import SmoothedOutput
+from smoothing.segment_guarantee import SegmentCertificate
+from smoothing.segment_smoothing import SegmentSmoothing
 from smoothing.smoothed_classifier import SmoothedClassifier, Voting
 
 __all__ = [
@@ -81,6 +83,8 @@ __all__ = [
     "Predict",
     "Prediction",
     "QuantileCertificate",
+    "SegmentCertificate",
+    "SegmentSmoothing",
     "SettingError",
     "SmoothedClassifier",
     "SmoothedOutput",
