@@ -52,7 +52,7 @@ class MedianBoxes(OneLevel):
         eps = float(found.iloc[(found - self.eps).abs().argmin()])
         examples = run.table[found == eps].to_dict("records")
         side = WIDTH / len(examples)
-        figure, axes = plt.subplots(1, len(examples), squeeze=False, figsize=(WIDTH, 1.25 * side + 1.3))
+        figure, axes = plt.subplots(1, len(examples), squeeze=False, figsize=(WIDTH, 1.25 * side + 1.1))
         rows = []
         for axis, example in zip(axes[0], examples, strict=True):
             index, certified = int(example["index"]), example["status"] == "certified"
