@@ -171,6 +171,19 @@ def with_noise_alone(device):
     return [*found, *noise.enumerate(x[0], 32)]
 
 
+def with_metrics_alone(device):
+    """All methods of a metric, also for no outputs."""
+    (x,) = images(device, 1)
+    found = []
+    for name, (numbers, head) in OUTPUTS.items():
+        with patch.object(lpips, "_load", FeaturesOfLPIPS):
+            metric, y = metric_of(name), Product(numbers, head).to(device)(torch.stack([x, x / 2, x * 2, 1 - x]))
+            found += [metric(y, y[:1]), metric(y[:0], y[:1]), metric.pairwise(y, y[:2]), metric.pairwise(y[:0], y)]
+            found += [metric.candidates(y), metric.empty(y), metric.beta(y[0]), metric.rounding(y[0], y.dtype)]
+            found += [metric.largest_distance(y.shape[1:])]
+    return found
+
+
 def with_float64(device):
     f = Product(*VOTES).to(device)
     f.weights = f.weights.double()
@@ -210,6 +223,7 @@ SPECIAL = (
     with_a_stream_of_the_caller,
     with_one_noise_for_two_networks,
     with_noise_alone,
+    with_metrics_alone,
     with_float64,
     with_inputs_from_elsewhere,
     calibrating,
