@@ -23,7 +23,6 @@ CERTIFIERS = [
 ]
 
 ON_THE_GRID = {"noise/l1.py: require_grid": 2}  # whether an image has the noise's levels, for each request
-STEPS = {"noise/grid.py: GridSteps.__init__": 2}  # whether an image is on the grid, for each request
 COUNTS = {"smoothed_classifier.py: total": 2}  # the counts of the selection and of the estimation
 CENTER = {
     "medoid.py: best_center": 5,  # which outputs are finite, the best radius before each step, and the center's
@@ -35,9 +34,9 @@ CENTER = {
 }
 MOST_FOR_AN_IMAGE = {  # host syncs, by their place
     "Certify Gaussian(sigma=0.5)": COUNTS,
-    "Certify Gaussian(sigma=0.5, grid=16)": COUNTS | STEPS,
+    "Certify Gaussian(sigma=0.5, grid=16)": COUNTS | {"noise/grid.py: GridSteps.whole": 2},  # a faster sum on the grid
     "Certify Uniform(sigma=0.5)": COUNTS,
-    "Certify Uniform(sigma=0.5, grid=16)": COUNTS | STEPS,
+    "Certify Uniform(sigma=0.5, grid=16)": COUNTS,
     "Certify Splitting(sigma=0.5, levels=16)": COUNTS | ON_THE_GRID,
     "Certify DeterministicSplitting(sigma=1.0, levels=16, L=55, seed=0)": COUNTS | ON_THE_GRID,
     "CenterSmoothing L2": CENTER,
