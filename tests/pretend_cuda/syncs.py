@@ -1,4 +1,4 @@
-"""Count where the host waits for the device, and print a line of JSON for each noise, and for a center.
+"""Count where the host waits for the device, and print a line of JSON for each case.
 
 The network and the noise are known from a first run, and the inputs are on the device, as in a long run.
 """
@@ -6,10 +6,10 @@ The network and the noise are known from a first run, and the inputs are on the 
 import json
 
 import torch
-from cases import NOISES, made
+from cases import NOISES, PLAIN, made
 from checker import watched
 from device import pretend
-from functions import Network
+from functions import VOTES, Network
 
 import smoothing
 
@@ -31,15 +31,34 @@ def counted(certifier, make_noise, metric, **options):
         return {"images": IMAGES, "batches": len(batches), "syncs": seen.syncs}
 
 
+def counted_of_all(device):
+    """The same for inputs on a device, with their checks."""
+    batches = []
+    with watched() as seen:
+        f = Network(*VOTES).to(DEVICE)
+        g = smoothing.SmoothedClassifier(f, PLAIN(), batch_size=64, on_samples=batches.append)
+        x = torch.randint(17, (IMAGES, 1, 8, 8)).to(device) / 16
+        g.predict(x[0])
+        batches.clear()
+        seen.syncs.clear()
+        for _ in g.certify_all(x, n0=32, n=416):
+            pass
+        return {"images": IMAGES, "batches": len(batches), "syncs": seen.syncs}
+
+
 def main():
     pretend()
     for makers in NOISES.values():
         for make_noise in makers:
-            found = counted(smoothing.Certify, make_noise, None, n0=32, n=416)
-            print(json.dumps({"case": f"Certify {make_noise()!r}"} | found))
-    for metric in ("L2", "TotalVariation"):
-        found = counted(smoothing.CenterSmoothing, NOISES["Gaussian"][0], metric, n=320, m=320)
-        print(json.dumps({"case": f"CenterSmoothing {metric}"} | found))
+            show(f"Certify {make_noise()!r}", counted(smoothing.Certify, make_noise, None, n0=32, n=416))
+    show("certify_all, on the device", counted_of_all(DEVICE))
+    show("certify_all, on the CPU", counted_of_all("cpu"))
+    for metric in ("L2", "TotalVariation", "Hamming", "MaskJaccard", "FiniteSpace"):
+        show(f"CenterSmoothing {metric}", counted(smoothing.CenterSmoothing, PLAIN, metric, n=320, m=320))
+
+
+def show(case, found):
+    print(json.dumps({"case": case} | found))
 
 
 if __name__ == "__main__":

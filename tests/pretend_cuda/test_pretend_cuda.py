@@ -32,6 +32,16 @@ CENTER = {
     "sampled_center.py: SampledCenter.smoothing": 1,  # the count of the fresh check
     "sampled_center.py: SampledCenter.drawing": 4,  # the distances, the center, f(x) and its distance
 }
+# Two for each call with two batches of outputs: in the search for the center, and in 5 batches, or in 10 and for f(x).
+HAMMING = {
+    "metrics/hamming.py: Hamming.candidates": 1,  # which outputs are finite
+    "metrics/hamming.py: Hamming._all_distances.<locals>.<genexpr>": 12,  # a faster count for masks
+}
+MASKS = {
+    "metrics/mask_jaccard.py: MaskJaccard.candidates": 1,  # which outputs are finite
+    "metrics/mask_jaccard.py: _sets": 24,  # whether outputs are masks
+}
+POINTS = {"metrics/finite.py: FiniteSpace._points": 24}  # whether outputs are points
 MOST_FOR_AN_IMAGE = {  # host syncs, by their place
     "Certify Gaussian(sigma=0.5)": COUNTS,
     "Certify Gaussian(sigma=0.5, grid=16)": COUNTS | {"noise/grid.py: GridSteps.whole": 2},  # a faster sum on the grid
@@ -39,8 +49,13 @@ MOST_FOR_AN_IMAGE = {  # host syncs, by their place
     "Certify Uniform(sigma=0.5, grid=16)": COUNTS,
     "Certify Splitting(sigma=0.5, levels=16)": COUNTS | ON_THE_GRID,
     "Certify DeterministicSplitting(sigma=1.0, levels=16, L=55, seed=0)": COUNTS | ON_THE_GRID,
+    "certify_all, on the device": COUNTS | {"inputs.py: as_tensor": 1, "inputs.py: pixels_warning": 2},  # their checks
+    "certify_all, on the CPU": COUNTS | {"inputs.py: placed": 1},  # the copy
     "CenterSmoothing L2": CENTER,
     "CenterSmoothing TotalVariation": CENTER | {"metrics/screens.py: Manhattan.__init__": 1},  # how many coordinates
+    "CenterSmoothing Hamming": CENTER | HAMMING,
+    "CenterSmoothing MaskJaccard": CENTER | MASKS,
+    "CenterSmoothing FiniteSpace": CENTER | POINTS,
 }
 
 
