@@ -71,13 +71,17 @@ def cases_of(certifier):
                 yield name, partial(certified, certifier, make_noise, Network), DEVICES
                 continue
             for place, metric in enumerate(exported(Metric)):
-                function = Network if issubclass(noise, FiniteNoise) or place % len(noises) == number else Product
+                function = Network if exact(certifier) or place % len(noises) == number else Product
                 case = partial(certified, certifier, make_noise, function, metric.__name__)
                 yield f"{name} {metric.__name__}", case, DEVICES if function is Network else DEVICES[1:]
 
 
+def exact(certifier):
+    return certifier.__name__.startswith("Exact")
+
+
 def fits(certifier, noise):
-    if "Exact" in certifier.__name__:
+    if exact(certifier):
         return issubclass(noise, FiniteNoise)
     return certifier is not smoothing.Attack or noise.threat_norm == "l2"
 
@@ -101,8 +105,8 @@ def certified(certifier, make_noise, function, metric=None, device="cuda", **opt
 
 
 def with_precision(precision, device):
-    exact = certified(smoothing.ExactCertify, FINITE, Network, device=device, precision=precision)
-    return exact, certified(smoothing.CenterSmoothing, ON_GRID, Network, "L2", device, precision=precision)
+    votes = certified(smoothing.ExactCertify, FINITE, Network, device=device, precision=precision)
+    return votes, certified(smoothing.CenterSmoothing, ON_GRID, Network, "L2", device, precision=precision)
 
 
 def with_metrics_together(device):
@@ -201,8 +205,8 @@ def with_inputs_from_elsewhere(device):
 def calibrating(device):
     """What a run measures before it certifies."""
     sampled = made(smoothing.BalancedCenterSmoothing, PLAIN, Network, "L2", device)
-    exact = made(smoothing.ExactBalancedCenterSmoothing, FINITE, Network, "L2", device)
-    return [c.engine.run(c.calibrating(x, 0, [0.6, 0.7], [EPS])) for c in (sampled, exact) for x in images(device)]
+    finite = made(smoothing.ExactBalancedCenterSmoothing, FINITE, Network, "L2", device)
+    return [c.engine.run(c.calibrating(x, 0, [0.6, 0.7], [EPS])) for c in (sampled, finite) for x in images(device)]
 
 
 def answering(device):
