@@ -51,9 +51,11 @@ class DoubleBuffer:
             return
         main = torch.cuda.current_stream(self._side.device)
         self._side.wait_stream(main) if new else self._side.wait_event(self._free[self._current])
-        with torch.cuda.stream(self._side):
-            yield
-        main.wait_stream(self._side)
+        try:
+            with torch.cuda.stream(self._side):
+                yield
+        finally:  # also if a noise raises: its input's memory is free again after that
+            main.wait_stream(self._side)
 
     def used(self) -> None:
         """Mark the current buffer as free once the device has done all work queued so far."""

@@ -42,7 +42,7 @@ class SquaredFeatureDistance(Metric):
             features = of_one or self._features(b[start : start + side])
             differences = (u - v for u, v in zip(self._features(a[start : start + side]), features, strict=True))
             distances.append(sum((d.square().sum(dim=1) for d in differences), start=torch.zeros(())))
-        return torch.cat(distances) if distances else torch.zeros(0)
+        return torch.cat(distances) if distances else torch.zeros(0, device=a.device)
 
     def _all_distances(self, a: Tensor, b: Tensor) -> Tensor:
         parts = zip(self._features(a), self._features(b), strict=True)

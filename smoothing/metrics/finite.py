@@ -45,11 +45,14 @@ class FiniteSpace(Metric):
             raise SettingError("metric.distances: expected a symmetric table of numbers of at least 0")
         if table.diagonal().any():
             raise SettingError("metric.distances: expected zeros on the diagonal, d(a, a) = 0")
-        self.distances, self.largest = table, float(table.max())
+        self.distances = self._placed = table
+        self.largest = float(table.max())
         self.gamma = _triangle_constant(table)  # type: ignore[misc]
 
     def _distance(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.distances.to(a.device)[self._points(a), self._points(b)]
+        if self._placed.device != a.device:
+            self._placed = self.distances.to(a.device)  # once, because the host waits for the device to copy it
+        return self._placed[self._points(a), self._points(b)]
 
     def candidates(self, outputs: Tensor) -> Tensor:
         """All points of the set."""

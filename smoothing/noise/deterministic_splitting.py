@@ -63,11 +63,11 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
         offsets = np.random.Generator(np.random.Philox(key)).integers(self.steps, size=self.shape, dtype=np.int32)
         self.offsets = torch.from_numpy(offsets.astype(np.int64))
         self._tables: dict[tuple[torch.device, torch.dtype], Tensor] = {}
-        self._offsets: dict[torch.device, Tensor] = {}
+        self._placed = self.offsets, self.offsets  # the offsets, and those on the device of the last input
 
     def copies(self, x: Tensor, first: int, count: int) -> Tensor:
         columns = self._table(x).unfold(1, count, 1)
-        by_coordinate = columns[self._k(x).flatten(), self._offsets_on(x.device).flatten() + first]  # t = first, ...
+        by_coordinate = columns[self._k(x).flatten(), self._offsets(x).flatten() + first]  # t = first, ...
         return by_coordinate.T.reshape(count, *x.shape)
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
@@ -79,13 +79,14 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
 
     def _at(self, x: Tensor, t: Tensor) -> Tensor:
         """Noisy input number t of x: (b or 1, *shape) and (b,) -> (b, *shape)."""
-        return self._table(x)[self._k(x), self._offsets_on(x.device) + t.view(-1, *[1] * (x.dim() - 1))]
+        return self._table(x)[self._k(x), self._offsets(x) + t.view(-1, *[1] * (x.dim() - 1))]
 
-    def _offsets_on(self, device: torch.device) -> Tensor:
-        """The offsets, copied to a device once: each copy would make the host wait for it."""
-        if device not in self._offsets:
-            self._offsets[device] = self.offsets.to(device)
-        return self._offsets[device]
+    def _offsets(self, x: Tensor) -> Tensor:
+        """The offsets on x's device. They are copied once, because the host waits for the device to copy them."""
+        offsets, placed = self._placed
+        if offsets is not self.offsets or placed.device != x.device:
+            self._placed = self.offsets, self.offsets.to(x.device)
+        return self._placed[1]
 
     def _k(self, x: Tensor) -> Tensor:
         """The levels of x's values, 0 to `levels`, int64."""
@@ -127,7 +128,7 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
                 raise ValueError("out of range")
         except ValueError as error:
             raise SettingError(f"noise: the checkpoint's offset vector is damaged ({error})") from error
-        self.offsets, self._offsets = torch.from_numpy(offsets.astype(np.int64)), {}
+        self.offsets = torch.from_numpy(offsets.astype(np.int64))
 
     def __repr__(self) -> str:
         return f"DeterministicSplitting(sigma={self.sigma}, levels={self.levels}, L={self.steps}, seed={self.seed})"

@@ -9,6 +9,8 @@ An input represents real numbers. A float32 number that is nearest to some k / g
 levels of an image. Every other number represents itself. Radii are distances between these real numbers.
 """
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
@@ -79,7 +81,6 @@ class GridSteps:
     Attributes:
         k, off: the real numbers that x represents are k + off grid steps, exactly: nearest whole number and remainder,
             each (*shape), float64.
-        whole: x in grid steps, (*shape), float32; None unless all of x is on the grid and below 2^22 in absolute value.
 
     Examples:
         >>> GridSteps(torch.tensor([0.5, 1.0]), grid=4).whole
@@ -91,8 +92,14 @@ class GridSteps:
         y = x.double() * grid
         self.k = y.round()
         self.off = (y - self.k).masked_fill_((self.k / grid).float() == x.float(), 0)
-        whole = ((self.off == 0) & (self.k.abs() < 2**22)).all()
-        self.whole = self.k.float() if whole else None
+
+    @cached_property
+    def whole(self) -> Tensor | None:
+        """The input in grid steps, (*shape), float32; None unless all of it is on the grid, with sizes below 2^22.
+
+        The host waits for the device to know.
+        """
+        return self.k.float() if ((self.off == 0) & (self.k.abs() < 2**22)).all() else None
 
     def rounded_sum(self, noise: Tensor) -> Tensor:
         """The rounded noisy inputs Q(x + noise): (count, *shape) -> (count, *shape), in x's dtype.
