@@ -3,6 +3,7 @@
 A case is a function of a device that returns what was certified. Each makes its own inputs and networks.
 """
 
+import gc
 import inspect
 from functools import partial
 from unittest.mock import patch
@@ -206,24 +207,25 @@ def with_inputs_from_elsewhere(device):
 
 
 def with_a_noise_that_raises(device):
-    """The input's memory is used again afterwards."""
+    """It raises at the second block of a batch, when the first one is queued. The input's memory is used again."""
 
     class Raising(smoothing.Gaussian):
         rowwise, drawn = False, 0
 
         def sample(self, x, count, source):
             self.drawn += 1
-            if self.drawn == 3:
-                raise ValueError("the third")
+            if self.drawn == 4:
+                raise ValueError("the fourth")
             return super().sample(x, count, source)
 
-    g = smoothing.SmoothedClassifier(Network(*VOTES).to(device), Raising(0.5), batch_size=64)
+    g = smoothing.SmoothedClassifier(Network(*VOTES).to(device), Raising(0.5), batch_size=128)
     (x,) = images(device, 1)
     try:
         g.predict(x, n=500)
     except ValueError as error:
         said = str(error)
     del x, g
+    gc.collect()
     return said, [torch.ones(1, 8, 8, device=device) for _ in range(4)]
 
 
