@@ -66,8 +66,8 @@ class Engine:
     def run_all(self, procedures: Iterable[Procedure[R]]) -> Iterator[tuple[R, float]]:
         """The results of procedures, in their order, each with the seconds that it took: its shares of the batches.
 
-        At least one procedure is under way, and as many as are needed to fill a batch. An error of a procedure is
-        raised in its turn, after the results of the procedures before it.
+        At least one procedure is under way, and as many as are needed to fill a batch. An error of a procedure, or of
+        the iterator that gives them, is raised in its turn, after the results of the procedures before it.
         """
         waiting = iter(procedures)
         under_way: deque[_Execution[R]] = deque()
@@ -83,7 +83,12 @@ class Engine:
                     self._probe.check_again()
                 yield first.result, first.seconds
             while not exhausted and self._room(under_way):
-                if (procedure := next(waiting, None)) is None:
+                try:
+                    procedure = next(waiting, None)
+                except Exception as error:  # such as an input that is none: raised in its turn
+                    under_way.append(_Execution(error=error))
+                    procedure = None
+                if procedure is None:
                     exhausted = True
                 else:
                     under_way.append(_Execution(procedure))
@@ -180,16 +185,17 @@ class Engine:
 class _Execution(Generic[R]):
     """The execution of one procedure: the requests it waits for, and finally its result or its error."""
 
-    def __init__(self, procedure: Procedure[R]) -> None:
+    def __init__(self, procedure: Procedure[R] | None = None, error: Exception | None = None) -> None:
         self.seconds = 0.0
-        self.finished = False
-        self.error: Exception | None = None
+        self.finished = error is not None
+        self.error = error
         self.result: R
         self.cursors: list[Cursor] = []
-        self._procedure = procedure
         self._device = torch.device("cpu")
-        self._ask(None)
-        self.advance()
+        if procedure is not None:
+            self._procedure = procedure
+            self._ask(None)
+            self.advance()
 
     @property
     def unfinished(self) -> list[Cursor]:

@@ -93,7 +93,10 @@ def test_the_example_of_balanced_center_smoothing_prints_what_it_says(tmp_path, 
 @pytest.mark.parametrize("document", ["run_on_a_cluster.md"])
 def test_what_runs_on_one_machine_runs(tmp_path, at_once, document):
     follow(document, tmp_path, at_once)
-    assert len(list((tmp_path / "results").rglob("certificates.*-of-*.csv"))) == 4
+    assert len(list((tmp_path / "results" / "demo").rglob("certificates.*-of-*.csv"))) == 4
+    assert len(list((tmp_path / "results" / "digits_gaussian").rglob("certificates.*-of-*.csv"))) == 4
+    drawn = pd.read_csv(tmp_path / "figures" / "cohen_curves-digits_gaussian.csv")
+    assert set(drawn["sigma"]) == {0.25, 0.5}
 
 
 def test_every_document_with_something_to_run_is_followed():

@@ -164,3 +164,53 @@ def test_a_sweep_over_shards(tmp_path):
     (one,), (shards,) = find_runs(tmp_path / "one"), find_runs(tmp_path / "sweep")
     assert len(list(shards.folder.glob("certificates.*-of-3.csv"))) == 3
     pd.testing.assert_frame_equal(one.table.drop(columns="seconds"), shards.table.drop(columns="seconds"))
+
+
+def swept(folder, killed=None):
+    """Train at two noise levels with two processes each, certify in two shards each, and draw. Returns the tables.
+
+    Args:
+        folder: folder for everything that is written.
+        killed: the script that gets SIGTERM in the middle of its work, and is then typed again.
+    """
+    small = ["experiment=digits_gaussian", "noise.sigma=0.25,0.5", "trainer.epochs=12", "trainer.devices=2"]
+    small += ["limit=20", "certifier.n=20000", "device=cpu"]
+    begun = {"train.py": "training.csv", "certify.py": "certificates.*-of-2.csv"}  # is there in the middle
+
+    def typed(script, *arguments, stop=False):
+        command = [sys.executable, str(ROOT / script), *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder)
+        deadline = time.monotonic() + 120
+        while stop and time.monotonic() < deadline and not list(folder.rglob(begun[script])):
+            time.sleep(0.05)
+        if stop:
+            process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=300)[0]
+        assert (process.returncode != 0) == stop, said
+        return said
+
+    for script, shards in (("train.py", []), ("certify.py", ["shard.count=2", "shard.index=range(2)"])):
+        sweep = ["-m", "hydra/launcher=local_parallel", "hydra.launcher.jobs=2", *small, *shards]
+        if script == killed:
+            typed(script, *sweep, stop=True)
+        assert typed(script, *sweep).count(": done") == (4 if shards else 2)
+    typed("plot.py", "figure=cohen_curves")
+    drawn = pd.read_csv(folder / "figures" / "cohen_curves-digits_gaussian.csv")
+    assert set(drawn["sigma"]) == {0.25, 0.5}
+    assert set(drawn["examples"]) == {20}
+    runs = sorted(find_runs(folder / "results"), key=lambda run: run.folder.name)
+    return [run.table.drop(columns="seconds") for run in runs]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The tables of a sweep that nothing interrupts."""
+    return swept(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", ["train.py", "certify.py"])
+def test_from_training_to_a_figure_with_a_command_killed_once(tmp_path, whole, killed):
+    assert [len(table) for table in whole] == [20, 20]
+    for table, expected in zip(swept(tmp_path, killed), whole, strict=True):
+        pd.testing.assert_frame_equal(table, expected)

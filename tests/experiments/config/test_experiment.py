@@ -50,7 +50,7 @@ def test_an_experiment_says_what_it_is(name):
     assert one.paper in ("Center smoothing", "Cohen et al.", "Levine and Feizi", "Training methods", "Ours")
     assert one.shows
     assert one.item or one.paper == "Ours"
-    assert bool(one.needs) != name.startswith(("demo", "digits", "faces", "person", "photos"))
+    assert bool(one.needs) != name.startswith(("demo", "digits", "faces", "person", "photos", "portraits"))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -39,7 +39,7 @@ PAPERS_OWN = [
 # fmt: on
 FORMULAS = ("cohen_looseness", "cohen_samples", "dssn_joint", "dssn_noise_values")  # need no runs, and little time
 PICTURES = ("cohen_images", "cohen_photographs", "cohen_resolution", "dssn_images", "dssn_photographs")
-RUNLESS = ("cohen_bounds", *PICTURES, *FORMULAS)
+RUNLESS = ("cohen_bounds", "training_losses", *PICTURES, *FORMULAS)
 
 
 def reported(name, figure, results, out):
@@ -127,7 +127,7 @@ def test_every_experiment_of_a_figure_has_a_command_and_the_large_ones_say_what_
     for path in (CONF / "figure").glob("*.yaml"):
         for name in getattr(figure(path.stem), "experiments", []):
             assert experiment(name).commands()[-1].startswith("python certify.py")
-            assert experiment(name).needs or name.startswith(("digits", "faces", "person", "photos"))
+            assert experiment(name).needs or name.startswith(("digits", "faces", "person", "photos", "portraits"))
 
 
 def test_what_a_figure_asks_of_the_trainer_is_asked_in_training_too():
