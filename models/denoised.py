@@ -49,19 +49,22 @@ class Denoised(nn.Module):
         super().__init__()
         self.classifier = inner_classifier("model.classifier", classifier, num_classes, in_channels, mean, std)
         self.denoiser = DnCNN(in_channels, depth, width)
-        if getattr(self.classifier, "pretrained", False):
-            self.register_state_dict_post_hook(_leave_out_classifier)
-            self.register_load_state_dict_pre_hook(_put_in_classifier)
+        self.keeps_classifier = not getattr(self.classifier, "pretrained", False)
 
     def forward(self, images: Tensor) -> Tensor:
         scores: Tensor = self.classifier(self.denoiser(images))
         return scores
 
+    def state_dict(self, *arguments: Any, **options: Any) -> Any:
+        """As that of `nn.Module`. A classifier that brings its weights is left out."""
+        found = super().state_dict(*arguments, **options)
+        of_classifier = f"{options.get('prefix', '')}classifier."
+        for name in [] if self.keeps_classifier else [name for name in found if name.startswith(of_classifier)]:
+            del found[name]
+        return found
 
-def _leave_out_classifier(model: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    for name in [name for name in state if name.startswith(f"{prefix}classifier.")]:
-        del state[name]
-
-
-def _put_in_classifier(model: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    state.update({f"{prefix}classifier.{name}": value for name, value in model.classifier.state_dict().items()})
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        if not self.keeps_classifier:
+            own = self.classifier.state_dict()
+            state_dict |= {f"{prefix}classifier.{name}": value for name, value in own.items()}
+        super()._load_from_state_dict(state_dict, prefix, *others)

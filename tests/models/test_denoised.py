@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from models.classifiers import ResNetCIFAR, SmallCNN
 from models.denoised import Denoised
 from models.dncnn import DnCNN
 from smoothing import SettingError
+from smoothing.base_function import FrozenFunction
 
 SMALL = {"_target_": "models.classifiers.SmallCNN", "width": 4}
 
@@ -40,6 +42,45 @@ def test_the_classifier_begins_as_one_of_its_own_does():
     torch.manual_seed(3)
     model = Denoised(10, 1, (0.3,), (0.4,), classifier=SMALL)
     assert all(torch.equal(a, b) for a, b in zip(alone.parameters(), model.classifier.parameters(), strict=True))
+
+
+class Bright(torch.nn.Module):
+    """A classifier that brings its weights."""
+
+    pretrained = True
+
+    def __init__(self, num_classes, in_channels):
+        super().__init__()
+        self.linear = torch.nn.Linear(64 * in_channels, num_classes)
+        torch.nn.init.constant_(self.linear.weight, 0.5)
+
+    def forward(self, images):
+        return self.linear(images.flatten(1))
+
+
+def test_weights_that_the_classifier_brings_are_not_stored():
+    named = {"_target_": f"{__name__}.Bright"}
+    model, other = (Denoised(10, 1, (0.3,), (0.4,), classifier=named, depth=3, width=8) for _ in range(2))
+    assert all(name.startswith("denoiser.") for name in model.state_dict())
+    torch.nn.init.zeros_(other.classifier.linear.bias)
+    bias = other.classifier.linear.bias.clone()
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.classifier.linear.bias, bias)
+    assert torch.equal(other.denoiser.noise[0].weight, model.denoiser.noise[0].weight)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        other.load_state_dict({})
+    average = AveragedModel(model, use_buffers=True)
+    stored = average.state_dict()
+    assert not [name for name in stored if "classifier" in name]
+    AveragedModel(other, use_buffers=True).load_state_dict(stored)
+
+
+def test_it_is_certified_as_a_frozen_copy():
+    model = Denoised(10, 1, (0.3,), (0.4,), classifier={"_target_": f"{__name__}.Bright"}, depth=3, width=8)
+    f, x = FrozenFunction(model), torch.rand(4, 1, 8, 8)
+    assert f.not_copied == ""
+    with torch.inference_mode():
+        assert torch.allclose(f(x), model.eval()(x), atol=1e-5)
 
 
 @pytest.mark.parametrize(
