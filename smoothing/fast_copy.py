@@ -77,7 +77,8 @@ def snapshot(f: nn.Module) -> tuple[nn.Module, str]:
 def _tied(memo: dict[int, Any]) -> bool:
     """Whether copied objects contain functions that refer to an original: deepcopy does not copy functions."""
     seen: set[int] = set()
-    pending = [held for made in list(memo.values()) for held in _functions_in(made)]
+    copied = [made for key, made in memo.items() if key != id(memo)]  # there, deepcopy keeps the originals alive
+    pending = [held for made in copied for held in _functions_in(made)]
     while pending:
         thing = pending.pop()
         if id(thing) in seen:

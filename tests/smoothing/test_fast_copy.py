@@ -3,6 +3,7 @@
 import copy
 import threading
 import warnings
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -344,3 +345,25 @@ def test_gradients_of_the_frozen_copy_reach_its_inputs():
     f(x)
     batch = x.clone().requires_grad_(True)
     assert torch.autograd.grad(f.f(batch).sum(), batch)[0].abs().sum() > 0
+
+
+def test_tuples_of_settings_are_copied_with_the_network():
+    """deepcopy keeps the originals of what it copies alive; they are no part of the copy."""
+
+    class Settings(NamedTuple):
+        stride: list
+
+    class Configured(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.settings, self.linear = [Settings([1]), (2, {"a": 3})], nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.linear(x)
+
+    network = Configured()
+    f, x = FrozenFunction(network), torch.rand(4, 3)
+    assert f.not_copied == ""
+    before = f(x)
+    network.linear.weight.data.zero_()
+    assert torch.equal(f(x), before)
