@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from models.ablated import Ablated
     from models.autoencoder import Autoencoder
     from models.denoised import Denoised
     from models.face_detector import FaceDetector
@@ -12,9 +13,19 @@ if TYPE_CHECKING:
     from models.person_segmenter import PersonSegmenter
     from models.reconstructor import Reconstructor
 
-__all__ = ["Autoencoder", "BigGAN", "Denoised", "FaceDetector", "FaceGenerator", "PersonSegmenter", "Reconstructor"]
+__all__ = [
+    "Ablated",
+    "Autoencoder",
+    "BigGAN",
+    "Denoised",
+    "FaceDetector",
+    "FaceGenerator",
+    "PersonSegmenter",
+    "Reconstructor",
+]
 
 _FILES = {
+    "Ablated": "ablated",
     "Autoencoder": "autoencoder",
     "BigGAN": "generator",
     "Denoised": "denoised",

@@ -33,7 +33,7 @@ from smoothing.metrics import (
     Symmetrised,
     TotalVariation,
 )
-from smoothing.noise import DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
+from smoothing.noise import Ablation, DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
 from smoothing.quantile_guarantee import QuantileCertificate
 from smoothing.sampled_center import SmoothedOutput
 from smoothing.segment_guarantee import SegmentCertificate
@@ -44,6 +44,7 @@ __all__ = [
     "ABSTAIN",
     "L2",
     "LPIPS",
+    "Ablation",
     "Adaptive",
     "AdaptiveCertificate",
     "Angular",

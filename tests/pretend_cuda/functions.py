@@ -18,7 +18,7 @@ class Network(nn.Module):
         self.eval()
 
     def forward(self, x):
-        return self.head(4 * self.last(self.layers(x).flatten(1)))
+        return self.head(4 * self.last(self.layers(x.nan_to_num(nan=0.0)).flatten(1)))
 
 
 class Product:
@@ -33,7 +33,7 @@ class Product:
         return self
 
     def __call__(self, x):
-        return self.head(x.flatten(1) @ self.weights)
+        return self.head(x.nan_to_num(nan=0.0).flatten(1) @ self.weights)
 
 
 class Features(nn.Module):
