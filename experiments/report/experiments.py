@@ -16,7 +16,7 @@ from smoothing import DeterministicSplitting
 
 RESULTS = CONF.parent / "results"
 DOCUMENT = CONF.parent / "docs" / "experiments.md"
-PAPERS = ("Center smoothing", "Cohen et al.", "Levine and Feizi", "Training methods", "Ours")
+PAPERS = ("Center smoothing", "Cohen et al.", "Levine and Feizi", "Training methods", "Other papers", "Ours")
 HEADER = (
     "| experiment | what it reproduces | needs | samples | examples | run here |\n| --- | --- | --- | --- | --- | --- |"
 )

@@ -47,7 +47,14 @@ def points(python):
 def test_an_experiment_says_what_it_is(name):
     one = experiment(name)
     assert one.config.name == name
-    assert one.paper in ("Center smoothing", "Cohen et al.", "Levine and Feizi", "Training methods", "Ours")
+    assert one.paper in (
+        "Center smoothing",
+        "Cohen et al.",
+        "Levine and Feizi",
+        "Training methods",
+        "Other papers",
+        "Ours",
+    )
     assert one.shows
     assert one.item or one.paper == "Ours"
     assert bool(one.needs) != name.startswith(("demo", "digits", "faces", "person", "photos", "portraits"))

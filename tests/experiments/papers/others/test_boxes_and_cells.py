@@ -9,8 +9,8 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
-from experiments.papers.ours import CertifiedCells, MedianBoxes
-from experiments.papers.ours.median_boxes import least_iou
+from experiments.papers.others import CertifiedCells, MedianBoxes
+from experiments.papers.others.median_boxes import least_iou
 from experiments.report.figure import selection
 from smoothing.quantile_guarantee import QuantileDraws
 from smoothing.segment_guarantee import SegmentDraws

@@ -1,4 +1,4 @@
-"""Ours: photographs, the mask of the base function, and the cells whose class is certified."""
+"""Photographs, the mask of the base function, and the cells whose class is certified."""
 
 from typing import Any
 

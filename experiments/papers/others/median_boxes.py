@@ -1,4 +1,4 @@
-"""Ours: photographs with the box of the base detector, and the certified boxes around and inside the median box."""
+"""Photographs with the box of the base detector, and the certified boxes around and inside the median box."""
 
 from itertools import product
 from typing import Any

@@ -1,0 +1,7 @@
+"""Figures of other papers' systems: medians, segmentations and hidden pixels."""
+
+from experiments.papers.others.ablation import AblationCurves
+from experiments.papers.others.median_boxes import MedianBoxes
+from experiments.papers.others.segments import CertifiedCells
+
+__all__ = ["AblationCurves", "CertifiedCells", "MedianBoxes"]
