@@ -21,7 +21,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --no-deps -e .
 	@touch $@
 
-demo: setup ## certify three faces, two photographs and a mask (3 minutes on 2 CPU cores), and draw them on one page
+demo: setup ## certify three faces, two photographs and a mask (2 minutes on 2 CPU cores), and draw them on one page
 	$(PY) certify.py
 	$(PY) certify.py experiment=demo_photos
 	$(PY) certify.py experiment=demo_person

@@ -12,6 +12,7 @@ from smoothing.streams import BLOCK, Stream
 
 AT_ONCE = 2**24  # numbers drawn at once, at most, unless one copy has more: a block of copies of up to 2^18 coordinates
 TOGETHER, TOGETHER_ON_GPU = 2**18, 2**23  # numbers of several blocks drawn at once, at most
+CACHED = 2**19  # numbers of one piece drawn at once on a CPU, at most
 
 
 class Cursor:
@@ -35,6 +36,8 @@ class Cursor:
         self._at = request.first
         self._piece = piece_size(request.x)
         self._together = blocks_at_once(request.x) if request.together and self._piece == BLOCK else 1
+        in_parts = request.together and request.x.device.type == "cpu"
+        self._part = max(1, CACHED // max(1, request.x.numel())) if in_parts else self._piece
         self._next = request.first // BLOCK * (BLOCK // self._piece)  # number of the piece to draw next
         self._draw: Draw
         self._held: Tensor | None = None  # a piece that is partly written
@@ -70,10 +73,21 @@ class Cursor:
             block, within = divmod(self._next, BLOCK // self._piece)
             if within == 0:
                 self._draw = self.request.blocks(block)
-            copies = self._draw(self._piece, out if self._next == wanted else None)
+            copies = self._drawn_piece(out if self._next == wanted else None)
             self._next += 1
             if self._next > wanted:
                 return copies
+
+    def _drawn_piece(self, out: Tensor | None) -> Tensor:
+        """The next piece. A large one is drawn a few copies at a time, which stay in a CPU's cache."""
+        if self._part >= self._piece:
+            return self._draw(self._piece, out)
+        copies = self.request.x.new_empty(self._piece, *self.request.x.shape) if out is None else out
+        for part in copies.split(self._part):
+            drawn = self._draw(len(part), part)
+            if drawn.data_ptr() != part.data_ptr():
+                part.copy_(drawn)
+        return copies
 
 
 def piece_size(x: Tensor) -> int:

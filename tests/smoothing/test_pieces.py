@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from smoothing import DeterministicSplitting, Gaussian, Splitting, Uniform, cursor
+from smoothing import Ablation, DeterministicSplitting, Gaussian, Splitting, Uniform, cursor
 from smoothing.cursor import Cursor, noisy_inputs, piece_size
 from smoothing.noise import Noise
 from smoothing.sampling import AllCopies, Samples, whole
@@ -191,3 +191,23 @@ def test_the_remainder_of_62_bits_is_drawn_again_where_it_would_be_biased():
     assert unbiased(bits, spare, high).dtype == torch.int32
     small = torch.arange(1000)
     assert torch.equal(unbiased(small, small + 1, 2**31).long(), small)
+
+
+@pytest.mark.parametrize("cached", [1, 40, 100, 2**19])
+@pytest.mark.parametrize(("noise", "x"), [*CASES, (Ablation(4, SHAPE), OFF), (Twice(), OFF)], ids=str)
+def test_parts_of_a_piece_are_the_whole_piece_bit_for_bit(noise, x, cached, monkeypatch):
+    """Also where the last batch ends within a block. A noise whose numbers depend on the count is not drawn in parts."""
+    blocks = torch.cat([noise.sample(x, BLOCK, STREAM.block(i, x.device)) for i in range(3)])
+    monkeypatch.setattr(cursor, "CACHED", cached)
+    found = written(x, noise, [70, 50, 60])
+    assert torch.equal(found.nan_to_num(-9), blocks[:180].nan_to_num(-9))
+
+
+@pytest.mark.parametrize("cached", [1, 40])
+def test_parts_of_all_copies_are_all_copies(cached, monkeypatch):
+    noise = DeterministicSplitting(2.0, 15, SHAPE)
+    monkeypatch.setattr(cursor, "CACHED", cached)
+    at, rows = Cursor(AllCopies(ON, noise, whole)), ON.new_empty(noise.steps, *SHAPE)
+    for part in rows.split(50):
+        at.write(part)
+    assert torch.equal(rows, noise.copies(ON, 0, noise.steps))
