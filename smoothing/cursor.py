@@ -86,7 +86,7 @@ class Cursor:
         for part in copies.split(self._part):
             drawn = self._draw(len(part), part)
             if drawn.data_ptr() != part.data_ptr():
-                part.copy_(drawn)
+                part[: len(drawn)].copy_(drawn)  # fewer at the end of a finite noise
         return copies
 
 

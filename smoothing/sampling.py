@@ -126,7 +126,7 @@ class AllCopies(Request):
 
         def draw(rows: int, out: Tensor | None) -> Tensor:
             these = list(islice(numbers, rows))
-            return self.noise.copies(self.x, these[0], len(these))
+            return self.noise.copies(self.x, these[0], len(these)) if these else self.x.new_empty(0, *self.x.shape)
 
         return draw
 

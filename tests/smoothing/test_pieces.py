@@ -196,7 +196,7 @@ def test_the_remainder_of_62_bits_is_drawn_again_where_it_would_be_biased():
 @pytest.mark.parametrize("cached", [1, 40, 100, 2**19])
 @pytest.mark.parametrize(("noise", "x"), [*CASES, (Ablation(4, SHAPE), OFF), (Twice(), OFF)], ids=str)
 def test_parts_of_a_piece_are_the_whole_piece_bit_for_bit(noise, x, cached, monkeypatch):
-    """Also where the last batch ends within a block. A noise whose numbers depend on the count is not drawn in parts."""
+    """Also where the last batch ends within a block. A noise whose numbers depend on the count has no parts."""
     blocks = torch.cat([noise.sample(x, BLOCK, STREAM.block(i, x.device)) for i in range(3)])
     monkeypatch.setattr(cursor, "CACHED", cached)
     found = written(x, noise, [70, 50, 60])
