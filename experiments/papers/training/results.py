@@ -50,7 +50,8 @@ class TrainingFigure(Figure):
         return another(run, "training", *TRAINERS) or trained_otherwise(run)
 
     def drawn_as(self, run: StoredRun) -> str:
-        return str(run.identity["model"]["type"])
+        n = run.identity["certifier"]["n"]
+        return str(run.identity["model"]["type"]) + ("" if n == N else f"_n{n}")
 
     def setting(self, run: StoredRun) -> dict[str, Any]:
         return {key: value for key, value in run.identity.items() if key not in ("noise", "training")}
