@@ -228,9 +228,9 @@ def counted(artefacts: list[Artefact]) -> list[list[str]]:
 
 
 def by_paper(artefacts: list[Artefact]) -> dict[str, list[Artefact]]:
-    """Artefacts grouped by paper: tables, then figures, each by number. Our own artefacts come last."""
+    """Artefacts grouped by paper: tables, then figures, each by number. Other papers' and our own come last."""
     grouped: dict[str, list[Artefact]] = {}
-    for one in sorted(artefacts, key=lambda one: one.paper == "Ours"):
+    for one in sorted(artefacts, key=lambda one: {"Other papers": 1, "Ours": 2}.get(one.paper, 0)):
         grouped.setdefault(one.paper, []).append(one)
     return {paper: sorted(some, key=_place_in_paper) for paper, some in grouped.items()}
 

@@ -50,8 +50,9 @@ class AblationCurves(Figure):
             radii = np.arange(0, max(1.0, counted.max()) + 2)
             accuracy = np.array([(counted >= r).mean() for r in radii])
             name = f"{_keep(run)} pixels kept"
-            axis.step(radii, 100 * accuracy, where="post", color=f"C{k}", linestyle=LINES[k], label=name)
-            curves.append(Curve(radii, 100 * accuracy, name, f"C{k}"))
+            x, y = np.repeat(radii, 2)[1:], 100 * np.repeat(accuracy, 2)[:-1]  # constant up to the next whole radius
+            axis.plot(x, y, color=f"C{k}", linestyle=LINES[k], label=name)
+            curves.append(Curve(x, y, name, f"C{k}"))
             row = {"keep": _keep(run), "examples": len(run.table), "ACR": average_radius(correct, radius)}
             row["median radius"] = float(np.median(np.maximum(counted, 0)))
             parts.append(pd.DataFrame({"radius": radii, "accuracy": accuracy}).assign(**row))
