@@ -31,6 +31,9 @@ class Twice(Noise):
 
     threat_norm = "l2"
 
+    def __repr__(self):
+        return "Twice()"
+
     def sample(self, x, count, source):
         return x + source.normal((count, *x.shape)) * source.uniform((count, *[1] * x.dim()))
 

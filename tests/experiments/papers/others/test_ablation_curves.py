@@ -1,4 +1,4 @@
-"""The curves of random ablation: whole radii, one curve for each number of kept pixels, the paper's numbers on MNIST."""
+"""The curves of random ablation: whole radii, a curve for each number of kept pixels, the paper's numbers on MNIST."""
 
 import json
 
