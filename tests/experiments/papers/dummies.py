@@ -15,7 +15,7 @@ import torch
 
 from experiments.papers.kumar2021.medians import largest_distance
 from experiments.runs.reader import StoredRun, sigma_of
-from smoothing import CenterDraws, Uniform
+from smoothing import Ablation, CenterDraws, Uniform
 from smoothing.radii import largest_radius
 from smoothing.statistics import clopper_pearson_lower
 
@@ -94,6 +94,9 @@ def most(run):
         return int(run.table["n"].max()) // 2 / run.table["levels"].iloc[0]
     if noise == "Gaussian":
         return largest_radius(sigma_of(run), own["n"], own["alpha"])
+    if noise == "Ablation":
+        kept = Ablation(run.identity["noise"]["keep"], (1, 28, 28))
+        return kept.radius(clopper_pearson_lower(own["n"], own["n"], own["alpha"]))
     return Uniform(sigma_of(run)).lam * (2 * clopper_pearson_lower(own["n"], own["n"], own["alpha"]) - 1)
 
 

@@ -20,6 +20,7 @@ SEEDS = 5  # a check that random numbers pass with each of these seeds is void
 # Figures whose committed runs are drawn. Other figures have no committed runs, or no checks but theorems and ours.
 COMMITTED = ("center_faces", "center_faces_boxes", "center_l2_baseline", "center_training_noise", "center_tvd")
 COMMITTED += (
+    "ablation_curves",
     "cohen_ablations",
     "cohen_curves",
     "cohen_table_cifar10_jpeg",
