@@ -1,7 +1,7 @@
 """A denoiser in front of a classifier (Salman et al. 2020): a base classifier for noisy images."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -25,6 +25,8 @@ class Denoised(nn.Module):
         depth: number of convolutions of the denoiser, at least 2.
         width: channels of the denoiser, at least 1.
 
+    Files that the classifier's arguments name are part of a run's identity.
+
     Attributes:
         denoiser: (n, in_channels, H, W) -> the same.
         classifier: (n, in_channels, H, W) -> (n, num_classes).
@@ -35,6 +37,8 @@ class Denoised(nn.Module):
     Raises:
         SettingError: there is no such classifier, it does not accept these arguments, or a value is out of its range.
     """
+
+    identified_by_files: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -44,13 +44,15 @@ def fixed_arithmetic(
             rough = precision == "bfloat16" and kind == device.type
             if rough or torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, torch.bfloat16, enabled=rough))
+            else:  # user code inside may turn it on
+                stack.callback(torch.set_autocast_enabled, kind, False)
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
         stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
         torch.set_grad_enabled(False)
         _set_products(stack, device, "tf32" if precision == "tf32" and device.type == "cuda" else "ieee")
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         if torch.get_default_dtype() != dtype:
-            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
             torch.set_default_dtype(dtype)
         if torch.get_default_device() != (wanted := default_device or torch.device("cpu")):
             stack.enter_context(wanted)

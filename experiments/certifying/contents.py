@@ -15,10 +15,15 @@ from smoothing.inputs import as_tensor
 
 def contents_of(settings: Settings, dataset: Dataset, base: BaseFunction) -> Contents:
     """The `Contents` of a run. Raises SettingError if the code of the user's model is not in a file."""
-    weights = "" if base.checkpoint or not isinstance(base.model, torch.nn.Module) else state_hash(base.model)
+    weights = "" if not isinstance(base.model, torch.nn.Module) or _in_checkpoint(base) else state_hash(base.model)
     classes = list(map(str, dataset.classes)) if isinstance(dataset, LabelledDataset) else []
     examples = "" if dataset.cached_fingerprint else dataset.contents() or _examples_hash(dataset)
     return Contents(weights, examples, classes, code_hash(settings.model.as_dict()))
+
+
+def _in_checkpoint(base: BaseFunction) -> bool:
+    """Whether the checkpoint holds all weights. A part that brings its own, as in `Denoised`, is not in it."""
+    return base.checkpoint is not None and dict(base.model.named_parameters()).keys() <= base.model.state_dict().keys()
 
 
 def _examples_hash(dataset: Dataset) -> str:

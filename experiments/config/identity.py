@@ -15,8 +15,8 @@ NOT_IDENTITY = ("root", "download", "unreadable", "devices", "nodes", "workers",
 UNSAID = (
     *(("center", "best"), ("size", None), ("precision", "32-true"), ("precision", "auto")),  # precision: a trainer's
     *(("runner_up", "complement"), ("Certify.bound", "exact"), ("BalancedCenterSmoothing.alpha3", None)),
-    *(("ema_decay", 0.0), ("clip_norm", 0.0), ("mse_epochs", 0)),  # of a trainer
-    ("nothing", "zeros"),  # of a face detector
+    *(("ema_decay", 0.0), ("clip_norm", 0.0), ("DenoiserTrainer.mse_epochs", 0)),  # of a trainer
+    ("FaceDetector.nothing", "zeros"),
 )
 NOT_SETTINGS = ("type", "code", "files")  # keys of a group's description that a folder's name omits
 

@@ -150,7 +150,8 @@ def state_hash(model: nn.Module) -> str:
     content = hashlib.sha256()
     tensors = dict(model.state_dict())
     for place, module in model.named_modules():
-        held = {**dict(module.named_buffers(recurse=False)), **vars(module)}
+        held = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
+        held |= vars(module)
         tensors |= {f"{place}.{name}".lstrip("."): each for name, each in held.items() if isinstance(each, Tensor)}
     for name, value in tensors.items():
         content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

@@ -1,9 +1,17 @@
 """A denoiser in front of a classifier: the composition of both, where the classifier is given by its class."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel
 
+from experiments.certifying.contents import _in_checkpoint
+from experiments.config.identity import description
+from experiments.config.settings import Group
+from experiments.training.base_function import BaseFunction
+from experiments.training.checkpoints import state_hash
+from experiments.training.weights import Checkpoint
 from models.classifiers import ResNetCIFAR, SmallCNN
 from models.denoised import Denoised
 from models.dncnn import DnCNN
@@ -73,6 +81,27 @@ def test_weights_that_the_classifier_brings_are_not_stored():
     stored = average.state_dict()
     assert not [name for name in stored if "classifier" in name]
     AveragedModel(other, use_buffers=True).load_state_dict(stored)
+
+
+def test_weights_that_are_not_stored_are_part_of_what_a_run_compares():
+    """The checkpoint does not pin them, so run.json does."""
+    named = {"_target_": f"{__name__}.Bright"}
+    model = Denoised(10, 1, (0.3,), (0.4,), classifier=named, depth=3, width=8)
+    checkpoint, before = Checkpoint(Path("of.safetensors"), "hash", None), state_hash(model)
+    with torch.no_grad():
+        model.classifier.linear.weight.add_(1)
+    assert state_hash(model) != before
+    assert not _in_checkpoint(BaseFunction(model, None, checkpoint))
+    assert _in_checkpoint(BaseFunction(SmallCNN(10, 1, (0.3,), (0.4,)), None, checkpoint))
+    assert not _in_checkpoint(BaseFunction(model, None, None))
+
+
+def test_files_that_the_classifier_names_are_in_the_identity(tmp_path):
+    (tmp_path / "net.pt").write_bytes(b"one")
+    group = Group("models.Denoised", {"classifier": {"_target_": "x", "weights": str(tmp_path / "net.pt")}})
+    before = description(group)
+    (tmp_path / "net.pt").write_bytes(b"two")
+    assert description(group) != before
 
 
 def test_it_is_certified_as_a_frozen_copy():

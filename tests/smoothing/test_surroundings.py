@@ -181,3 +181,32 @@ def test_settings_come_back_after_an_error():
     with pytest.raises(KeyError), fixed_arithmetic(torch.device("cpu"), "bfloat16", torch.float64):
         raise KeyError
     assert state() == before
+
+
+@pytest.mark.parametrize(
+    ("leak", "restore"),
+    [
+        (lambda: torch.set_autocast_enabled("cpu", True), lambda: torch.set_autocast_enabled("cpu", False)),
+        (lambda: torch.set_grad_enabled(True), lambda: None),
+        (lambda: torch.set_default_dtype(torch.float64), lambda: torch.set_default_dtype(torch.float32)),
+    ],
+)
+def test_settings_that_f_leaves_behind_reach_no_metric_and_no_caller(leak, restore):
+    seen, before = [], state()
+
+    class Spy(L2):
+        def _distance(self, a, b):
+            seen.append(state())
+            return super()._distance(a, b)
+
+    def f(batch):
+        leak()
+        return batch.clone()
+
+    try:
+        CenterSmoothing(f, Gaussian(0.5), Spy(), n=300, m=100, delta=0.2).certify(torch.zeros(6), 0.1)
+        assert state() == before
+        assert seen
+        assert {(told[0], *told[13:15], told[16]) for told in seen} == {(False, False, False, torch.float32)}
+    finally:
+        restore()
