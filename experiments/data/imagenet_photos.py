@@ -3,13 +3,11 @@
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
 from experiments.data.base import PIXELS, Images, LabelledDataset, LabelledImages
 from experiments.data.image_file import open_image
-from experiments.data.packaged import folder_of, square
+from experiments.data.packaged import folder_of, resized, square
 
 SIDE = 224
 PATCH = 128  # side of a training patch
@@ -90,7 +88,6 @@ def _patches(path: Path) -> torch.Tensor:
     for shorter in SHORTER:
         scale = shorter / min(photograph.size)
         width, height = (round(scale * side) for side in photograph.size)
-        pixels = np.array(photograph.resize((width, height), Image.Resampling.BICUBIC))
-        cut = torch.from_numpy(pixels).permute(2, 0, 1).unfold(1, PATCH, PATCH // 2).unfold(2, PATCH, PATCH // 2)
+        cut = resized(photograph, (width, height)).unfold(1, PATCH, PATCH // 2).unfold(2, PATCH, PATCH // 2)
         found.append(cut.permute(1, 2, 0, 3, 4).flatten(0, 1))
     return torch.cat(found)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from experiments.runs.certifier_class import certifier_class
 from experiments.runs.run_folder import load_draws
 from experiments.runs.table import read_table
 from smoothing import CenterDraws, SettingError
@@ -40,9 +41,12 @@ class StoredRun:
         return read_table(self.folder)
 
     @cached_property
-    def draws(self) -> dict[int, CenterDraws]:
-        """Draws of the examples in the table, by index."""
-        found = {index: load_draws(self.folder / "draws" / f"{index}.npz") for index in self.table["index"].unique()}
+    def draws(self) -> dict[int, Any]:
+        """Draws of the examples in the table, by index, of the certifier's class `draws`."""
+        certifier = certifier_class(self.record)
+        kind = certifier.draws if certifier and certifier.draws else CenterDraws
+        folder = self.folder / "draws"
+        found = {index: load_draws(folder / f"{index}.npz", kind) for index in self.table["index"].unique()}
         return {int(index): kept[0] for index, kept in found.items() if kept is not None}
 
 

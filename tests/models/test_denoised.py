@@ -98,7 +98,10 @@ def test_weights_that_are_not_stored_are_part_of_what_a_run_compares():
 
 def test_files_that_the_classifier_names_are_in_the_identity(tmp_path):
     (tmp_path / "net.pt").write_bytes(b"one")
-    group = Group("models.Denoised", {"classifier": {"_target_": "x", "weights": str(tmp_path / "net.pt")}})
+    group = Group(
+        "models.Denoised",
+        {"classifier": {"_target_": "models.classifiers.SmallCNN", "weights": str(tmp_path / "net.pt")}},
+    )
     before = description(group)
     (tmp_path / "net.pt").write_bytes(b"two")
     assert description(group) != before

@@ -1,7 +1,6 @@
 """Photographs with the box of the base detector, and the certified boxes around and inside the median box."""
 
 from itertools import product
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,9 +15,9 @@ from experiments.report.figure import LINES, Drawing
 from experiments.report.layout import WIDTH, head
 from experiments.report.left_out import NO_DRAWS, another
 from experiments.report.one_level import OneLevel
+from experiments.report.photograph import show
 from experiments.report.symbols import sigma_text
-from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
-from experiments.runs.run_folder import load_draws
+from experiments.runs.reader import StoredRun, sigma_of
 from smoothing.quantile_guarantee import QuantileDraws, bounds
 
 BOXES = (("base detector", "C2", LINES[0]), ("around the median box", "C0", LINES[1]), ("inside it", "C1", LINES[2]))
@@ -40,10 +39,7 @@ class MedianBoxes(OneLevel):
 
     def why_not(self, run: StoredRun) -> str:
         kind = another(run, "certifier", "MedianSmoothing") or another(run, "model", "FaceDetector")
-        return kind or ("" if all(_draws(run, index) for index in run.table["index"]) else NO_DRAWS)
-
-    def setting(self, run: StoredRun) -> dict[str, Any]:
-        return apart_from_noise(run)
+        return kind or ("" if set(run.draws) == set(run.table["index"]) else NO_DRAWS)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         run = self.nearest(runs)
@@ -56,11 +52,8 @@ class MedianBoxes(OneLevel):
         rows = []
         for axis, example in zip(axes[0], examples, strict=True):
             index, certified = int(example["index"]), example["status"] == "certified"
-            draws = _draws(run, index)
-            assert draws is not None
-            axis.imshow(dataset[index].clamp(0, 1).permute(1, 2, 0).numpy())
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
+            draws: QuantileDraws = run.draws[index]
+            show(axis, dataset[index])
             base = draws.base_output
             _frame(axis, base, 0)
             row = {"index": index, "eps_in": eps, "status": example["status"], "not_finite": example["not_finite"]}
@@ -105,11 +98,6 @@ def _iou(a: Box, b: Box) -> float:
 
     both = area(np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:]))
     return both / max(area(a[:2], a[2:]) + area(b[:2], b[2:]) - both, 1e-300)
-
-
-def _draws(run: StoredRun, index: int) -> QuantileDraws | None:
-    found = load_draws(run.folder / "draws" / f"{index}.npz", QuantileDraws)
-    return found[0] if found else None
 
 
 def _frame(axis: Axes, box: Box, k: int) -> None:

@@ -1,12 +1,9 @@
 """Photographs, the mask of the base function, and the cells whose class is certified."""
 
-from typing import Any
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -17,11 +14,11 @@ from experiments.report.figure import Drawing
 from experiments.report.layout import WIDTH, head
 from experiments.report.left_out import NO_DRAWS, another
 from experiments.report.one_level import OneLevel
+from experiments.report.photograph import show
 from experiments.report.symbols import sigma_text
-from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
-from experiments.runs.run_folder import load_draws
+from experiments.runs.reader import StoredRun, sigma_of
 from smoothing import ABSTAIN, Gaussian
-from smoothing.segment_guarantee import SegmentDraws, segment_certificate
+from smoothing.segment_guarantee import segment_certificate
 
 BRIGHTNESS = {1: 1.0, 0: 0.25}  # of a cell with this class
 ABSTAINS = torch.tensor([0.1, 0.75, 0.85])[:, None, None]  # light blue
@@ -42,10 +39,7 @@ class CertifiedCells(OneLevel):
 
     def why_not(self, run: StoredRun) -> str:
         kind = another(run, "certifier", "SegmentSmoothing") or another(run, "noise", "Gaussian")
-        return kind or ("" if all(_draws(run, index) for index in run.table["index"]) else NO_DRAWS)
-
-    def setting(self, run: StoredRun) -> dict[str, Any]:
-        return apart_from_noise(run)
+        return kind or ("" if set(run.draws) == set(run.table["index"]) else NO_DRAWS)
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         run = self.nearest(runs)
@@ -59,13 +53,12 @@ class CertifiedCells(OneLevel):
         )
         rows = []
         for line, index in zip(axes, indices, strict=True):
-            x, draws = dataset[int(index)], _draws(run, index)
-            assert draws is not None
-            _show(line[0], x)
+            x, draws = dataset[int(index)], run.draws[int(index)]
+            show(line[0], x)
             for axis, eps in zip(line[1:], radii, strict=True):
                 found = segment_certificate(draws, float(eps), noise, float(run.identity["certifier"]["alpha"]))
-                _show(axis, _colored(x, found.classes[-1] if found.classes.ndim > 2 else found.classes))
-                axis.set_xlabel(f"certified: {found.certified:.1%}")
+                classes = found.classes[-1] if found.classes.ndim > 2 else found.classes
+                show(axis, _colored(x, classes), f"certified: {found.certified:.1%}")
                 person = float((found.classes == 1).mean())
                 rows.append({"index": int(index), "eps_in": eps, "certified": found.certified, "person": person})
         axes[0][0].set_title("photograph")
@@ -79,20 +72,9 @@ class CertifiedCells(OneLevel):
         return Drawing(figure, pd.DataFrame(rows), pd.DataFrame(), [])
 
 
-def _draws(run: StoredRun, index: int) -> SegmentDraws | None:
-    found = load_draws(run.folder / "draws" / f"{index}.npz", SegmentDraws)
-    return found[0] if found else None
-
-
 def _colored(image: Tensor, classes: NDArray[np.int64]) -> Tensor:
     """The image, dark where the class is 0 and light blue without one. (3, H, W), (h, w) -> (3, H, W)."""
     cells = torch.from_numpy(classes).float()[None, None]
     of_pixel = functional.interpolate(cells, image.shape[1:], mode="nearest")[0]
     brightness = torch.where(of_pixel == 1, BRIGHTNESS[1], BRIGHTNESS[0])
     return torch.where(of_pixel == ABSTAIN, ABSTAINS, image * brightness)
-
-
-def _show(axis: Axes, image: Tensor) -> None:
-    axis.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy())
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)

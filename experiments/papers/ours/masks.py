@@ -1,11 +1,8 @@
 """Ours: photographs, the mask of the base function, and the smoothed mask with its certificate in words."""
 
-from typing import Any
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,8 +12,9 @@ from experiments.report.figure import Drawing
 from experiments.report.layout import WIDTH, head
 from experiments.report.left_out import NO_DRAWS, another
 from experiments.report.one_level import OneLevel
+from experiments.report.photograph import show
 from experiments.report.symbols import sigma_text
-from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
+from experiments.runs.reader import StoredRun, sigma_of
 
 OUTSIDE = 0.25  # brightness of a photograph outside the mask
 
@@ -37,9 +35,6 @@ class CertifiedMasks(OneLevel):
     def why_not(self, run: StoredRun) -> str:
         return another(run, "metric", "MaskJaccard") or ("" if run.draws else NO_DRAWS)
 
-    def setting(self, run: StoredRun) -> dict[str, Any]:
-        return apart_from_noise(run)
-
     def draw(self, runs: list[StoredRun]) -> Drawing:
         run = self.nearest(runs)
         dataset: Dataset = Group.from_dict(run.record["config"]["dataset"]).build()
@@ -51,15 +46,15 @@ class CertifiedMasks(OneLevel):
         for line, example in zip(axes, examples, strict=True):
             index, draws = int(example["index"]), run.draws[int(example["index"])]
             x = dataset[index]
-            _show(line[0], x)
-            _show(line[1], _within(x, draws.base_output))
+            show(line[0], x)
+            show(line[1], _within(x, draws.base_output))
             certified = example["status"] == "certified"
             iou = 1 - float(example["eps_out"]) if certified else np.nan
             if example["status"] == "abstained":
                 line[2].set(xticks=[], yticks=[])
                 line[2].text(0.5, 0.5, "abstains", ha="center", transform=line[2].transAxes)
             else:
-                _show(line[2], _within(x, draws.center))
+                show(line[2], _within(x, draws.center))
                 line[2].set_xlabel(f"IoU at least {iou:.2f}" if iou > 0 else "nothing certified")
             share = float(draws.center.mean())
             rows.append({"index": index, "eps_in": eps, "status": example["status"], "iou": iou, "share": share})
@@ -78,9 +73,3 @@ def _within(image: Tensor, mask: Tensor) -> Tensor:
     """The image, dark outside the mask. (3, H, W), (1, h, w) -> (3, H, W)."""
     inside = functional.interpolate(mask.float()[None], image.shape[1:], mode="nearest")[0]
     return image * (OUTSIDE + (1 - OUTSIDE) * inside)
-
-
-def _show(axis: Axes, image: Tensor) -> None:
-    axis.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy())
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)

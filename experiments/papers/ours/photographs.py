@@ -4,8 +4,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.axes import Axes
-from torch import Tensor
 
 from experiments.config.settings import Group
 from experiments.data import LabelledDataset
@@ -13,6 +11,7 @@ from experiments.papers.cohen2019.noisy_images import CLIPPED, noise_of
 from experiments.report.figure import Drawing, Figure
 from experiments.report.layout import WIDTH, head
 from experiments.report.left_out import another
+from experiments.report.photograph import show
 from experiments.report.symbols import sigma_text
 from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
 from smoothing import ABSTAIN, SettingError
@@ -62,7 +61,7 @@ class CertifiedPhotographs(Figure):
         rows = []
         for line, index in zip(axes, indices, strict=True):
             x, label = dataset[index], dataset.label(index)
-            _show(line[0], x, _short(dataset.classes[label]))
+            show(line[0], x, _short(dataset.classes[label]))
             for axis, run in zip(line[1:], runs, strict=True):
                 row = run.table.set_index("index").loc[index]
                 certified, right = row["status"] == "certified", row["predict"] == label
@@ -70,7 +69,7 @@ class CertifiedPhotographs(Figure):
                 otherwise = {"abstained": "abstains"}.get(row["status"], row["status"])
                 below = f"{name}\nradius {row['radius']:.2f}" if certified else otherwise
                 noisy = x + noise_of(sigma_of(run), x, run.record["seed"], index)
-                _show(axis, noisy, below, color="black" if right or not certified else "C3")
+                show(axis, noisy, below, color="black" if right or not certified else "C3")
                 rows.append(
                     {"index": index, "sigma": sigma_of(run), "label": dataset.classes[label], "predicted": name}
                     | {"status": row["status"], "correct": bool(right and certified), "radius": float(row["radius"])}
@@ -84,13 +83,6 @@ class CertifiedPhotographs(Figure):
             f"{CLIPPED}; red: another class than the true one",
         )
         return Drawing(figure, pd.DataFrame(rows), pd.DataFrame(), [])
-
-
-def _show(axis: Axes, image: Tensor, below: str, color: str = "black") -> None:
-    axis.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)
-    axis.set_xlabel(below, color=color)
 
 
 def _short(name: str) -> str:
