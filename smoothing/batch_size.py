@@ -22,8 +22,8 @@ def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
 
     Sizes are tried from 16 on, doubling, until two in a row bring no gain, f has taken 3 seconds, or a size fails:
     memory is full, or the device's libraries cannot take so many rows. Then all of these sizes are measured in turn,
-    nine times, or until f has taken 6 seconds. The median time of each size is compared, so that a disturbance of
-    single measurements does not matter.
+    nine times, or until f has taken 6 seconds. A size that fails now is dropped. The median time of each size is
+    compared, so that a disturbance of single measurements does not matter.
 
     A compiled f is measured before it is compiled, because every size would be compiled for a minute. Compilation
     removes work of the host, which a large batch hides anyway.
@@ -47,37 +47,46 @@ def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
     f = f.uncompiled()
     seconds: dict[int, list[float]] = {}
     best, idle, spent = inf, 0, 0.0
+    _seconds(f, x, CANDIDATES[0])
     for size in CANDIDATES:
-        try:
-            _seconds(f, x, size)  # to warm up, which may take long: libraries choose their algorithms
-            seconds[size] = [_seconds(f, x, size)]
-        except BaseFunctionError:
-            if not seconds:
-                raise
-            if x.is_cuda:
-                torch.cuda.empty_cache()
+        _unless_it_fails(f, x, size)  # to warm up, which may take long: libraries choose their algorithms
+        taken = _unless_it_fails(f, x, size)
+        if taken == inf:
             break
-        spent += 2 * seconds[size][0]
-        idle = 0 if WORTH * seconds[size][0] / size < best else idle + 1
-        best = min(best, seconds[size][0] / size)
+        seconds[size] = [taken]
+        spent += 2 * taken
+        idle = 0 if WORTH * taken / size < best else idle + 1
+        best = min(best, taken / size)
         if idle == 2 or spent > SECONDS / 2:
             break
     for _ in range(ROUNDS):
         for size, found in seconds.items():
-            if spent < SECONDS:
-                found.append(_seconds(f, x, size))
-                spent += found[-1]
-    each = {size: median(found) / size for size, found in seconds.items()}
+            if spent < SECONDS and found[-1] < inf:
+                found.append(_unless_it_fails(f, x, size))
+                spent += found[-1] if found[-1] < inf else 0.0
+    each = {size: median(found) / size for size, found in seconds.items() if found[-1] < inf}
     return next((size for size, found in each.items() if found <= WORTH * min(each.values())), CANDIDATES[0])
+
+
+def _unless_it_fails(f: FrozenFunction, x: Tensor, size: int) -> float:
+    """Seconds that f takes for `size` copies of x; infinity if it fails."""
+    try:
+        return _seconds(f, x, size)
+    except BaseFunctionError:
+        if x.is_cuda:
+            torch.cuda.empty_cache()
+        return inf
 
 
 def _seconds(f: FrozenFunction, x: Tensor, size: int) -> float:
     """Seconds that f takes for `size` copies of x."""
     batch = x.expand(size, *x.shape).contiguous()
+    held = [torch.empty_like(batch) for _ in range(2 if batch.is_cuda else 0)]  # the engine's other batch, and noise
     if batch.is_cuda:
         torch.cuda.synchronize(batch.device)
     started = time.perf_counter()
     f(batch)
     if batch.is_cuda:
         torch.cuda.synchronize(batch.device)
+    del held
     return time.perf_counter() - started

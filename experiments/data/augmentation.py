@@ -1,6 +1,7 @@
 """Random crops and flips of a whole batch at once, on the batch's device."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,15 +40,20 @@ class Augmentation:
         """Crop and flip a batch: (b, C, H, W) -> (b, C, H, W), any dtype."""
         device = pixels.device
         if self.flip.any():
-            flip = torch.from_numpy(self.flip).to(device)[:, None, None, None]
+            flip = _moved(self.flip, device)[:, None, None, None]
             pixels = torch.where(flip, pixels.flip(-1), pixels)
         if not self.padding:
             return pixels
         b, channels, height, width = pixels.shape
         padded = functional.pad(pixels, (self.padding,) * 4)
-        rows = (torch.from_numpy(self.down)[:, None] + torch.arange(height)).to(device)
-        columns = (torch.from_numpy(self.right)[:, None] + torch.arange(width)).to(device)
+        rows = _moved(self.down, device)[:, None] + torch.arange(height, device=device)
+        columns = _moved(self.right, device)[:, None] + torch.arange(width, device=device)
         image, channel = torch.arange(b, device=device), torch.arange(channels, device=device)
         return padded[
             image[:, None, None, None], channel[:, None, None], rows[:, None, :, None], columns[:, None, None, :]
         ]
+
+
+def _moved(choices: NDArray[Any], device: torch.device) -> Tensor:
+    """The choices on the device. The host does not wait for the work that is queued there."""
+    return torch.from_numpy(choices).to(device, non_blocking=True)

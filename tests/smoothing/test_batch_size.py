@@ -67,6 +67,21 @@ def test_a_size_that_fails_ends_the_search(message):
     assert fastest_batch_size(FrozenFunction(f), torch.zeros(2), float("inf")) == 64
 
 
+def test_a_size_that_fails_later_is_dropped():
+    """Something else has taken memory since the size was tried."""
+    seen = []
+
+    def f(batch):
+        seen.append(len(batch))
+        if len(batch) == 64 and seen.count(64) > 3:
+            raise RuntimeError("CUDA out of memory")
+        time.sleep(0.0002 if len(batch) == 64 else 0.002)
+        return batch
+
+    assert fastest_batch_size(FrozenFunction(f), torch.zeros(2), float("inf")) != 64
+    assert max(seen) > 64
+
+
 def test_a_function_that_always_fails_is_refused():
     with pytest.raises(BaseFunctionError, match="ZeroDivisionError"):
         fastest_batch_size(FrozenFunction(lambda batch: 1 / 0), torch.zeros(2), float("inf"))

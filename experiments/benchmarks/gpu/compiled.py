@@ -8,11 +8,14 @@ import torch
 from experiments.benchmarks.classifiers import CIFAR, ready
 from experiments.benchmarks.gpu import FAILED, cases
 from experiments.benchmarks.gpu.intervals import CALLS, profiled
+from experiments.benchmarks.gpu.works import works
 from experiments.benchmarks.measuring import seconds
 from models.classifiers import ResNetCIFAR
 from smoothing import Gaussian
 from smoothing.base_function import FrozenFunction
 
+WAYS = False, True  # compiled or not
+LARGE = 2  # networks that are compiled in bfloat16: the first of `works`
 LARGEST = 1e-3  # difference of outputs, relative to the largest output
 REPLAYED = "GraphLaunch"  # in the names of the runtime's calls that replay a CUDA graph
 
@@ -36,7 +39,24 @@ def run(device: torch.device, tiny: bool) -> Iterator[str]:
         taken = seconds(lambda f=f: cases.by_engine(f, noise, x, count, batch_size))  # type: ignore[misc]
         rates.append(count / taken)
     yield f"ResNet-{depth}, float32, batches of {batch_size}: {rates[0]:.0f}/s plain, {rates[1]:.0f}/s compiled"
+    yield from _large(device, tiny)
     if device.type == "cuda":
         calls = profiled(lambda: cases.by_engine(compiled, noise, x, count, batch_size), device, CALLS)
         replays = sum(REPLAYED in call.name for call in calls)
         yield f"{'' if replays else FAILED}{replays} replays of a CUDA graph"
+
+
+def _large(device: torch.device, tiny: bool) -> Iterator[str]:
+    """The speed of larger networks in bfloat16, at their usual batch size on a GPU."""
+    for work in works(tiny)[: 1 if tiny else LARGE]:
+        batch_size, batches = (4, 2) if tiny else (1024, 10)
+        network, x = work.network().to(device), cases.image(work.shape, device)
+        plain, compiled = (_speed(FrozenFunction(network, "bfloat16", way), x, batch_size, batches) for way in WAYS)
+        yield f"{work.name}, bfloat16, batches of {batch_size}: {plain} plain, {compiled} compiled"
+
+
+def _speed(f: FrozenFunction, x: torch.Tensor, batch_size: int, batches: int) -> str:
+    noise = Gaussian(cases.SIGMA, grid=cases.LEVELS)
+    first = seconds(lambda: cases.by_engine(f, noise, x, batch_size, batch_size))
+    taken = seconds(lambda: cases.by_engine(f, noise, x, batches * batch_size, batch_size))
+    return f"{batches * batch_size / taken:.0f}/s (after {first:.1f} s)"

@@ -11,7 +11,8 @@ from smoothing.base_function import FrozenFunction
 def run(device: torch.device, tiny: bool) -> Iterator[str]:
     """Compare outputs under every noise, on cuda:0 and cuda:1; with less than two GPUs, on one device with itself."""
     several = device.type == "cuda" and torch.cuda.device_count() > 1
-    devices = [torch.device("cuda", index) for index in range(2)] if several else [device] * 2
+    here = torch.empty(0, device=device).device  # cuda:0, not cuda
+    devices = [torch.device("cuda", index) for index in range(2)] if several else [here] * 2
     names = [torch.cuda.get_device_name(each) if each.type == "cuda" else "cpu" for each in devices]
     shape, count = (3, 32, 32), 200 if tiny else 5000
     for noise in cases.noises(shape):
