@@ -72,7 +72,7 @@ def _unless_it_fails(f: FrozenFunction, x: Tensor, size: int) -> float:
     """Seconds that f takes for `size` copies of x; infinity if it fails."""
     try:
         return _seconds(f, x, size)
-    except BaseFunctionError:
+    except (BaseFunctionError, torch.OutOfMemoryError):
         if x.is_cuda:
             torch.cuda.empty_cache()
         return inf

@@ -42,8 +42,9 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
     cases = [one.cases(settings.eps) for one, settings in zip(certifiers, several, strict=True)]
     if certifiers[0].announcement:
         print(certifiers[0].announcement)
-    if isinstance(certifiers[0].f.f, torch.nn.Module):
-        certifiers[0].f.f.to(device)
+    for each in certifiers:
+        if isinstance(each.f.f, torch.nn.Module):
+            each.f.f.to(device)
     own = contents_of(first, dataset, base)
     folders = [_folder(settings, dataset, base, own) for settings in several]
     return [Certification(*each) for each in zip(certifiers, cases, folders, strict=True)]

@@ -220,8 +220,9 @@ def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> 
     plain_model: nn.Module = model.module.model  # inside the `Step` that Fabric wraps
     trainer.set_mode(plain_model, epoch)
     for step, (pixels, labels) in enumerate(batches):
-        random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
-        pixels = Augmentation.draw(b, trainer.crop_padding, trainer.flip, random)[mine](pixels)
+        if trainer.crop_padding or trainer.flip:
+            random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
+            pixels = Augmentation.draw(b, trainer.crop_padding, trainer.flip, random)[mine](pixels)
         images = pixels.to(torch.float32) / job.dataset.levels
         x, targets = input_of(plain_model, images), trainer.targets(images, labels)
         noise = StepNoise(job.noise, trainer.seed, epoch, step, b, mine)

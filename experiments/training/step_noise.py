@@ -139,6 +139,8 @@ class StepNoise:
 
 def _noisy(x: Tensor, law: Noise, key: np.random.SeedSequence, whole: int, mine: slice) -> Tensor:
     """The inputs of one process, (b, *input shape), with their slice of the noise of the whole batch."""
+    if len(x) == whole:
+        return law.sample_each(x, BlockSource(key, x.device))
     batch = x.new_zeros(whole, *x.shape[1:])
     batch[mine] = x
     return law.sample_each(batch, BlockSource(key, x.device))[mine]

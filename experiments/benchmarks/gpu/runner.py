@@ -22,6 +22,7 @@ SOURCES = ("smoothing", "models", "experiments", "tests", "conf")
 PASSED, NOT_RUN = "passed", "not run"
 OUTCOMES = (PASSED, "failed", "skipped")
 SUMMARY = "summary.txt"
+LONGEST = 160  # characters of an error in the summary
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ class Verdict:
         name: of the section.
         outcome: "passed", "failed", "skipped" or "not run".
         why: the reason, or how long it took.
+        current: whether it is about the source, GPU and torch of now.
     """
 
     name: str
     outcome: str
     why: str
+    current: bool = True
 
     def __str__(self) -> str:
         return f"{self.outcome:7} {self.name:15} {self.why}".rstrip()
@@ -86,7 +89,7 @@ class Runner:
 
     def _one(self, section: Section, path: Path, left: float) -> Verdict:
         earlier = ended(section.name, path, self.header)
-        if earlier.outcome == PASSED and not self.again:
+        if earlier.outcome == PASSED and earlier.current and not self.again:
             return earlier
         if packages := missing([section]):
             return Verdict(section.name, "skipped", f"needs {', '.join(packages)}")
@@ -135,7 +138,7 @@ def judged(name: str, text: str, code: int | None, limit: float, seconds: float)
         return Verdict(name, "failed", f"ended at its limit of {limit:.0f} s")
     if code:
         last = next((line for line in reversed(lines) if line.strip()), "")
-        return Verdict(name, "failed", f"its process ended with code {code}: {last}")
+        return Verdict(name, "failed", f"its process ended with code {code}: {last[:LONGEST]}")
     if skipped:
         return Verdict(name, "skipped", skipped[0])
     return Verdict(name, PASSED, f"{seconds:.0f} s")
@@ -150,12 +153,15 @@ def without_folders(text: str) -> str:
 
 
 def ended(name: str, path: Path, header: str) -> Verdict:
-    """The verdict on a section that ended earlier, under this header, by its file; else that it was not run."""
+    """The verdict on a section that ended earlier, by its file; else that it was not run."""
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     outcome, found, why = lines[-1].partition(": ") if lines else ("", "", "")
-    if not found or lines[0] != header or outcome not in OUTCOMES:
+    if not found or outcome not in OUTCOMES:
         return Verdict(name, NOT_RUN, "")
-    return Verdict(name, outcome, f"{why} (earlier)")
+    if lines[0] == header:
+        return Verdict(name, outcome, f"{why} (earlier)")
+    about = [part for k, part in enumerate(lines[0].split("; ")) if k == 0 or part.startswith("commit ")]
+    return Verdict(name, outcome, f"{why} (earlier: {', '.join(about)})", current=False)
 
 
 def header(device: torch.device, tiny: bool) -> str:

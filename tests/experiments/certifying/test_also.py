@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from experiments.certifying import build
 from experiments.certifying.certification import certify, certify_together
@@ -80,6 +81,13 @@ def test_it_continues_where_each_of_them_stands(plain_of, rows_seen):
     rows_seen.clear()
     certify_together([plain_of(name, "cut", "limit=3") for name in METRICS])
     assert not rows_seen
+
+
+def test_every_base_function_is_moved_to_the_device(plain_of):
+    """Each run asks its own model, such as a reconstructor, for the measurements of an image."""
+    several = [plain_of(name, "moved") for name in METRICS]
+    runs = build.assembled(several, several[0].dataset.build(), torch.device("meta"))
+    assert [{weight.device.type for weight in run.certifier.f.f.parameters()} for run in runs] == [{"meta"}] * 3
 
 
 @pytest.mark.parametrize("names", [("mnist_tvd", "mnist_l2", "mnist_angular"), ("generator_tvd", "generator_l2")])

@@ -102,7 +102,7 @@ def test_the_document_names_every_package_that_is_needed():
         assert all(NAMES.get(module, module) in text for module in section.needs)
 
 
-def test_only_a_verdict_under_the_same_header_counts(tmp_path):
+def test_an_earlier_verdict_is_read_from_its_file(tmp_path):
     path = tmp_path / "one.txt"
     assert ended("one", path, HEADER).outcome == "not run"
     for text, found in (
@@ -110,7 +110,7 @@ def test_only_a_verdict_under_the_same_header_counts(tmp_path):
         (f"{HEADER}\n\nfine\n\nfailed: wrong: 3\n", ("failed", "wrong: 3 (earlier)")),
         (f"{HEADER}\n\nvotes: 3\n", ("not run", "")),
         ("", ("not run", "")),
-        ("a GPU; commit 2\n\nfine\n\npassed: 7 s\n", ("not run", "")),
+        ("a GPU; torch 1; commit 2\n\nfine\n\npassed: 7 s\n", ("passed", "7 s (earlier: a GPU, commit 2)", False)),
     ):
         path.write_text(text)
         assert ended("one", path, HEADER) == Verdict("one", *found)
