@@ -31,8 +31,8 @@ the wealth reaches that threshold with probability up to 2 alpha.
 from math import log
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import betaincc, betaln
 
 from smoothing.rounding import down, up
@@ -109,7 +109,7 @@ def lower(k: int, n: int, alpha: float) -> float:
         rejected, kept = rejected / 2, rejected
     if rejected == 0:
         return 0.0
-    return down(float(brentq(lambda q: _excess(k, n, q, alpha), rejected, kept, xtol=1e-300)))
+    return down(float(scipy.optimize.brentq(lambda q: _excess(k, n, q, alpha), rejected, kept, xtol=1e-300)))
 
 
 def upper(k: int, n: int, alpha: float) -> float:

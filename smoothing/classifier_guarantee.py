@@ -9,7 +9,7 @@ Pure functions in float64, without a model. Runs store the counts, so a certific
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import binomtest
+import scipy
 
 from smoothing.arguments import probability, whole_number
 from smoothing.as_dict import AsDict
@@ -233,7 +233,7 @@ def prediction(top: int, n_a: int, n_b: int, n: int, alpha: float, of_no_class: 
         'p-value 0.368 > alpha = 0.001'
     """
     alpha = probability("certifier.alpha", alpha)
-    p_value = float(binomtest(n_a, n_a + n_b, 0.5).pvalue) if n_a + n_b else 1.0
+    p_value = float(scipy.stats.binomtest(n_a, n_a + n_b, 0.5).pvalue) if n_a + n_b else 1.0
     predicted = p_value <= alpha
     return Prediction(
         prediction=top if predicted else ABSTAIN,

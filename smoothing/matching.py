@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import betabinom, binom
+import scipy
 
 from smoothing.balanced_guarantee import BalancedSettings
 from smoothing.center_guarantee import BOUNDS, CenterSettings, require_feasible
@@ -115,7 +115,7 @@ def least_distances(m: int, masses: Sequence[float], alpha: float, own: Sequence
         will_do = np.ones(len(tried), dtype=bool)
         for p, bounded in zip(masses, masses if own is None else own, strict=True):
             rank = np.floor(down(p + margin) * tried)
-            will_do &= binom.sf(rank - 1, tried, bounded) <= down(alpha, BETA_MARGIN)
+            will_do &= scipy.stats.binom.sf(rank - 1, tried, bounded) <= down(alpha, BETA_MARGIN)
         if will_do.any():
             return int(tried[will_do.argmax()])
     return m
@@ -164,4 +164,4 @@ def _accepted(n: int, settings: CenterSettings) -> float:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if 0.5 - exact.lower(middle, n, alpha) <= settings.delta else (middle, high)
-    return float(betabinom.sf(high - 1, n, (n + 1) // 2, n // 2 + 1))
+    return float(scipy.stats.betabinom.sf(high - 1, n, (n + 1) // 2, n // 2 + 1))

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from math import floor, log, log1p, log2, sqrt
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from smoothing.errors import SettingError
 from smoothing.rounding import down, up
@@ -46,7 +46,7 @@ def cohen_radius(sigma: float, p_a: float, p_b: float | None = None) -> float:
     p_b = _checked(sigma, p_a, p_b)
     if p_a <= p_b:
         return 0.0
-    return max(0.0, down(sigma / 2 * (down(float(norm.ppf(p_a))) - up(float(norm.ppf(p_b))))))
+    return max(0.0, down(sigma / 2 * (down(float(ndtri(p_a))) - up(float(ndtri(p_b))))))
 
 
 def lecuyer_radius(sigma: float, p_a: float, p_b: float | None = None) -> float:
@@ -223,5 +223,7 @@ def _largest(value: Callable[[Values], Values], low: float, high: float) -> floa
     values = value(grid)
     best = int(np.argmax(values))
     bracket = (grid[max(best - 1, 0)], grid[min(best + 1, GRID - 1)])
-    found = minimize_scalar(lambda t: -float(value(t)), bounds=bracket, method="bounded", options={"xatol": 1e-10})
+    found = scipy.optimize.minimize_scalar(
+        lambda t: -float(value(t)), bounds=bracket, method="bounded", options={"xatol": 1e-10}
+    )
     return max(0.0, down(max(-float(found.fun), float(values[best]))))

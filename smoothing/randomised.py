@@ -5,9 +5,8 @@ the test that rejects p if P_p[X > k] + U P_p[X = k] <= alpha has level alpha ex
 tests of Neyman and Pearson). U = 1 gives Clopper and Pearson's bound, and every smaller U a tighter one.
 """
 
+import scipy
 import torch
-from scipy.optimize import brentq
-from scipy.stats import binom
 
 from smoothing.errors import SettingError
 from smoothing.rounding import BETA_MARGIN, down, up
@@ -57,14 +56,14 @@ def lower(k: int, n: int, alpha: float, u: float) -> float:
     level = down(alpha, BETA_MARGIN)
 
     def excess(p: float) -> float:
-        above, at_least = binom.sf((k, k - 1), n, p)
+        above, at_least = scipy.stats.binom.sf((k, k - 1), n, p)
         return float((1 - u) * above + u * at_least) - level
 
     if excess(low) >= 0:
         return low
     if excess(high) <= 0:  # k = n and u <= alpha: no p is rejected
         return down(high)
-    found = float(brentq(excess, low, high, xtol=1e-300, rtol=1e-14))
+    found = float(scipy.optimize.brentq(excess, low, high, xtol=1e-300, rtol=1e-14))
     return max(low, down(found, BETA_MARGIN))
 
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from math import nextafter
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from smoothing.as_dict import AsDict
 from smoothing.classifier_guarantee import ABSTAIN
@@ -100,7 +100,7 @@ def segment_certificate(draws: SegmentDraws, eps: float, noise: Noise, alpha: fl
     """
     tau = threshold(eps, noise)
     voted = draws.classes != ABSTAIN
-    p_values = np.where(voted, binom.sf(draws.counts - 1, draws.n, tau), 1.0)
+    p_values = np.where(voted, scipy.stats.binom.sf(draws.counts - 1, draws.n, tau), 1.0)
     rejected = holm(p_values, down(alpha, BETA_MARGIN)) & voted & (tau < 1)
     any_claim = bool(rejected.any())
     return SegmentCertificate(

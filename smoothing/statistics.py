@@ -8,7 +8,7 @@ outside [0, 1].
 
 from math import ceil, log, sqrt
 
-from scipy.stats import beta, binom
+import scipy  # its parts are imported at their first use, which takes half a second
 
 from smoothing.errors import SettingError
 from smoothing.rounding import BETA_MARGIN, down, up
@@ -56,7 +56,7 @@ def clopper_pearson_lower(k: int, n: int, alpha: float) -> float:
     require_counts(n, alpha, k)
     if k == n:
         return down(alpha ** (1 / n))
-    return down(float(beta.ppf(alpha, k, n - k + 1)), BETA_MARGIN) if k > 0 else 0.0
+    return down(float(scipy.stats.beta.ppf(alpha, k, n - k + 1)), BETA_MARGIN) if k > 0 else 0.0
 
 
 def clopper_pearson_upper(k: int, n: int, alpha: float) -> float:
@@ -70,7 +70,7 @@ def clopper_pearson_upper(k: int, n: int, alpha: float) -> float:
         0.024
     """
     require_counts(n, alpha, k)
-    return min(1.0, up(float(beta.isf(alpha, k + 1, n - k)), BETA_MARGIN)) if k < n else 1.0
+    return min(1.0, up(float(scipy.stats.beta.isf(alpha, k + 1, n - k)), BETA_MARGIN)) if k < n else 1.0
 
 
 def hoeffding_median_margin(n: int, alpha: float) -> float:
@@ -150,10 +150,10 @@ def exact_order_statistic(p: float, m: int, alpha: float) -> int | None:
     """
     require_counts(m, alpha, p=p)
     alpha = down(alpha, BETA_MARGIN)
-    k = max(1, int(binom.isf(alpha, m, p)))  # within one of the answer; the loops correct it
-    while k > 1 and binom.sf(k - 2, m, p) <= alpha:
+    k = max(1, int(scipy.stats.binom.isf(alpha, m, p)))  # within one of the answer; the loops correct it
+    while k > 1 and scipy.stats.binom.sf(k - 2, m, p) <= alpha:
         k -= 1
-    while k <= m and not binom.sf(k - 1, m, p) <= alpha:
+    while k <= m and not scipy.stats.binom.sf(k - 1, m, p) <= alpha:
         k += 1
     return k if k <= m else None
 

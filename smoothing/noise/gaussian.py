@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import ClassVar
 
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from smoothing.arguments import number
@@ -80,13 +80,13 @@ class Gaussian(Noise):
 
     def shift(self, p: float, eps: float) -> float:
         """The shift Phi(Phi^-1(p - tv) - eps / sigma) - tv, rounded down."""
-        quantile = down(float(norm.ppf(max(0.0, p - self.tv))))
-        return max(0.0, down(float(norm.cdf(quantile - up(eps / self.sigma)))) - self.tv)
+        quantile = down(float(ndtri(max(0.0, p - self.tv))))
+        return max(0.0, down(float(ndtr(quantile - up(eps / self.sigma)))) - self.tv)
 
     def mass(self, p0: float, eps: float) -> float:
         """The mass Phi(Phi^-1(p0 + tv) + eps / sigma) + tv, rounded up."""
-        quantile = up(float(norm.ppf(min(1.0, p0 + self.tv))))
-        return min(1.0, up(float(norm.cdf(quantile + up(eps / self.sigma)))) + self.tv)
+        quantile = up(float(ndtri(min(1.0, p0 + self.tv))))
+        return min(1.0, up(float(ndtr(quantile + up(eps / self.sigma)))) + self.tv)
 
     def radius(self, p_a: float, p_b: float | None = None) -> float:
         """The radius sigma / 2 (Phi^-1(p_a - 2 tv) - Phi^-1(p_b + 2 tv)) (Cohen et al. 2019, theorem 1).

@@ -1,6 +1,8 @@
 """Confidence bounds: compared with independent implementations and a table computed elsewhere, and edge cases."""
 
 import math
+import subprocess
+import sys
 
 import mpmath
 import numpy as np
@@ -157,3 +159,9 @@ def test_dkw_at_a_whole_number_is_rounded_up():
 def test_a_tail_that_is_alpha_but_for_rounding_does_not_count():
     for m, p, k in [(100, 0.5, 60), (1000, 0.7, 730), (10**5, 0.9, 90300)]:
         assert exact_order_statistic(p, m, float(binom.sf(k - 1, m, p))) == k + 1
+
+
+def test_the_slow_parts_of_scipy_are_imported_at_their_first_use():
+    """A command that only reads a finished run needs neither; together they take half a second."""
+    asked = "import sys, smoothing; print([name for name in ('scipy.stats', 'scipy.optimize') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout == "[]\n"

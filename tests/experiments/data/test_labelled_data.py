@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10
 
 from experiments.data import CIFAR10, MNIST, Classes, Digits, ImageNet, MissingDataError
@@ -24,6 +25,15 @@ CIFAR_MEAN, CIFAR_STD = [0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]
 def pixel_statistics(images, levels):
     pixels = images.pixels.to(torch.float64) / levels
     return pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3))
+
+
+def test_the_digits_are_those_that_scikit_learn_reads():
+    read, data = load_digits(), Digits()
+    order = np.random.default_rng(0).permutation(1797)
+    pixels = torch.cat([data.training().pixels, data.testing().pixels])
+    assert np.array_equal(pixels[:, 0].numpy(), read.images[order])
+    labels = torch.cat([data.training().labels, data.testing().labels])
+    assert np.array_equal(labels.numpy(), read.target[order])
 
 
 def test_digits_are_split_once_and_for_all():
