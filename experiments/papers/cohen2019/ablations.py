@@ -37,6 +37,7 @@ from experiments.runs.reader import StoredRun, sigma_of
 from smoothing.radii import cohen_radius
 from smoothing.statistics import clopper_pearson_lower
 
+PAPERS_N = 100_000
 TITLES = {
     "bound": "by bound",
     "n (projected)": "by number of samples $n$ (projected)",
@@ -133,7 +134,9 @@ def _quantities(
 
 
 def _lost_by_alpha(run: StoredRun, reaching: dict[str, NDArray[np.bool_]]) -> dict[str, dict[str, Measured]]:
-    """The quantity about all alpha in claims.csv.
+    """The quantity about all alpha in claims.csv; none if the run has fewer samples than the paper's.
+
+    With fewer, alpha decides more: it limits the largest radius.
 
     Args:
         run: the drawn run.
@@ -142,7 +145,7 @@ def _lost_by_alpha(run: StoredRun, reaching: dict[str, NDArray[np.bool_]]) -> di
     """
     names = list(reaching)
     smallest, largest = reaching[names[0]], reaching[names[-1]]
-    if len(names) < 2:
+    if len(names) < 2 or run.identity["certifier"]["n"] < PAPERS_N:
         return {}
     both = smallest.any(axis=0) & largest.any(axis=0)
     lost = (largest[:, both].astype(float) - smallest[:, both]).sum(axis=1) / max(1, both.sum())
