@@ -1,7 +1,10 @@
-"""A network with fewer passes over memory: batch normalisation folded into the preceding layers, ReLU in place."""
+"""A network with fewer passes over memory: batch normalisation and padding folded into layers, ReLU in place."""
 
 import copy
 import operator
+from collections.abc import Iterator
+from math import inf
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -17,8 +20,9 @@ def folded(f: nn.Module) -> tuple[nn.Module, int]:
     """A copy of a network in eval mode with fewer passes, and the number of batch normalisations that were folded.
 
     A batch normalisation is folded into the weights of a convolution or linear layer if it is the only user of that
-    layer's output. A ReLU overwrites its input if nothing else uses that input. The copy equals f in exact arithmetic,
-    and up to a few units in the last digit otherwise.
+    layer's output, and zero padding of equal width on opposite sides into the convolution that is its only user. A ReLU
+    or ReLU6 overwrites its input if nothing else uses that input. The copy equals f in exact arithmetic, and up to a
+    few units in the last digit otherwise.
 
     A network is copied unchanged if `torch.fx` cannot trace it, because its control flow depends on its input's values.
     The same holds if it has hooks or an instance's own `forward`, which a trace does not see. Layers other than torch's
@@ -37,7 +41,9 @@ def folded(f: nn.Module) -> tuple[nn.Module, int]:
         graph = _Tracer().trace(copied)
     except Exception:  # any error that a network's own code raises when traced
         return copied, 0
+    _make_layers(graph, copied)
     modules = dict(copied.named_modules())
+    _absorb_padding(graph, modules)
     count = _fold(graph, modules)
     _work_in_place(graph, modules)
     module = fx.GraphModule(copied, graph)
@@ -50,6 +56,96 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return super().is_leaf_module(m, module_qualified_name) or not any(isinstance(p, LAYERS) for p in m.modules())
+
+
+def _make_layers(graph: fx.Graph, root: nn.Module) -> None:
+    """Make a layer of each 2d convolution that is called as a function of weights of the network.
+
+    A network's own subclass of `nn.Conv2d`, such as one that pads its input, calls the function.
+    """
+    names = _unused_names(root)
+    for node in list(graph.nodes):
+        if node.op != "call_function" or node.target is not torch.conv2d:
+            continue
+        layer = _layer_of(node, root)
+        if layer is None:
+            continue
+        name = next(names)
+        root.add_module(name, layer)
+        x = node.args[0] if node.args else node.kwargs["input"]
+        weights = [each for each in node.all_input_nodes if each is not x]
+        node.op, node.target, node.args, node.kwargs = "call_module", name, (x,), {}
+        for each in weights:
+            if not each.users:
+                graph.erase_node(each)
+
+
+def _unused_names(root: nn.Module) -> Iterator[str]:
+    k = 0
+    while True:
+        if not hasattr(root, name := f"convolution_{k}"):
+            yield name
+        k += 1
+
+
+def _layer_of(node: fx.Node, root: nn.Module) -> nn.Conv2d | None:
+    """The layer that computes what a call of `torch.conv2d` does; None if its arguments are not constant."""
+    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    given: dict[str, Any] = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    weight, bias = (_constant(given.get(name), root) for name in ("weight", "bias"))
+    rest = {name: given[name] for name in names[3:] if name in given}
+    numbers = [number for value in rest.values() for number in (value if isinstance(value, list | tuple) else [value])]
+    if weight is None or (given.get("bias") is not None and bias is None):
+        return None
+    if not all(type(number) is int for number in numbers):
+        return None
+    groups = rest.pop("groups", 1)
+    sizes = {name: tuple(value) if isinstance(value, list | tuple) else value for name, value in rest.items()}
+    channels, kernel = (groups * weight.shape[1], len(weight)), tuple(weight.shape[2:])
+    layer = nn.Conv2d(*channels, kernel, groups=groups, bias=bias is not None, device="meta", **sizes)  # type: ignore[arg-type]
+    layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    layer.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+    return layer.eval()
+
+
+def _constant(value: Any, root: nn.Module) -> torch.Tensor | None:
+    """The tensor of the network that a node reads; None if it reads none."""
+    if not isinstance(value, fx.Node) or value.op != "get_attr":
+        return None
+    held: Any = root
+    for part in str(value.target).split("."):
+        held = getattr(held, part, None)
+    return held if isinstance(held, torch.Tensor) and held.dim() in (1, 4) else None
+
+
+def _absorb_padding(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
+    """Let each convolution pad its input itself if a layer before it does nothing else."""
+    calls = [node.target for node in graph.nodes if node.op == "call_module"]
+    for node in list(graph.nodes):
+        layer = modules.get(str(node.target)) if node.op == "call_module" else None
+        if type(layer) is not nn.Conv2d or not _is_unchanged(layer) or calls.count(node.target) > 1:
+            continue
+        before = node.args[0]
+        padding = modules.get(str(before.target)) if before.op == "call_module" else None
+        if type(padding) is not nn.ZeroPad2d or not _is_unchanged(padding) or len(before.users) > 1:
+            continue
+        left, right, top, bottom = padding.padding
+        own = layer.padding
+        if (
+            (left, top) != (right, bottom)
+            or min(left, top) < 0
+            or isinstance(own, str)
+            or layer.padding_mode != "zeros"
+        ):
+            continue
+        absorbing = copy.copy(layer)
+        absorbing.padding = (own[0] + top, own[1] + left)
+        absorbing._reversed_padding_repeated_twice = [absorbing.padding[1]] * 2 + [absorbing.padding[0]] * 2
+        parent, _, name = str(node.target).rpartition(".")
+        setattr(modules[parent], name, absorbing)
+        modules[str(node.target)] = absorbing
+        before.replace_all_uses_with(before.args[0])
+        graph.erase_node(before)
 
 
 def _is_unchanged(module: nn.Module) -> bool:
@@ -91,19 +187,32 @@ def _fold(graph: fx.Graph, modules: dict[str, nn.Module]) -> int:
 
 
 def _work_in_place(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
-    """Let each ReLU overwrite its input if that is a layer's output or a sum, and nothing else uses it."""
+    """Let each ReLU and ReLU6 overwrite its input if that is a layer's output or a sum, and nothing else uses it."""
     for node in graph.nodes:
-        if not _is_relu(node, modules) or len(node.args[0].users) > 1:
+        largest = _largest(node, modules)
+        if largest is None or len(node.args[0].users) > 1:
             continue
         before = node.args[0]
         layer = modules[before.target] if before.op == "call_module" else None
         is_layer = isinstance(layer, LAYERS) and _is_unchanged(layer)
         if is_layer or (before.op == "call_function" and before.target is operator.add):
-            node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, (before,), {}
+            node.op, node.kwargs = "call_function", {}
+            if largest == inf:
+                node.target, node.args = torch.relu_, (before,)
+            else:
+                node.target, node.args = functional.hardtanh_, (before, 0.0, largest)
 
 
-def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+def _largest(node: fx.Node, modules: dict[str, nn.Module]) -> float | None:
+    """The largest value of a ReLU, infinity, or of a ReLU6, 6; None if the node is neither."""
+    known: dict[Any, float] = {
+        torch.relu: inf,
+        functional.relu: inf,
+        functional.relu6: 6.0,
+        nn.ReLU: inf,
+        nn.ReLU6: 6.0,
+    }
     if node.op == "call_module":
         module = modules[str(node.target)]
-        return type(module) is nn.ReLU and _is_unchanged(module)
-    return node.op == "call_function" and node.target in (torch.relu, functional.relu)
+        return known.get(type(module)) if _is_unchanged(module) else None
+    return known.get(node.target) if node.op == "call_function" else None
