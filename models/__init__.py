@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from models.ablated import Ablated
+    from models.ablated import Ablated, AblatedAutoencoder
     from models.autoencoder import Autoencoder
     from models.denoised import Denoised
     from models.face_detector import FaceDetector
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Ablated",
+    "AblatedAutoencoder",
     "Autoencoder",
     "BigGAN",
     "Denoised",
@@ -26,6 +27,7 @@ __all__ = [
 
 _FILES = {
     "Ablated": "ablated",
+    "AblatedAutoencoder": "ablated",
     "Autoencoder": "autoencoder",
     "BigGAN": "generator",
     "Denoised": "denoised",

@@ -1,11 +1,13 @@
-"""A classifier of images of which most pixels are hidden (Levine and Feizi 2020, arXiv 1911.09272)."""
+"""Models of images of which most pixels are hidden (Levine and Feizi 2020, arXiv 1911.09272 and 2002.10733)."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from models.autoencoder import Autoencoder
 from models.classifiers.inner import inner_classifier
+from models.encoder_decoder import encoder
 
 
 class Ablated(nn.Module):
@@ -33,5 +35,34 @@ class Ablated(nn.Module):
         self.classifier = inner_classifier("model.classifier", classifier, num_classes, channels, zero, one)
 
     def forward(self, images: Tensor) -> Tensor:
-        scores: Tensor = self.classifier(torch.cat([images, 1 - images], dim=1).nan_to_num(nan=0.0))
+        scores: Tensor = self.classifier(seen(images))
         return scores
+
+
+class AblatedAutoencoder(Autoencoder):
+    """An `Autoencoder` whose encoder receives x and 1 - x, as that of `Ablated`. Its outputs are whole images.
+
+    Args:
+        shape: (C, H, W) of the images; see `Autoencoder`.
+        bottleneck: length of the code; see `Autoencoder`.
+
+    Shape:
+        (b, C, H, W), float, in [0, 1] or NaN where hidden -> (b, C, H, W) in [0, 1].
+    """
+
+    def __init__(self, shape: tuple[int, int, int], bottleneck: int = 256) -> None:
+        super().__init__(shape, bottleneck)
+        self.encode[0] = encoder(2 * shape[0]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(seen(images))
+
+
+def seen(images: Tensor) -> Tensor:
+    """The inputs x and 1 - x, both 0 in hidden pixels: (n, C, H, W), NaN where hidden -> (n, 2 C, H, W).
+
+    Examples:
+        >>> seen(torch.tensor([0.25, torch.nan]).view(1, 1, 1, 2)).tolist()
+        [[[[0.25, 0.0]], [[0.75, 0.0]]]]
+    """
+    return torch.cat([images, 1 - images], dim=1).nan_to_num(nan=0.0)

@@ -33,7 +33,17 @@ from smoothing.metrics import (
     Symmetrised,
     TotalVariation,
 )
-from smoothing.noise import Ablation, DeterministicSplitting, FiniteNoise, Gaussian, Noise, Splitting, Uniform
+from smoothing.noise import (
+    Ablation,
+    BandAblation,
+    BlockAblation,
+    DeterministicSplitting,
+    FiniteNoise,
+    Gaussian,
+    Noise,
+    Splitting,
+    Uniform,
+)
 from smoothing.quantile_guarantee import QuantileCertificate
 from smoothing.sampled_center import SmoothedOutput
 from smoothing.segment_guarantee import SegmentCertificate
@@ -52,7 +62,9 @@ __all__ = [
     "AttackOutcome",
     "BalancedCenterSmoothing",
     "BalancedSettings",
+    "BandAblation",
     "BaseFunctionError",
+    "BlockAblation",
     "CenterDraws",
     "CenterSettings",
     "CenterSmoothing",

@@ -191,11 +191,11 @@ class Predict(ClassifierCertifier):
 
 
 class ExactCertify(ClassifierCertifier):
-    """Levine and Feizi (2021), DSSN: `SmoothedClassifier.certify_exactly`, from all noisy inputs of a finite noise.
+    """Levine and Feizi (2020b, 2021): `SmoothedClassifier.certify_exactly`, from all noisy inputs of a finite noise.
 
     Args:
         f: base classifier, see `SmoothedClassifier`.
-        noise: a finite noise, such as `DeterministicSplitting`.
+        noise: a finite noise: `DeterministicSplitting` against l1, `BandAblation` or `BlockAblation` against patches.
         num_classes: number of classes, see `SmoothedClassifier`.
         evaluation: see `Evaluation`; the seed is not used.
 

@@ -1,16 +1,16 @@
-"""Deterministic balanced center smoothing against l1: both masses are counted, so no certificate can be false. Ours.
+"""Deterministic balanced center smoothing: both masses are counted, so no certificate can be false. Ours.
 
-Let a finite noise have L equally probable noisy inputs, and let z_1, ..., z_L be f's outputs at them, for an x on the
-grid of 1/levels. Fix K in 1, ..., L and rho > 0. f_hat(x) is the center c that holds K outputs in the smallest ball; if
+Let a finite noise have L equally probable noisy inputs, and let z_1, ..., z_L be f's outputs at them, for an x that the
+noise accepts. Fix K in 1, ..., L and rho > 0. f_hat(x) is the center c that holds K outputs in the smallest ball; if
 that ball's radius exceeds rho, f_hat abstains.
 
-Theorem. Let k = floor(levels eps), and R the (L - K + 1 + k)-th smallest distance of z_1, ..., z_L from c = f_hat(x).
-Then d(f_hat(x), f_hat(x')) <= gamma (R + rho) for every x' on the grid with ||x - x'||_1 <= eps at which f_hat does not
-abstain. All at once, always.
+Theorem. Let k = affected(eps), and R the (L - K + 1 + k)-th smallest distance of z_1, ..., z_L from c = f_hat(x). Then
+d(f_hat(x), f_hat(x')) <= gamma (R + rho) for every x' within eps of x at which f_hat does not abstain. All at once,
+always.
 
-Proof. One grid step changes at most one of the L outputs (Levine and Feizi 2021, eq. 16), so at most k outputs at x'
-differ from those at x. At least L - K + 1 outputs at x' lie in B(c, R), as that many more than k at x do. At x', K
-outputs lie in B(c', rho). Together they are more than L, so some output lies in both. QED
+Proof. At most k outputs at x' differ from those at x (`FiniteNoise.affected`). At least L - K + 1 outputs at x' lie in
+B(c, R), as that many more than k at x do. At x', K outputs lie in B(c', rho). Together they are more than L, so some
+output lies in both. QED
 
 `exact_answering` says where f_hat surely does not abstain.
 """
@@ -30,7 +30,7 @@ from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_answering import steps_answered, surely_answers
-from smoothing.exact_center import ExactCenterSmoothing, exact_statement, steps_within
+from smoothing.exact_center import ExactCenterSmoothing, exact_statement
 from smoothing.medoid import best_center, numbers_within
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
@@ -80,7 +80,7 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
         return exact_balanced_certificate(draws, eps, self.noise, self.metric, self.q, self.rho)
 
     def answers_within(self, draws: CenterDraws) -> float:
-        """The largest l1 radius within which f_hat surely answers, a multiple of 1 / levels; -1 if there is none.
+        """The largest radius within which f_hat surely answers, a multiple of 1 / levels; -1 if there is none.
 
         Raises:
             SettingError: the draws do not say how many outputs lie within rho of each.
@@ -90,7 +90,7 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
                 f"draws: expected those of ExactBalancedCenterSmoothing with rho={self.rho:g}; draw again"
             )
         steps = steps_answered(draws.held, self._rank())
-        return steps / self.noise.levels if steps >= 0 else -1.0
+        return self.noise.reach(steps) if steps >= 0 else -1.0
 
     def calibrating(self, x: Tensor, example: int, shares: Sequence[float], eps: Sequence[float]) -> Procedure[Values]:
         """What each q would need at x; see `BalancedCenterSmoothing.calibrating`."""
@@ -100,7 +100,7 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
         for row, held in enumerate(outputs_held(count, q) for q in shares):
             center, needed[row, 0] = best_center(outputs, self.metric, rank=held)
             distances = self.metric.pairwise(center[None], outputs)[0].cpu().sort().values.tolist()
-            ranks = [count - held + 1 + steps_within(radius, self.noise) for radius in eps]
+            ranks = [count - held + 1 + self.noise.affected(radius) for radius in eps]
             needed[row, 1:] = [distances[k - 1] if k <= count else inf for k in ranks]
         return needed
 
@@ -130,7 +130,7 @@ def exact_balanced_certificate(
     Args:
         draws: result of `ExactBalancedCenterSmoothing.draw`, or of `ExactCenterSmoothing.draw`: the proof holds for any
             center.
-        eps: l1 input radius, in the input's units, >= 0.
+        eps: input radius, in the noise's threat norm, >= 0.
         noise: the noise of the draws.
         metric: the metric of the draws.
         q: share of the outputs that the ball must hold.
@@ -156,5 +156,5 @@ def exact_balanced_certificate(
         count - held + 1,
         lambda r_hat: balanced_radius(draws, r_hat, metric, rho),
         abstained if inside < held else "",
-        None if counted is None else surely_answers(counted, held, steps_within(eps, noise)),
+        None if counted is None else surely_answers(counted, held, noise.affected(eps)),
     )

@@ -1,14 +1,14 @@
-"""Deterministic center smoothing against l1: certified output radii without sampling and without error. Ours.
+"""Deterministic center smoothing under a finite noise: certified output radii without sampling, without error. Ours.
 
-Let a finite noise have L equally probable noisy inputs, and let z_1, ..., z_L be f's outputs at them, for an x on the
-grid of 1/q. f_hat(x) is the center c: the point, of the outputs and a few candidates, whose ceil(L/2)-th smallest
+Let a finite noise have L equally probable noisy inputs, and let z_1, ..., z_L be f's outputs at them, for an x that the
+noise accepts. f_hat(x) is the center c: the point, of the outputs and a few candidates, whose ceil(L/2)-th smallest
 distance to z_1, ..., z_L is smallest.
 
-Theorem. Let k = floor(q eps), and R the (floor(L/2) + 1 + k)-th smallest distance of z_1, ..., z_L from c. Then
-d(f_hat(x), f_hat(x')) <= gamma (1 + beta) R for every x' on the grid with ||x - x'||_1 <= eps. All at once, always.
+Theorem. Let k = affected(eps), and R the (floor(L/2) + 1 + k)-th smallest distance of z_1, ..., z_L from c. Then
+d(f_hat(x), f_hat(x')) <= gamma (1 + beta) R for every x' within eps of x that the noise accepts. All at once, always.
 
-Proof. One grid step changes at most one of the L noisy inputs, the same number t before and after (Levine and Feizi
-2021, eq. 16), so at most k outputs at x' differ from those at x. This takes the place of the shift of a probability.
+Proof. At most k of the noisy inputs at x' differ from those with the same numbers at x (`FiniteNoise.affected`), so at
+most k outputs at x' differ from those at x. This takes the place of the shift of a probability.
  (1) At least floor(L/2) + 1 outputs at x' lie in the ball B(c, R), as that many more than k at x do.
  (2) Let z be one of them. All others in the ball are within gamma (R + R) of z, so z's ceil(L/2)-th smallest distance
      at x' is at most beta R with beta = 2 gamma, and that of the center c' at x' is no larger. (Where candidates are
@@ -17,11 +17,12 @@ Proof. One grid step changes at most one of the L noisy inputs, the same number 
  (3) So at least ceil(L/2) outputs at x' lie within beta R of c', and floor(L/2) + 1 within R of c: more than L
      together, so some output lies in both, and d(c, c') <= gamma (R + beta R).
 
-It says something while floor(L/2) + 1 + k <= L, that is for eps <= (ceil(L/2) - 1) / q, about lambda.
+It says something while floor(L/2) + 1 + k <= L, that is for k <= ceil(L/2) - 1. Under splitting noise this is an l1
+radius of about lambda.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from math import floor, inf
+from math import inf
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -38,7 +39,6 @@ from smoothing.exact_guarantee import require_finite
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
-from smoothing.rounding import up
 from smoothing.sampling import AllCopies, Procedure, whole
 
 
@@ -111,7 +111,7 @@ class ExactCenterSmoothing(CenterCertifier):
     @overload
     def certify(self, x: Any, eps: Iterable[float]) -> list[OutputCertificate]: ...
     def certify(self, x: Any, eps: float | Iterable[float]) -> OutputCertificate | list[OutputCertificate]:
-        """Certified output radius at x, (*input shape), for an l1 input radius eps >= 0, or a list for several."""
+        """Certified output radius at x, (*input shape), for an input radius eps >= 0, or a list for several."""
         one, radii = not several(eps), input_radii(eps)
         draws = self.draw(x)
         found = [self.read(draws, radius) for radius in radii]
@@ -131,7 +131,7 @@ def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise,
 
     Args:
         draws: what `ExactCenterSmoothing.draw` found.
-        eps: l1 input radius, in the input's units, >= 0.
+        eps: input radius, in the noise's threat norm, >= 0.
         noise: the noise of the draws.
         metric: the metric of the draws.
 
@@ -163,11 +163,11 @@ def exact_statement(
 ) -> OutputCertificate:
     """The certificate from a ball around the center that must hold `needed` outputs at x'.
 
-    It holds `needed` + k at x, because k = floor(levels eps) grid steps change at most k outputs.
+    It holds `needed` + k at x, because at most k = affected(eps) outputs change.
 
     Args:
         draws: see `exact_center_certificate`, as for eps, noise and metric.
-        eps: l1 input radius.
+        eps: input radius.
         noise: the noise of the draws.
         metric: the metric of the draws.
         needed: number of outputs in the ball at x'.
@@ -176,10 +176,10 @@ def exact_statement(
         answers: see `OutputCertificate`.
     """
     count = len(draws.distances)
-    rank = needed + steps_within(eps, noise)
+    rank = needed + noise.affected(eps)
     reason, r_hat = abstained, inf
     if not reason and rank > count:
-        largest = (count - needed) / noise.levels
+        largest = noise.reach(count - needed)
         reason = f"{rank} of {count} outputs would be needed; the largest eps under this noise is {largest:g}"
     elif not reason and not (r_hat := float(draws.distances[rank - 1])) < inf:
         reason = f"the {rank}-th of {count} outputs from the center is not finite"
@@ -195,14 +195,3 @@ def exact_statement(
         failure_probability=0.0,
         answers=answers,
     )
-
-
-def steps_within(eps: float, noise: FiniteNoise) -> int:
-    """The number of grid steps k = floor(levels eps) within an l1 radius. An eps just below a step counts as it.
-
-    Examples:
-        >>> from smoothing import DeterministicSplitting
-        >>> steps_within(0.3, DeterministicSplitting(sigma=0.5, levels=10, shape=(3,)))
-        3
-    """
-    return floor(up(eps * noise.levels))

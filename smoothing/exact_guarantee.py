@@ -1,13 +1,14 @@
 """The guarantee for a classifier smoothed with a finite noise: from exact class counts to an exact radius.
 
-Levine and Feizi, "Improved, Deterministic Smoothing for l1 Certified Robustness" (2021). All noisy inputs are
-classified, so nothing is estimated and the certificate cannot be false. g abstains only if no noisy input has a class.
-Pure functions.
+Levine and Feizi, "Improved, Deterministic Smoothing for l1 Certified Robustness" (2021), and "(De)Randomized Smoothing
+for Certifiable Defense against Patch Attacks" (2020b). All noisy inputs are classified, so nothing is estimated and the
+certificate cannot be false. g abstains only if no noisy input has a class. Pure functions.
 
-**Inputs without a class.** A noisy input has no class if its scores have no largest one. One grid step changes one
-noisy input. So it takes at most one vote from class A and gives at most one to B, whether or not that input has a class
-before or after. After k steps n_A - n_B has fallen by at most 2k, just as if all inputs had a class. If k steps are
-within the radius, n_A >= 2k at x, so A keeps at least k votes. Hence g does not abstain at x' either, for k >= 1.
+**Inputs without a class.** A noisy input has no class if its scores have no largest one. A perturbation within eps
+changes at most k = `FiniteNoise.affected(eps)` noisy inputs. Each takes at most one vote from class A and gives at most
+one to B, whether or not it has a class before or after. So n_A - n_B falls by at most 2k, just as if all inputs had a
+class. If eps is within the radius, n_A >= 2k at x, so A keeps at least k votes. Hence g does not abstain at x' either,
+for k >= 1.
 """
 
 from collections.abc import Sequence
@@ -22,12 +23,14 @@ from smoothing.noise import FiniteNoise, Noise
 
 @dataclass(frozen=True)
 class ExactCertificate(AsDict):
-    """The statement: g(x') = `prediction` for every x' on the noise's grid within `radius` of x. It cannot be false.
+    """The statement: g(x') = `prediction` for every x' within `radius` of x. It cannot be false.
+
+    Under splitting noise, x' is on the noise's grid.
 
     Attributes:
         prediction: class A, the class with the largest count, and the lowest such class if several tie; -1 if no noisy
             input has a class.
-        radius: radius_steps / levels, in the noise's threat norm and the units of x.
+        radius: radius_steps / levels, in the noise's threat norm: l1 in the units of x, or the side of a patch.
         n_a: number of the n noisy inputs in class A.
         n_b: the largest count of another class.
         n: number of noisy inputs: all that the noise has.
@@ -59,10 +62,11 @@ class ExactCertificate(AsDict):
 def exact_certificate(votes: Sequence[int], noise: FiniteNoise) -> ExactCertificate:
     """The certificate that the class counts over all noisy inputs give (Levine and Feizi 2021, corollary 1).
 
-    radius = min over B != A of floor((n_A - n_B - [B < A]) / 2) / levels.
+    The radius is the largest eps with n_A - n_B - [B < A] >= 2 affected(eps) for every B != A. Under splitting noise it
+    is min over B of floor((n_A - n_B - [B < A]) / 2) / levels.
 
-    One grid step changes the class of at most one noisy input, so it changes n_A - n_B by at most 2. The prediction
-    stays A while n_A > n_B, or while n_A = n_B and A is the lower class.
+    If the class of k noisy inputs changes, n_A - n_B changes by at most 2k. The prediction stays A while n_A > n_B, or
+    while n_A = n_B and A is the lower class.
 
     Args:
         votes: number of noisy inputs in each class, for at least two classes. The sum is noise.steps, or less if some
@@ -75,6 +79,9 @@ def exact_certificate(votes: Sequence[int], noise: FiniteNoise) -> ExactCertific
         >>> c = exact_certificate([20, 5, 2], noise)
         >>> c.prediction, c.radius_steps, c.radius  # floor((20 - 5) / 2) = 7 steps of 1/16
         (0, 7, 0.4375)
+        >>> from smoothing import BandAblation
+        >>> exact_certificate([20, 5, 2], BandAblation(size=3, shape=(1, 27, 27))).radius  # 7 bands: 5 + 3 - 1
+        5.0
     """
     if not any(votes):
         reason = "no noisy input is of any class: all have scores that are NaN or infinite"
@@ -84,9 +91,10 @@ def exact_certificate(votes: Sequence[int], noise: FiniteNoise) -> ExactCertific
     a = max(range(len(votes)), key=lambda c: votes[c])  # the first of several
     allowed = {b: (votes[a] - votes[b] - (b < a)) // 2 for b in range(len(votes)) if b != a}
     runner_up = min(allowed, key=lambda b: allowed[b])
+    radius = noise.reach(allowed[runner_up])
     return ExactCertificate(
         prediction=a,
-        radius=allowed[runner_up] / noise.levels,
+        radius=radius,
         n_a=votes[a],
         n_b=max(votes[b] for b in allowed),
         n=noise.steps,
@@ -95,7 +103,7 @@ def exact_certificate(votes: Sequence[int], noise: FiniteNoise) -> ExactCertific
         reason="",
         failure_probability=0.0,
         runner_up=runner_up,
-        radius_steps=allowed[runner_up],
+        radius_steps=round(radius * noise.levels),
         levels=noise.levels,
         not_finite=1 - sum(votes) / noise.steps,
     )

@@ -169,7 +169,7 @@ class MedianSmoothing(_Quantile):
 
 
 class ExactMedianSmoothing(_Quantile):
-    """Deterministic median smoothing against l1: all noisy inputs of a finite noise, so no certificate can be false.
+    """Deterministic median smoothing: all noisy inputs of a finite noise, so no certificate can be false.
 
     Args:
         f: base function, see `MedianSmoothing`.

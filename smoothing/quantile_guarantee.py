@@ -14,8 +14,8 @@ The quantiles at x are bounded by order statistics of n samples (`ranks`), with 
 k coordinates hold together: each of the 2k may fail with probability alpha / 2k. Only quantiles at x are estimated, so
 the statement is about all x' at once.
 
-Under a finite noise all L outputs at x are known. h(x')_j is the r-th smallest of them at x', r = ceil(p L). As k' =
-floor(levels eps) grid steps change at most k' outputs, it lies between the (r - k')-th and the (r + k')-th at x.
+Under a finite noise all L outputs at x are known. h(x')_j is the r-th smallest of them at x', r = ceil(p L). As at most
+k' = affected(eps) outputs change, it lies between the (r - k')-th and the (r + k')-th at x.
 
 An output of NaN counts as -inf for the lower bound and as +inf for the upper bound.
 """
@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 
 from smoothing.as_dict import AsDict
 from smoothing.errors import SettingError
-from smoothing.exact_center import steps_within
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.rounding import up
 from smoothing.statistics import exact_least_samples, exact_order_statistic
@@ -120,7 +119,7 @@ def exact_ranks(p: float, eps: float, noise: FiniteNoise) -> Ranks:
         >>> exact_ranks(0.5, eps=0.3, noise=DeterministicSplitting(sigma=0.5, levels=10, shape=(3,)))  # L = 17, r = 9
         (6, 12)
     """
-    rank, steps = ceil(Fraction(p) * noise.steps), steps_within(eps, noise)
+    rank, steps = ceil(Fraction(p) * noise.steps), noise.affected(eps)
     return (rank - steps if rank > steps else None), (rank + steps if rank + steps <= noise.steps else None)
 
 

@@ -234,10 +234,10 @@ class SmoothedClassifier(Voting):
         return self.engine.run(self.predicting(x, n, alpha, example=example))
 
     def certify_exactly(self, x: Any) -> ExactCertificate:
-        """The class of g at x and the radius within which it does not change, without sampling (DSSN).
+        """The class of g at x and the radius within which it does not change, without sampling (DSSN, bands, blocks).
 
         Args:
-            x: one input, (*input shape), on the grid that the noise is on.
+            x: one input, (*input shape), on the grid that the noise is on, if any.
 
         Raises:
             SettingError: the noise is not finite; or x is off its grid.

@@ -10,7 +10,7 @@ from experiments.benchmarks.attempts import (
     noisy_gradient,
     output_attempt,
 )
-from smoothing import CenterSmoothing, ExactCenterSmoothing, FiniteNoise, Metric, Noise
+from smoothing import CenterSmoothing, DeterministicSplitting, ExactCenterSmoothing, Metric, Noise
 from smoothing.balanced import BalancedCenterSmoothing
 from smoothing.streams import Stage, Stream
 
@@ -76,7 +76,7 @@ def attack_exact_center(h: ExactCenterSmoothing, x: Tensor, example: int) -> lis
     The path continues while there are certificates, for at most GRID_STEPS. x is (*input shape), on the grid. `example`
     is ignored.
     """
-    assert isinstance(h.noise, FiniteNoise)
+    assert isinstance(h.noise, DeterministicSplitting)
     draws = h.draw(x)
     attempts = []
     for k, there in enumerate(exact_path(moved_by(h.f.f, h.metric, draws.center), h.noise, x, GRID_STEPS), 1):

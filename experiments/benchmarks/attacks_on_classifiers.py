@@ -17,8 +17,8 @@ from smoothing import (
     ABSTAIN,
     Adaptive,
     Certify,
+    DeterministicSplitting,
     ExactCertify,
-    FiniteNoise,
     projected_gradient_ascent,
 )
 
@@ -103,7 +103,7 @@ def attack_exactly(certifier: ExactCertify, x: Tensor, example: int) -> list[Att
     ignored.
     """
     g, noise = certifier, certifier.noise
-    assert isinstance(noise, FiniteNoise)
+    assert isinstance(noise, DeterministicSplitting)
     at_x = g(x, example)
     attempts: list[Attempt] = []
     if not at_x.radius > 0:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from smoothing import FiniteNoise, Noise
+from smoothing import DeterministicSplitting, Noise
 from smoothing.cursor import noisy_inputs
 from smoothing.streams import BLOCK, Stage, Stream
 
@@ -96,14 +96,14 @@ def l1_path(
         yield there
 
 
-def exact_path(objective: Objective, noise: FiniteNoise, x: Tensor, steps: int) -> Iterator[Tensor]:
-    """Greedy ascent on the grid of a finite noise: each step is the best of all single grid steps away from x.
+def exact_path(objective: Objective, noise: DeterministicSplitting, x: Tensor, steps: int) -> Iterator[Tensor]:
+    """Greedy ascent on the grid of splitting noise: each step is the best of all single grid steps away from x.
 
     A step changes few noisy copies (Levine and Feizi 2021, eq. 16), so every step is evaluated exactly.
 
     Args:
         objective: its sum over all noisy copies is maximised. It needs no gradient.
-        noise: finite noise on images k / levels.
+        noise: splitting noise on images k / levels.
         x: (*shape), on the grid.
         steps: largest number of points. Point k is k grid steps from x in l1.
     """
@@ -138,7 +138,7 @@ def exact_path(objective: Objective, noise: FiniteNoise, x: Tensor, steps: int) 
         yield _image(there, noise, x)
 
 
-def _image(numerators: Tensor, noise: FiniteNoise, like: Tensor) -> Tensor:
+def _image(numerators: Tensor, noise: DeterministicSplitting, like: Tensor) -> Tensor:
     return (numerators.to(like.dtype) / noise.levels).view_as(like)
 
 

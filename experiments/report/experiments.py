@@ -6,6 +6,9 @@ written by hand.
 
 from itertools import groupby
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from experiments.config.command_line import CONF
 from experiments.config.experiment import Experiment, experiment
@@ -47,11 +50,18 @@ def samples(one: Experiment) -> str:
         return f"{certifier.n0 + certifier.n:,}"
     if "DeepFool" in certifier._target_:
         return "none: DeepFool"
-    levels = getattr(located(one.config.dataset._target_), "levels", 255)
-    steps = [
-        DeterministicSplitting(float(sigma), levels, (1, 1, 1)).steps for sigma in one.sweep["noise.sigma"].split(",")
-    ]
+    steps = _steps(one)
     return f"{min(steps):,} to {max(steps):,}"
+
+
+def _steps(one: Experiment) -> list[int]:
+    """The number of noisy inputs of each finite noise of an experiment's sweep."""
+    dataset: Any = located(one.config.dataset._target_)
+    if "noise.sigma" in one.sweep:
+        sigmas, levels = one.sweep["noise.sigma"].split(","), getattr(dataset, "levels", 255)
+        return [DeterministicSplitting(float(sigma), levels, (1, 1, 1)).steps for sigma in sigmas]
+    files = (CONF / "noise" / f"{name}.yaml" for name in one.sweep["noise"].split(","))
+    return [located(OmegaConf.load(file)._target_)(1, dataset.shape).steps for file in files]
 
 
 def examples(one: Experiment) -> str:

@@ -3,7 +3,7 @@
 IN, OUT = r"$\varepsilon_\mathrm{in}$", r"$\varepsilon_\mathrm{out}$"
 ALPHA, BETA, LAMBDA, SIGMA, TAU = r"$\alpha$", r"$\beta$", r"$\lambda$", r"$\sigma$", r"$\tau$"
 P_A, P_B = "$p_A$", "$p_B$"
-NORMS = {"l0": r"$\ell_0$", "l1": r"$\ell_1$", "l2": r"$\ell_2$", "linf": r"$\ell_\infty$"}
+NORMS = {"l0": r"$\ell_0$", "l1": r"$\ell_1$", "l2": r"$\ell_2$", "linf": r"$\ell_\infty$", "patch": "patch"}
 
 
 def sigma_text(sigma: float) -> str:

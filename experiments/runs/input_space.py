@@ -19,7 +19,8 @@ class InputSpace:
 
     Attributes:
         norm: the noise's threat norm, such as "l2". Empty if there is no noise, or it is not known.
-        units: units of the inputs' numbers, such as "pixels in [0, 1]". Empty if the data set states none.
+        units: units of input radii: those of the noise, such as "pixels" for l0, or those of the inputs' numbers, such
+            as "pixels in [0, 1]". Empty if the data set states none.
     """
 
     norm: str = ""
@@ -32,7 +33,7 @@ class InputSpace:
         If the model's inputs are measurements of the examples, the model states the units.
         """
         measured = model if hasattr(model, "measure") else dataset
-        return cls(_text(noise, "threat_norm"), _text(measured, "units"))
+        return cls(_text(noise, "threat_norm"), _text(noise, "units") or _text(measured, "units"))
 
     def record(self) -> dict[str, Any]:
         """What to add to run.json."""
@@ -46,7 +47,8 @@ def input_space(record: dict[str, Any]) -> InputSpace:
         record: the content of run.json.
     """
     if isinstance(found := record.get(KEY), dict):
-        return InputSpace(_of(found, "norm"), _of(found, "units"))
+        own = _text(_class(record, "noise"), "units")  # earlier runs against l0 recorded the units of the images
+        return InputSpace(_of(found, "norm"), own or _of(found, "units"))
     return InputSpace.of(*(_class(record, group) for group in ("noise", "dataset", "model")))
 
 

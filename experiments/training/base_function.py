@@ -50,15 +50,16 @@ def new_noise(settings: Settings, dataset: Dataset) -> Noise | None:
     """A new noise, None if the run has none. The data set provides what the noise must know about the images.
 
     Raises:
-        SettingError: the settings are invalid, or the noise needs quantised images and the data set has no `levels`.
+        SettingError: the settings are invalid, or the noise needs images that the data set lacks.
     """
     noise = settings.noise
     if noise is None:
         return None
     wanted = [name for name in GIVEN["noise"] if name in parameters(noise.target, "noise")]
     if wanted and not isinstance(dataset, LabelledDataset):
+        kind = "quantised images" if "levels" in wanted else "labelled images of one size"
         raise SettingError(
-            f"noise: {noise.name} needs quantised images, and {type(dataset).__name__} has none; use noise=uniform"
+            f"noise: {noise.name} needs {kind}, and {type(dataset).__name__} has none; use noise=uniform"
         )
     if "grid" in noise.arguments and noise.get("grid") is None and not hasattr(settings.model.located, "measure"):
         noise = noise.replaced(grid=getattr(dataset, "levels", None))  # the model's inputs are images

@@ -33,7 +33,8 @@ class Noise(ABC):
     example, shift(p, eps) = Phi(Phi^-1(p) - eps / sigma).
 
     Attributes:
-        threat_norm: norm of the perturbations that certificates are about, "l1" or "l2".
+        threat_norm: the perturbations that certificates are about: of a norm, "l2", "l1" or "l0", or "patch".
+        units: units of input radii, such as "pixels"; empty for those of the inputs' numbers.
         rowwise: whether `sample` makes each copy from its own row of the numbers that it draws, with `count` rows each
             time. Then the copies of several blocks are drawn together, which is faster.
         additive: whether `sample_each` adds numbers to x that do not depend on x. Then attacks in training draw them
@@ -56,6 +57,7 @@ class Noise(ABC):
     """
 
     threat_norm: ClassVar[str]
+    units: ClassVar[str] = ""
     rowwise: ClassVar[bool] = False
     additive: ClassVar[bool] = False
     grid: int | None = None
@@ -113,9 +115,12 @@ class Noise(ABC):
 class FiniteNoise(Noise):
     """A smoothing distribution on finitely many, equally probable noisy inputs: probabilities are computed exactly.
 
+    Exact certificates need one fact about it: at most `affected(eps)` of the noisy inputs at x differ from those with
+    the same numbers at any x' within eps. `reach` is the inverse.
+
     Attributes:
         steps: the number of noisy inputs.
-        levels: grid steps per unit. Values of inputs, distances and radii are multiples of 1 / levels.
+        levels: grid steps per unit: radii are multiples of 1 / levels.
 
     Examples:
         >>> import torch
@@ -123,6 +128,8 @@ class FiniteNoise(Noise):
         >>> noise = DeterministicSplitting(sigma=0.5, levels=16, shape=(3,))
         >>> noise.steps, [len(batch) for batch in noise.enumerate(torch.zeros(3), batch_size=20)]
         (27, [20, 7])
+        >>> noise.affected(0.25), noise.reach(4)
+        (4, 0.25)
     """
 
     steps: int
@@ -131,6 +138,17 @@ class FiniteNoise(Noise):
     @abstractmethod
     def copies(self, x: Tensor, first: int, count: int) -> Tensor:
         """The noisy copies number first, ..., first + count - 1 of x, counted from 0: (*shape) -> (count, *shape)."""
+
+    @abstractmethod
+    def affected(self, eps: float) -> int:
+        """The most noisy inputs that differ between x and an x' within eps. It does not fall with eps; 0 for eps = 0.
+
+        More than `steps` is as good as `steps`: all may differ.
+        """
+
+    @abstractmethod
+    def reach(self, count: int) -> float:
+        """The largest radius with affected(radius) <= count, for a count of 0 to steps - 1."""
 
     def enumerate(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
         """All noisy copies of x, (*shape), in batches (b, *shape) with b <= batch_size. Raises as `require` does."""

@@ -1,6 +1,7 @@
 """Deterministic splitting noise (DSSN), against l1 perturbations: certificates without sampling and without error."""
 
 import base64
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from smoothing.errors import SettingError
 from smoothing.noise.base import FiniteNoise
 from smoothing.noise.l1 import L1Noise, lambda_of, require_grid, steps_of
 from smoothing.noise.splitting import require_levels, split
+from smoothing.rounding import up
 from smoothing.streams import BlockSource
 
 
@@ -43,6 +45,8 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
         0.4687
         >>> noise.copies(torch.zeros(3), first=0, count=2).shape
         torch.Size([2, 3])
+        >>> noise.affected(0.3), noise.reach(4)
+        (4, 0.25)
     """
 
     def __init__(self, sigma: float, levels: int, shape: tuple[int, ...], seed: int = 0) -> None:
@@ -69,6 +73,16 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
         columns = self._table(x).unfold(1, count, 1)
         by_coordinate = columns[self._k(x).flatten(), self._offsets(x).flatten() + first]  # t = first, ...
         return by_coordinate.T.reshape(count, *x.shape)
+
+    def affected(self, eps: float) -> int:
+        """floor(levels eps): a grid step changes at most one noisy input, the same t before and after (eq. 16).
+
+        An eps just below a step counts as it. The number is not capped at L: rows of failed certificates contain it.
+        """
+        return floor(up(eps * self.levels))
+
+    def reach(self, count: int) -> float:
+        return count / self.levels
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
         """The next `count` noisy copies of x, each with a random t."""

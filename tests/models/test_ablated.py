@@ -1,9 +1,9 @@
-"""A classifier that knows which pixels are hidden."""
+"""Models that know which pixels are hidden."""
 
 import pytest
 import torch
 
-from models import Ablated
+from models import Ablated, AblatedAutoencoder
 from models.classifiers import SmallCNN
 from smoothing import SettingError
 
@@ -27,3 +27,16 @@ def test_black_white_and_hidden_differ():
 def test_an_unknown_classifier_is_refused():
     with pytest.raises(SettingError, match=r"model\.classifier"):
         Ablated(10, 1, classifier={"_target_": "nowhere.Net"})
+
+
+def test_the_autoencoder_answers_with_whole_images_and_sees_what_is_hidden():
+    model, images = AblatedAutoencoder((1, 8, 8), bottleneck=4).eval(), torch.rand(3, 1, 8, 8)
+    assert model.encode[0][0].in_channels == 2
+    half = images.clone()
+    half[..., 4:] = torch.nan
+    with torch.inference_mode():
+        whole, seen, black = model(images), model(half), model(half.nan_to_num(nan=0.0))
+    assert seen.shape == images.shape
+    assert ((seen >= 0) & (seen <= 1)).all()
+    assert not torch.allclose(seen, whole)
+    assert not torch.allclose(seen, black)

@@ -23,6 +23,8 @@ DEVICES = "cuda:0", "cuda:1"
 
 NOISES = {
     "Ablation": [lambda: smoothing.Ablation(40, (1, 8, 8))],
+    "BandAblation": [lambda: smoothing.BandAblation(5, (1, 8, 8))],
+    "BlockAblation": [lambda: smoothing.BlockAblation(6, (1, 8, 8))],
     "Gaussian": [lambda: smoothing.Gaussian(0.5), lambda: smoothing.Gaussian(0.5, grid=LEVELS)],
     "Uniform": [lambda: smoothing.Uniform(0.5), lambda: smoothing.Uniform(0.5, grid=LEVELS)],
     "Splitting": [lambda: smoothing.Splitting(0.5, LEVELS)],

@@ -44,6 +44,8 @@ MASKS = {
 POINTS = {"metrics/finite.py: FiniteSpace._points": 24}  # whether outputs are points
 MOST_FOR_AN_IMAGE = {  # host syncs, by their place
     "Certify Ablation(keep=40 of 64)": COUNTS,
+    "Certify BandAblation(size=5, L=8)": COUNTS,
+    "Certify BlockAblation(size=6, L=64)": COUNTS,
     "Certify Gaussian(sigma=0.5)": COUNTS,
     "Certify Gaussian(sigma=0.5, grid=16)": COUNTS | {"noise/grid.py: GridSteps.whole": 2},  # a faster sum on the grid
     "Certify Uniform(sigma=0.5)": COUNTS,

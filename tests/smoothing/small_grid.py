@@ -52,18 +52,18 @@ def squared_distances():
     return Squared()
 
 
-def drawn_everywhere(h):
+def drawn_everywhere(h, images=GRID / Q):
     """The draws of a center smoothing at every image, and the distances between all centers.
 
     This stands in for the engine, which would have batches of one image each: f is asked once for all noisy inputs.
     """
-    drawing = [h.drawing(x / Q, 0) for x in GRID]
+    drawing = [h.drawing(x, 0) for x in images]
     requests = [request for one in drawing for request in next(one)]
     copies = [request.noise.copies(request.x, 0, request.count) for request in requests]
     inputs, place = torch.cat(copies).unique(dim=0, return_inverse=True)
     outputs = h.f(inputs)[place].split(h.noise.steps)
     draws = [_result(*one) for one in zip(drawing, requests, outputs, strict=True)]
-    assert np.allclose(h.draw(GRID[77] / Q).distances, draws[77].distances, rtol=1e-5, atol=1e-6)
+    assert np.allclose(h.draw(images[77]).distances, draws[77].distances, rtol=1e-5, atol=1e-6)
     centers = torch.stack([d.center for d in draws])
     return draws, h.metric.pairwise(centers, centers)
 

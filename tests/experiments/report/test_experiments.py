@@ -40,6 +40,8 @@ def test_what_was_not_run_is_what_results_do_not_hold():
         ("imagenet_dssn", "441 to 3,091", "500"),
         ("digits_undefended", "none: DeepFool", "100"),
         ("digits_l1_tvd", "13 to 110", "50"),
+        ("digits_patches", "8 to 64", "200"),
+        ("mnist_patches", "28 to 784", "500"),
         ("photos_gaussian", "10,100", "24"),
         ("demo_photos", "450", "2"),
     ],
