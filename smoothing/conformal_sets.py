@@ -68,7 +68,7 @@ class Conformal(Smoothed, Calibrated):
         self.p, self.alpha = probability("certifier.p", p), probability("certifier.alpha", alpha)
         self.held_out = whole_number("certifier.held_out", held_out, 1)
         self.score, self.num_classes, self.tau = checked_score(score), num_classes, inf
-        self.j = order(self.p, self.n)
+        self.j, self._known = order(self.p, self.n), dict[float, int]()
         rank(self.held_out, self.level)
 
     n: int  # noisy copies of an input
@@ -78,9 +78,15 @@ class Conformal(Smoothed, Calibrated):
     def samples(self) -> int:
         return self.n
 
-    @abstractmethod
     def needed(self, eps: float) -> int:
-        """The number of samples that must reach tau: t of the theorem."""
+        """The number of samples that must reach tau: t of the theorem. Computed once for each eps."""
+        if eps not in self._known:
+            self._known[eps] = self._t(eps)
+        return self._known[eps]
+
+    @abstractmethod
+    def _t(self, eps: float) -> int:
+        """t of the theorem."""
 
     @abstractmethod
     def request(self, x: Tensor, example: int, reduce: Callable[[Tensor], Tensor], shared: bool = False) -> Request:
@@ -222,7 +228,7 @@ class ConformalSets(Conformal):
             f, noise, p=p, alpha=alpha, held_out=held_out, score=score, num_classes=num_classes, **evaluation
         )
 
-    def needed(self, eps: float) -> int:
+    def _t(self, eps: float) -> int:
         return needed(self.j, self.n, eps, self.noise, self.beta)
 
     def request(self, x: Tensor, example: int, reduce: Callable[[Tensor], Tensor], shared: bool = False) -> Request:

@@ -52,7 +52,7 @@ class ExactConformalSets(Conformal):
             f, noise, p=p, alpha=alpha, held_out=held_out, score=score, num_classes=num_classes, **evaluation
         )
 
-    def needed(self, eps: float) -> int:
+    def _t(self, eps: float) -> int:
         return exact_needed(self.j, eps, self.noise)
 
     def request(self, x: Tensor, example: int, reduce: Callable[[Tensor], Tensor], shared: bool = False) -> Request:

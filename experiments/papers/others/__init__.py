@@ -1,7 +1,8 @@
-"""Figures of other papers' systems: medians, segmentations and hidden pixels."""
+"""Figures of other papers' systems: medians, segmentations, hidden pixels and conformal sets."""
 
 from experiments.papers.others.ablation import AblationCurves
+from experiments.papers.others.conformal import ConformalCurves
 from experiments.papers.others.median_boxes import MedianBoxes
 from experiments.papers.others.segments import CertifiedCells
 
-__all__ = ["AblationCurves", "CertifiedCells", "MedianBoxes"]
+__all__ = ["AblationCurves", "CertifiedCells", "ConformalCurves", "MedianBoxes"]
