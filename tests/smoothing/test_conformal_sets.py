@@ -58,7 +58,7 @@ def test_coverage_at_the_worst_perturbation():
 
 def test_counts_and_t_are_those_of_the_scores():
     g = ConformalSets(linear, NOISE, **SMALL)
-    x, label = torch.tensor([0.2, 0.0]), 1
+    x, label = torch.tensor([0.2, 0.0]), 0  # not the class that f predicts
     source = [Stream(0, 3, Stage.ESTIMATION).block(k, x.device) for k in range(2)]
     scores = linear(torch.cat([NOISE.sample(x, 64, each) for each in source])[:100]).double().softmax(dim=1)
     found = g.engine.run(g.calibrating(x, 3, label))
@@ -66,6 +66,14 @@ def test_counts_and_t_are_those_of_the_scores():
     g.calibrate([{"score": 0.6}] * 49)
     (row,) = g.statements(g.engine.run(g.procedure(x, 3, -1)), [0.1])
     assert row.counts == " ".join(str(int(count)) for count in (scores >= 0.6).sum(dim=0))
+
+
+def test_a_score_at_the_threshold_counts():
+    """A score that takes two values: T and tau are equal for most examples."""
+    g = ConformalSets(lambda x: linear(x).sign(), NOISE, **SMALL)
+    tau = g.calibrate_on([(torch.tensor([5.0, 0.0]), 1)] * 49)
+    assert tau == pytest.approx(1 / (1 + np.exp(-2)))
+    assert g.certify(torch.tensor([5.0, 0.0]), 0.1).counts == "0 100"
 
 
 def test_the_level_of_the_threshold_is_alpha_less_beta():
