@@ -69,6 +69,17 @@ def test_the_number_of_samples_by_brute_force(noise, radii, n, p, beta):
         assert missed(t + 2) > beta
 
 
+@pytest.mark.parametrize("cells", [1, 2, 5])
+def test_fewer_cells_give_fewer_samples_that_are_still_enough(monkeypatch, cells):
+    monkeypatch.setattr(conformal_guarantee, "CELLS", cells)
+    j, q = order(0.7, 400), np.linspace(0, 1, 20_001)
+    t = needed(j, 400, 0.5, NOISE, BETA)
+    there = least_probability(NOISE)(q, 0.5)
+    assert (binom.sf(j - 1, 400, q) * binom.cdf(t - 1, 400, there)).max() <= BETA
+    monkeypatch.undo()
+    assert t < needed(j, 400, 0.5, NOISE, BETA)
+
+
 def test_more_samples_and_larger_radii():
     found = [needed(order(0.7, n), n, EPS, NOISE, BETA) / n for n in (100, 1000, 10_000, 100_000)]
     assert found == sorted(found)
