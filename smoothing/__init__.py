@@ -8,13 +8,17 @@ from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertif
 from smoothing.center_reach import answers_within, reach
 from smoothing.center_smoothing import CenterSmoothing
 from smoothing.center_smoothing_hd import CenterSmoothingHD
-from smoothing.certifier import Certifier
+from smoothing.certifier import Calibrated, Certifier
 from smoothing.certifiers import Certify, ExactCertify, Predict
 from smoothing.classifier_guarantee import ABSTAIN, ClassificationCertificate, Prediction
+from smoothing.conformal_attack import AttackedSets, ConformalAttack
+from smoothing.conformal_guarantee import ConformalSet
+from smoothing.conformal_sets import ConformalSets
 from smoothing.errors import BaseFunctionError, SettingError, SmoothingError, SmoothingWarning
 from smoothing.evaluation import Evaluation
 from smoothing.exact_balanced import ExactBalancedCenterSmoothing
 from smoothing.exact_center import ExactCenterSmoothing
+from smoothing.exact_conformal import ExactConformalSets
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.median_smoothing import ExactMedianSmoothing, MedianSmoothing
 from smoothing.metrics import (
@@ -60,11 +64,13 @@ __all__ = [
     "Angular",
     "Attack",
     "AttackOutcome",
+    "AttackedSets",
     "BalancedCenterSmoothing",
     "BalancedSettings",
     "BandAblation",
     "BaseFunctionError",
     "BlockAblation",
+    "Calibrated",
     "CenterDraws",
     "CenterSettings",
     "CenterSmoothing",
@@ -72,6 +78,9 @@ __all__ = [
     "Certifier",
     "Certify",
     "ClassificationCertificate",
+    "ConformalAttack",
+    "ConformalSet",
+    "ConformalSets",
     "Cosine",
     "DeterministicSplitting",
     "EnclosingBallL2",
@@ -80,6 +89,7 @@ __all__ = [
     "ExactCenterSmoothing",
     "ExactCertificate",
     "ExactCertify",
+    "ExactConformalSets",
     "ExactMedianSmoothing",
     "FeatureDistance",
     "FiniteNoise",

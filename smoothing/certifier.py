@@ -5,7 +5,7 @@ passes it one example at a time, and writes a row for each statement.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -119,3 +119,31 @@ class Certifier(ABC):
             settings: the certifier's arguments.
         """
         return int(row["n"]) if "n" in row else None
+
+
+class Calibrated(Certifier):
+    """A certifier whose statements also rest on labelled examples that are kept apart: the calibration examples.
+
+    The run chooses `held_out` examples of the data set at random, by its seed, and certifies none of them. It runs
+    `calibrating` on each, writes the result as a row of calibration.csv, and passes all rows to `calibrate` before it
+    certifies the others.
+
+    Class attributes:
+        calibration_columns: columns of calibration.csv. The run fills index and label; the fields of the dataclass that
+            `calibrating` returns fill the others.
+
+    Attributes:
+        held_out: number of calibration examples.
+    """
+
+    calibration_columns: ClassVar[tuple[str, ...]]
+
+    held_out: int
+
+    @abstractmethod
+    def calibrating(self, x: Tensor, example: int, label: int) -> Procedure[Any]:
+        """What one calibration example gives: a dataclass of numbers. Arguments as for `procedure`."""
+
+    @abstractmethod
+    def calibrate(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Use the rows of all calibration examples. Raises SettingError if they are too few."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from experiments.certifying.build import assembled
 from experiments.certifying.calibrating import require_other_examples
+from experiments.certifying.held_out import calibrate, held_out, require_not_held_out
 from experiments.certifying.progress import Progress, announcement
 from experiments.certifying.rereading import reread_from_siblings
 from experiments.certifying.rows import Certification, rows_of_each
@@ -50,7 +51,8 @@ def certify_together(several: Sequence[Settings]) -> list[Path]:
     first, device = several[0], choose_device(several[0].device)
     dataset: Dataset = first.dataset.build()
     runs = assembled(several, dataset, device)
-    indices = dataset.check(choose_examples(dataset, first))
+    held = held_out(runs[0].certifier, dataset, first.seed)
+    indices = dataset.check(choose_examples(dataset, first, held))
     require_other_examples(first, indices)
     examples = described(dataset, indices)
     for settings, run in zip(several, runs, strict=True):
@@ -78,6 +80,7 @@ def certify_together(several: Sequence[Settings]) -> list[Path]:
             )
             if logger and tables[0].done:
                 logger.log(read_table(runs[0].folder.path).to_dict("records"))
+            calibrate(runs, dataset, held, device)
             _certify(runs, tables, dataset, missing, device, logger)
         for run in runs:
             run.folder.end()
@@ -162,15 +165,22 @@ def one_line_warnings() -> Iterator[None]:
         yield
 
 
-def choose_examples(dataset: Dataset, settings: Settings) -> list[int]:
-    """This shard's part of the first `limit` of `indices`, or of the data set's own choice. Raises SettingError."""
-    indices, limit, shard = settings.indices, settings.limit, settings.shard
+def choose_examples(dataset: Dataset, settings: Settings, held: Sequence[int] = ()) -> list[int]:
+    """This shard's part of the first `limit` of `indices`, or of the data set's own choice. Raises SettingError.
+
+    Args:
+        dataset: the data set.
+        settings: the run's settings.
+        held: examples that calibrate the certifier; they are left out, and refused in `indices`.
+    """
+    indices, limit, shard, apart = settings.indices, settings.limit, settings.shard, set(held)
     if limit is not None and limit < 1:
         raise SettingError(f"limit: expected at least 1, got {limit}")
     if indices is None:
-        chosen = dataset.indices()
+        chosen = [index for index in dataset.indices() if index not in apart]
     else:
         chosen = list(dict.fromkeys(indices))
+        require_not_held_out(chosen, held)
         for index in chosen:
             try:
                 dataset[index]

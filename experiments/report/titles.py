@@ -19,6 +19,7 @@ DATA = {
 }
 WORDS = {
     "angular": "angular distance",
+    "conformal": "conformal sets",
     "consistency": "consistency regularization",
     "crown": "networks of CROWN-IBP",
     "denoised": "denoised",

@@ -2,6 +2,7 @@
 
 certificates.csv            the table (certificates.<k>-of-<K>.csv for shards)
 examples.csv                file, label and class of each example, if the data set has them
+calibration.csv             the rows of the calibration examples, if the certifier has some
 run.json                    identity, configuration, contents, versions, commit, device, times
 draws/<index>.npz           the draws of an example, from which its certificates can be computed again
 """

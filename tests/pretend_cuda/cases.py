@@ -34,6 +34,7 @@ NOISES = {
 PLAIN, ON_GRID = NOISES["Gaussian"]
 (FINITE,) = NOISES["DeterministicSplitting"]
 CENTER = {"n": 32, "m": 32, "alpha1": 0.1, "alpha2": 0.1}
+CONFORMAL = {"n": 90, "alpha": 0.8, "beta": 0.1, "held_out": 2}
 CERTIFIERS = {
     "Certify": {"n0": 20, "n": 90, "alpha": 0.01},
     "Predict": {"n": 90, "alpha": 0.01},
@@ -48,6 +49,17 @@ CERTIFIERS = {
     "MedianSmoothing": {"n": 90, "alpha": 0.1},
     "ExactMedianSmoothing": {},
     "SegmentSmoothing": {"n0": 20, "n": 90, "alpha": 0.1},
+    "ConformalSets": CONFORMAL,
+    "ExactConformalSets": {"alpha": 0.8, "held_out": 2},
+    "ConformalAttack": {
+        "n": 90,
+        "alpha": 0.8,
+        "beta": 0.1,
+        "held_out": 2,
+        "radii": [0.0, 0.1],
+        "steps": 2,
+        "copies": 70,
+    },
 }
 WITHOUT_METRIC = {"SegmentSmoothing": CELLS}  # what f answers with, if not votes
 ARGUMENTS = {"FiniteSpace": [[[0, 1, 2], [1, 0, 1], [2, 1, 0]]], "LPIPS": ["random"]}
@@ -90,7 +102,7 @@ def exact(certifier):
 def fits(certifier, noise):
     if exact(certifier):
         return issubclass(noise, FiniteNoise)
-    return certifier is not smoothing.Attack or noise.threat_norm == "l2"
+    return certifier not in (smoothing.Attack, smoothing.ConformalAttack) or noise.threat_norm == "l2"
 
 
 def made(certifier, make_noise, function, metric, device, **options):
@@ -105,6 +117,9 @@ def certified(certifier, make_noise, function, metric=None, device="cuda", **opt
     with patch.object(lpips, "_load", FeaturesOfLPIPS):
         c = made(certifier, make_noise, function, metric, device, **options)
         radii = c.cases(EPS)
+        if isinstance(c, smoothing.Calibrated):
+            rows = c.engine.run_all(c.calibrating(x, 10 + k, 0) for k, x in enumerate(images(device, 2)))
+            c.calibrate([vars(row) for row, _ in rows])
         procedures = (c.procedure(x, k, 0) for k, x in enumerate(images(device, 1 if metric else 2)))
         found = [(drawn, c.statements(drawn, radii)) for drawn, _ in c.engine.run_all(procedures)]
     assert certifier is not smoothing.Attack or any(each.status == "attacked" for each in found[0][0])
