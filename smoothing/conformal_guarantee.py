@@ -19,8 +19,8 @@ T >= tau, and yet fewer than t of those at X' reach tau, with probability at mos
 The samples at X are never drawn: they only serve to compare. So one number t corrects for sampling, however many
 calibration examples and classes there are. The paper bounds the probability of each.
 
-Under a finite noise, T is the j-th largest of all L scores, beta = 0, and t = j - affected(eps), because at most so many
-of the L noisy inputs differ. Then Y is in the sets of all X' at once.
+Under a finite noise, T is the j-th largest of all L scores, beta = 0, and t = j - affected(eps), because at most so
+many of the L noisy inputs differ. Then Y is in the sets of all X' at once.
 """
 
 from dataclasses import dataclass

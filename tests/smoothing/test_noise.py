@@ -6,7 +6,16 @@ import pytest
 import torch
 from scipy.stats import kstest, norm
 
-from smoothing import Gaussian, SettingError
+from smoothing import (
+    Ablation,
+    BandAblation,
+    BlockAblation,
+    DeterministicSplitting,
+    Gaussian,
+    SettingError,
+    Splitting,
+    Uniform,
+)
 from smoothing.cursor import noisy_inputs
 from smoothing.streams import BLOCK, Stage, Stream
 
@@ -111,3 +120,21 @@ def test_the_law_of_the_samples_on_cuda():
         assert kstest(column.numpy(), norm(value, 0.5).cdf).pvalue > 1e-4
     again = samples(20_000, 77, x=torch.tensor([0.25, -1.0], device="cuda")).cpu()
     assert torch.equal(drawn, again)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        Gaussian(0.25),
+        Uniform(0.25),
+        Splitting(0.25, 255),
+        DeterministicSplitting(0.25, 255, (3,)),
+        Ablation(2, (1, 4, 4)),
+        BandAblation(2, (1, 4, 4)),
+        BlockAblation(2, (1, 4, 4)),
+    ],
+    ids=lambda noise: type(noise).__name__,
+)
+def test_units_of_radii_are_text(noise):
+    """They are written on axes, so an attribute of the same name must not hide them."""
+    assert isinstance(noise.units, str)
