@@ -16,6 +16,8 @@ from smoothing.evaluation import Evaluation
 from smoothing.exact_balanced import ExactBalancedCenterSmoothing
 from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.exact_guarantee import ExactCertificate
+from smoothing.mean_guarantee import MeanCertificate
+from smoothing.mean_smoothing import MeanSmoothing
 from smoothing.median_smoothing import ExactMedianSmoothing, MedianSmoothing
 from smoothing.metrics import (
     L2,
@@ -77,6 +79,8 @@ __all__ = [
     "Hausdorff",
     "Jaccard",
     "MaskJaccard",
+    "MeanCertificate",
+    "MeanSmoothing",
     "MedianSmoothing",
     "Metric",
     "Noise",
