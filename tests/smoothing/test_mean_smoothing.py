@@ -149,6 +149,24 @@ def test_the_draws_are_those_of_the_median():
     assert (mean.read(kept, 0.1).lower == mean.certify(x, 0.1, example=3).lower).all()
 
 
+@pytest.mark.parametrize(("k", "bound"), [(1, "exact"), (3, "exact"), (3, "paper")])
+def test_alpha_is_shared_among_both_sides_of_all_coordinates(k, bound):
+    h = MeanSmoothing(lambda z: z.repeat(1, k), NOISE, n=400, low=-2, high=2, alpha=0.06, bound=bound)
+    c = h.certify(torch.zeros(1), 0.1, example=1)
+    kept = h.certify_draws(torch.zeros(1), example=1)
+    expected = mean_certificate(kept, 0.1, -2.0, 2.0, moved(band(400, 0.03 / k, bound), 0.1, NOISE), 0.06)
+    assert (c.lower == expected.lower).all()
+    assert (c.upper == expected.upper).all()
+
+
+def test_outputs_beyond_the_range_count_as_its_ends():
+    """Far outputs do not widen an interval, and a bound may not rest on them."""
+    outputs = np.concatenate([np.linspace(-1, 1, 40), np.full(20, 50.0)])
+    far, near = certified(outputs), certified(np.minimum(outputs, 1.0))
+    assert (far.lower, far.upper, far.estimate) == (near.lower, near.upper, near.estimate)
+    assert far.upper[0] <= 1
+
+
 def test_it_is_narrower_in_the_tails_than_the_band_of_kumar_et_al():
     """At equal levels on a range of 10 standard deviations: the inequality of Dvoretzky, Kiefer and Wolfowitz."""
     n, high = 2000, 10.0
