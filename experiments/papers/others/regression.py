@@ -63,7 +63,8 @@ class RegressionBounds(Figure):
         axes[0].set_ylabel("median width")
         table = pd.DataFrame(rows)
         counts = [run.table["index"].nunique() for run in chosen.values()]
-        head(figure, f"Certified intervals, {data_title(self.drawn_as(runs[0]))}", examples_text(counts))
+        about = f"{examples_text(counts)}; widths in units of the output"
+        head(figure, f"Certified intervals, {data_title(self.drawn_as(runs[0]))}", about)
         name_curves(figure, named)
         claims = verdicts(CLAIMS, "regression_bounds", _ratios(chosen, sigmas))
         return Drawing(figure, table, claims, _notes(table))
