@@ -201,7 +201,7 @@ def on_segments(seed: int) -> Iterator[Case]:
     """Certified classes of positions against l2."""
     noise = Gaussian(0.2)
     for f, model, inputs, eps in (
-        (models.segmenter(noise, seed), "segmenter", models.mosaics()[:20], 0.1),
+        (models.segmenter(noise, seed), "segmenter", models.mosaics()[:10], 0.1),
         (models.dark_pixels, "dark pixels", models.images()[:20], 0.3),
     ):
         segment = SegmentSmoothing(f, noise, seed=seed, n0=100, n=4000, batch_size=1000)
