@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from models.generator import BigGAN
     from models.person_segmenter import PersonSegmenter
     from models.reconstructor import Reconstructor
+    from models.regressor import Regressor
+    from models.segmenter import Segmenter
 
 __all__ = [
     "Ablated",
@@ -23,6 +25,8 @@ __all__ = [
     "FaceGenerator",
     "PersonSegmenter",
     "Reconstructor",
+    "Regressor",
+    "Segmenter",
 ]
 
 _FILES = {
@@ -35,6 +39,8 @@ _FILES = {
     "FaceGenerator": "face_generator",
     "PersonSegmenter": "person_segmenter",
     "Reconstructor": "reconstructor",
+    "Regressor": "regressor",
+    "Segmenter": "segmenter",
 }
 
 

@@ -20,6 +20,8 @@ from smoothing.exact_balanced import ExactBalancedCenterSmoothing
 from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.exact_conformal import ExactConformalSets
 from smoothing.exact_guarantee import ExactCertificate
+from smoothing.mean_guarantee import MeanCertificate
+from smoothing.mean_smoothing import MeanSmoothing
 from smoothing.median_smoothing import ExactMedianSmoothing, MedianSmoothing
 from smoothing.metrics import (
     L2,
@@ -99,6 +101,8 @@ __all__ = [
     "Hausdorff",
     "Jaccard",
     "MaskJaccard",
+    "MeanCertificate",
+    "MeanSmoothing",
     "MedianSmoothing",
     "Metric",
     "Noise",

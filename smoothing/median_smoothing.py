@@ -3,16 +3,12 @@
 This file draws outputs of the base function. `quantile_guarantee` states what they prove.
 """
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Unpack, overload
+from collections.abc import Callable
+from typing import Any, Unpack
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from smoothing.arguments import input_radii, number, several, whole_number
-from smoothing.certifier import Certifier
+from smoothing.arguments import number, whole_number
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import require_finite
@@ -25,89 +21,21 @@ from smoothing.quantile_guarantee import (
     ranks,
     require_feasible,
 )
-from smoothing.sampling import AllCopies, Procedure, Request, Samples
-from smoothing.smoothed import Smoothed
+from smoothing.sampling import AllCopies, Request, Samples
+from smoothing.stored_outputs import StoredOutputs
 from smoothing.streams import Stage, Stream
 
-MOST_NUMBERS = 2**24  # of all outputs at one input, which are kept
 
-
-class _Quantile(Smoothed, Certifier):
-    """What the sampled and the exact certifier share. Draws are stored, and each input radius has a row."""
+class _Quantile(StoredOutputs[QuantileCertificate]):
+    """What the sampled and the exact certifier share."""
 
     columns = (
         *("index", "eps_in", "width", "n", "lower_rank", "upper_rank", "not_finite", "status", "seconds", "reason"),
         "failure_probability",
     )
     shown = ("index", "eps_in", "width", "not_finite", "status", "failure_probability", "seconds")
-    case = "eps_in"
-    needs_labels = False
-    draws: ClassVar[type | None] = QuantileDraws
 
     p: float
-
-    @abstractmethod
-    def _request(self, x: Tensor, example: int) -> Request:
-        """The outputs to draw."""
-
-    @abstractmethod
-    def read(self, draws: QuantileDraws, eps: float) -> QuantileCertificate:
-        """The certificate for input radius eps, from earlier draws."""
-
-    def certify_draws(self, x: Any, example: int | None = None) -> QuantileDraws:
-        """The outputs from which all certificates at x, (*input shape), are read."""
-        return self.engine.run(self.drawing(self.input(x), self.number_of(example)))
-
-    def drawing(self, x: Tensor, example: int) -> Procedure[QuantileDraws]:
-        """`certify_draws`, as a procedure for `Engine.run_all`."""
-        (answers,) = yield [self._request(x, example)]
-        outputs = torch.cat(answers).flatten(1).cpu().numpy()
-        base_output = self.f(x[None])[0].double().cpu().numpy()
-        return QuantileDraws(np.sort(outputs, axis=0), base_output)
-
-    def _kept(self, outputs: Tensor) -> Tensor:
-        """Outputs (b, *output shape) as real numbers, float64. Raises SettingError if all samples' are too many."""
-        if outputs.is_complex():
-            raise SettingError("certifier: median smoothing needs real outputs, got complex ones")
-        if (many := outputs[:1].numel() * self.samples) > MOST_NUMBERS:
-            raise SettingError(f"certifier: {many:,} output numbers to keep for one input, at most {MOST_NUMBERS:,}")
-        return outputs.double()
-
-    @overload
-    def certify(self, x: Any, eps: float, example: int | None = None) -> QuantileCertificate: ...
-    @overload
-    def certify(self, x: Any, eps: Iterable[float], example: int | None = None) -> list[QuantileCertificate]: ...
-    def certify(
-        self, x: Any, eps: float | Iterable[float], example: int | None = None
-    ) -> QuantileCertificate | list[QuantileCertificate]:
-        """The certified interval of every output number at x, for one input radius or, from the same draws, several.
-
-        Args:
-            x: one input, (*input shape); moved to f's device.
-            eps: input radius or radii in the noise's threat norm, in the units of x.
-            example: number of the streams of samples, to reproduce a result; fresh ones by default.
-
-        Raises:
-            BaseFunctionError: see `FrozenFunction`.
-            SettingError: x is no input, eps no numbers of at least 0, or there are too many outputs to keep.
-        """
-        one, radii = not several(eps), input_radii(eps)
-        draws = self.certify_draws(x, example)
-        found = [self.read(draws, radius) for radius in radii]
-        return found[0] if one else found
-
-    def procedure(self, x: Tensor, example: int, label: int) -> Procedure[QuantileDraws]:
-        return self.drawing(x, example)
-
-    def cases(self, eps: Any) -> list[float]:
-        return list(dict.fromkeys(input_radii(eps)))
-
-    def statements(self, drawn: QuantileDraws, cases: list[float]) -> list[QuantileCertificate]:
-        return [self.read(drawn, eps) for eps in cases]
-
-    @classmethod
-    def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
-        return int(row["n"])
 
 
 class MedianSmoothing(_Quantile):
@@ -125,6 +53,7 @@ class MedianSmoothing(_Quantile):
         SettingError: a setting is out of range. `cases` raises it if n samples can never certify an eps.
 
     Examples:
+        >>> import torch
         >>> from smoothing import Gaussian
         >>> h = MedianSmoothing(lambda x: 2 * x.sum(dim=1), Gaussian(sigma=0.5), n=2000)
         >>> c = h.certify(torch.zeros(1), eps=0.25, example=0)  # h(x') is 2 x', so from -0.5 to 0.5

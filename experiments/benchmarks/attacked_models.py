@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from experiments.data.digit_mosaics import DigitMosaics
 from experiments.data.digits import Digits
 from models.classifiers.small_cnn import SmallCNN
+from models.segmenter import Segmenter
 from smoothing import Noise
 from smoothing.streams import Stage, Stream
 
@@ -51,11 +53,34 @@ def autoencoder(noise: Noise, seed: int, steps: int = 600) -> nn.Module:
     return _trained(model, lambda noisy, chosen: functional.mse_loss(model(noisy), clean[chosen]), noise, seed, steps)
 
 
+def segmenter(noise: Noise, seed: int, steps: int = 200) -> nn.Module:
+    """A small network from mosaics to scores, (b, 1, 16, 16) -> (b, 11, 16, 16), trained briefly under the noise."""
+    data = DigitMosaics().training()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Segmenter(11, 1, width=16).layers
+
+    def loss(noisy: Tensor, chosen: Tensor) -> Tensor:
+        return functional.cross_entropy(model(noisy), data.labels[chosen])
+
+    return _trained(model, loss, noise, seed, steps, data.pixels / DigitMosaics.levels)
+
+
+def mosaics() -> Tensor:
+    """The test mosaics, (125, 1, 16, 16), float32."""
+    return DigitMosaics().testing().pixels / DigitMosaics.levels
+
+
 def _trained(
-    model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], noise: Noise, seed: int, steps: int
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    noise: Noise,
+    seed: int,
+    steps: int,
+    images: Tensor | None = None,
 ) -> nn.Module:
-    """Train with Adam on batches of noisy images. `loss` takes the noisy images and their indices."""
-    clean = Digits().training().pixels / Digits.levels
+    """Train with Adam on batches of noisy images, by default digits. `loss` takes noisy images and their indices."""
+    clean = Digits().training().pixels / Digits.levels if images is None else images
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     for step in range(steps):
@@ -108,6 +133,21 @@ def one_pixel(batch: Tensor) -> Tensor:
 
 def _two_scores(score: Tensor) -> Tensor:
     return torch.stack([torch.zeros_like(score), score], dim=1)
+
+
+def pixel_of(f: Function) -> Function:
+    """One pixel of a function to images: (b, 1, 8, 8) -> (b, 1)."""
+    return lambda batch: f(batch).flatten(1)[:, PIXEL, None]
+
+
+def identity(batch: Tensor) -> Tensor:
+    """(b, 1) -> (b, 1). The median and, on a wide range, the mean of x + noise is x."""
+    return batch
+
+
+def dark_pixels(batch: Tensor) -> Tensor:
+    """Two scores of each pixel, class 1 where it is above 1/2: (b, 1, H, W) -> (b, 2, H, W)."""
+    return torch.cat([torch.zeros_like(batch), batch - 0.5], dim=1)
 
 
 def two_points(batch: Tensor) -> Tensor:

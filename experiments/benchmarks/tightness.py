@@ -1,13 +1,15 @@
 """Try to break every certifier: `python -m experiments.benchmarks.tightness`. Its run.json records how long it took.
 
 Writes results/tightness/tightness.csv, with one row per attacked point, and run.json. `python plot.py figure=tightness`
-draws them. LPIPS is not attacked, because it needs a network of its own.
+draws them. With names of certifiers, such as `median mean`, it attacks these again and keeps the other rows. LPIPS is
+not attacked, because it needs a network of its own.
 """
 
 import json
 import platform
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +23,8 @@ from torch import Tensor
 
 from experiments.benchmarks import attacked_models as models
 from experiments.benchmarks.attacks_on_centers import attack_center, attack_exact_center
-from experiments.benchmarks.attacks_on_classifiers import attack_exactly, attack_l1, attack_l2
+from experiments.benchmarks.attacks_on_classifiers import LEVEL, attack_exactly, attack_l1, attack_l2
+from experiments.benchmarks.attacks_on_intervals import attack_exact_interval, attack_interval, attack_segments
 from experiments.benchmarks.attempts import Attempt
 from experiments.data.digits import Digits
 from experiments.machine.files import write_atomically
@@ -39,8 +42,12 @@ from smoothing import (
     ExactBalancedCenterSmoothing,
     ExactCenterSmoothing,
     ExactCertify,
+    ExactMedianSmoothing,
     Gaussian,
     Jaccard,
+    MeanSmoothing,
+    MedianSmoothing,
+    SegmentSmoothing,
     Splitting,
     TotalVariation,
     Uniform,
@@ -50,6 +57,7 @@ SEED = 0
 Q = 0.75  # of balanced center smoothing
 CLASSIFY = {"n0": 100, "n": 10_000, "alpha": 0.001, "batch_size": 1000}
 CENTER = {"n": 1000, "m": 1000, "delta": 0.1, "alpha1": 0.001, "alpha2": 0.001, "batch_size": 1000}
+INTERVALS = {"n": 10_000, "batch_size": 1000}
 BY_HAND = {**CENTER, "n": 2000, "m": 2000, "delta": 0.08}
 FINE = 255  # levels of the noise for functions of one number
 FINE_SIGMA = 0.2888  # gives 255 noisy inputs
@@ -66,7 +74,7 @@ class Case:
     Attributes:
         certifier: its name in conf/certifier.
         noise: its name in conf/noise.
-        metric: the output metric's name in conf/metric, or "class" for a classifier.
+        metric: the output metric's name in conf/metric, "class" for classes, or "number" for an interval.
         model: the attacked model, in a word or two.
         inputs: inputs to certify, (examples, *input shape).
         attack: maps an input and its number to the attempts on its certificate. No attempts without a certificate.
@@ -163,23 +171,71 @@ def on_balanced_centers(seed: int) -> Iterator[Case]:
     yield Case("exact_balanced", "dssn", "l2", "autoencoder", images[:15], attack)
 
 
+def on_intervals(seed: int) -> Iterator[Case]:
+    """Medians and means of one number against l2, and medians against l1 on the grid."""
+    images, noise, wide = models.images(), Gaussian(0.2), Gaussian(1.0)
+    pixel, starts = models.pixel_of(models.autoencoder(noise, seed)), torch.linspace(-1, 1, 20)[:, None]
+    for f, law, model, inputs, eps, ends in (
+        (pixel, noise, "autoencoder", images[:20], 0.2, (0.0, 1.0)),
+        (models.identity, wide, "identity", starts, 0.5, (-4.0, 4.0)),
+    ):
+        median, sure = (
+            MedianSmoothing(f, law, alpha=a, seed=seed, **INTERVALS)  # type: ignore[arg-type]
+            for a in (0.001, LEVEL)
+        )
+        yield Case("median", "gaussian", "number", model, inputs, partial(attack_interval, median, sure, eps=eps))
+        mean, surely = (
+            MeanSmoothing(f, law, low=ends[0], high=ends[1], alpha=a, seed=seed, **INTERVALS)  # type: ignore[arg-type]
+            for a in (0.001, LEVEL)
+        )
+        yield Case("mean", "gaussian", "number", model, inputs, partial(attack_interval, mean, surely, eps=eps))
+    dssn, fine = DeterministicSplitting(0.5, Digits.levels, IMAGE, seed), DeterministicSplitting(FINE_SIGMA, FINE, (1,))
+    exact = ExactMedianSmoothing(models.pixel_of(models.autoencoder(dssn, seed)), dssn, batch_size=1000)
+    yield Case("exact_median", "dssn", "number", "autoencoder", images[:10], partial(attack_exact_interval, exact))
+    exact = ExactMedianSmoothing(models.identity, fine, batch_size=1000)
+    places = torch.arange(60, 180, 12)[:, None] / FINE
+    yield Case("exact_median", "dssn", "number", "identity", places, partial(attack_exact_interval, exact))
+
+
+def on_segments(seed: int) -> Iterator[Case]:
+    """Certified classes of positions against l2."""
+    noise = Gaussian(0.2)
+    for f, model, inputs, eps in (
+        (models.segmenter(noise, seed), "segmenter", models.mosaics()[:10], 0.1),
+        (models.dark_pixels, "dark pixels", models.images()[:20], 0.3),
+    ):
+        segment = SegmentSmoothing(f, noise, seed=seed, n0=100, n=4000, batch_size=1000)
+        yield Case("segment", "gaussian", "class", model, inputs, partial(attack_segments, segment, eps=eps))
+
+
 def _rho(h: CenterSmoothing | ExactCenterSmoothing, images: Tensor) -> float:
     """A radius within which the centers at other images hold the share `Q` of the outputs. 1 if there is no center."""
     drawn = [h.draw(x, example=k).distances for k, x in enumerate(images)]
     return max((float(np.quantile(distances, Q)) for distances in drawn if len(distances)), default=1.0)
 
 
-def run(seed: int, share: float = 1.0, say: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
+def run(
+    seed: int, share: float = 1.0, say: Callable[[str], None] = lambda line: None, only: Sequence[str] = ()
+) -> pd.DataFrame:
     """All attempts, one row each: number of the certificate, the case, the columns of `Attempt`, seed and seconds.
 
     Args:
         seed: seed of training, certificates and attacks.
         share: share of each case's inputs to use; at least one input is used.
         say: called with a line of text after each case.
+        only: attack these certifiers, by name; all by default.
     """
     rows: list[dict[str, Any]] = []
     certificates = 0
-    for case in (*on_classifiers(seed), *on_centers(seed), *on_balanced_centers(seed)):
+    for case in (
+        *on_classifiers(seed),
+        *on_centers(seed),
+        *on_balanced_centers(seed),
+        *on_intervals(seed),
+        *on_segments(seed),
+    ):
+        if only and case.certifier not in only:
+            continue
         before, started = len(rows), time.perf_counter()
         names = {"certifier": case.certifier, "noise": case.noise, "metric": case.metric, "model": case.model}
         for example in range(max(1, round(share * len(case.inputs)))):
@@ -193,21 +249,29 @@ def run(seed: int, share: float = 1.0, say: Callable[[str], None] = lambda line:
     return pd.DataFrame(rows)
 
 
-def main() -> None:
-    """Run the benchmark, write its table and record, and print a summary."""
-    started = _now()
-    table = run(SEED, say=partial(print, flush=True))
-    settings = {"type": "all of smoothing", **CLASSIFY, **{f"center_{name}": v for name, v in CENTER.items()}}
-    record = {
-        "identity": {"dataset": {"type": "Digits"}, "certifier": settings, "seed": SEED},
-        "seed": SEED,
-        "config": {"name": "digits"},
+def main(only: Sequence[str] = ()) -> None:
+    """Run the benchmark, write its table and record, and print a summary.
+
+    Args:
+        only: attack these certifiers again, and keep the rows of the others; run.json then has an entry in `again`.
+    """
+    started, folder = _now(), Path("results") / FOLDER
+    table = run(SEED, say=partial(print, flush=True), only=only)
+    made = {
         "started": started,
         "ended": _now(),
         "device": f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)",
         **provenance(),
     }
-    folder = Path("results") / FOLDER
+    if only:
+        record = json.loads((folder / RECORD).read_text())
+        record.setdefault("again", []).append({"certifiers": list(only), **made})
+        others = pd.read_csv(folder / TABLE).query("certifier not in @only")
+        table = pd.concat([others, table.assign(index=table["index"] + 1 + others["index"].max())])
+    else:
+        settings = {"type": "all of smoothing", **CLASSIFY, **{f"center_{name}": v for name, v in CENTER.items()}}
+        identity = {"dataset": {"type": "Digits"}, "certifier": settings, "seed": SEED}
+        record = {"identity": identity, "seed": SEED, "config": {"name": "digits"}, **made}
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / TABLE, table.to_csv(index=False).encode())
     write_atomically(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
@@ -224,4 +288,4 @@ def _now() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -3,13 +3,15 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from experiments.data.base import Dataset, Images, LabelledDataset, LabelledImages, MissingDataError
+from experiments.data.base import Dataset, Images, LabelledDataset, LabelledImages, MissingDataError, TargetDataset
 
 if TYPE_CHECKING:
     from experiments.data.celeba import CelebA
     from experiments.data.cifar10 import CIFAR10
     from experiments.data.cifar10_preprocessed import CIFAR10Preprocessed
     from experiments.data.classes import Classes
+    from experiments.data.diabetes import Diabetes
+    from experiments.data.digit_mosaics import DigitMosaics
     from experiments.data.digits import Digits
     from experiments.data.faces import Faces
     from experiments.data.folder import ImageFolder
@@ -30,6 +32,8 @@ __all__ = [
     "CelebA",
     "Classes",
     "Dataset",
+    "Diabetes",
+    "DigitMosaics",
     "Digits",
     "Faces",
     "ImageFolder",
@@ -43,6 +47,7 @@ __all__ = [
     "People",
     "Photographs",
     "Portraits",
+    "TargetDataset",
 ]
 
 _FILES = {
@@ -52,6 +57,8 @@ _FILES = {
     "SVHN": "svhn",
     "CelebA": "celeba",
     "Classes": "classes",
+    "Diabetes": "diabetes",
+    "DigitMosaics": "digit_mosaics",
     "Digits": "digits",
     "Faces": "faces",
     "ImageFolder": "folder",

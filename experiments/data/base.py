@@ -95,9 +95,9 @@ class Dataset(ABC):
 
 
 class LabelledImages(ABC):
-    """Labelled images to train on, read in batches of uint8 pixels."""
+    """Labelled images to train on, read in batches of uint8 pixels; or other inputs with targets (`TargetDataset`)."""
 
-    labels: Tensor  # (n,), int64
+    labels: Tensor  # (n,), int64; targets (n, ...)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -121,8 +121,8 @@ class Images(LabelledImages):
     """Labelled images in memory.
 
     Attributes:
-        pixels: (n, C, H, W), uint8; a pixel's value is pixels / levels.
-        labels: (n,), int64.
+        pixels: (n, C, H, W), uint8; a pixel's value is pixels / levels. Without levels, inputs (n, ...), float32.
+        labels: (n,), int64; targets (n, ...) of a `TargetDataset`.
     """
 
     pixels: Tensor
@@ -137,7 +137,42 @@ class Images(LabelledImages):
             yield pixels[chosen], labels[chosen]
 
 
-class LabelledDataset(Dataset):
+class TargetDataset(Dataset):
+    """Test inputs to certify, and inputs with targets to train on, such as numbers or label maps.
+
+    Attributes:
+        classes: class names, if the targets are numbers of classes; empty otherwise.
+        levels: inputs are k / levels for k = 0, ..., levels. None: they are any numbers.
+        shape: shape of an input.
+    """
+
+    classes: Sequence[str] = ()
+    levels: int | None = None
+    shape: tuple[int, ...]
+
+    @abstractmethod
+    def training(self) -> LabelledImages:
+        """The inputs to train on, with their targets. Raises MissingDataError if they are not found."""
+
+    @abstractmethod
+    def testing(self) -> Images:
+        """The test inputs, with their targets. If they do not fit into memory, only those of `indices()`."""
+
+    @cached_property
+    def _test(self) -> Images:
+        return self.testing()
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self._test.pixels[self._known(index)].to(torch.float32) / (self.levels or 1)
+
+    def _known(self, index: int) -> int:
+        if not 0 <= index < len(self._test):
+            name = type(self).__name__
+            raise IndexError(f"{name}: the test images have indices 0 to {len(self._test) - 1}, got {index}")
+        return index
+
+
+class LabelledDataset(TargetDataset):
     """Labelled test images to certify, labelled images to train on, and the constants that a classifier needs.
 
     Attributes:
@@ -154,30 +189,9 @@ class LabelledDataset(Dataset):
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    @abstractmethod
-    def training(self) -> LabelledImages:
-        """The images to train on. Raises MissingDataError if they are not found."""
-
-    @abstractmethod
-    def testing(self) -> Images:
-        """The test images. If they do not fit into memory, only those of `indices()`."""
-
-    @cached_property
-    def _test(self) -> Images:
-        return self.testing()
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self._test.pixels[self._known(index)].to(torch.float32) / self.levels
-
     def label(self, index: int) -> int:
         """The label of a test image. Raises IndexError if there is no test image with that index."""
         return int(self._test.labels[self._known(index)])
-
-    def _known(self, index: int) -> int:
-        if not 0 <= index < len(self._test):
-            name = type(self).__name__
-            raise IndexError(f"{name}: the test images have indices 0 to {len(self._test) - 1}, got {index}")
-        return index
 
 
 def every(step: int, count: int) -> list[int]:

@@ -7,6 +7,7 @@ from textwrap import fill
 DATA = {
     "celeba": "CelebA",
     "cifar10": "CIFAR-10",
+    "diabetes": "Diabetes",
     "digits": "Digits",
     "faces": "Faces",
     "generator": "Generator of faces",

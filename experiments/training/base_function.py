@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from experiments.config.check import GIVEN
 from experiments.config.settings import Settings
 from experiments.config.targets import parameters
-from experiments.data import Dataset, LabelledDataset
+from experiments.data import Dataset, LabelledDataset, TargetDataset
 from experiments.training.weights import Checkpoint, find
 from smoothing import Noise, SettingError, SmoothingError
 from smoothing.inputs import as_tensor, placed
+
+OF_LABELS = {"mean", "std"}  # what a model is given of labelled images only
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def new_noise(settings: Settings, dataset: Dataset) -> Noise | None:
     if noise is None:
         return None
     wanted = [name for name in GIVEN["noise"] if name in parameters(noise.target, "noise")]
-    if wanted and not isinstance(dataset, LabelledDataset):
+    if any(not getattr(dataset, name, None) for name in wanted):
         kind = "quantised images" if "levels" in wanted else "labelled images of one size"
         raise SettingError(
             f"noise: {noise.name} needs {kind}, and {type(dataset).__name__} has none; use noise=uniform"
@@ -76,7 +78,8 @@ def new_model(settings: Settings, dataset: Dataset) -> nn.Module:
     """
     model = settings.model
     wanted = [name for name in GIVEN["model"] if name in parameters(model.target, "model")]
-    if wanted and not isinstance(dataset, LabelledDataset):
+    known = LabelledDataset if set(wanted) & OF_LABELS else TargetDataset
+    if wanted and not isinstance(dataset, known):
         raise SettingError(
             f"model: {model.name} needs labelled images of one size, and {type(dataset).__name__} has no labels; use "
             "dataset=digits, mnist, cifar10, imagenet or classes"

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from experiments.config.settings import Settings
-from experiments.data import LabelledDataset, LabelledImages
+from experiments.data import LabelledDataset, LabelledImages, TargetDataset
 from experiments.data.augmentation import Augmentation
 from experiments.machine import stopping
 from experiments.machine.device import choose_device
@@ -45,7 +45,7 @@ class Job:
 
     settings: Settings
     trainer: Trainer
-    dataset: LabelledDataset
+    dataset: TargetDataset
     images: LabelledImages
     noise: Noise | None
     model: nn.Module
@@ -89,13 +89,15 @@ def train(settings: Settings) -> Path:
     return folder
 
 
-def _training_images(dataset: LabelledDataset, trainer: Trainer) -> LabelledImages:
+def _training_images(dataset: TargetDataset, trainer: Trainer) -> LabelledImages:
     images = dataset.training()
     if len(images) < trainer.batch_size:
         raise SettingError(
             f"trainer.batch_size: expected at most {len(images)}, the number of training images, "
             f"got {trainer.batch_size}"
         )
+    if not isinstance(dataset, LabelledDataset):
+        return images
     least, most = int(images.labels.min()), int(images.labels.max())
     if least < 0 or most >= len(dataset.classes):
         raise SettingError(f"dataset: expected labels 0 to {len(dataset.classes) - 1}, got {least} to {most}")
@@ -223,7 +225,7 @@ def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> 
         if trainer.crop_padding or trainer.flip:
             random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
             pixels = Augmentation.draw(b, trainer.crop_padding, trainer.flip, random)[mine](pixels)
-        images = pixels.to(torch.float32) / job.dataset.levels
+        images = pixels.to(torch.float32) / (job.dataset.levels or 1)
         x, targets = input_of(plain_model, images), trainer.targets(images, labels)
         noise = StepNoise(job.noise, trainer.seed, epoch, step, b, mine)
         loss, outputs = model(partial(evaluated, trainer, x, targets, noise, epoch))
@@ -267,7 +269,7 @@ def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
         chunks = [positions[first : first + trainer.batch_size] for first in positions[:: trainer.batch_size]]
         key = trainer.key(Purpose.READING)
         for step, (pixels, labels) in enumerate(testing.batches(chunks, device, key, workers=0)):
-            images = pixels.to(torch.float32) / job.dataset.levels
+            images = pixels.to(torch.float32) / (job.dataset.levels or 1)
             x, targets = input_of(model, images), trainer.targets(images, labels)
             clean += float(trainer.judge(model(x), targets).sum())
             if job.noise:

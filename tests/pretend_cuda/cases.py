@@ -47,6 +47,7 @@ CERTIFIERS = {
     "ExactCenterSmoothing": {},
     "ExactBalancedCenterSmoothing": {"q": 0.6, "rho": 1.0},
     "MedianSmoothing": {"n": 90, "alpha": 0.1},
+    "MeanSmoothing": {"n": 90, "alpha": 0.1, "low": -2.0, "high": 2.0},
     "ExactMedianSmoothing": {},
     "SegmentSmoothing": {"n0": 20, "n": 90, "alpha": 0.1},
     "ConformalSets": CONFORMAL,

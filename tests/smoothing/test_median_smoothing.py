@@ -150,6 +150,13 @@ def test_a_linear_function_has_its_closed_form():
         assert c.base_output[0] == pytest.approx(exact, abs=1e-6)
 
 
+@pytest.mark.parametrize("k", [1, 3])
+def test_alpha_is_shared_among_both_sides_of_all_coordinates(k):
+    c = MedianSmoothing(lambda z: z.repeat(1, k), Gaussian(0.5), n=400, alpha=0.06).certify(torch.zeros(1), 0.1)
+    assert (c.lower_rank, c.upper_rank) == ranks(0.5, 0.1, Gaussian(0.5), 400, 0.03 / k)
+    assert (c.lower_rank, c.upper_rank) != ranks(0.5, 0.1, Gaussian(0.5), 400, 0.06 / k)
+
+
 def test_the_shape_of_the_output_is_kept():
     h = MedianSmoothing(lambda x: x.repeat(1, 6).view(-1, 2, 3), Gaussian(0.5), n=500)
     c = h.certify(torch.zeros(1), 0.1, example=0)

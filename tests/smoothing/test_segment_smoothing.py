@@ -170,3 +170,10 @@ def test_the_votes_are_those_of_the_noise():
     drawn = g.engine.run(g.drawing(x, 5))
     of_one = np.where(drawn.classes == 1, drawn.counts, drawn.n - drawn.counts) / drawn.n
     assert of_one == pytest.approx(norm.cdf(x.numpy() / SIGMA), abs=0.015)
+
+
+def test_classes_are_tested_on_fresh_samples():
+    """Of two equally probable classes, the chosen one has fewer than half of the fresh votes half the time."""
+    g = SegmentSmoothing(lambda x: x[:, None] > 0, NOISE, n0=65, n=65)
+    drawn = g.engine.run(g.drawing(torch.zeros(400), 0))
+    assert (drawn.counts < 32.5).mean() == pytest.approx(0.5, abs=0.15)

@@ -32,6 +32,10 @@ NAMES = {
     "dssn": "DSSN",
     "exact": "Exact",
     "exact_center": "Exact center",
+    "exact_median": "Exact median",
+    "mean": "Mean",
+    "median": "Median",
+    "segment": "Segment",
     "balanced": "Balanced",
     "exact_balanced": "Exact balanced",
     "gaussian": "Gaussian",
@@ -139,6 +143,8 @@ class Tightness(Figure):
             f"{found['violated'].sum()} of them broken",
             "classifiers: certified radius divided by the distance of the nearest x' that surely has another class",
             "center smoothing: distance that the output moved within eps_in, divided by eps_out",
+            "medians and means: how far the number surely moved within eps_in, divided by the distance to its bound",
+            "segments: eps_in divided by the distance of the nearest x' at which a certified class surely changed",
             "0: no attempt changed the class within its reach, or moved the output; the median includes these",
         ]
         return Drawing(figure, found, verdicts_on(found), notes)
@@ -146,7 +152,7 @@ class Tightness(Figure):
 
 def _label(case: Any) -> str:
     """The certifier, noise, metric and model of a row; and how many certificates an attack broke, if any."""
-    words = (case.certifier, case.noise, "" if case.metric == "class" else case.metric, case.model)
+    words = (case.certifier, case.noise, "" if case.metric in ("class", "number") else case.metric, case.model)
     broken = f" ({case.violated} broken)" if case.violated else ""
     return ", ".join(NAMES.get(word, word) for word in words if word) + broken
 

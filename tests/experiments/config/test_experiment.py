@@ -57,7 +57,7 @@ def test_an_experiment_says_what_it_is(name):
     )
     assert one.shows
     assert one.item or one.paper == "Ours"
-    assert bool(one.needs) != name.startswith(("demo", "digits", "faces", "person", "photos", "portraits"))
+    assert bool(one.needs) != name.startswith(("demo", "diabetes", "digits", "faces", "person", "photos", "portraits"))
 
 
 @pytest.mark.parametrize("name", NAMES)

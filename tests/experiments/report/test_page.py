@@ -127,7 +127,9 @@ def test_every_experiment_of_a_figure_has_a_command_and_the_large_ones_say_what_
     for path in (CONF / "figure").glob("*.yaml"):
         for name in getattr(figure(path.stem), "experiments", []):
             assert experiment(name).commands()[-1].startswith("python certify.py")
-            assert experiment(name).needs or name.startswith(("digits", "faces", "person", "photos", "portraits"))
+            assert experiment(name).needs or name.startswith(
+                ("diabetes", "digits", "faces", "person", "photos", "portraits")
+            )
 
 
 def test_what_a_figure_asks_of_the_trainer_is_asked_in_training_too():

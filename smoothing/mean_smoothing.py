@@ -1,0 +1,93 @@
+"""The mean of bounded outputs under noise, with certified intervals (Kumar et al. 2020).
+
+This file draws outputs of the base function. `mean_guarantee` states what they prove.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import isfinite
+from typing import Unpack
+
+from torch import Tensor
+
+from smoothing.arguments import number, whole_number
+from smoothing.errors import SettingError
+from smoothing.evaluation import EvaluationOptions
+from smoothing.mean_guarantee import Band, Bound, MeanCertificate, band, mean_certificate, moved
+from smoothing.noise import Noise
+from smoothing.quantile_guarantee import QuantileDraws
+from smoothing.sampling import Request, Samples
+from smoothing.stored_outputs import StoredOutputs
+from smoothing.streams import Stage, Stream
+
+
+class MeanSmoothing(StoredOutputs[MeanCertificate]):
+    """The mean of each output number of f under noise, clipped to a range, with certified intervals.
+
+    With the same seed it draws the same outputs as `MedianSmoothing`, and reads its stored draws.
+
+    Args:
+        f: base function, (b, *input shape) -> (b, *output shape), real; a frozen copy is certified (`FrozenFunction`).
+        noise: smoothing distribution in the input space.
+        n: samples.
+        low: outputs are clipped to at least this, in their units.
+        high: and to at most this; above `low`.
+        alpha: probability that any of the intervals of one input is false, at any eps; shared equally among all sides.
+        bound: of the distribution function, see `mean_guarantee.band`: "exact", or "paper" as in Kumar et al. (2020).
+        evaluation: see `Evaluation`.
+
+    Raises:
+        SettingError: a setting is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from smoothing import Gaussian
+        >>> h = MeanSmoothing(lambda x: 2 * x.sum(dim=1), Gaussian(sigma=0.5), n=2000, low=-4, high=4)
+        >>> c = h.certify(torch.zeros(1), eps=0.25, example=0)  # h(x') is 2 x', so from -0.5 to 0.5
+        >>> -0.8 < c.lower.item() < -0.5, 0.5 < c.upper.item() < 0.8, c.status
+        (True, True, 'certified')
+    """
+
+    columns = (*("index", "eps_in", "width", "n", "not_finite", "status", "seconds", "reason", "failure_probability"),)
+    shown = ("index", "eps_in", "width", "not_finite", "status", "failure_probability", "seconds")
+    rereadable = ("alpha", "low", "high", "bound")
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        *,
+        n: int,
+        low: float,
+        high: float,
+        alpha: float = 0.001,
+        bound: Bound = "exact",
+        **evaluation: Unpack[EvaluationOptions],
+    ) -> None:
+        super().__init__(f, noise, **evaluation)
+        self.n, self.alpha = whole_number("certifier.n", n, 1), number("certifier.alpha", alpha)
+        if not 0 < self.alpha < 1:
+            raise SettingError(f"certifier.alpha: expected a probability strictly between 0 and 1, got {alpha}")
+        self.low, self.high = number("certifier.low", low), number("certifier.high", high)
+        if not (self.low < self.high and isfinite(self.low) and isfinite(self.high)):
+            raise SettingError(f"certifier.high: expected a finite number above certifier.low = {low}, got {high}")
+
+        if bound not in ("exact", "paper"):
+            raise SettingError(f"certifier.bound: expected exact or paper, got {bound}")
+        self.bound = bound
+        self._at_other = lru_cache(maxsize=64)(self._moved)
+
+    @property
+    def samples(self) -> int:
+        return self.n
+
+    def read(self, draws: QuantileDraws, eps: float) -> MeanCertificate:
+        at_other = self._at_other(*draws.outputs.shape, eps)
+        return mean_certificate(draws, eps, self.low, self.high, at_other, self.alpha)
+
+    def _moved(self, n: int, k: int, eps: float) -> Band:
+        """Bounds at x', which are the same for all inputs with n samples of k numbers."""
+        return moved(band(n, self.alpha / (2 * max(1, k)), self.bound), eps, self.noise)
+
+    def _request(self, x: Tensor, example: int) -> Request:
+        return Samples(x, self.noise, self._kept, Stream(self.seed, example, Stage.CERTIFICATION), self.n)
