@@ -24,7 +24,7 @@ HEADER = (
     "| experiment | what it reproduces | needs | samples | examples | run here |\n| --- | --- | --- | --- | --- | --- |"
 )
 TEST_IMAGES = {"Digits": 500, "MNIST": 10_000, "CIFAR10": 10_000, "CIFAR10Preprocessed": 10_000, "SVHN": 26_032}
-TEST_IMAGES |= {"ImageNet": 50_000, "ImageNetPhotos": 24, "People": 3}
+TEST_IMAGES |= {"ImageNet": 50_000, "ImageNetPhotos": 24, "People": 3, "Portraits": 3, "Diabetes": 100}
 
 
 def page(document: str) -> str:
@@ -48,6 +48,8 @@ def samples(one: Experiment) -> str:
         return f"{certifier.get('candidates', 0) + 2 * certifier.n + certifier.m:,}"
     if "n0" in certifier:
         return f"{certifier.n0 + certifier.n:,}"
+    if "n" in certifier:
+        return f"{certifier.n:,}"
     if "DeepFool" in certifier._target_:
         return "none: DeepFool"
     steps = _steps(one)
@@ -71,7 +73,7 @@ def examples(one: Experiment) -> str:
         return f"{len(one.config.indices):,}"
     whole = TEST_IMAGES.get(dataset._target_.rpartition(".")[2], 0)
     count = one.config.limit or dataset.get("count") or len(range(0, whole, dataset.get("step", 1)))
-    return f"{count:,}"
+    return f"{count - one.config.certifier.get('held_out', 0):,}"
 
 
 def run_here(one: Experiment, runs: list[StoredRun]) -> str:

@@ -57,3 +57,10 @@ def test_the_list_is_up_to_date_and_only_its_marked_parts_are_written_anew():
     assert stale != text
     assert page(stale) == text
     assert page(text + "More prose.\n") == text + "More prose.\n"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+def test_every_experiment_has_samples_and_examples(name):
+    one = experiment(name)
+    assert samples(one) != "0"
+    assert examples(one) != "0" or one.name == "named_classifier"  # a user's own images
