@@ -1,5 +1,6 @@
 """Calibration examples: drawn at random, never certified, kept in calibration.csv; runs resume and shards agree."""
 
+import json
 import os
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from experiments.training.base_function import new_model
 from smoothing import ConformalSets, Gaussian, SettingError
 from smoothing.conformal_guarantee import threshold
 
-QUICK = ("experiment=digits_conformal", "certifier.n=64", "certifier.held_out=40", "eps=[0.0,0.1]", "limit=6")
+QUICK = ("experiment=digits_conformal", "certifier.n=64", "certifier.held_out=40", "eps=[0.0,0.1]", "limit=25")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,10 @@ def test_calibration_examples_are_a_random_part(settings):
 def test_no_calibration_example_is_certified(settings, once):
     held = set(rows(once, "calibration")["index"])
     assert len(held) == 40
-    assert not held & set(rows(once)["index"])
+    certified = set(rows(once)["index"])
+    assert not held & certified
+    assert len(certified) == 25
+    assert min(held) < max(certified)  # so one was in the way
     chosen = settings(*QUICK)
     dataset = chosen.dataset.build()
     everything = choose_examples(dataset, replace(chosen, limit=None), sorted(held))
@@ -75,6 +79,18 @@ def test_no_calibration_example_is_certified(settings, once):
     assert len(everything) == 460
     with pytest.raises(SettingError, match=r"indices: example .* calibrates the certifier"):
         choose_examples(dataset, replace(chosen, indices=[1, *sorted(held)[:1]]), sorted(held))
+
+
+def test_rows_are_of_the_examples_own_classes(settings, once):
+    chosen = settings(*QUICK)
+    dataset = chosen.dataset.build()
+    model = new_model(chosen, dataset)
+    model.load_state_dict(torch.load(json.loads((once / "run.json").read_text())["config"]["checkpoint"]))
+    g = ConformalSets(model.eval(), Gaussian(0.25, grid=16), n=64, held_out=40, batch_size=64)
+    for row in rows(once, "calibration").head(5).itertuples(index=False):
+        assert row.label == dataset.label(row.index)
+        score = g.engine.run(g.calibrating(dataset[row.index], row.index, row.label)).score
+        assert row.score == pytest.approx(score)
 
 
 def test_the_threshold_is_that_of_the_rows(once):
