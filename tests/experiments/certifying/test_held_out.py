@@ -98,7 +98,7 @@ def test_the_threshold_is_that_of_the_rows(once):
     assert set(rows(once)["tau"]) == {threshold(scores, 0.09)}
 
 
-def test_a_run_resumes(certified, once, tmp_path, monkeypatch):
+def test_a_run_resumes(certified, once, tmp_path, monkeypatch, capsys):
     """It stops after seven calibration examples, and after one certified example."""
     stops = []
 
@@ -115,9 +115,12 @@ def test_a_run_resumes(certified, once, tmp_path, monkeypatch):
     assert len(pd.read_csv(path)) == 7
     os.truncate(path, path.stat().st_size - 5)  # a torn last line
     monkeypatch.undo()
+    capsys.readouterr()
     assert certified(tmp_path, "limit=1") == folder
+    assert "calibrating on 34 examples" in capsys.readouterr().err
     done = path.read_text()
     certified(tmp_path)
+    assert "calibrating" not in capsys.readouterr().err
     assert path.read_text() == done
     for name in ("certificates", "calibration"):
         pd.testing.assert_frame_equal(rows(folder, name), rows(once, name))
