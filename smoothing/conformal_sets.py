@@ -86,7 +86,7 @@ class Conformal(Smoothed, Calibrated):
 
     @abstractmethod
     def _t(self, eps: float) -> int:
-        """T of the theorem."""
+        """Compute `needed`."""
 
     @abstractmethod
     def request(self, x: Tensor, example: int, reduce: Callable[[Tensor], Tensor], shared: bool = False) -> Request:

@@ -1,5 +1,6 @@
 """Calibration examples: drawn at random, never certified, kept in calibration.csv; runs resume and shards agree."""
 
+import json
 import os
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from experiments.training.base_function import new_model
 from smoothing import ConformalSets, Gaussian, SettingError
 from smoothing.conformal_guarantee import threshold
 
-QUICK = ("experiment=digits_conformal", "certifier.n=64", "certifier.held_out=40", "eps=[0.0,0.1]", "limit=6")
+QUICK = ("experiment=digits_conformal", "certifier.n=64", "certifier.held_out=40", "eps=[0.0,0.1]", "limit=25")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,10 @@ def test_calibration_examples_are_a_random_part(settings):
 def test_no_calibration_example_is_certified(settings, once):
     held = set(rows(once, "calibration")["index"])
     assert len(held) == 40
-    assert not held & set(rows(once)["index"])
+    certified = set(rows(once)["index"])
+    assert not held & certified
+    assert len(certified) == 25
+    assert min(held) < max(certified)  # so one was in the way
     chosen = settings(*QUICK)
     dataset = chosen.dataset.build()
     everything = choose_examples(dataset, replace(chosen, limit=None), sorted(held))
@@ -77,12 +81,24 @@ def test_no_calibration_example_is_certified(settings, once):
         choose_examples(dataset, replace(chosen, indices=[1, *sorted(held)[:1]]), sorted(held))
 
 
+def test_rows_are_of_the_examples_own_classes(settings, once):
+    chosen = settings(*QUICK)
+    dataset = chosen.dataset.build()
+    model = new_model(chosen, dataset)
+    model.load_state_dict(torch.load(json.loads((once / "run.json").read_text())["config"]["checkpoint"]))
+    g = ConformalSets(model.eval(), Gaussian(0.25, grid=16), n=64, held_out=40, batch_size=64)
+    for row in rows(once, "calibration").head(5).itertuples(index=False):
+        assert row.label == dataset.label(row.index)
+        score = g.engine.run(g.calibrating(dataset[row.index], row.index, row.label)).score
+        assert row.score == pytest.approx(score)
+
+
 def test_the_threshold_is_that_of_the_rows(once):
     scores = rows(once, "calibration")["score"].to_numpy()
     assert set(rows(once)["tau"]) == {threshold(scores, 0.09)}
 
 
-def test_a_run_resumes(certified, once, tmp_path, monkeypatch):
+def test_a_run_resumes(certified, once, tmp_path, monkeypatch, capsys):
     """It stops after seven calibration examples, and after one certified example."""
     stops = []
 
@@ -99,9 +115,12 @@ def test_a_run_resumes(certified, once, tmp_path, monkeypatch):
     assert len(pd.read_csv(path)) == 7
     os.truncate(path, path.stat().st_size - 5)  # a torn last line
     monkeypatch.undo()
+    capsys.readouterr()
     assert certified(tmp_path, "limit=1") == folder
+    assert "calibrating on 34 examples" in capsys.readouterr().err
     done = path.read_text()
     certified(tmp_path)
+    assert "calibrating" not in capsys.readouterr().err
     assert path.read_text() == done
     for name in ("certificates", "calibration"):
         pd.testing.assert_frame_equal(rows(folder, name), rows(once, name))
