@@ -52,7 +52,7 @@ class AblatedAutoencoder(Autoencoder):
 
     def __init__(self, shape: tuple[int, int, int], bottleneck: int = 256) -> None:
         super().__init__(shape, bottleneck)
-        self.encode[0] = encoder(2 * shape[0]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.encode[0] = encoder(2 * shape[0]).to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(seen(images))
