@@ -33,7 +33,7 @@ class InputSpace:
         If the model's inputs are measurements of the examples, the model states the units.
         """
         measured = model if hasattr(model, "measure") else dataset
-        return cls(_text(noise, "threat_norm"), _text(noise, "units") or _text(measured, "units"))
+        return cls(_text(noise, "threat_norm"), _text(noise, "radius_units") or _text(measured, "units"))
 
     def record(self) -> dict[str, Any]:
         """What to add to run.json."""
@@ -47,7 +47,7 @@ def input_space(record: dict[str, Any]) -> InputSpace:
         record: the content of run.json.
     """
     if isinstance(found := record.get(KEY), dict):
-        own = _text(_class(record, "noise"), "units")  # earlier runs against l0 recorded the units of the images
+        own = _text(_class(record, "noise"), "radius_units")  # earlier runs against l0 recorded the units of the images
         return InputSpace(_of(found, "norm"), own or _of(found, "units"))
     return InputSpace.of(*(_class(record, group) for group in ("noise", "dataset", "model")))
 

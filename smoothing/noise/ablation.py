@@ -49,7 +49,7 @@ class Ablation(Noise):
     """
 
     threat_norm: ClassVar[str] = "l0"
-    units: ClassVar[str] = "pixels"
+    radius_units: ClassVar[str] = "pixels"
     rowwise: ClassVar[bool] = True
 
     def __init__(self, keep: int, shape: tuple[int, ...]) -> None:

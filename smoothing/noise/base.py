@@ -34,7 +34,7 @@ class Noise(ABC):
 
     Attributes:
         threat_norm: the perturbations that certificates are about: of a norm, "l2", "l1" or "l0", or "patch".
-        units: units of input radii, such as "pixels"; empty for those of the inputs' numbers.
+        radius_units: units of input radii, such as "pixels"; empty for those of the inputs' numbers.
         rowwise: whether `sample` makes each copy from its own row of the numbers that it draws, with `count` rows each
             time. Then the copies of several blocks are drawn together, which is faster.
         additive: whether `sample_each` adds numbers to x that do not depend on x. Then attacks in training draw them
@@ -57,7 +57,7 @@ class Noise(ABC):
     """
 
     threat_norm: ClassVar[str]
-    units: ClassVar[str] = ""
+    radius_units: ClassVar[str] = ""
     rowwise: ClassVar[bool] = False
     additive: ClassVar[bool] = False
     grid: int | None = None

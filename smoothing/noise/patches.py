@@ -38,7 +38,7 @@ class PatchAblation(FiniteNoise):
     """
 
     threat_norm: ClassVar[str] = "patch"
-    units: ClassVar[str] = "side in pixels"
+    radius_units: ClassVar[str] = "side in pixels"
     levels = 1  # a radius is a whole number
 
     def __init__(self, size: int, shape: tuple[int, ...]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from experiments.data import Digits, Latents
 from experiments.runs.input_space import InputSpace, input_space
 from models import Reconstructor
-from smoothing import Gaussian
+from smoothing import BandAblation, Gaussian, Splitting
 
 IDENTITY = {"noise": {"type": "Gaussian", "sigma": 0.5}, "dataset": {"type": "Digits"}, "model": {"type": "SmallCNN"}}
 CLASSES = {"noise": {"_target_": "smoothing.noise.Gaussian"}, "dataset": {"_target_": "experiments.data.Digits"}}
@@ -29,3 +29,11 @@ def test_measurements_are_not_pixels():
     assert InputSpace.of(Gaussian(0.5), Digits, Reconstructor).units == "measurements"
     assert InputSpace.of(Gaussian(0.5), Latents, None).units == "latents"
     assert InputSpace.of(None, object(), None).record() == {}
+
+
+def test_a_noise_may_state_the_units_of_its_radii():
+    noise = BandAblation(3, (1, 8, 8))
+    assert InputSpace.of(noise, Digits, None) == InputSpace("patch", "side in pixels")
+    assert InputSpace.of(Splitting(0.5, 16), Digits, None) == InputSpace("l1", "pixels in [0, 1]")
+    earlier = {"input": {"norm": "l0", "units": "pixels in [0, 1]"}, "identity": {"noise": {"type": "Ablation"}}}
+    assert input_space(earlier) == InputSpace("l0", "pixels")
