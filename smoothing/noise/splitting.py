@@ -48,21 +48,21 @@ class Splitting(L1Noise):
         require_levels(levels)
         sigma = number("noise.sigma", sigma)
         self.sigma, self.levels = sigma, levels
-        self.fine = levels * (EXACT // 4 // levels)  # steps of the fine grid per unit
-        self.steps = int(2 * lambda_of(sigma) * self.fine)
+        self.units = levels * (EXACT // 4 // levels)  # steps of the fine grid per unit
+        self.steps = int(2 * lambda_of(sigma) * self.units)
         if not 1 <= self.steps < 2**29:
-            raise SettingError(f"noise.sigma: expected {0.3 / self.fine:.1g} to {2**27 / self.fine:g}, got {sigma}")
-        self.lam = self.steps / (2 * self.fine)
+            raise SettingError(f"noise.sigma: expected {0.3 / self.units:.1g} to {2**27 / self.units:g}, got {sigma}")
+        self.lam = self.steps / (2 * self.units)
 
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
         return Splitting.around(self, x)(count, source)
 
     def around(self, x: Tensor) -> Callable[[int, BlockSource], Tensor]:
-        doubled = steps_of(x, self.levels).int() * (2 * self.fine // self.levels)
+        doubled = steps_of(x, self.levels).int() * (2 * self.units // self.levels)
 
         def draw(count: int, source: BlockSource) -> Tensor:
             s = source.integers(self.steps, (count, *x.shape)).mul_(2).add_(1)
-            return split(doubled, s, 2 * self.steps, self.fine).to(x.dtype)
+            return split(doubled, s, 2 * self.steps, self.units).to(x.dtype)
 
         return draw
 

@@ -52,12 +52,12 @@ def test_ssn_samples_what_rational_arithmetic_gives(sigma, levels):
     x, noise = grid_image(levels, (5,)), Splitting(sigma, levels)
     found = noise.sample(x, 64, STREAM.block(0, CPU))
     drawn = STREAM.block(0, CPU).integers(noise.steps, (64, 5))
-    period = Fraction(noise.steps, noise.fine)
+    period = Fraction(noise.steps, noise.units)
     assert abs(period / 2 - Fraction(noise.lam)) < Fraction(1, 10**15)
     assert 0 <= 1 - noise.lam / (sqrt(3) * sigma) < 1e-5
     for row, u in zip(found, drawn, strict=True):
         for value, k, x_i in zip(row, u, rational(x, levels), strict=True):
-            s = (int(k) + Fraction(1, 2)) / noise.fine
+            s = (int(k) + Fraction(1, 2)) / noise.units
             assert np.float32(value) == np.float32(float(splitting_as_printed(x_i, s, period)))
 
 

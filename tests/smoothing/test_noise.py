@@ -136,5 +136,5 @@ def test_the_law_of_the_samples_on_cuda():
     ids=lambda noise: type(noise).__name__,
 )
 def test_units_of_radii_are_text(noise):
-    """They are written on axes, so an attribute of the same name must not hide them."""
-    assert isinstance(noise.units, str)
+    """They are written on axes, so no attribute of a noise may hide them."""
+    assert isinstance(noise.radius_units, str)
