@@ -144,6 +144,8 @@ def test_an_experiment_is_listed_with_its_commands_and_samples(name):
         assert samples == f"{c['n0'] + c['n']:,}"
     elif "m" in c:
         assert samples == f"{c.get('candidates', 0) + 2 * c['n'] + c['m']:,}"
+    elif "n" in c:
+        assert samples == f"{c['n']:,}"
     else:
         assert "to" in samples or "DeepFool" in samples
 

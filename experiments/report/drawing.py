@@ -106,7 +106,7 @@ def _write_claims(claims: pd.DataFrame, stem: Path) -> None:
         return
     claims.to_csv(path, index=False)
     for claim, rows in claims.groupby("claim", sort=False):
-        print(f"  The paper: {claim}.")
+        print(f"  {'We claim' if (rows['kind'] == 'ours').all() else 'The paper'}: {claim}.")
         shown = rows
         if len(rows) > CLAIM_ROWS_SHOWN:
             print(f"    {int(rows['within'].sum())} of {len(rows)} hold")

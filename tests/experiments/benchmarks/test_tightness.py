@@ -174,7 +174,7 @@ def test_the_bench_writes_its_table_and_its_record(tmp_path, monkeypatch, capsys
     for others in ("on_balanced_centers", "on_intervals", "on_segments"):
         monkeypatch.setattr(tightness, others, lambda seed: iter(()))
     run = tightness.run
-    monkeypatch.setattr(tightness, "run", lambda seed, say: run(seed, 0.02, say))
+    monkeypatch.setattr(tightness, "run", lambda seed, say, only: run(seed, 0.02, say, only))
     tightness.main()
     table = Bench(tmp_path / "results" / "tightness", {}).table
     assert set(table["certifier"]) == {"center", "exact_center"}
