@@ -78,7 +78,8 @@ class RunnerUp(Figure):
         for axis, ((title, curve), shown) in zip(axes, lines, strict=True):
             first = grouped[title][0]
             drawn.append(_plot(axis, shown))
-            name, training = title_of(first.record["config"]["name"]), TRAININGS.get(str(curve), str(curve))
+            name = title_of(first.record["config"]["name"])
+            training = TRAININGS.get(str(curve)) or wrapped(str(curve), LETTERS)
             axis.set_title("\n".join(filter(None, (wrapped(name, LETTERS), training))))
             axis.set(xlabel=f"noise level {SIGMA}", ylabel=f"average {NORMS[noise_of(first).threat_norm]} radius")
             axis.set(xlim=(0, 1.05 * shown["sigma"].max()), ylim=(0, 1.12 * shown[list(READ)].max(axis=None)))
@@ -165,6 +166,8 @@ def _flat(run: StoredRun, part: str) -> list[tuple[str, Any]]:
 
 
 def _written(value: Any) -> str:
+    if value is None:
+        return "default"
     return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
