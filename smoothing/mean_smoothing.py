@@ -10,7 +10,7 @@ from typing import Unpack
 
 from torch import Tensor
 
-from smoothing.arguments import number, whole_number
+from smoothing.arguments import number, probability, whole_number
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.mean_guarantee import Band, Bound, MeanCertificate, band, mean_certificate, moved
@@ -65,13 +65,10 @@ class MeanSmoothing(StoredOutputs[MeanCertificate]):
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         super().__init__(f, noise, **evaluation)
-        self.n, self.alpha = whole_number("certifier.n", n, 1), number("certifier.alpha", alpha)
-        if not 0 < self.alpha < 1:
-            raise SettingError(f"certifier.alpha: expected a probability strictly between 0 and 1, got {alpha}")
+        self.n, self.alpha = whole_number("certifier.n", n, 1), probability("certifier.alpha", alpha)
         self.low, self.high = number("certifier.low", low), number("certifier.high", high)
         if not (self.low < self.high and isfinite(self.low) and isfinite(self.high)):
             raise SettingError(f"certifier.high: expected a finite number above certifier.low = {low}, got {high}")
-
         if bound not in ("exact", "paper"):
             raise SettingError(f"certifier.bound: expected exact or paper, got {bound}")
         self.bound = bound

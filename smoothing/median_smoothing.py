@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
-from smoothing.arguments import number, whole_number
+from smoothing.arguments import number, probability, whole_number
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import require_finite
@@ -74,9 +74,7 @@ class MedianSmoothing(_Quantile):
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         super().__init__(f, noise, **evaluation)
-        self.n, self.alpha = whole_number("certifier.n", n, 1), number("certifier.alpha", alpha)
-        if not 0 < self.alpha < 1:
-            raise SettingError(f"certifier.alpha: expected a probability strictly between 0 and 1, got {alpha}")
+        self.n, self.alpha = whole_number("certifier.n", n, 1), probability("certifier.alpha", alpha)
         self.p = checked_p(p)
 
     @property

@@ -14,6 +14,7 @@ from experiments.report.left_out import another, not_in
 from experiments.report.measured import Measured, measured
 from experiments.report.symbols import IN, NORMS, sigma_text
 from experiments.report.titles import examples_text, title_of
+from experiments.runs.input_space import input_space
 from experiments.runs.reader import StoredRun, sigma_of
 
 CLAIMS = Path(__file__).with_name("claims.csv")
@@ -60,8 +61,9 @@ class ConformalCurves(Figure):
         axes[0].axhline(100 * (1 - alpha), color="0.6", lw=0.8, zorder=0)
         axes[0].set(ylabel="sets with the right class (%)", ylim=(0, 104))
         axes[1].set(ylabel="average number of classes", ylim=(0, None))
+        space = input_space(run.record)
         for axis in axes:
-            axis.set_xlabel(f"{NORMS['l2']} radius {IN}")
+            axis.set_xlabel(f"{IN} ({NORMS[space.norm]}, {space.units})")
         name = str(run.record["config"]["name"])
         head(
             figure,
