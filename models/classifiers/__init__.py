@@ -7,6 +7,7 @@ normalisation. The other arguments are a classifier's own settings.
 from models.classifiers.efficientnet_lite0 import EfficientNetLite0, EfficientNetLite0Features
 from models.classifiers.ensemble import Ensemble
 from models.classifiers.lenet import LeNet
+from models.classifiers.levine_cnn import LevineCNN
 from models.classifiers.normalised import Normalisation
 from models.classifiers.resnet50 import ResNet50
 from models.classifiers.resnet_cifar import ProjectedResNet, ResNetCIFAR
@@ -21,6 +22,7 @@ __all__ = [
     "EfficientNetLite0Features",
     "Ensemble",
     "LeNet",
+    "LevineCNN",
     "Normalisation",
     "ProjectedResNet",
     "ResNet50",
