@@ -11,9 +11,11 @@ from torch.nn import functional
 
 from experiments.data.digit_mosaics import DigitMosaics
 from experiments.data.digits import Digits
+from models.ablated import Ablated, seen
 from models.classifiers.small_cnn import SmallCNN
 from models.segmenter import Segmenter
 from smoothing import Noise
+from smoothing.noise.patches import PatchAblation
 from smoothing.streams import Stage, Stream
 
 Function = Callable[[Tensor], Tensor]
@@ -28,11 +30,13 @@ def images() -> Tensor:
 
 
 def classifier(noise: Noise, seed: int, steps: int = 400) -> nn.Module:
-    """A small CNN, trained briefly under the noise, in eval mode."""
+    """A small CNN, trained briefly under the noise, in eval mode. It knows which pixels are hidden, if any are."""
     data = Digits().training()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = SmallCNN(10, 1, Digits.mean, Digits.std, width=8)
+        model: nn.Module = SmallCNN(10, 1, Digits.mean, Digits.std, width=8)
+        if isinstance(noise, PatchAblation):
+            model = Ablated(10, 1, {"_target_": "models.classifiers.SmallCNN", "width": 8})
 
     def loss(noisy: Tensor, chosen: Tensor) -> Tensor:
         return functional.cross_entropy(model(noisy), data.labels[chosen])
@@ -43,14 +47,22 @@ def classifier(noise: Noise, seed: int, steps: int = 400) -> nn.Module:
 def autoencoder(noise: Noise, seed: int, steps: int = 600) -> nn.Module:
     """A small autoencoder, 64 -> 12 -> 64, (b, 1, 8, 8) to the same shape, trained briefly under the noise.
 
-    It is steep enough for attacks to move its output.
+    It is steep enough for attacks to move its output. It knows which pixels are hidden, if any are.
     """
+    hidden = isinstance(noise, PatchAblation)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        layers = (nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 64), nn.Sigmoid())
-        model = nn.Sequential(*layers, nn.Unflatten(1, (1, 8, 8)))
+        first = (Seen(), nn.Flatten(), nn.Linear(128, 12)) if hidden else (nn.Flatten(), nn.Linear(64, 12))
+        model = nn.Sequential(*first, nn.ReLU(), nn.Linear(12, 64), nn.Sigmoid(), nn.Unflatten(1, (1, 8, 8)))
     clean = Digits().training().pixels / Digits.levels
     return _trained(model, lambda noisy, chosen: functional.mse_loss(model(noisy), clean[chosen]), noise, seed, steps)
+
+
+class Seen(nn.Module):
+    """x and 1 - x, both 0 in hidden pixels; see `models.ablated.seen`."""
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return seen(batch)
 
 
 def segmenter(noise: Noise, seed: int, steps: int = 200) -> nn.Module:
@@ -131,8 +143,18 @@ def one_pixel(batch: Tensor) -> Tensor:
     return _two_scores(10 * (flat[:, PIXEL % flat.shape[1]] - 0.5))
 
 
+def positive(batch: Tensor) -> Tensor:
+    """Class 1 where the number is positive: (b, 1) -> (b, 2)."""
+    return _two_scores(batch[:, 0])
+
+
 def _two_scores(score: Tensor) -> Tensor:
     return torch.stack([torch.zeros_like(score), score], dim=1)
+
+
+def all_seen_is_black(batch: Tensor) -> Tensor:
+    """Class 1 where every pixel that is not hidden is below 1/2: (b, C, H, W) -> (b, 2). Radii of bands are exact."""
+    return _two_scores(0.5 - batch.nan_to_num(nan=0.0).flatten(1).amax(dim=1))
 
 
 def pixel_of(f: Function) -> Function:
@@ -180,16 +202,38 @@ def four_points_under_splitting(levels: int) -> Function:
     """The same for splitting noise with lambda = 1/2 and its `levels` noisy inputs: (b, 1) -> (b, 1).
 
     A noisy input z determines its split and on which side of the split x lies. x = 0 is below all splits and gives a
-    list of outputs. Each grid step of x changes one output from -1 to 2.98. The smallest ball with
-    floor(levels/2) + 1 + k outputs remains [-1, 1] just long enough.
+    list of outputs. Each grid step of x changes one output from -1 to 2.98.
     """
-    counts = [round(share * levels) for share in (0.431, 0.196, 0.188)]
-    outputs = torch.tensor([-1.0, 1.0, 2.98, JUNK])
-    below = torch.repeat_interleave(outputs, torch.tensor([*counts, levels - sum(counts)]))
-    above = torch.where(below == -1, 2.98, below)
+    below, above = _outputs_before_and_after(levels)
 
     def f(batch: Tensor) -> Tensor:
         split = ((2 * batch) % 1 * levels).floor().long().clamp(0, levels - 1)
         return torch.where(batch > 0.5, above[split], below[split])
 
     return f
+
+
+def four_points_of_columns(width: int) -> Function:
+    """The same for noisy inputs that show one column each: (b, 1, 1, width) -> (b, 1).
+
+    A black image gives a list of outputs. Each white pixel changes one output, in the first columns from -1 to 2.98.
+    """
+    below, above = _outputs_before_and_after(width)
+
+    def f(batch: Tensor) -> Tensor:
+        shown = batch.flatten(1)
+        column = (~shown.isnan()).float().argmax(dim=1, keepdim=True)
+        return torch.where(shown.gather(1, column) > 0.5, above[column], below[column])
+
+    return f
+
+
+def _outputs_before_and_after(count: int) -> tuple[Tensor, Tensor]:
+    """Outputs of all noisy inputs, and those after each of them changed, (count,).
+
+    The smallest ball with floor(count/2) + 1 + k outputs remains [-1, 1] just long enough.
+    """
+    counts = [round(share * count) for share in (0.431, 0.196, 0.188)]
+    outputs = torch.tensor([-1.0, 1.0, 2.98, JUNK])
+    below = torch.repeat_interleave(outputs, torch.tensor([*counts, count - sum(counts)]))
+    return below, torch.where(below == -1, 2.98, below)

@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from models.classifiers import Normalisation, ProjectedResNet, ResNet50, ResNetCIFAR, SmallCNN, WideResNet, WongResNet
+from models.classifiers import (
+    LevineCNN,
+    Normalisation,
+    ProjectedResNet,
+    ResNet50,
+    ResNetCIFAR,
+    SmallCNN,
+    WideResNet,
+    WongResNet,
+)
 from smoothing import BaseFunctionError, SettingError
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -25,6 +34,7 @@ def classifiers():
         (WideResNet(10, 3, MEAN, STD, depth=16, width=2), (3, 32, 32)),
         (ProjectedResNet(10, 3, MEAN, STD, depth=20), (3, 32, 32)),
         (WongResNet(10, 3, MEAN, STD), (3, 32, 32)),
+        (LevineCNN(10, 2, (0.0, 0.0), (1.0, 1.0)), (2, 28, 28)),
     ]
 
 
@@ -199,3 +209,13 @@ def test_refused():
         ResNet50(10, 1, (0.5,), (0.5,))
     with pytest.raises(BaseFunctionError, match=r"\(n, 1, H, W\)"):
         SmallCNN(10, 1, (0.3,), (0.4,))(torch.rand(2, 3, 8, 8))
+
+
+def test_the_network_of_levine_and_feizi_has_the_shapes_of_their_code():
+    model = LevineCNN(10, 2, (0.0, 0.0), (1.0, 1.0))
+    shapes = [tuple(weight.shape) for name, weight in model.named_parameters() if name.endswith("weight")]
+    assert shapes == [(64, 2, 4, 4), (128, 64, 4, 4), (500, 128 * 7 * 7), (100, 500), (10, 100)]
+    assert (
+        sum(weight.numel() for weight in model.parameters())
+        == 2 * 64 * 16 + 64 + 64 * 128 * 16 + 128 + 6272 * 500 + 500 + 500 * 100 + 100 + 100 * 10 + 10
+    )

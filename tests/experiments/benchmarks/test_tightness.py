@@ -9,28 +9,34 @@ import pytest
 import torch
 from scipy.stats import binom
 
+from experiments.benchmarks import attacked_cases as cases
 from experiments.benchmarks import attacked_models as models
 from experiments.benchmarks import tightness
 from experiments.benchmarks.attacks_on_centers import attack_center, attack_exact_center, farthest_within, moved_by
 from experiments.benchmarks.attacks_on_classifiers import attack_exactly, attack_l1, attack_l2
+from experiments.benchmarks.attacks_on_patches import attack_by_patches, attack_center_by_patches, best_patch
+from experiments.benchmarks.attacks_on_sets import attack_exact_set, attack_set
 from experiments.benchmarks.attempts import class_attempt, exact_path, l1_path, output_attempt
 from experiments.papers.ours.tightness import CASE, Bench, allowed, per_certificate, summary
 from smoothing import (
     L2,
     BalancedCenterSmoothing,
+    BandAblation,
     CenterSmoothing,
     Certify,
+    ConformalSets,
     DeterministicSplitting,
     ExactCenterSmoothing,
     ExactCertify,
+    ExactConformalSets,
     Gaussian,
     Uniform,
 )
 
 IMAGES = models.images()
-FINE = DeterministicSplitting(tightness.FINE_SIGMA, tightness.FINE, (1,))
+FINE = DeterministicSplitting(cases.FINE_SIGMA, cases.FINE, (1,))
 CLASSIFY = {"n": 5000, "batch_size": 1000}
-BALANCED = {"q": tightness.Q, "rho": 2.0, "n": 2000, "m": 2000, "alpha1": 0.001, "alpha2": 0.001, "batch_size": 1000}
+BALANCED = {"q": cases.Q, "rho": 2.0, "n": 2000, "m": 2000, "alpha1": 0.001, "alpha2": 0.001, "batch_size": 1000}
 
 
 def closest(attempts):
@@ -93,13 +99,13 @@ def test_attacks_come_close_where_the_certificate_is_tight():
     assert closest(attack_l1(l1, IMAGES[0], 0, reach=1.5)) > 0.75
     exact = ExactCertify(models.one_pixel, FINE)
     assert closest(attack_exactly(exact, torch.zeros(1), 0)) > 0.99
-    center = CenterSmoothing(models.four_points, Gaussian(1.0), L2(), **tightness.BY_HAND)
+    center = CenterSmoothing(models.four_points, Gaussian(1.0), L2(), **cases.BY_HAND)
     found = [attack_center(center, torch.zeros(1), i, eps=0.35, direction=torch.ones(1)) for i in range(4)]
     assert max(map(closest, found)) == pytest.approx(0.995)
     balanced = BalancedCenterSmoothing(models.three_points, Gaussian(1.0), L2(), **BALANCED)
     found = [attack_center(balanced, torch.zeros(1), i, eps=0.35, direction=torch.ones(1)) for i in range(6)]
     assert max(map(closest, found)) == pytest.approx(1)
-    on_grid = ExactCenterSmoothing(models.four_points_under_splitting(tightness.FINE), FINE, L2())
+    on_grid = ExactCenterSmoothing(models.four_points_under_splitting(cases.FINE), FINE, L2())
     assert closest(attack_exact_center(on_grid, torch.zeros(1), 0)) == pytest.approx(0.995)
 
 
@@ -127,8 +133,54 @@ def test_radii_that_are_too_large_are_found_out():
         def beta(self, output):
             return 0.5
 
-    on_grid = ExactCenterSmoothing(models.four_points_under_splitting(tightness.FINE), FINE, TooNarrow())
+    on_grid = ExactCenterSmoothing(models.four_points_under_splitting(cases.FINE), FINE, TooNarrow())
     assert any(attempt.violated for attempt in attack_exact_center(on_grid, torch.zeros(1), 0))
+
+
+def test_the_best_patch_is_a_patch_and_the_best_of_all_places():
+    noise = BandAblation(1, (1, 4, 6))
+    x = torch.full((1, 4, 6), 0.5)
+
+    def objective(batch):  # white in column 3, or black in column 1
+        shown = batch.nan_to_num(nan=0.5)[:, 0]
+        return shown[:, :, 3].sum(dim=1) - 0.9 * shown[:, :, 1].sum(dim=1)
+
+    for side in (1, 2, 3, 5):
+        there = best_patch(objective, noise, x, side)
+        rows, columns = (there != x)[0].nonzero().T
+        assert int(rows.max() - rows.min()) < side
+        assert int(columns.max() - columns.min()) < side
+        assert bool((there[0, rows, 3] == 1).all())
+        assert bool((there[0, rows, 1] == 0).all()) == (side >= 3)
+
+
+def test_patches_find_a_band_too_few(monkeypatch):
+    """A noisy input shows two columns, so a patch of side m touches m + 1 of them, not m."""
+    black, noise = torch.zeros(1, 1, 21), BandAblation(2, (1, 1, 21))
+    honest = attack_by_patches(ExactCertify(models.all_seen_is_black, noise), black, 0)
+    assert [a.factor for a in honest][-1] == 10 / 9
+    assert [a.violated for a in honest] == [False] * 10
+    wide = BandAblation(3, (1, 1, 21))
+    center = ExactCenterSmoothing(lambda z: z.nan_to_num(nan=0.0).flatten(1).amax(dim=1, keepdim=True), wide, L2())
+    assert not any(a.violated for a in attack_center_by_patches(center, black, 0))
+    monkeypatch.setattr(BandAblation, "_touched", lambda self, m, length: min(length, m))
+    attempts = attack_by_patches(ExactCertify(models.all_seen_is_black, noise), black, 0)
+    assert any(a.violated for a in attempts)
+    assert any(a.violated for a in attack_center_by_patches(center, black, 0))
+
+
+def test_attacks_find_sets_that_ask_for_too_many_samples(monkeypatch):
+    labels, x = torch.ones(60, dtype=torch.int64), torch.full((1,), 0.5)
+    sets = ConformalSets(models.positive, Gaussian(1.0), held_out=60, batch_size=1000)
+    sets.calibrate_on((x, 1) for _ in range(60))
+    assert not any(a.violated for i in range(5) for a in attack_set(sets, labels, x, i, eps=0.5))
+    monkeypatch.setattr(ConformalSets, "needed", lambda self, eps: self._t(0.5 * eps))
+    assert any(a.violated for i in range(5) for a in attack_set(sets, labels, x, i, eps=0.5))
+
+    exact = ExactConformalSets(models.one_pixel, FINE, p=0.5, held_out=60)
+    assert not any(a.violated for a in attack_exact_set(exact, 0 * labels, torch.zeros(1), 0, steps=5))
+    monkeypatch.setattr(ExactConformalSets, "needed", lambda self, eps: self._t(eps) + 1)
+    assert any(a.violated for a in attack_exact_set(exact, 0 * labels, torch.zeros(1), 0, steps=5))
 
 
 def table_of(violated):
@@ -167,12 +219,9 @@ def test_the_figure_says_what_was_found(tmp_path, drawn, capsys):
 
 def test_the_bench_writes_its_table_and_its_record(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    full = tightness.on_centers
-    monkeypatch.setattr(tightness, "on_classifiers", lambda seed: iter(()))
-    monkeypatch.setattr(tightness, "on_centers", lambda seed: (c for c in full(seed) if c.model == "four points"))
     monkeypatch.setattr(models, "autoencoder", lambda noise, seed: torch.nn.Identity().eval())
-    for others in ("on_balanced_centers", "on_intervals", "on_segments"):
-        monkeypatch.setattr(tightness, others, lambda seed: iter(()))
+    some = [c for c in cases.on_centers(0) if c.model == "four points"]
+    monkeypatch.setattr(tightness, "all_cases", lambda seed: some)
     run = tightness.run
     monkeypatch.setattr(tightness, "run", lambda seed, say, only: run(seed, 0.02, say, only))
     tightness.main()
@@ -194,7 +243,7 @@ def test_thousands_of_attempts_break_no_more_certificates_than_they_may():
     assert (found["violated"] <= found["allowed"]).all()
     exact = found[found["certifier"].str.startswith("exact")]
     assert (exact["allowed"] == 0).all()
-    assert len(exact) == 8
+    assert len(exact) == 15
     best = found.groupby("certifier")["best"].max()
-    close = ["certify", "adaptive", "exact", "center", "exact_center", "median", "exact_median"]
+    close = ["certify", "adaptive", "exact", "center", "exact_center", "median", "exact_median", "exact_conformal"]
     assert (best[close] > 0.85).all()

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from experiments.papers.others import AblationCurves
+from experiments.papers.others.ablation import predicted_right
 from experiments.report.figure import selection
 
 
@@ -19,12 +20,16 @@ def drawn(tmp_path):
             folder.mkdir(parents=True)
             table = [
                 {"index": k, "label": k % 2, "predict": k % 2 if right else 7, "radius": radius, "correct": right}
-                | {"status": "certified" if radius else "abstained", "seconds": 1.0}
+                | {"status": "certified" if radius else "abstained", "seconds": 1.0, "n": 100}
+                | {"guess": k % 2 if right else 7, "n_a": 90, "n_b": 5}
                 for k, (radius, right) in enumerate(rows)
             ]
             pd.DataFrame(table).to_csv(folder / "certificates.csv", index=False)
             identity = {"dataset": {"type": dataset}, "noise": {"type": "Ablation", "keep": keep}, "seed": 0}
-            identity |= {"certifier": {"type": "Certify", "n": 100}, "training": {"epochs": 1, "weights": str(keep)}}
+            identity |= {
+                "certifier": {"type": "Certify", "n": 100, "alpha": 0.05},
+                "training": {"epochs": 1, "weights": str(keep)},
+            }
             (folder / "run.json").write_text(json.dumps({"identity": identity, "config": {"name": "mine_ablation"}}))
         found = selection("ablation_curves", AblationCurves(["mine_ablation"]), tmp_path / "results", ())
         ((_, of),) = found.drawn.items()
@@ -40,7 +45,7 @@ def test_a_radius_is_certified_up_to_the_next_whole_one(drawn):
     line = drawing.figure.axes[0].lines[0]
     assert line.get_xdata()[:4].tolist() == [0, 1, 1, 2]
     assert line.get_ydata()[:4].tolist() == [50, 50, 50, 50]
-    assert "8 kept: accuracy 50.0% at radius 0, median radius 0.5, ACR 0.75" in drawing.notes
+    assert "8 kept: accuracy 50.0% at radius 0, 50.0% of Predict, median radius 0.5, ACR 0.75" in drawing.notes
     assert not len(drawing.claims)
 
 
@@ -48,4 +53,10 @@ def test_a_radius_is_certified_up_to_the_next_whole_one(drawn):
 def test_the_papers_numbers_are_judged_on_mnist(drawn, radius, holds):
     rows = [(radius, True)] * 97 + [(0.0, False)] * 3
     claims = drawn("MNIST", {45: rows}).claims.set_index("quantity")["within"]
-    assert claims.to_dict() == {"median certified radius": holds, "certified accuracy at radius 0": True}
+    assert claims.to_dict() == {"median radius": holds, "accuracy of Predict": True}
+
+
+def test_predict_may_be_right_where_nothing_is_certified_but_not_by_chance():
+    rows = [(3, 3, 40, 10), (3, 3, 30, 25), (3, 3, 10, 40), (3, 5, 90, 5), (3, 3, 90, 5)]
+    table = pd.DataFrame(rows, columns=["label", "guess", "n_a", "n_b"]).assign(n=100)
+    assert predicted_right(table, alpha=0.05) == 2 / 5  # the first and the last; 30 of 55 may be chance
