@@ -215,7 +215,5 @@ def test_the_network_of_levine_and_feizi_has_the_shapes_of_their_code():
     model = LevineCNN(10, 2, (0.0, 0.0), (1.0, 1.0))
     shapes = [tuple(weight.shape) for name, weight in model.named_parameters() if name.endswith("weight")]
     assert shapes == [(64, 2, 4, 4), (128, 64, 4, 4), (500, 128 * 7 * 7), (100, 500), (10, 100)]
-    assert (
-        sum(weight.numel() for weight in model.parameters())
-        == 2 * 64 * 16 + 64 + 64 * 128 * 16 + 128 + 6272 * 500 + 500 + 500 * 100 + 100 + 100 * 10 + 10
-    )
+    biases = 64 + 128 + 500 + 100 + 10
+    assert weights(model) == 2 * 64 * 16 + 64 * 128 * 16 + 6272 * 500 + 500 * 100 + 100 * 10 + biases

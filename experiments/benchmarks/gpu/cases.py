@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 from smoothing import (
     L2,
+    Ablation,
     Angular,
+    BandAblation,
+    BlockAblation,
     Cosine,
     DeterministicSplitting,
     EnclosingBallL2,
@@ -29,6 +32,7 @@ from smoothing.sampling import Procedure, Samples, whole
 from smoothing.streams import Stage, Stream
 
 SIGMA, LEVELS, HIDDEN = 0.25, 255, 32
+KEPT, SIDE = 10, 2  # pixels that are not hidden
 LEAD = 0.25  # of the first class, so that it has most votes but not all
 
 
@@ -39,6 +43,9 @@ def noises(shape: tuple[int, ...]) -> list[Noise]:
         Gaussian(SIGMA, grid=LEVELS),
         Uniform(SIGMA),
         Uniform(SIGMA, grid=LEVELS),
+        Ablation(KEPT, shape),
+        BandAblation(SIDE, shape),
+        BlockAblation(SIDE, shape),
         Splitting(SIGMA, LEVELS),
         DeterministicSplitting(SIGMA, LEVELS, shape),
     ]
@@ -53,7 +60,7 @@ def image(shape: tuple[int, ...], device: torch.device) -> Tensor:
 def convolutions(shape: tuple[int, int, int]) -> nn.Module:
     """A network slower than its noise, with several likely classes under it: (b, *shape) -> scores (b, 10)."""
     torch.manual_seed(0)
-    layers = [nn.Conv2d(shape[0], 32, 3, padding=1), nn.ReLU()]
+    layers = [Gray(), nn.Conv2d(shape[0], 32, 3, padding=1), nn.ReLU()]
     for _ in range(6):
         layers += [nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU()]
     last = nn.Linear(32, 10)
@@ -95,6 +102,13 @@ def spaces() -> list[tuple[Metric, nn.Module]]:
     ]
 
 
+class Gray(nn.Module):
+    """Hidden pixels (NaN) become gray."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.nan_to_num(nan=0.5)
+
+
 class Boxes(nn.Module):
     """(b, 4) numbers as boxes (x1, y1, x2, y2), (b, 4), that are not empty."""
 
@@ -127,7 +141,7 @@ class Features(nn.Module):
 
 
 def _network(head: nn.Module) -> nn.Module:
-    body = nn.Sequential(nn.Flatten(), nn.Linear(64, HIDDEN), nn.Tanh())
+    body = nn.Sequential(Gray(), nn.Flatten(), nn.Linear(64, HIDDEN), nn.Tanh())
     for module in head.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=HIDDEN**-0.5)
