@@ -19,6 +19,7 @@ DISTANCE = ("_distance", "_all_distances", "__call__", "pairwise")
 SHORTCUTS = {  # each is proved only for these methods of the same class
     "_all_distances": ("_distance",),
     "_tile_side": ("_distance",),
+    "pairwise": ("_distance", "_all_distances"),
     "largest_distance": DISTANCE,
     "rounding": DISTANCE,
     "screen": DISTANCE,

@@ -74,6 +74,28 @@ def test_in_chunks(monkeypatch):
     assert metric(a[:0], b[:0]).shape == (0,)
 
 
+def test_features_of_the_candidates_are_computed_once(monkeypatch):
+    a, b = images(6), images(20, seed=1)
+    metric, seen = FeatureDistance(Stages()), []
+    whole = metric.pairwise(a, b)
+    metric._network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    monkeypatch.setattr(feature_distance, "NUMBERS_AT_ONCE", 3 * 192)
+    assert torch.allclose(metric.pairwise(a, b), whole, rtol=1e-5)
+    checked = 2 * 5 + 5  # the first outputs, for the axioms
+    assert sum(seen) <= 6 + 20 + 3 * checked
+    assert max(seen) <= 5
+
+
+def test_a_subclass_with_another_distance_has_it_for_all_pairs():
+    class Root(FeatureDistance):
+        def _distance(self, a, b):
+            return super()._distance(a, b).sqrt()
+
+    a, b = images(4), images(3, seed=1)
+    roots = Root(Stages()).pairwise(a, b)
+    assert torch.allclose(roots, FeatureDistance(Stages()).pairwise(a, b).sqrt(), rtol=1e-5)
+
+
 def test_gamma_is_2_and_no_less():
     points = torch.cat([images(1) + t * images(1, seed=1) for t in torch.linspace(0, 0.5, 6)])
     points = torch.cat([points, images(10, seed=2), torch.zeros(1, 3, 8, 8)])
