@@ -89,6 +89,8 @@ def input_radii(eps: object) -> list[float]:
         >>> input_radii(0.5), input_radii([0.1, 0.2])
         ([0.5], [0.1, 0.2])
     """
+    if eps is None:
+        raise SettingError("eps: expected at least one number, as 0.1 or [0.1, 0.2], got none")
     if not several(eps):
         return [_radius(eps)]
     assert isinstance(eps, Iterable)

@@ -6,14 +6,16 @@ refused, on the command line and in YAML files.
 """
 
 import difflib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.config.command_line import CONF
+from experiments.config.left_out import typed_words, without_others
 from experiments.config.schema import groups, keys
 from experiments.config.settings import Figures, Folder, Group, PlotSettings, Settings, Shard
 from experiments.config.targets import arguments
@@ -28,21 +30,14 @@ GIVEN = {  # arguments that the run passes, so a group must not set them
 T = TypeVar("T", Settings, PlotSettings)
 
 
-class UnknownKeyError(SettingError):
-    """A key that is not an argument of its group's class.
+def checked(cfg: DictConfig, kind: type[T], typed: Sequence[str] | None = None) -> T:
+    """The checked settings of a configuration, with all defaults filled in.
 
     Args:
-        key: the full key, such as certifier.m.
-        hint: end of the message: the likely correct key.
-    """
-
-    def __init__(self, key: str, hint: str) -> None:
-        super().__init__(f"{key}: no such key{hint}")
-        self.key, self.hint = key, hint
-
-
-def checked(cfg: DictConfig, kind: type[T]) -> T:
-    """The checked settings of a configuration, with all defaults filled in.
+        cfg: a composed configuration.
+        kind: Settings or PlotSettings.
+        typed: the overrides on the command line; those of the current job if not given. An experiment's settings for
+            another choice of a group than a typed one are left out, and named on stderr.
 
     Raises:
         SettingError: a key is unknown, or a value is missing or of the wrong type.
@@ -51,6 +46,9 @@ def checked(cfg: DictConfig, kind: type[T]) -> T:
     for name in map(str, cfg):
         if name not in known:
             raise SettingError(f"{name}: no such key{suggestion(name, list(known))}")
+    cfg, left = without_others(cfg, typed_words() if typed is None else typed, groups(kind), GIVEN)
+    if left:
+        print(f"left out: {', '.join(left)} (set by the experiment's file for another choice)", file=sys.stderr)
     try:
         values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
@@ -58,10 +56,7 @@ def checked(cfg: DictConfig, kind: type[T]) -> T:
     _refuse_huge_integers(values)
     for group in groups(kind):
         if values.get(group):
-            try:
-                values[group] = checked_group(group, values[group])
-            except UnknownKeyError as error:
-                raise UnknownKeyError(error.key, error.hint + _whose(error.key, values.get("name"))) from error
+            values[group] = checked_group(group, values[group])
         elif known[group].optional:
             values[group] = None
         else:
@@ -83,7 +78,9 @@ def checked_group(group: str, node: dict[str, Any]) -> Group:
     written = {key: value for key, value in node.items() if key != "_target_"}
     for key in written:
         if key not in taken.known and not taken.others:
-            raise UnknownKeyError(f"{group}.{key}", suggestion(key, taken.known, group))
+            raise SettingError(
+                f"{group}.{key}: no such key{suggestion(key, taken.known, group)}{_swept(f'{group}.{key}')}"
+            )
     declared = {key: value for key, value in written.items() if key in taken.known}
     try:
         merged = OmegaConf.merge(taken.schema, declared)
@@ -123,32 +120,13 @@ def _refuse_huge_integers(node: Any, key: str = "") -> None:
         raise SettingError(f"{key}: expected an integer below 2^63 in absolute value, got {node}")
 
 
-def _whose(key: str, experiment: str | None) -> str:
-    """End of a message: the experiment's file sets this key for another class; names experiments that do not set it."""
-    if experiment is None or not _sets(experiment, key):
+def _swept(key: str) -> str:
+    """End of a message: the experiment's file sweeps the key, which is not the user's mistake."""
+    if not HydraConfig.initialized() or key not in (HydraConfig.get().sweeper.get("params") or {}):
         return ""
-    experiments = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-    others = [name for name in experiments if not _sets(name, key)]
-    group = key.partition(".")[0]
     return (
-        f". experiment={experiment} sets {key} for another {group}; remove it with '~{key}', or choose an experiment "
-        f"that does not: "
-        f"{', '.join(others)}"
+        f". The experiment's file sweeps {key}; type hydra.sweeper.params=null, and the values that you want to sweep"
     )
-
-
-def _sets(experiment: str, key: str) -> bool:
-    """Whether an experiment's file, or a preset that it includes, sets a key such as "certifier.m"."""
-    return _file_sets(CONF / "experiment" / f"{experiment}.yaml", key)
-
-
-def _file_sets(file: Path, key: str) -> bool:
-    if not file.is_file():
-        return False
-    node: Any = OmegaConf.load(file)
-    presets = [str(each) for each in node.get("defaults", ()) if str(each).startswith("/preset/")]
-    files = [CONF / f"{preset[1:]}.yaml" for preset in presets]
-    return OmegaConf.select(node, key) is not None or any(_file_sets(each, key) for each in files)
 
 
 def _first_line(error: Exception) -> str:

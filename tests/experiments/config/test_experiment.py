@@ -148,11 +148,3 @@ def test_an_experiment_on_top_of_another_has_its_sweep_and_its_training(tmp_path
 def test_an_experiment_that_is_not_there():
     with pytest.raises(SettingError, match="no experiment 'missing'"):
         experiment("missing")
-
-
-def test_a_key_that_a_preset_sets_for_another_class_says_which_experiments_do_not(settings):
-    with pytest.raises(SettingError, match=r"experiment=digits_ssn sets certifier\.n0") as error:
-        settings("experiment=digits_ssn", "certifier=exact")
-    others = str(error.value).rpartition(": ")[2].split(", ")
-    assert "digits_dssn" in others
-    assert "digits_uniform" not in others

@@ -1,0 +1,65 @@
+"""A group's choice on the command line drops what the experiment's file sets for another choice, and nothing else."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from experiments.config.check import checked
+from experiments.config.command_line import CONF
+from experiments.config.schema import register
+from experiments.config.settings import Settings
+from smoothing import SettingError
+
+
+@pytest.fixture
+def typed():
+    """typed("noise=band") is the checked settings of a command line."""
+    register()
+
+    def settings(*words):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return checked(compose("certify", list(words)), Settings, words)
+
+    return settings
+
+
+def test_settings_of_another_noise_and_certifier_are_left_out_and_named(typed, capsys):
+    found = typed("noise=band", "noise.size=3", "certifier=exact", "limit=2")
+    assert found.noise.as_dict() == {"_target_": "smoothing.BandAblation", "size": 3}
+    assert found.certifier.name == "ExactCertify"
+    assert found.eps is None
+    assert found.limit == 2
+    said = capsys.readouterr().err
+    assert said.startswith("left out: certifier.n, certifier.m, certifier.delta, eps (")
+    assert said.count("\n") == 1
+
+
+def test_settings_that_the_other_choice_knows_are_kept(typed, capsys):
+    assert typed("certifier=balanced", "certifier.q=0.7", "certifier.rho=1").certifier.get("n") == 700
+    assert "certifier.delta" in capsys.readouterr().err
+    assert typed("noise=uniform").eps == pytest.approx([0.5, 1.0])  # once and twice its own sigma
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["noise=band", "noise.size=3", "noise.sigma=0.5"], r"noise\.sigma: no such key; known: size"),
+        (["noise=band", "noise.size=3", "+noise.sigma=0.5"], r"noise\.sigma: no such key; known: size"),
+        (["certifier=certify", "++certifier.m=3"], r"certifier\.m: no such key"),
+        (["+certifier.q=3"], r"certifier\.q: no such key"),
+        (["noise._target_=smoothing.BandAblation"], r"noise\.sigma: no such key"),
+        (["noise=gaussian", "noise._target_=smoothing.Gausian"], r"no class smoothing\.Gausian"),
+    ],
+)
+def test_what_is_typed_is_never_left_out(typed, words, message):
+    with pytest.raises(SettingError, match=message):
+        typed(*words)
+
+
+def test_a_mistake_in_an_own_experiment_is_refused_unless_its_group_is_typed(typed, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nname: mine\nnoise:\n  knid: 3\n")
+    own = ["experiment=mine", f"hydra.searchpath=[file://{tmp_path}]"]
+    with pytest.raises(SettingError, match=r"noise\.knid: no such key"):
+        typed(*own)
+    assert typed(*own, "noise=gaussian").noise.get("knid") is None
