@@ -62,6 +62,11 @@ def experiment(name: str) -> Experiment:
     return _read(name, tuple(config_folders()))
 
 
+def has_file(name: str) -> bool:
+    """Whether conf/ or the user's folders describe an experiment of that name. `name=mine` on a command line need not."""
+    return _file(f"experiment/{name}", tuple(config_folders())) is not None
+
+
 @cache
 def _read(name: str, folders: tuple[Path, ...]) -> Experiment:
     """From its file and its presets' files alone: to compose all experiments would take seconds."""
@@ -74,9 +79,13 @@ def _read(name: str, folders: tuple[Path, ...]) -> Experiment:
     return Experiment(name, **about, sweep=said["sweep"], trained=bool(said.get("trainer")))
 
 
+def _file(place: str, folders: tuple[Path, ...]) -> Path | None:
+    return next((path for folder in folders if (path := folder / f"{place}.yaml").is_file()), None)
+
+
 def _said(place: str, folders: tuple[Path, ...]) -> dict[str, Any] | None:
     """The keys that a file and the presets that it names set; a later one replaces an earlier one. None: no file."""
-    file = next((path for folder in folders if (path := folder / f"{place}.yaml").is_file()), None)
+    file = _file(place, folders)
     if file is None:
         return None
     node: Any = OmegaConf.to_container(OmegaConf.load(file))

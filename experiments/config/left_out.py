@@ -47,7 +47,8 @@ def without_others(
                 left.append(f"{group}.{key}")
     if "eps" in cfg and "eps" not in keys and left:
         try:
-            OmegaConf.to_container(OmegaConf.masked_copy(cfg, ["eps", *chosen]), resolve=True)
+            if OmegaConf.is_list(cfg.eps):
+                OmegaConf.to_container(cfg.eps, resolve=True)
         except InterpolationKeyError:
             cfg.eps = None
             left.append("eps")

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from experiments.config.experiment import experiment
+from experiments.config.experiment import experiment, has_file
 from experiments.report.claims import CLOSE, FAILS, KINDS, verdict_words
 from experiments.report.figure import Drawn, Figure
 
@@ -193,9 +193,13 @@ def remarks_on(drawn: Drawn) -> list[str]:
 
 
 def artefact(name: str, figure: Figure, drawn: list[Drawn]) -> Artefact:
-    """An artefact of conf/figure or of a user's folder. Raises SettingError if an experiment does not exist."""
+    """An artefact of conf/figure or of a user's folder.
+
+    Raises SettingError if an experiment has neither a file nor a run that is drawn.
+    """
     there = {run.record["config"]["name"] for one in drawn for run in one.runs}
-    chosen = [experiment(each) for each in figure.experiments] if figure.needs_runs else []
+    names = figure.experiments if figure.needs_runs else []
+    chosen = [experiment(each) for each in names if each not in there or has_file(each)]
     made_by = [line for each in chosen if each.name in there for line in each.commands(figure.also)]
     lacking = [Lacking(each.name, each.commands(figure.also), each.needs) for each in chosen if each.name not in there]
     about = (figure.paper, figure.item) if figure.paper else ("Yours", name)

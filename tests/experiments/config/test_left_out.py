@@ -34,7 +34,9 @@ def test_settings_of_another_noise_and_certifier_are_left_out_and_named(typed, c
 
 
 def test_settings_that_the_other_choice_knows_are_kept(typed, capsys):
-    assert typed("certifier=balanced", "certifier.q=0.7", "certifier.rho=1").certifier.get("n") == 700
+    balanced = typed("certifier=balanced", "certifier.q=0.7", "certifier.rho=1")
+    assert balanced.certifier.get("n") == 700
+    assert balanced.eps == [0.1, 0.2]
     assert "certifier.delta" in capsys.readouterr().err
     assert typed("noise=uniform").eps == pytest.approx([0.5, 1.0])  # once and twice its own sigma
     assert capsys.readouterr().err == ""

@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -171,6 +172,13 @@ def test_a_users_figure_need_not_say_what_it_is():
 def test_a_figure_of_an_experiment_that_is_not_there(figure):
     with pytest.raises(SettingError, match=r"no experiment 'missing'; no experiment/missing\.yaml in "):
         artefact("cohen_curves", figure("cohen_curves", experiments=["missing"]), [])
+
+
+def test_runs_of_a_name_that_was_only_typed_have_a_figure_too(figure):
+    run = SimpleNamespace(record={"config": {"name": "mine"}})
+    one = artefact("cohen_curves", figure("cohen_curves", experiments=["mine"]), [SimpleNamespace(runs=[run])])
+    assert not one.made_by
+    assert not one.lacking
 
 
 def drawn_of(within, kind="trend", data="MNIST"):
