@@ -63,7 +63,7 @@ def experiment(name: str) -> Experiment:
 
 
 def has_file(name: str) -> bool:
-    """Whether conf/ or the user's folders describe an experiment of that name. `name=mine` on a command line need not."""
+    """Whether conf/ or the user's folders describe an experiment of that name. A name that was only typed has none."""
     return _file(f"experiment/{name}", tuple(config_folders())) is not None
 
 
