@@ -34,6 +34,7 @@ from experiments.runs.input_space import InputSpace
 from experiments.runs.table import EXAMPLES, Schema, TableWriter
 from smoothing import CenterDraws, SmoothingError
 
+DRAWN = (":(top,exclude)results", ":(top,exclude)figures", ":(top,exclude)*.md", ":(top,exclude)docs")  # not the code
 PACKAGES = (
     *("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image", "scikit-learn"),
     *("lightning-fabric", "safetensors", "foolbox"),
@@ -253,14 +254,17 @@ def _command() -> dict[str, str]:
 
 
 def provenance() -> dict[str, Any]:
-    """The suite's commit, whether tracked files differ from it, and the versions of Python and the main packages."""
+    """The suite's commit, whether its code or configuration differs from it, and the versions of the main packages.
+
+    Committed results and drawings do not count: a resumed run changes its own.
+    """
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "not installed"
-    status = _git("status", "--porcelain", "--untracked-files=no")
+    status = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *DRAWN)
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if status is None else status != "",
