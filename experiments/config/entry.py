@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from experiments.config.command_line import CONF, SUITE, search_path
 from experiments.config.errors import explained
+from experiments.config.left_out import sweep_without_others
 from experiments.config.quoting import quoted
 from experiments.config.sweep import Outcome, report
 from experiments.machine.stopping import sigterm_finishes_first
@@ -171,6 +172,13 @@ def _options_first(texts: Sequence[str]) -> list[str]:
             f"{_script()}: several experiments: their sweeps are ignored; type the values, or run one at a time",
             file=sys.stderr,
         )
+    elif given.multirun and Path(sys.argv[0]).stem in ("certify", "train"):
+        folders = (CONF, *([Path(given.config_dir)] if given.config_dir else []))
+        replaced, left = sweep_without_others(Path(sys.argv[0]).stem, typed, folders)
+        sys.argv += replaced
+        if left:
+            note = f"not swept: {', '.join(left)} (set by the experiment's file for another choice)"
+            print(f"{_script()}: {note}", file=sys.stderr)
     for word in typed:
         group, _, value = word.partition("=")
         if value == "null" and (CONF / group).is_dir():

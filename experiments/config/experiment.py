@@ -64,13 +64,13 @@ def experiment(name: str) -> Experiment:
 
 def has_file(name: str) -> bool:
     """Whether conf/ or the user's folders describe an experiment of that name. A name that was only typed has none."""
-    return _file(f"experiment/{name}", tuple(config_folders())) is not None
+    return file_of(f"experiment/{name}", tuple(config_folders())) is not None
 
 
 @cache
 def _read(name: str, folders: tuple[Path, ...]) -> Experiment:
     """From its file and its presets' files alone: to compose all experiments would take seconds."""
-    said = _said(f"experiment/{name}", folders)
+    said = said_by(f"experiment/{name}", folders)
     if said is None:
         raise SettingError(
             f"figure.experiments: no experiment '{name}'; no experiment/{name}.yaml in {', '.join(map(str, folders))}"
@@ -79,13 +79,14 @@ def _read(name: str, folders: tuple[Path, ...]) -> Experiment:
     return Experiment(name, **about, sweep=said["sweep"], trained=bool(said.get("trainer")))
 
 
-def _file(place: str, folders: tuple[Path, ...]) -> Path | None:
+def file_of(place: str, folders: tuple[Path, ...]) -> Path | None:
+    """The first folder's file of a place such as "experiment/demo"; None if none has it."""
     return next((path for folder in folders if (path := folder / f"{place}.yaml").is_file()), None)
 
 
-def _said(place: str, folders: tuple[Path, ...]) -> dict[str, Any] | None:
+def said_by(place: str, folders: tuple[Path, ...]) -> dict[str, Any] | None:
     """The keys that a file and the presets that it names set; a later one replaces an earlier one. None: no file."""
-    file = _file(place, folders)
+    file = file_of(place, folders)
     if file is None:
         return None
     node: Any = OmegaConf.to_container(OmegaConf.load(file))
@@ -93,7 +94,7 @@ def _said(place: str, folders: tuple[Path, ...]) -> dict[str, Any] | None:
     for each in node.get("defaults", ()):
         if isinstance(each, str):
             within = "" if each.startswith("/") else f"{place.rpartition('/')[0]}/"  # as Hydra reads relative names
-            preset = _said(f"{within}{each.lstrip('/')}", folders) or {}
+            preset = said_by(f"{within}{each.lstrip('/')}", folders) or {}
             said |= preset | {"sweep": said["sweep"] | preset.get("sweep", {})}
         else:
             said |= {key.removeprefix("override ").lstrip("/"): choice for key, choice in each.items()}

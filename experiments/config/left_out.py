@@ -5,12 +5,16 @@ that setting is left out. What the user types is never left out, so a mistyped k
 """
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationKeyError
 
+from experiments.config.command_line import CONF
+from experiments.config.experiment import file_of, said_by
 from experiments.config.targets import arguments
+from smoothing import SettingError
 
 
 def typed_words() -> list[str]:
@@ -53,3 +57,44 @@ def without_others(
             cfg.eps = None
             left.append("eps")
     return cfg, left
+
+
+def sweep_without_others(script: str, typed: Sequence[str], folders: tuple[Path, ...]) -> tuple[list[str], list[str]]:
+    """The overrides that replace the sweep of an experiment's file, and the keys that are no longer swept.
+
+    Such as noise.sigma with noise=band on the command line. Both are empty if all swept keys are those of the choices.
+
+    Args:
+        script: certify or train.
+        typed: the overrides on the command line.
+        folders: with configuration files.
+    """
+    words = {key.lstrip("+"): value for key, _, value in (word.partition("=") for word in typed)}
+    name = words.get("experiment") or _default_experiment(script)
+    sweep = (said_by(f"experiment/{name}", folders) or {"sweep": {}})["sweep"]
+    left = []
+    for key in sweep:
+        group, _, leaf = key.partition(".")
+        if group in words and key not in words:
+            choices = words[group].split(",")
+            left += [] if any(_may_have(f"{group}/{choice}", leaf, folders) for choice in choices) else [key]
+    if not left:
+        return [], []
+    kept = [f"{key}={values}" for key, values in sweep.items() if key not in left and key not in words]
+    return ["hydra.sweeper.params=null", *kept], left
+
+
+def _default_experiment(script: str) -> str:
+    defaults = OmegaConf.select(OmegaConf.load(CONF / f"{script}.yaml"), "defaults") or ()
+    return next((each["experiment"] for each in defaults if OmegaConf.is_dict(each) and "experiment" in each), "")
+
+
+def _may_have(choice: str, key: str, folders: tuple[Path, ...]) -> bool:
+    """Whether the class of a choice, such as noise/band, has that argument, or is not known here."""
+    file = file_of(choice, folders)
+    target = OmegaConf.select(OmegaConf.load(file), "_target_") if file else None
+    try:
+        taken = arguments(str(target), (), choice.partition("/")[0]) if target else None
+    except SettingError:  # the job says so
+        return True
+    return taken is None or taken.others or key in taken.known

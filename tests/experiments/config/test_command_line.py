@@ -127,6 +127,15 @@ def test_a_mistake_is_one_line_that_says_what_to_type(typed, tmp_path, arguments
     assert not list(tmp_path.rglob("*.csv"))
 
 
+def test_another_noise_is_not_swept_over_the_experiments_sigma(typed):
+    code, out, err = typed("train.py", "-m", "experiment=digits_gaussian", "noise=dssn,band", "noise.size=2", "seed=x")
+    assert code == 1
+    assert "not swept" not in err  # dssn has a sigma
+    code, out, err = typed("train.py", "-m", "experiment=digits_gaussian", "noise=band", "noise.size=9", "trainer.lr=0")
+    assert "train.py: not swept: noise.sigma (set by the experiment's file for another choice)" in err
+    assert "1 of 1 jobs failed" in out
+
+
 def test_yaml_that_cannot_be_read_is_named_with_its_line(typed, tmp_path):
     (tmp_path / "my conf" / "experiment" / "broken.yaml").write_text("# @package _global_\nname: [a\nseed: 1\n")
     code, _, err = typed("certify.py", "--config-dir", "my conf", "experiment=broken")

@@ -5,6 +5,7 @@ from hydra import compose, initialize_config_dir
 
 from experiments.config.check import checked
 from experiments.config.command_line import CONF
+from experiments.config.left_out import sweep_without_others
 from experiments.config.schema import register
 from experiments.config.settings import Settings
 from smoothing import SettingError
@@ -56,6 +57,26 @@ def test_settings_that_the_other_choice_knows_are_kept(typed, capsys):
 def test_what_is_typed_is_never_left_out(typed, words, message):
     with pytest.raises(SettingError, match=message):
         typed(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "replaced", "left"),
+    [
+        (["experiment=digits_gaussian", "noise=band"], [], ["noise.sigma"]),
+        (["noise=band,block"], [], ["noise.sigma"]),  # of the default experiment, digits_gaussian
+        (["experiment=digits_dssn", "noise=band"], ["trainer.stability=0,6"], ["noise.sigma"]),
+        (["experiment=digits_dssn", "noise=band", "trainer.stability=1"], [], ["noise.sigma"]),
+        (["experiment=digits_dssn", "noise=uniform"], None, []),
+        (["experiment=digits_dssn", "noise=uniform,band"], None, []),  # some have it
+        (["experiment=digits_dssn", "noise=band", "noise.sigma=1,2"], None, []),  # typed, so it will be refused
+        (["experiment=digits_dssn", "noise=mine"], None, []),  # no such file: Hydra says so
+        (["experiment=digits_dssn"], None, []),
+        (["experiment=nothing", "noise=band"], None, []),
+    ],
+)
+def test_a_sweep_over_what_the_choice_lacks_is_dropped(words, replaced, left):
+    expected = [] if replaced is None else ["hydra.sweeper.params=null", *replaced]
+    assert sweep_without_others("train", words, (CONF,)) == (expected, left)
 
 
 def test_a_mistake_in_an_own_experiment_is_refused_unless_its_group_is_typed(typed, tmp_path):
