@@ -21,7 +21,7 @@ from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.exact_conformal import ExactConformalSets
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.mean_guarantee import MeanCertificate
-from smoothing.mean_smoothing import MeanSmoothing
+from smoothing.mean_smoothing import ExactMeanSmoothing, MeanSmoothing
 from smoothing.median_smoothing import ExactMedianSmoothing, MedianSmoothing
 from smoothing.metrics import (
     L2,
@@ -92,6 +92,7 @@ __all__ = [
     "ExactCertificate",
     "ExactCertify",
     "ExactConformalSets",
+    "ExactMeanSmoothing",
     "ExactMedianSmoothing",
     "FeatureDistance",
     "FiniteNoise",

@@ -26,6 +26,10 @@ tails as in the middle. The one here is narrow in the tails, which reach far if 
 a region around the output. The bounds here are on the exact mean, for all x' at once, and need no region. Certificates
 of higher order (Zhang and Frank 2026) also use the gradient at x, which these bounds do not know.
 
+Under a finite noise all L outputs at x are known, and at most k = affected(eps) of those at x' differ. So h(x')_j is at
+most the mean of the L - k largest and k times `high`, and at least that of the L - k smallest and k times `low`. Both
+bounds are reached if any k may change, in any way.
+
 An output of NaN counts as `low` for the lower bound and as `high` for the upper bound.
 """
 
@@ -158,12 +162,49 @@ def mean_certificate(
         at_other: `moved(band(n, alpha / 2k), eps, noise)`.
         alpha: error probability of all coordinates together, in (0, 1).
     """
-    n, shape, missing = len(draws.outputs), draws.base_output.shape, np.isnan(draws.outputs)
-    clipped = np.clip(draws.outputs, low, high)
-    above = np.sort(np.where(missing, high, clipped), axis=0)
-    below = np.sort(np.where(missing, low, clipped), axis=0)
+    above, below = (_sorted(draws, low, high, missing=end) for end in (high, low))
     upper = upper_mean(above, low, high, at_other)
     lower = -upper_mean(-below[::-1], -high, -low, at_other)
+    return _stated(draws, eps, low, high, lower, upper, alpha)
+
+
+def exact_mean_certificate(draws: QuantileDraws, eps: float, low: float, high: float, k: int) -> MeanCertificate:
+    """The bounds from all noisy inputs of a finite noise, of which at most k differ within eps. Never false.
+
+    Args:
+        draws: all L outputs at x.
+        eps: input radius, >= 0.
+        low: outputs are clipped to at least this.
+        high: and to at most this; above `low`.
+        k: affected(eps).
+    """
+    above, below = (_sorted(draws, low, high, missing=end) for end in (high, low))
+    count, k = len(above), min(k, len(above))
+    error = 2 * UNIT * (count + 4) * max(abs(low), abs(high))  # of the sum and the quotient
+    upper = np.minimum(high, (above[k:].sum(axis=0) + k * high) / count + error)
+    lower = np.maximum(low, (below[: count - k].sum(axis=0) + k * low) / count - error)
+    return _stated(draws, eps, low, high, lower, upper, 0.0)
+
+
+def _sorted(draws: QuantileDraws, low: float, high: float, missing: float) -> NDArray[np.float64]:
+    """The clipped outputs of each coordinate, sorted, where NaN counts as `missing`: (n, k)."""
+    outputs = draws.outputs
+    found: NDArray[np.float64] = np.sort(np.where(np.isnan(outputs), missing, np.clip(outputs, low, high)), axis=0)
+    return found
+
+
+def _stated(
+    draws: QuantileDraws,
+    eps: float,
+    low: float,
+    high: float,
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    alpha: float,
+) -> MeanCertificate:
+    """The certificate with these bounds of each coordinate, (k,)."""
+    n, shape, missing = len(draws.outputs), draws.base_output.shape, np.isnan(draws.outputs)
+    clipped = np.clip(draws.outputs, low, high)
     width = float((upper - lower).max(initial=0.0))
     width = nextafter(width, inf) if width else 0.0
     says = width < high - low

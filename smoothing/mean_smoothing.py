@@ -13,15 +13,23 @@ from torch import Tensor
 from smoothing.arguments import number, probability, whole_number
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
-from smoothing.mean_guarantee import Band, Bound, MeanCertificate, band, mean_certificate, moved
-from smoothing.noise import Noise
+from smoothing.exact_guarantee import require_finite
+from smoothing.mean_guarantee import Band, Bound, MeanCertificate, band, exact_mean_certificate, mean_certificate, moved
+from smoothing.noise import FiniteNoise, Noise
 from smoothing.quantile_guarantee import QuantileDraws
-from smoothing.sampling import Request, Samples
+from smoothing.sampling import AllCopies, Request, Samples
 from smoothing.stored_outputs import StoredOutputs
 from smoothing.streams import Stage, Stream
 
 
-class MeanSmoothing(StoredOutputs[MeanCertificate]):
+class _Mean(StoredOutputs[MeanCertificate]):
+    """What the sampled and the exact certifier share."""
+
+    columns = (*("index", "eps_in", "width", "n", "not_finite", "status", "seconds", "reason", "failure_probability"),)
+    shown = ("index", "eps_in", "width", "not_finite", "status", "failure_probability", "seconds")
+
+
+class MeanSmoothing(_Mean):
     """The mean of each output number of f under noise, clipped to a range, with certified intervals.
 
     With the same seed it draws the same outputs as `MedianSmoothing`, and reads its stored draws.
@@ -48,8 +56,6 @@ class MeanSmoothing(StoredOutputs[MeanCertificate]):
         (True, True, 'certified')
     """
 
-    columns = (*("index", "eps_in", "width", "n", "not_finite", "status", "seconds", "reason", "failure_probability"),)
-    shown = ("index", "eps_in", "width", "not_finite", "status", "failure_probability", "seconds")
     rereadable = ("alpha", "low", "high", "bound")
 
     def __init__(
@@ -66,9 +72,7 @@ class MeanSmoothing(StoredOutputs[MeanCertificate]):
     ) -> None:
         super().__init__(f, noise, **evaluation)
         self.n, self.alpha = whole_number("certifier.n", n, 1), probability("certifier.alpha", alpha)
-        self.low, self.high = number("certifier.low", low), number("certifier.high", high)
-        if not (self.low < self.high and isfinite(self.low) and isfinite(self.high)):
-            raise SettingError(f"certifier.high: expected a finite number above certifier.low = {low}, got {high}")
+        self.low, self.high = checked_range(low, high)
         if bound not in ("exact", "paper"):
             raise SettingError(f"certifier.bound: expected exact or paper, got {bound}")
         self.bound = bound
@@ -88,3 +92,59 @@ class MeanSmoothing(StoredOutputs[MeanCertificate]):
 
     def _request(self, x: Tensor, example: int) -> Request:
         return Samples(x, self.noise, self._kept, Stream(self.seed, example, Stage.CERTIFICATION), self.n)
+
+
+class ExactMeanSmoothing(_Mean):
+    """The mean of each output number under a finite noise: all noisy inputs, so no certificate can be false.
+
+    Args:
+        f: base function, see `MeanSmoothing`.
+        noise: a finite noise, such as `DeterministicSplitting`.
+        low: outputs are clipped to at least this, in their units.
+        high: and to at most this; above `low`.
+        evaluation: see `Evaluation`; the seed is not used.
+
+    Raises:
+        SettingError: the noise is not finite, or a setting is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from smoothing import DeterministicSplitting
+        >>> noise = DeterministicSplitting(sigma=0.5, levels=10, shape=(1,))  # 17 noisy inputs
+        >>> c = ExactMeanSmoothing(lambda x: x, noise, low=0, high=1).certify(torch.tensor([0.5]), eps=0.1)
+        >>> round(c.width * 17, 4), c.failure_probability  # the smallest output may become 1, the largest 0
+        (1.45, 0.0)
+    """
+
+    rereadable = ("low", "high")
+    noise: FiniteNoise
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        *,
+        low: float,
+        high: float,
+        **evaluation: Unpack[EvaluationOptions],
+    ) -> None:
+        super().__init__(f, require_finite(noise), **evaluation)
+        self.low, self.high = checked_range(low, high)
+
+    @property
+    def samples(self) -> int:
+        return self.noise.steps
+
+    def read(self, draws: QuantileDraws, eps: float) -> MeanCertificate:
+        return exact_mean_certificate(draws, eps, self.low, self.high, self.noise.affected(eps))
+
+    def _request(self, x: Tensor, example: int) -> Request:
+        return AllCopies(x, self.noise, self._kept)
+
+
+def checked_range(low: float, high: float) -> tuple[float, float]:
+    """The range of the outputs. Raises SettingError unless low < high, both finite."""
+    low, high = number("certifier.low", low), number("certifier.high", high)
+    if not (low < high and isfinite(low) and isfinite(high)):
+        raise SettingError(f"certifier.high: expected a finite number above certifier.low = {low}, got {high}")
+    return low, high

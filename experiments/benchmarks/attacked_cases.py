@@ -32,6 +32,7 @@ from smoothing import (
     ExactCenterSmoothing,
     ExactCertify,
     ExactConformalSets,
+    ExactMeanSmoothing,
     ExactMedianSmoothing,
     Gaussian,
     Jaccard,
@@ -179,11 +180,15 @@ def on_intervals(seed: int) -> Iterator[Case]:
         )
         yield Case("mean", "gaussian", "number", model, inputs, partial(attack_interval, mean, surely, eps=eps))
     dssn, fine = DeterministicSplitting(0.5, Digits.levels, IMAGE, seed), DeterministicSplitting(FINE_SIGMA, FINE, (1,))
-    exact = ExactMedianSmoothing(models.pixel_of(models.autoencoder(dssn, seed)), dssn, batch_size=1000)
-    yield Case("exact_median", "dssn", "number", "autoencoder", images[:10], partial(attack_exact_interval, exact))
-    exact = ExactMedianSmoothing(models.identity, fine, batch_size=1000)
     places = torch.arange(60, 180, 12)[:, None] / FINE
-    yield Case("exact_median", "dssn", "number", "identity", places, partial(attack_exact_interval, exact))
+    for f, finite, model, inputs in (
+        (models.pixel_of(models.autoencoder(dssn, seed)), dssn, "autoencoder", images[:10]),
+        (models.identity, fine, "identity", places),
+    ):
+        exact = ExactMedianSmoothing(f, finite, batch_size=1000)
+        yield Case("exact_median", "dssn", "number", model, inputs, partial(attack_exact_interval, exact))
+        exact_mean = ExactMeanSmoothing(f, finite, low=0, high=1, batch_size=1000)
+        yield Case("exact_mean", "dssn", "number", model, inputs, partial(attack_exact_interval, exact_mean))
 
 
 def on_segments(seed: int) -> Iterator[Case]:

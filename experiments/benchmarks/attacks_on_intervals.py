@@ -18,6 +18,7 @@ from experiments.benchmarks.attempts import (
 from smoothing import (
     ABSTAIN,
     DeterministicSplitting,
+    ExactMeanSmoothing,
     ExactMedianSmoothing,
     MeanSmoothing,
     MedianSmoothing,
@@ -59,7 +60,7 @@ def attack_interval(
     return attempts
 
 
-def attack_exact_interval(h: ExactMedianSmoothing, x: Tensor, example: int) -> list[Attempt]:
+def attack_exact_interval(h: ExactMedianSmoothing | ExactMeanSmoothing, x: Tensor, example: int) -> list[Attempt]:
     """Greedy grid steps, up and then down. Point k of a path is compared with the certificate for k steps.
 
     The number is known exactly at x and at x', so a violation is a bug. `example` is ignored.

@@ -49,6 +49,7 @@ CERTIFIERS = {
     "MedianSmoothing": {"n": 90, "alpha": 0.1},
     "MeanSmoothing": {"n": 90, "alpha": 0.1, "low": -2.0, "high": 2.0},
     "ExactMedianSmoothing": {},
+    "ExactMeanSmoothing": {"low": -2.0, "high": 2.0},
     "SegmentSmoothing": {"n0": 20, "n": 90, "alpha": 0.1},
     "ConformalSets": CONFORMAL,
     "ExactConformalSets": {"alpha": 0.8, "held_out": 2},

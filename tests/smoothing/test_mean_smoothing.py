@@ -1,5 +1,6 @@
 """The mean's certificate: its band, closed forms, coverage under known laws, planted mistakes, NaN."""
 
+import itertools
 from math import inf, nan
 
 import numpy as np
@@ -8,7 +9,18 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import beta, binomtest, norm
 
-from smoothing import Gaussian, MeanSmoothing, MedianSmoothing, SettingError, Splitting, Uniform, mean_guarantee
+from smoothing import (
+    BandAblation,
+    DeterministicSplitting,
+    ExactMeanSmoothing,
+    Gaussian,
+    MeanSmoothing,
+    MedianSmoothing,
+    SettingError,
+    Splitting,
+    Uniform,
+    mean_guarantee,
+)
 from smoothing.mean_guarantee import Band, band, mean_certificate, moved, upper_mean
 from smoothing.quantile_guarantee import QuantileDraws
 from smoothing.statistics import clopper_pearson_lower
@@ -225,3 +237,61 @@ def test_the_shape_of_the_output_is_kept():
 def test_settings_out_of_range(given, message):
     with pytest.raises(SettingError, match=message):
         MeanSmoothing(lambda x: x, NOISE, **({"n": 100, "low": 0, "high": 1} | given))
+
+
+def test_the_exact_mean_is_bounded_as_tightly_as_any_k_changes_allow():
+    """Brute force: all ways in which k of L outputs become an end of the range. NaN may be either end."""
+    random = np.random.default_rng(0)
+    for trial in range(200):
+        outputs = random.uniform(-1.3, 1.3, 5)
+        outputs[random.random(5) < 0.2 * (trial % 3)] = nan
+        k = int(random.integers(0, 7))
+        c = mean_guarantee.exact_mean_certificate(draws(outputs), 0.1, -1.0, 1.0, k)
+        for bound, end in ((float(c.lower[0]), -1.0), (float(c.upper[0]), 1.0)):
+            known = np.where(np.isnan(outputs), end, outputs.clip(-1, 1))
+            changed = [
+                np.where([i in chosen for i in range(5)], end, known).mean()
+                for chosen in itertools.combinations(range(5), min(k, 5))
+            ]
+            worst = max(changed, key=lambda mean: mean * end)
+            assert bound == pytest.approx(worst, abs=1e-14)
+            assert (bound - worst) * end >= 0  # outward
+        assert (c.status == "certified") == (c.width < 2.0)
+        assert c.failure_probability == 0
+
+
+@pytest.mark.parametrize("noise", [DeterministicSplitting(0.4, 3, (2,)), BandAblation(1, (1, 1, 2))])
+def test_no_input_within_eps_has_a_mean_outside(noise, monkeypatch):
+    """All images of two pixels with four levels, under a random table of outputs."""
+    levels = 3
+    grid = [torch.tensor([i, j]) / levels for i in range(levels + 1) for j in range(levels + 1)]
+    grid = [x.view(noise.shape) for x in grid]
+
+    def f(batch):
+        return torch.sin(40 * batch.nan_to_num(nan=2.0).flatten(1) @ torch.tensor([[1.0], [1.7]]))
+
+    h = ExactMeanSmoothing(f, noise, low=-1, high=1)
+    radii = [1.0] if isinstance(noise, BandAblation) else [1 / levels, 2 / levels]
+
+    def within(moved, eps):  # a patch of one pixel, or l1
+        return (moved > 0).sum() <= 1 if isinstance(noise, BandAblation) else moved.sum() <= eps + 1e-6
+
+    def outside(of):
+        found = 0
+        for x, y in itertools.product(grid, grid):
+            for c in of.certify(x, radii):
+                if within((x - y).abs(), c.eps_in):
+                    there = of.certify(y, 0.0).estimate[0]
+                    found += not c.lower[0] - 1e-12 <= there <= c.upper[0] + 1e-12
+        return found
+
+    assert outside(h) == 0
+    monkeypatch.setattr(type(noise), "affected", lambda self, eps: 0)
+    assert outside(h) > 0
+
+
+def test_the_exact_mean_needs_a_finite_noise_and_a_range():
+    with pytest.raises(SettingError, match="cannot be enumerated"):
+        ExactMeanSmoothing(lambda x: x, NOISE, low=0, high=1)
+    with pytest.raises(SettingError, match=r"certifier\.high"):
+        ExactMeanSmoothing(lambda x: x, DeterministicSplitting(0.5, 10, (1,)), low=0, high=0)

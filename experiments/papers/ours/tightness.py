@@ -34,6 +34,7 @@ NAMES = {
     "exact": "Exact",
     "exact_center": "Exact center",
     "exact_conformal": "Exact conformal",
+    "exact_mean": "Exact mean",
     "exact_median": "Exact median",
     "mean": "Mean",
     "median": "Median",
