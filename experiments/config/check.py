@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from experiments.config.left_out import typed_words, without_others
 from experiments.config.schema import groups, keys
@@ -129,5 +129,7 @@ def _swept(key: str) -> str:
     )
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: OmegaConfBaseException) -> str:
+    if isinstance(error, MissingMandatoryValue):
+        return "it has no default; type a value"
     return str(error).strip().partition("\n")[0]

@@ -49,7 +49,7 @@ def without_others(
                 with open_dict(cfg):
                     del cfg[group][key]
                 left.append(f"{group}.{key}")
-    if "eps" in cfg and "eps" not in keys and left:
+    if "eps" in cfg and "eps" not in keys:
         try:
             if OmegaConf.is_list(cfg.eps):
                 OmegaConf.to_container(cfg.eps, resolve=True)

@@ -34,6 +34,12 @@ def test_settings_of_another_noise_and_certifier_are_left_out_and_named(typed, c
     assert said.count("\n") == 1
 
 
+def test_radii_in_units_of_a_sigma_are_left_out_where_there_is_none(typed, capsys):
+    assert typed("noise=ablation", "noise.keep=9").eps is None
+    assert capsys.readouterr().err.startswith("left out: eps (")
+    assert typed("noise=ablation", "noise.keep=9", "eps=2").eps == 2
+
+
 def test_settings_that_the_other_choice_knows_are_kept(typed, capsys):
     balanced = typed("certifier=balanced", "certifier.q=0.7", "certifier.rho=1")
     assert balanced.certifier.get("n") == 700
