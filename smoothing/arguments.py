@@ -80,7 +80,7 @@ def input_radii(eps: object) -> list[float]:
     """One or more input radii as a list of floats of at least 0.
 
     Args:
-        eps: a number, or several in a list, tuple, range, generator, array or tensor.
+        eps: a number, or several in a list, tuple, range, generator, array or tensor; None for none.
 
     Raises:
         SettingError: eps is something else, is empty, or contains a number that is negative or not finite.
@@ -89,8 +89,7 @@ def input_radii(eps: object) -> list[float]:
         >>> input_radii(0.5), input_radii([0.1, 0.2])
         ([0.5], [0.1, 0.2])
     """
-    if eps is None:
-        raise SettingError("eps: expected at least one number, as 0.1 or [0.1, 0.2], got none")
+    eps = () if eps is None else eps
     if not several(eps):
         return [_radius(eps)]
     assert isinstance(eps, Iterable)

@@ -18,6 +18,7 @@ from smoothing import (
     Adaptive,
     Certify,
     DeterministicSplitting,
+    ExactCertificate,
     ExactCertify,
     projected_gradient_ascent,
 )
@@ -76,7 +77,7 @@ def attack_l1(certifier: Certify, x: Tensor, example: int, reach: float, grid: i
         return []
     step = 1 / grid if grid else reach * at_x.radius / L1_STEPS
     path = l1_path(
-        _loss(g, at_x.prediction),
+        class_loss(g.f.f, at_x.prediction),
         g.noise,
         x,
         step,
@@ -108,17 +109,8 @@ def attack_exactly(certifier: ExactCertify, x: Tensor, example: int) -> list[Att
     attempts: list[Attempt] = []
     if not at_x.radius > 0:
         return attempts
-    a = at_x.prediction
-
-    def votes_lost(batch: Tensor) -> Tensor:
-        """1 for a vote that A lost, 2 if the runner-up won it. A's softmax probability breaks ties."""
-        scores = g.f.f(batch)
-        winner = scores.argmax(dim=1)
-        share = functional.softmax(scores, dim=1)[:, a]
-        return (winner != a).float() + (winner == at_x.runner_up).float() - 0.1 * share
-
-    for steps, there in enumerate(exact_path(votes_lost, noise, x, EXACT_REACH * at_x.radius_steps), 1):
-        changed = g(there, example).prediction != a
+    for steps, there in enumerate(exact_path(votes_lost(g, at_x), noise, x, EXACT_REACH * at_x.radius_steps), 1):
+        changed = g(there, example).prediction != at_x.prediction
         attempts.append(class_attempt(at_x.radius, steps / noise.levels, changed, 0.0, 0.0))
         if changed:
             break
@@ -130,6 +122,19 @@ def _surely_another(g: Certify, there: Tensor, example: int, prediction: int) ->
     return answer.prediction not in (prediction, ABSTAIN)
 
 
-def _loss(g: Certify, prediction: int) -> Objective:
-    target = torch.tensor([prediction])
-    return lambda batch: functional.cross_entropy(g.f.f(batch), target.expand(len(batch)), reduction="none")
+def votes_lost(g: ExactCertify, at_x: ExactCertificate) -> Objective:
+    """1 for a vote that A lost, 2 if the runner-up won it. A's softmax probability breaks ties."""
+    a = at_x.prediction
+
+    def lost(batch: Tensor) -> Tensor:
+        scores = g.f.f(batch)
+        winner, share = scores.argmax(dim=1), functional.softmax(scores, dim=1)[:, a]
+        return (winner != a).float() + (winner == at_x.runner_up).float() - 0.1 * share
+
+    return lost
+
+
+def class_loss(f: Objective, label: int) -> Objective:
+    """The cross entropy of a classifier's scores with one label."""
+    target = torch.tensor([label])
+    return lambda batch: functional.cross_entropy(f(batch), target.expand(len(batch)), reduction="none")

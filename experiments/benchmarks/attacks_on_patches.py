@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from experiments.benchmarks.attacks_on_centers import moved_by
+from experiments.benchmarks.attacks_on_classifiers import votes_lost
 from experiments.benchmarks.attempts import WHOLE, Attempt, Objective, class_attempt, output_attempt
 from smoothing import ExactCenterSmoothing, ExactCertify, FiniteNoise
 
@@ -58,16 +58,8 @@ def attack_by_patches(certifier: ExactCertify, x: Tensor, example: int) -> list[
     attempts: list[Attempt] = []
     if not at_x.radius > 0:
         return attempts
-    a = at_x.prediction
-
-    def votes_lost(batch: Tensor) -> Tensor:
-        """1 for a vote that A lost, 2 if the runner-up won it. A's softmax probability breaks ties."""
-        scores = g.f.f(batch)
-        winner, share = scores.argmax(dim=1), functional.softmax(scores, dim=1)[:, a]
-        return (winner != a).float() + (winner == at_x.runner_up).float() - 0.1 * share
-
     for side in range(1, min(int(at_x.radius) + BEYOND, max(x.shape[1:])) + 1):
-        changed = g(best_patch(votes_lost, noise, x, side), example).prediction != a
+        changed = g(best_patch(votes_lost(g, at_x), noise, x, side), example).prediction != at_x.prediction
         attempts.append(class_attempt(at_x.radius, float(side), changed, 0.0, 0.0))
         if changed:
             break

@@ -4,12 +4,11 @@ A set's own statement is about calibration and example together. Its proof is ab
 either T < tau at x, or x's class is in the set at x'. That is attacked here.
 """
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
 from experiments.benchmarks.attacks_on_centers import FRESH, farthest_within
-from experiments.benchmarks.attempts import Attempt, Objective, class_attempt, exact_path, l2_distance
+from experiments.benchmarks.attacks_on_classifiers import class_loss
+from experiments.benchmarks.attempts import Attempt, class_attempt, exact_path, l2_distance
 from smoothing import ConformalSets, DeterministicSplitting, ExactConformalSets
 
 FACTORS = (0.5, 1.0, 1.25, 1.5, 2.0, 3.0)  # multiples of the input radius
@@ -29,9 +28,10 @@ def attack_set(h: ConformalSets, labels: Tensor, x: Tensor, example: int, eps: f
     """
     label, attempts = int(labels[example]), []
     for number, factor in enumerate(FACTORS):
-        fresh = FRESH * (example + 1) + number
-        there = farthest_within(_loss(h, label), h.noise, x, factor * eps, example)
-        out = _reaches_tau(h, x, fresh, label) and not _in_set(h, there, 2 * FRESH**2 + fresh, label, eps)
+        at_x = FRESH * (example + 1) + number
+        at_other = at_x + 2 * FRESH**2  # beyond the numbers of all attempts at x
+        there = farthest_within(class_loss(h.f.f, label), h.noise, x, factor * eps, example)
+        out = _reaches_tau(h, x, at_x, label) and not _in_set(h, there, at_other, label, eps)
         attempts.append(class_attempt(eps, l2_distance(x, there), out, 0.0, h.beta))
     return attempts
 
@@ -74,8 +74,3 @@ def _in_set(h: Sets, x: Tensor, example: int, label: int, eps: float) -> bool:
     drawn = h.engine.run(h.procedure(h.input(x), example, label))
     (found,) = h.statements(drawn, [eps])
     return str(label) in found.classes.split()
-
-
-def _loss(h: Sets, label: int) -> Objective:
-    target = torch.tensor([label])
-    return lambda batch: functional.cross_entropy(h.f.f(batch), target.expand(len(batch)), reduction="none")

@@ -6,6 +6,7 @@ refused, on the command line and in YAML files.
 """
 
 import difflib
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,4 +133,6 @@ def _swept(key: str) -> str:
 def _first_line(error: OmegaConfBaseException) -> str:
     if isinstance(error, MissingMandatoryValue):
         return "it has no default; type a value"
+    if found := re.match(r"Interpolation key '(.*)' not found", str(error)):
+        return f"it depends on {found[1]}, which is not set; type a value"
     return str(error).strip().partition("\n")[0]

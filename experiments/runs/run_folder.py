@@ -34,7 +34,7 @@ from experiments.runs.input_space import InputSpace
 from experiments.runs.table import EXAMPLES, Schema, TableWriter
 from smoothing import CenterDraws, SmoothingError
 
-DRAWN = (":(top,exclude)results", ":(top,exclude)figures", ":(top,exclude)*.md", ":(top,exclude)docs")  # not the code
+NOT_CODE = tuple(f":(top,exclude){path}" for path in ("results", "figures", "docs", "*.md"))  # for git
 PACKAGES = (
     *("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image", "scikit-learn"),
     *("lightning-fabric", "safetensors", "foolbox"),
@@ -264,7 +264,7 @@ def provenance() -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "not installed"
-    status = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *DRAWN)
+    status = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *NOT_CODE)
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if status is None else status != "",

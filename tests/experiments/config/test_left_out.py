@@ -55,6 +55,12 @@ def test_settings_that_the_other_choice_knows_are_kept(typed, capsys):
         (["noise=band", "noise.size=3", "noise.sigma=0.5"], r"noise\.sigma: no such key; known: size"),
         (["noise=band", "noise.size=3", "+noise.sigma=0.5"], r"noise\.sigma: no such key; known: size"),
         (["certifier=certify", "++certifier.m=3"], r"certifier\.m: no such key"),
+        (
+            ["experiment=mnist_macer", "noise=ablation"],
+            r"trainer\.weight: it depends on noise\.sigma, which",
+        ),
+        (["eps=${noise.sgima}"], r"eps: it depends on noise\.sgima, which is not set; type a value"),
+        (["certifier=exact_mean"], r"certifier\.low: it has no default; type a value"),
         (["+certifier.q=3"], r"certifier\.q: no such key"),
         (["noise._target_=smoothing.BandAblation"], r"noise\.sigma: no such key"),
         (["noise=gaussian", "noise._target_=smoothing.Gausian"], r"no class smoothing\.Gausian"),
