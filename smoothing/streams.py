@@ -49,7 +49,7 @@ class BlockSource:
             self._numpy = np.random.Generator(np.random.Philox(key))
         else:
             self._torch = torch.Generator(device)
-            self._torch.manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
+            self._torch.manual_seed(seed_of(key))
 
     def into(self, out: Tensor | None) -> "BlockSource":
         """Write the next numbers of out's shape and dtype into `out`, (n, *shape), not into new memory."""
@@ -94,6 +94,11 @@ class BlockSource:
         if out is not None and out.shape == shape and out.dtype == dtype and out.is_contiguous():
             return out
         return torch.empty(shape, dtype=dtype, device=self.device)
+
+
+def seed_of(key: np.random.SeedSequence) -> int:
+    """The seed of a CUDA generator for a key: 63 bits."""
+    return int(key.generate_state(1, np.uint64)[0] >> 1)
 
 
 class SeveralBlocks(BlockSource):

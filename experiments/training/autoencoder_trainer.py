@@ -24,6 +24,7 @@ class AutoencoderTrainer(Trainer):
     """
 
     judged_by: ClassVar[str] = "loss"
+    replayable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

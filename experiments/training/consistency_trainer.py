@@ -27,6 +27,7 @@ class ConsistencyTrainer(Trainer):
     """
 
     uses_stability: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
 
     copies: int = 2
     weight: float = 10.0

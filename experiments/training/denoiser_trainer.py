@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,8 @@ class DenoiserTrainer(Trainer):
         SettingError: a value is out of its range; several processes, which cannot train with a frozen part; a precision
             that does not keep weights in float32; noisy=false or stability > 0, which this trainer does not support.
     """
+
+    replayable: ClassVar[bool] = True
 
     clean_epochs: int
     loss: str = "mse"

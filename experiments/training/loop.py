@@ -31,6 +31,7 @@ from experiments.machine.lock import Lock
 from experiments.runs.run_folder import provenance
 from experiments.training import checkpoints
 from experiments.training.base_function import input_of, new_model, new_noise
+from experiments.training.graphed import GraphedSteps, can_be_replayed, keep_state_on
 from experiments.training.step import Step, evaluated
 from experiments.training.step_noise import Purpose, StepNoise
 from experiments.training.trainer import Trainer
@@ -156,6 +157,7 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
     average = _average(trainer, plain_model, plain_optimizers)
     kept = [plain_model, *([average] if average else [])]
     rows = checkpoints.resume(job.folder, kept, plain_optimizers)
+    keep_state_on(fabric.device, plain_optimizers)
     followed = job.settings.logger if fabric.is_global_zero else None
     logger = followed.build(config=job.settings.as_dict()) if followed else None
     for epoch in range(len(rows), trainer.epochs):
@@ -221,15 +223,10 @@ def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> 
     sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
     plain_model: nn.Module = model.module.model  # inside the `Step` that Fabric wraps
     trainer.set_mode(plain_model, epoch)
-    for step, (pixels, labels) in enumerate(batches):
-        if trainer.crop_padding or trainer.flip:
-            random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
-            pixels = Augmentation.draw(b, trainer.crop_padding, trainer.flip, random)[mine](pixels)
-        images = pixels.to(torch.float32) / (job.dataset.levels or 1)
-        x, targets = input_of(plain_model, images), trainer.targets(images, labels)
-        noise = StepNoise(job.noise, trainer.seed, epoch, step, b, mine)
+
+    def take_step(x: Tensor, targets: Tensor, noise: StepNoise) -> None:
         loss, outputs = model(partial(evaluated, trainer, x, targets, noise, epoch))
-        if epoch == step == 0:
+        if epoch == noise.step == 0:
             _require_finite(fabric, trainer, loss)
         # All shares have the same size, so the mean of the processes' means is the mean of the batch.
         optimizer.zero_grad()
@@ -238,7 +235,17 @@ def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> 
             fabric.clip_gradients(model, optimizer, max_norm=trainer.clip_norm, error_if_nonfinite=False)
         optimizer.step()
         with torch.no_grad():
-            sums += torch.stack([loss * share, trainer.judge(outputs, targets).sum()])
+            sums.add_(torch.stack([loss * share, trainer.judge(outputs, targets).sum()]))
+
+    if fabric.device.type == "cuda" and can_be_replayed(trainer, plain_model, optimizer.optimizer, len(chunks)):
+        take_step = GraphedSteps(take_step, fabric.device)
+    for step, (pixels, labels) in enumerate(batches):
+        if trainer.crop_padding or trainer.flip:
+            random = np.random.default_rng(trainer.key(Purpose.AUGMENTATION, epoch, step))
+            pixels = Augmentation.draw(b, trainer.crop_padding, trainer.flip, random)[mine](pixels)
+        images = pixels.to(torch.float32) / (job.dataset.levels or 1)
+        x, targets = input_of(plain_model, images), trainer.targets(images, labels)
+        take_step(x, targets, StepNoise(job.noise, trainer.seed, epoch, step, b, mine))
     loss, judged = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum")).div(len(chunks) * b).tolist()
     return loss, judged
 

@@ -29,6 +29,7 @@ class MacerTrainer(Trainer):
     """
 
     uses_stability: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
 
     copies: int = 16
     weight: float = 16.0
@@ -67,6 +68,7 @@ class MacerTrainer(Trainer):
         with torch.no_grad():
             xi = torch.special.ndtri(top[:, 0]) - torch.special.ndtri(top[:, 1])
             pushed = (classes[:, 0] == labels) & xi.isfinite() & (xi.abs() <= self.margin)
-        top = top[pushed]  # before Phi^-1: its gradient at 0 and 1 is infinite
+        # Before Phi^-1, whose gradient at 0 and 1 is infinite. No index, which would make the host wait for the GPU.
+        top = torch.where(pushed[:, None], top, 0.5)
         xi = torch.special.ndtri(top[:, 0]) - torch.special.ndtri(top[:, 1])
-        return (self.margin - xi).sum() * sigma / 2 / len(labels)
+        return ((self.margin - xi) * pushed).sum() * sigma / 2 / len(labels)

@@ -23,6 +23,7 @@ class RegressionTrainer(Trainer):
 
     judged_by: ClassVar[str] = "absolute_error"
     uses_stability: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
 
     def objective(
         self, model: nn.Module, x: Tensor, targets: Tensor, noise: StepNoise, epoch: int

@@ -24,6 +24,7 @@ class SegmentTrainer(Trainer):
     """
 
     uses_stability: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

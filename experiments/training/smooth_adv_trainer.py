@@ -27,6 +27,7 @@ class SmoothAdvTrainer(Trainer):
     """
 
     uses_stability: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
 
     copies: int = 4
     steps: int = 10

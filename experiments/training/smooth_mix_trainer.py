@@ -29,6 +29,7 @@ class SmoothMixTrainer(Trainer):
     """
 
     uses_stability: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
 
     copies: int = 4
     steps: int = 4

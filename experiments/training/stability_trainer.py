@@ -24,6 +24,7 @@ class StabilityTrainer(Trainer):
     """
 
     uses_stability: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
 
     weight: float = 2.0
 

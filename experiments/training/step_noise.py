@@ -1,5 +1,6 @@
 """The noise of one training step, which an objective may draw any number of times."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, unique
 from typing import Any, Self
@@ -55,6 +56,7 @@ class StepNoise:
         step: 0, 1, ... within the epoch.
         whole: number of inputs in the global batch.
         mine: the slice of the global batch that belongs to this process, b inputs.
+        source: gives the random numbers of (this noise, a purpose, k, a device).
     """
 
     law: Noise | None
@@ -63,6 +65,9 @@ class StepNoise:
     step: int
     whole: int
     mine: slice
+    source: "Callable[[StepNoise, Purpose, int, torch.device], BlockSource]" = field(
+        default=lambda noise, purpose, k, device: BlockSource(noise.key(purpose, k), device), repr=False
+    )
     _kept: dict[Any, Tensor] | None = field(default=None, repr=False)
 
     def drawn_once(self) -> Self:
@@ -110,7 +115,7 @@ class StepNoise:
             if name not in self._kept:
                 self._kept[name] = replace(self, _kept=None)(torch.zeros_like(x), purpose, k)
             return x + self._kept[name]
-        noisy = _noisy(x, self.law, key(self.seed, purpose, self.epoch, self.step, k), self.whole, self.mine)
+        noisy = _noisy(x, self.law, self.source(self, purpose, k, x.device), self.whole, self.mine)
         if torch.is_grad_enabled() and x.requires_grad and not noisy.requires_grad:
             raise SettingError(
                 f"noise: {type(self.law).__name__} has no gradient with respect to its input, which this trainer "
@@ -125,8 +130,11 @@ class StepNoise:
         hold b inputs.
         """
         self._require_share(x)
-        source = BlockSource(key(self.seed, Purpose.UNIFORM, self.epoch, self.step, k), x.device)
-        return source.uniform((self.whole, *x.shape[1:]))[self.mine]
+        return self.source(self, Purpose.UNIFORM, k, x.device).uniform((self.whole, *x.shape[1:]))[self.mine]
+
+    def key(self, purpose: Purpose, k: int) -> np.random.SeedSequence:
+        """The key of a draw."""
+        return key(self.seed, purpose, self.epoch, self.step, k)
 
     def _require_share(self, x: Tensor) -> None:
         b = self.mine.stop - self.mine.start
@@ -137,10 +145,10 @@ class StepNoise:
             )
 
 
-def _noisy(x: Tensor, law: Noise, key: np.random.SeedSequence, whole: int, mine: slice) -> Tensor:
+def _noisy(x: Tensor, law: Noise, source: BlockSource, whole: int, mine: slice) -> Tensor:
     """The inputs of one process, (b, *input shape), with their slice of the noise of the whole batch."""
     if len(x) == whole:
-        return law.sample_each(x, BlockSource(key, x.device))
+        return law.sample_each(x, source)
     batch = x.new_zeros(whole, *x.shape[1:])
     batch[mine] = x
-    return law.sample_each(batch, BlockSource(key, x.device))[mine]
+    return law.sample_each(batch, source)[mine]

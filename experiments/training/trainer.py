@@ -49,6 +49,9 @@ class Trainer:
     Attributes:
         judged_by: name of the value of `judge` in the log and the checkpoint's metadata.
         uses_stability: whether the loss has the term of `stability`. If not, stability > 0 is refused.
+        replayable: whether `objective` does the same operations in each step of an epoch, with no numbers from the host
+            that change. Then one GPU replays a recorded step (`graphed`), which is faster. A subclass with an objective
+            of its own sets it again to say so. False in a module of the model: steps are not replayed.
 
     Raises:
         SettingError: a value is out of its range.
@@ -56,6 +59,7 @@ class Trainer:
 
     judged_by: ClassVar[str] = "accuracy"
     uses_stability: ClassVar[bool] = True
+    replayable: ClassVar[bool] = True
 
     epochs: int
     batch_size: int

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from experiments.certifying.certification import certify
 from experiments.data import Digits
-from experiments.training import SmoothAdvTrainer, checkpoints, step_noise
+from experiments.training import SmoothAdvTrainer, checkpoints
 from experiments.training.frozen import frozen
 from experiments.training.step_noise import Purpose, StepNoise
 from experiments.training.trainer import Trainer
@@ -190,7 +190,7 @@ def test_a_paper_on_a_gpu(trained, paper, precision):
 
 def test_an_attack_holds_the_noise_fixed_and_leaves_no_gradients(trained, monkeypatch):
     """Each step of the attack and the final training step use the same noises; x changes, the weights do not."""
-    seen, drawn, backward, added, original = [], [], [], StepNoise.__call__, step_noise._noisy
+    seen, drawn, backward, added, original = [], [], [], StepNoise.__call__, StepNoise.key
 
     def spy(noise, x, purpose=Purpose.NOISE, k=0):
         out = added(noise, x, purpose, k)
@@ -198,9 +198,9 @@ def test_an_attack_holds_the_noise_fixed_and_leaves_no_gradients(trained, monkey
             seen.append((k, x.detach().clone(), (out - x).detach()))
         return out
 
-    def spy_drawing(x, law, key, whole, mine):
-        drawn.append(key.spawn_key)
-        return original(x, law, key, whole, mine)
+    def spy_drawing(noise, purpose, k):
+        drawn.append(original(noise, purpose, k).spawn_key)
+        return original(noise, purpose, k)
 
     def first_backward(self, loss, *given, **named):
         (model,) = models
@@ -215,12 +215,12 @@ def test_an_attack_holds_the_noise_fixed_and_leaves_no_gradients(trained, monkey
 
     monkeypatch.setattr(SmoothAdvTrainer, "objective", kept)
     monkeypatch.setattr(StepNoise, "__call__", spy)
-    monkeypatch.setattr(step_noise, "_noisy", spy_drawing)
+    monkeypatch.setattr(StepNoise, "key", spy_drawing)
     monkeypatch.setattr(Fabric, "backward", first_backward)
     trained(*of_paper("SmoothAdv"), "trainer.epochs=1", "trainer.batch_size=1297")
     assert backward == [True]
     assert [k for k, *_ in seen] == [0, 1] * 3
-    assert drawn == [(Purpose.NOISE, 0, 0, k) for k in (0, 1)]
+    assert drawn == [(Purpose.UNIFORM, 0, 0, 0), *((Purpose.NOISE, 0, 0, k) for k in (0, 1))]
     for k in (0, 1):
         assert all(torch.allclose(noise, seen[k][2], atol=1e-6) for *_, noise in seen[k::2])
     moved = (seen[4][1] - seen[0][1]).flatten(1).norm(dim=1)
