@@ -15,6 +15,7 @@ FEW_ROWS = 10_000  # fewer are not worth a search
 UNTRIED = (64, 512, 2**15)  # least and largest batch size for few rows, and the numbers that a batch has between them
 WORTH = 1.02  # a larger batch must be faster by this factor, because it needs more memory
 ROUNDS, SECONDS = 9, 6.0  # of measuring, at most
+SPARE = 8  # one part in so many of a GPU's free memory stays free while f is measured
 
 
 def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
@@ -80,9 +81,10 @@ def _unless_it_fails(f: FrozenFunction, x: Tensor, size: int) -> float:
 
 def _seconds(f: FrozenFunction, x: Tensor, size: int) -> float:
     """Seconds that f takes for `size` copies of x."""
-    batch = x.expand(size, *x.shape).contiguous()
-    held = [torch.empty_like(batch) for _ in range(2 if batch.is_cuda else 0)]  # the engine's other batch, and noise
+    batch, held = x.expand(size, *x.shape).contiguous(), []
     if batch.is_cuda:
+        held = [torch.empty(_free(batch.device) // SPARE, dtype=torch.uint8, device=batch.device)]
+        held += [torch.empty_like(batch) for _ in range(2)]  # the engine's other batch, and noise
         torch.cuda.synchronize(batch.device)
     started = time.perf_counter()
     f(batch)
@@ -90,3 +92,9 @@ def _seconds(f: FrozenFunction, x: Tensor, size: int) -> float:
         torch.cuda.synchronize(batch.device)
     del held
     return time.perf_counter() - started
+
+
+def _free(device: torch.device) -> int:
+    """Bytes of a GPU's memory that tensors could take, those included that torch keeps for them."""
+    free: int = torch.cuda.mem_get_info(device)[0]
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
