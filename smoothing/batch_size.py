@@ -1,6 +1,8 @@
 """Measure the batch size at which a base function is fastest."""
 
+import io
 import time
+from contextlib import redirect_stderr
 from math import inf
 from statistics import median
 
@@ -72,7 +74,8 @@ def fastest_batch_size(f: FrozenFunction, x: Tensor, rows: float) -> int:
 def _unless_it_fails(f: FrozenFunction, x: Tensor, size: int) -> float:
     """Seconds that f takes for `size` copies of x; infinity if it fails."""
     try:
-        return _seconds(f, x, size)
+        with redirect_stderr(io.StringIO()):  # torch.fx prints the code around a failure
+            return _seconds(f, x, size)
     except (BaseFunctionError, torch.OutOfMemoryError):
         if x.is_cuda:
             torch.cuda.empty_cache()
