@@ -11,6 +11,7 @@ from torch import Tensor
 
 from smoothing.arithmetic import fixed_arithmetic
 from smoothing.base_function import FrozenFunction
+from smoothing.batch_clock import BatchClock, Lap
 from smoothing.batch_size import fastest_batch_size
 from smoothing.cursor import Cursor
 from smoothing.double_buffer import DoubleBuffer
@@ -56,7 +57,7 @@ class Engine:
             raise SettingError(f"batch_size: expected at least 1, got {batch_size}")
         self.f, self.batch_size, self.on_samples = f, batch_size, on_samples
         self._buffers: dict[tuple[object, ...], DoubleBuffer] = {}
-        self._probe = Probe(f)
+        self._probe, self._clock = Probe(f), BatchClock()
 
     def run(self, procedure: Procedure[R]) -> R:
         """The result of one procedure."""
@@ -65,6 +66,8 @@ class Engine:
 
     def run_all(self, procedures: Iterable[Procedure[R]]) -> Iterator[tuple[R, float]]:
         """The results of procedures, in their order, each with the seconds that it took: its shares of the batches.
+
+        On CUDA, the device measures them.
 
         At least one procedure is under way, and as many as are needed to fill a batch. An error of a procedure, or of
         the iterator that gives them, is raised in its turn, after the results of the procedures before it.
@@ -82,6 +85,7 @@ class Engine:
                 if self._probe.batches >= MOST_UNCHECKED:
                     self._probe.check_again()
                 yield first.result, first.seconds
+                self._clock.restart()
             while not exhausted and self._room(under_way):
                 try:
                     procedure = next(waiting, None)
@@ -133,17 +137,17 @@ class Engine:
         is always full, if necessary with leftover rows. So the other requests cannot change the batch's size, and
         thereby a row's rounding.
         """
-        started = time.perf_counter()
         first = next(execution for execution in under_way if not execution.finished)
         x = first.unfinished[0].request.x
+        self._clock.begin(x.device)
         batch_size = self.tune(x)
         with fixed_arithmetic(x.device):
             rows = self._evaluate(under_way, first, self._buffer(x, batch_size), batch_size)
         total = sum(rows.values())
         self.on_samples(total)
-        seconds_per_row = (time.perf_counter() - started) / total
+        lap = self._clock.end(x.device)
         for execution, count in rows.items():
-            execution.seconds += count * seconds_per_row
+            execution.laps.append((lap, count / total))
         for execution in rows:
             execution.advance()
 
@@ -186,7 +190,8 @@ class _Execution(Generic[R]):
     """The execution of one procedure: the requests it waits for, and finally its result or its error."""
 
     def __init__(self, procedure: Procedure[R] | None = None, error: Exception | None = None) -> None:
-        self.seconds = 0.0
+        self.laps: list[tuple[Lap, float]] = []  # of its batches, and its shares of their rows
+        self._asking = 0.0
         self.finished = error is not None
         self.error = error
         self.result: R
@@ -201,6 +206,12 @@ class _Execution(Generic[R]):
     def unfinished(self) -> list[Cursor]:
         """The requests with copies left to evaluate."""
         return [cursor for cursor in self.cursors if cursor.left]
+
+    @property
+    def seconds(self) -> float:
+        """The time of its shares of batches, and of its procedure, which laps on a GPU include."""
+        evaluating = sum(lap.seconds * share for lap, share in self.laps)
+        return evaluating if any(lap.on_gpu for lap, _ in self.laps) else evaluating + self._asking
 
     def advance(self) -> None:
         """Continue the procedure until it has unfinished requests or has finished."""
@@ -220,4 +231,4 @@ class _Execution(Generic[R]):
             self._device = next((request.x.device for request in requests), self._device)
         except Exception as error:
             self.error, self.finished, self.cursors = error, True, []
-        self.seconds += time.perf_counter() - started
+        self._asking += time.perf_counter() - started

@@ -116,17 +116,30 @@ class Stream:
 class Event:
     """Stands in for torch.cuda.Event."""
 
-    def __init__(self, *options, **others):
-        self.clock = Clock()
+    timed = 0  # recordings of events with timing
+
+    def __init__(self, enable_timing=False):
+        self.clock, self.timing = Clock(), enable_timing
 
     def record(self, stream=None):
         self.clock = Clock((stream or current_stream()).clock)
+        if self.timing:
+            Event.timed += 1
+            self.number = Event.timed
 
     def wait(self, stream=None):
         (stream or current_stream()).wait_event(self)
 
     def synchronize(self):
         host.sync(self, why="Event.synchronize")
+
+    def query(self):
+        """Whether the host has already waited for what was recorded."""
+        return all(map(host.clock.knows, self.clock.items()))
+
+    def elapsed_time(self, end):
+        """Milliseconds; a recording for each."""
+        return 1000.0 * (end.number - self.number)
 
 
 class Memory:

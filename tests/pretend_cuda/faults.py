@@ -37,12 +37,13 @@ def network_does_not_wait_for_the_noise():
 
 @contextmanager
 def noise_does_not_wait_for_its_input():
-    """It waits for the last event instead, which is recorded before the next input is made."""
+    """It waits for the last event of a buffer instead, which is recorded before the next input is made."""
     last, record, wait = {}, Event.record, Stream.wait_stream
 
     def record_last(event, stream=None):
         record(event, stream)
-        last[stream] = event
+        if not event.timing:
+            last[stream] = event
 
     def wait_less(stream, other):
         wait(stream, other) if stream in host.streams else stream.wait_event(last[other])

@@ -92,6 +92,14 @@ def test_planted_faults_are_found(lines):
     assert len(found) == 25
 
 
+def test_seconds_are_the_device_s(lines):
+    """Each example has two batches for 90 rows, and a fifth of one for 10. What the caller does between is no lap."""
+    host, *gpus = lines("clocks.py")
+    assert min(host["seconds"]) > 0
+    for found in gpus:
+        assert found["seconds"] == pytest.approx([2.2] * 5)
+
+
 def test_the_host_seldom_waits_for_the_device(lines):
     """One sync more in each batch or request would let the device run dry. Outputs are checked every 8 batches."""
     found = lines("syncs.py")
