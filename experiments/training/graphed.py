@@ -5,10 +5,12 @@ operations, with the numbers of its own step: its batch is copied into the recor
 key of its step. So losses and weights are those of the steps as written.
 """
 
+import random
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -51,8 +53,8 @@ def keep_state_on(device: torch.device, optimizers: list[torch.optim.Optimizer])
 class GraphedSteps:
     """The steps of one epoch on one GPU.
 
-    The first two run as written. If the second makes the host wait for the GPU, or the third cannot be recorded, the
-    others do too.
+    The first two run as written. So do the others if the second makes the host wait for the GPU or uses random numbers
+    of the host, or if the third cannot be recorded.
 
     Args:
         step: takes one training step. It must do the same operations each time, on inputs of one shape.
@@ -73,7 +75,9 @@ class GraphedSteps:
         elif self._as_written or self._taken == 1 or self._recording:
             self._step(x, targets, noise)
         elif self._taken == 2:
-            self._as_written = self._waits(x, targets, replace(noise, source=self._noted))
+            before = _random_numbers_of_the_host()
+            waits = self._waits(x, targets, replace(noise, source=self._noted))
+            self._as_written = waits or _random_numbers_of_the_host() != before
         else:
             self._recording = self._recorded(x, targets, noise)
             self._as_written = self._recording is None
@@ -110,6 +114,12 @@ class GraphedSteps:
             torch.cuda.empty_cache()
             return None
         return recording
+
+
+def _random_numbers_of_the_host() -> tuple[object, ...]:
+    """The states of the generators that a model or an objective may use. A replay would repeat their numbers."""
+    name, words, *rest = np.random.get_state()
+    return random.getstate(), name, np.asarray(words).tobytes(), *rest, torch.get_rng_state().numpy().tobytes()
 
 
 @dataclass

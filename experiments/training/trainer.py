@@ -51,7 +51,7 @@ class Trainer:
         uses_stability: whether the loss has the term of `stability`. If not, stability > 0 is refused.
         replayable: whether `objective` does the same operations in each step of an epoch, with no numbers from the host
             that change. Then one GPU replays a recorded step (`graphed`), which is faster. A subclass with an objective
-            of its own sets it again to say so. False in a module of the model: steps are not replayed.
+            of its own sets it again to say so. A model or a part of it may have replayable = False.
 
     Raises:
         SettingError: a value is out of its range.

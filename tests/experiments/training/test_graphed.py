@@ -1,5 +1,6 @@
 """Replayed steps: those of one GPU give the weights of the steps as written, and other steps run as written."""
 
+import random
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -212,6 +213,26 @@ def test_the_order_of_events(monkeypatch, faulty):
     how = "replayed" if faulty is None else "written"
     begun = [("written", 0), ("written", 1), "watched"]
     assert events == [*begun, *ends[faulty], *((how, step) for step in (2, 3, 4))]
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(1), lambda: None])
+def test_a_step_with_random_numbers_of_the_host_is_not_recorded(monkeypatch, draw):
+    """A replay would repeat them."""
+    recorded = []
+
+    def written(x, targets, noise):
+        draw()
+
+    def watched(self, x, targets, noise):
+        self._step(x, targets, noise)
+        return False
+
+    monkeypatch.setattr(GraphedSteps, "_waits", watched)
+    monkeypatch.setattr(GraphedSteps, "_recorded", lambda *_: recorded.append(1))
+    steps = GraphedSteps(written, torch.device("cuda"))
+    for step in range(4):
+        steps(torch.zeros(B), torch.zeros(B), step_of(step=step))
+    assert len(recorded) == (draw() is None)
 
 
 def test_noise_from_another_source_is_that_of_its_key():
