@@ -135,9 +135,11 @@ def called(target: str, values: dict[str, Any]) -> Any:
     """Call a class or function. Each argument is first converted to its declared type.
 
     Raises:
-        SettingError: an argument is missing or not expected.
+        SettingError: an argument is missing or not expected, or the class lacks a method of its base class.
     """
     thing, found = located(target), parameters(target)
+    if inspect.isabstract(thing):
+        raise SettingError(f"{target}: {_lacks(thing)}")
     hints = _hints(thing)
     values = {name: _as(hints.get(name), value) for name, value in values.items()}
     first = [name for name, p in found.items() if p.kind is p.POSITIONAL_ONLY and name in values]
@@ -147,6 +149,14 @@ def called(target: str, values: dict[str, Any]) -> Any:
     except TypeError as error:
         raise SettingError(f"{target}: {error}") from error
     return thing(*positional, **values)
+
+
+def _lacks(thing: Any) -> str:
+    """What an abstract class does not define, and the classes that declare it."""
+    missing = sorted(thing.__abstractmethods__)
+    bases = [next(base for base in reversed(thing.__mro__) if name in vars(base)) for name in missing]
+    places = dict.fromkeys(f"{base.__module__}.{base.__qualname__}" for base in bases)
+    return f"the class must define {', '.join(missing)}; see {', '.join(places)}"
 
 
 def present_name(target: str) -> str:

@@ -7,7 +7,9 @@ import pytest
 
 from experiments.config.check import checked_group
 from experiments.config.settings import Group
+from experiments.config.targets import called
 from smoothing import SettingError
+from smoothing.noise.base import FiniteNoise
 
 ROOT = Path(__file__).parents[3]
 KINDS = """
@@ -189,3 +191,17 @@ def test_a_file_where_python_does_not_look_is_said(tmp_path, monkeypatch):
         SettingError, match=r"'lies_here\.py' is in this folder, which Python does not search; set PYTHONPATH=\."
     ):
         checked_group("model", {"_target_": "lies_here.Net"})
+
+
+class Unfinished(FiniteNoise):
+    def copies(self, x, first, count):
+        return x.expand(count, *x.shape)
+
+
+def test_a_class_that_lacks_methods_is_one_line():
+    with pytest.raises(SettingError) as caught:
+        called(f"{__name__}.Unfinished", {})
+    assert str(caught.value) == (
+        f"{__name__}.Unfinished: the class must define affected, mass, radius, reach, sample, shift; see "
+        "smoothing.noise.base.FiniteNoise, smoothing.noise.base.Noise"
+    )
