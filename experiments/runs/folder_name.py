@@ -17,8 +17,10 @@ def folder_of(experiment: Path, identity: dict[str, Any]) -> Path:
         return existing[0]
     certifier = identity["certifier"]
     kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", certifier["type"].rpartition(".")[2]).lower()
-    noise = {key: value for key, value in identity.get("noise", {}).items() if key not in NOT_SETTINGS}
+    given = identity.get("noise", {})
+    noise = {key: value for key, value in given.items() if key not in NOT_SETTINGS}
     samples = {key: certifier[key] for key in ("n", "m") if key in certifier}
     parts = [f"{key}{value:.4g}" if isinstance(value, float) else f"{key}{value}" for key, value in noise.items()]
-    parts = [re.sub(r"[^\w.+-]+", "_", part) for part in parts or ["clean"]]
+    without = given["type"].rpartition(".")[2].lower() if given else "clean"  # a noise that has no settings
+    parts = [re.sub(r"[^\w.+-]+", "_", part) for part in parts or [without]]
     return experiment / "-".join([kind, *parts, *(f"{key}{value}" for key, value in samples.items()), digest])

@@ -20,6 +20,7 @@ OWN = {"type": "my_code.VoteOf7", "n": 5}
         ({}, "certify-sigma0.25-n100000"),
         ({"noise": {"type": "Gaussian", "sigma": 2 / 15}}, "certify-sigma0.1333-n100000"),
         ({"noise": {}}, "certify-clean-n100000"),
+        ({"noise": {"type": "my_noises.Shift"}}, "certify-shift-n100000"),
         ({"certifier": CENTER}, "balanced-center-smoothing-sigma0.25-n40-m60"),
         ({"noise": {"type": "D", "sigma": 1.0, "seed": 0}, "certifier": {"type": "ExactCertify"}}, None),
         ({"noise": {"type": "my.Laplace", "scale": [1, "a=b"], "code": "12"}, "certifier": OWN}, None),
