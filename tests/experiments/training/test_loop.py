@@ -22,9 +22,10 @@ from experiments.config.settings import Group
 from experiments.data import Digits, Images
 from experiments.training import loop, step_noise
 from experiments.training.base_function import build_base_function, new_model
+from experiments.training.step_noise import StepNoise
 from experiments.training.trainer import Purpose, Trainer
 from smoothing import Gaussian, SettingError
-from smoothing.streams import Stage
+from smoothing.streams import BlockSource, Stage
 
 ROOT = Path(__file__).parents[3]
 QUICK = ("trainer.epochs=3", "trainer.lr_step=2", "device=cpu")
@@ -120,14 +121,14 @@ def test_training_on_clean_images(trained):
 def test_the_network_sees_gaussian_noise_of_sigma(trained, monkeypatch):
     """The first training batch minus its images is noise with the right distribution."""
     seen = []
-    original = step_noise._noisy
+    original = StepNoise.__call__
 
-    def spy(x, noise, key, whole, mine):
-        out = original(x, noise, key, whole, mine)
-        seen.append((x.clone(), out.clone(), key.spawn_key))
+    def spy(noise, x, purpose=Purpose.NOISE, k=0):
+        out = original(noise, x, purpose, k)
+        seen.append((x.clone(), out.clone(), noise.key(purpose, k).spawn_key))
         return out
 
-    monkeypatch.setattr(step_noise, "_noisy", spy)
+    monkeypatch.setattr(StepNoise, "__call__", spy)
     trained("noise.sigma=0.5", "trainer.epochs=1")
     assert len({key for *_, key in seen}) == len(seen) == 12  # one key per step
     noise = torch.cat([(out - x).flatten() for x, out, _ in seen])
@@ -140,9 +141,10 @@ def test_the_network_sees_gaussian_noise_of_sigma(trained, monkeypatch):
 def test_each_process_takes_its_slice_of_the_same_batch():
     key = Trainer(1, 8, 0.1, 1).key(Purpose.NOISE, 2, 3)
     x = torch.rand(8, 1, 4, 4)
-    whole = step_noise._noisy(x, Gaussian(0.3), key, 8, slice(0, 8))
+    whole = step_noise._noisy(x, Gaussian(0.3), BlockSource(key, torch.device("cpu")), 8, slice(0, 8))
     for mine in (slice(0, 2), slice(2, 4), slice(4, 8)):
-        assert torch.equal(step_noise._noisy(x[mine], Gaussian(0.3), key, 8, mine), whole[mine])
+        part = step_noise._noisy(x[mine], Gaussian(0.3), BlockSource(key, torch.device("cpu")), 8, mine)
+        assert torch.equal(part, whole[mine])
     assert not torch.equal(whole[:2] - x[:2], whole[2:4] - x[2:4])
 
 

@@ -21,10 +21,12 @@ from experiments.runs.run_folder import load_draws
 from experiments.training import checkpoints, loop, step_noise
 from experiments.training.autoencoder_trainer import AutoencoderTrainer
 from experiments.training.base_function import build_base_function
+from experiments.training.step_noise import StepNoise
 from experiments.training.trainer import Purpose
 from models.autoencoder import Autoencoder
 from models.reconstructor import Reconstructor
 from smoothing import Gaussian, SettingError
+from smoothing.streams import BlockSource
 
 ROOT = Path(__file__).parents[3]
 QUICK = ("experiment=digits_tvd", "trainer.epochs=3", "device=cpu")
@@ -95,10 +97,10 @@ def test_a_checkpoint_says_losses_and_no_accuracy(trained, model):
 def test_noise_is_added_to_the_measurements(trained, monkeypatch):
     """Noise of variance sigma^2 on each of the 32 numbers of A x, and no noise on the target image."""
     given, targets = [], []
-    original, objective = step_noise._noisy, AutoencoderTrainer.objective
+    original, objective = StepNoise.__call__, AutoencoderTrainer.objective
 
-    def spy(taken, noise, key, whole, mine):
-        out = original(taken, noise, key, whole, mine)
+    def spy(noise, taken):
+        out = original(noise, taken)
         given.append((taken.clone(), out.clone()))
         return out
 
@@ -107,7 +109,7 @@ def test_noise_is_added_to_the_measurements(trained, monkeypatch):
         targets.append((model.measure(images), images))
         return objective(self, model, x, images, *others)
 
-    monkeypatch.setattr(step_noise, "_noisy", spy)
+    monkeypatch.setattr(StepNoise, "__call__", spy)
     monkeypatch.setattr(AutoencoderTrainer, "objective", aim)
     trained(*MEASURED, "trainer.epochs=1", "noise.sigma=0.5")
     assert len(given) == len(targets) == 12
@@ -122,9 +124,9 @@ def test_noise_is_added_to_the_measurements(trained, monkeypatch):
 def test_each_process_takes_its_slice_of_the_same_measurements():
     key = AutoencoderTrainer(1, 8, 0.1).key(Purpose.NOISE, 2, 3)
     model, x = Reconstructor((1, 8, 8), 32), torch.rand(8, 1, 8, 8)
-    whole = step_noise._noisy(model.measure(x), Gaussian(0.3), key, 8, slice(0, 8))
+    whole = step_noise._noisy(model.measure(x), Gaussian(0.3), BlockSource(key, torch.device("cpu")), 8, slice(0, 8))
     for mine in (slice(0, 4), slice(4, 8)):
-        part = step_noise._noisy(model.measure(x[mine]), Gaussian(0.3), key, 8, mine)
+        part = step_noise._noisy(model.measure(x[mine]), Gaussian(0.3), BlockSource(key, torch.device("cpu")), 8, mine)
         assert torch.allclose(part, whole[mine], atol=1e-6)
 
 

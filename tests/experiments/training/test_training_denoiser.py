@@ -15,9 +15,10 @@ from experiments.config.check import checked
 from experiments.config.schema import register
 from experiments.config.settings import Settings
 from experiments.data import Digits
-from experiments.training import checkpoints, loop, step_noise
+from experiments.training import checkpoints, loop
 from experiments.training.base_function import build_base_function, new_model
 from experiments.training.denoiser_trainer import DenoiserTrainer
+from experiments.training.step_noise import StepNoise
 from experiments.training.trainer import Purpose
 from models.denoised import Denoised
 from smoothing import SettingError
@@ -271,14 +272,14 @@ def test_each_phase_begins_with_a_learning_rate_and_an_optimizer_of_its_own(pair
 
 
 def test_images_are_clean_in_the_first_phase_and_noisy_in_the_second(trained, monkeypatch):
-    epochs, original = [], step_noise._noisy
+    epochs, original = [], StepNoise.__call__
 
-    def spy(x, noise, key, whole, mine):
-        epochs.append(key.spawn_key[1])
-        assert key.spawn_key[0] == Purpose.NOISE
-        return original(x, noise, key, whole, mine)
+    def spy(noise, x, purpose=Purpose.NOISE):
+        epochs.append(noise.epoch)
+        assert purpose == Purpose.NOISE
+        return original(noise, x, purpose)
 
-    monkeypatch.setattr(step_noise, "_noisy", spy)
+    monkeypatch.setattr(StepNoise, "__call__", spy)
     trained("trainer.batch_size=1297")
     assert epochs == [2, 3, 4]
 

@@ -18,6 +18,7 @@ from torch import nn
 from experiments.data import Digits
 from experiments.training import checkpoints, loop, step_noise
 from experiments.training.base_function import new_model
+from experiments.training.step_noise import StepNoise
 from experiments.training.trainer import Purpose, Trainer
 from models.classifiers import ResNetCIFAR
 from smoothing import DeterministicSplitting, Gaussian, SettingError
@@ -113,14 +114,14 @@ def test_with_stability_gradients_flow_through_both_copies(trained, composed):
 
 def test_the_copies_are_independent_and_the_first_is_that_of_plain_training(trained, monkeypatch):
     seen = []
-    original = step_noise._noisy
+    original = StepNoise.__call__
 
-    def spy(x, noise, key, whole, mine):
-        out = original(x, noise, key, whole, mine)
-        seen.append((key.spawn_key[0], out - x))
+    def spy(noise, x, purpose):
+        out = original(noise, x, purpose)
+        seen.append((purpose, out - x))
         return out
 
-    monkeypatch.setattr(step_noise, "_noisy", spy)
+    monkeypatch.setattr(StepNoise, "__call__", spy)
     trained("trainer.stability=6", "trainer.epochs=1")
     assert [purpose for purpose, _ in seen] == [Purpose.NOISE, Purpose.SECOND_NOISE] * 12
     first, second = (torch.cat([noise.flatten() for _, noise in seen[part::2]]) for part in (0, 1))
@@ -162,12 +163,13 @@ def test_each_image_of_a_batch_has_noise_of_its_own():
     """Deterministic splitting noise has few levels, and draws one per image of a batch."""
     noise = DeterministicSplitting(1.0, 16, (1, 8, 8))
     key, x = Trainer(1, 60, 0.1).key(Purpose.NOISE), torch.full((60, 1, 8, 8), 0.5)
-    whole = step_noise._noisy(x, noise, key, 60, slice(0, 60))
+    whole = step_noise._noisy(x, noise, BlockSource(key, torch.device("cpu")), 60, slice(0, 60))
     levels = {tuple(image.flatten().tolist()) for image in noise.enumerate(x[0], 64) for image in image}
     drawn = [tuple(image.flatten().tolist()) for image in whole]
     assert set(drawn) <= levels
     assert len(set(drawn)) > 20
-    assert torch.equal(step_noise._noisy(x[20:40], noise, key, 60, slice(20, 40)), whole[20:40])
+    part = step_noise._noisy(x[20:40], noise, BlockSource(key, torch.device("cpu")), 60, slice(20, 40))
+    assert torch.equal(part, whole[20:40])
 
 
 def test_it_trains_under_deterministic_splitting_noise(trained):
