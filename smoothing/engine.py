@@ -77,6 +77,7 @@ class Engine:
         exhausted = False
         self.f.begin()
         self._probe.begin()
+        self._clock.restart()
         while under_way or not exhausted:
             while under_way and under_way[0].finished:
                 first = under_way.popleft()
