@@ -54,7 +54,7 @@ def fixed_arithmetic(
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         if torch.get_default_dtype() != dtype:
             torch.set_default_dtype(dtype)
-        if torch.get_default_device() != (wanted := default_device or torch.device("cpu")):
+        if torch.empty(0).device != (wanted := default_device or torch.device("cpu")):
             stack.enter_context(wanted)
         if torch.are_deterministic_algorithms_enabled():
             warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

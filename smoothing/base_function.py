@@ -13,6 +13,7 @@ from smoothing.arithmetic import Precision as Precision
 from smoothing.arithmetic import fixed_arithmetic
 from smoothing.errors import BaseFunctionError, SettingError
 from smoothing.fast_copy import Fast, fast_copy, snapshot
+from smoothing.network_parts import NetworkParts
 from smoothing.outputs import SMALLER, as_numbers
 from smoothing.user_code import is_out_of_memory, shown
 
@@ -69,9 +70,10 @@ class FrozenFunction:
         self.not_copied = ""  # why f is used directly
         if isinstance(f, nn.Module):
             self.f, self.not_copied = snapshot(f)
+        self._parts = NetworkParts(self.f) if isinstance(self.f, nn.Module) else None
         self._defaults = torch.get_default_dtype(), torch.get_default_device()  # when f was made
         self._fast = Fast(self.f)
-        self._made_from: tuple[Any, ...] | None = None
+        self._made_from: list[tuple[int, int]] | None = None
         self._settled = False
         self._rough = precision != "float32"
         self._output_shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -81,8 +83,10 @@ class FrozenFunction:
 
         f is given a copy of the batch, so it may work in place.
         """
-        self._require_frozen()
-        self._made(batch)
+        if self._parts is not None:
+            self._parts.look()
+            self._require_frozen(self._parts)
+            self._make(batch, self._parts)
         with self._at(batch.device, self.precision), shown("base function"):
             outputs = self._answer(batch)
         numbers = as_numbers(outputs, batch)
@@ -103,6 +107,13 @@ class FrozenFunction:
         """This function, or if it is compiled, a copy that is not."""
         return FrozenFunction(self.f, self.precision) if self.compiled else self
 
+    def tensors(self) -> list[Tensor]:
+        """The parameters and buffers of f; none if it is not a network."""
+        if self._parts is None:
+            return []
+        self._parts.look()
+        return self._parts.tensors
+
     def begin(self) -> None:
         """A run begins. Forget earlier output shapes, because a callable may have changed since."""
         self._output_shapes.clear()
@@ -111,7 +122,8 @@ class FrozenFunction:
         """Choose the fast copy once, with a typical batch: of the size of all batches, with different rows."""
         if not self._settled:
             self._made_from = None
-            self._made(batch)
+            if self._parts is not None:
+                self._make(batch, self._parts)
             self._settled = True
 
     def unit(self, dtype: torch.dtype) -> float:
@@ -132,11 +144,10 @@ class FrozenFunction:
         self._fast = Fast(self.f)
         return outputs
 
-    def _require_frozen(self) -> None:
-        if not isinstance(self.f, nn.Module):
+    def _require_frozen(self, parts: NetworkParts) -> None:
+        if not any(_in_training(m) or _without_statistics(m) for m in parts.modules):
             return
-        if not any(_in_training(m) or _without_statistics(m) for m in self.f.modules()):
-            return
+        assert isinstance(self.f, nn.Module)
         for name, module in self.f.named_modules():
             where = f"base function: {name or type(module).__name__}"
             if _in_training(module):
@@ -155,24 +166,28 @@ class FrozenFunction:
                 f"and then {tuple(outputs.shape[1:])}; an output's shape may depend only on its own input's shape"
             )
 
-    def _made(self, batch: Tensor) -> None:
+    def _make(self, batch: Tensor, parts: NetworkParts) -> None:
         """Make the fast copy, and make it again if the weights or the device have changed since."""
         if not isinstance(self.f, nn.Module) or self.not_copied:
             return
-        tensors = (*self.f.parameters(), *self.f.buffers())
-        if len({t.device for t in tensors}) == 1 and tensors[0].device != batch.device:
+        tensors = parts.tensors
+        if tensors and tensors[0].device != batch.device and len({t.device for t in tensors}) == 1:
             self.f.to(batch.device)
-            tensors = (*self.f.parameters(), *self.f.buffers())
-        state = tuple((t.data_ptr(), t._version) for t in tensors if not t.is_inference())
-        if self._made_from is not None and (state == self._made_from or self._fast.call is self.f):
+            parts.look()
+        if self._made_from is not None and (_versions(parts) == self._made_from or self._fast.call is self.f):
             return
         rows = batch if self.compiled else batch[:CHECKED]
         with torch.inference_mode(False), shown("base function"):
             at = partial(self._at, batch.device)
             self._fast = fast_copy(self.f, rows, self.precision, self.compiled, at)
-        tensors = (*self.f.parameters(), *self.f.buffers())
-        self._made_from = tuple((t.data_ptr(), t._version) for t in tensors if not t.is_inference())
-        self._rough |= any(t.dtype in SMALLER for t in tensors)
+        parts.look()
+        self._made_from = _versions(parts)
+        self._rough |= any(t.dtype in SMALLER for t in parts.tensors)
+
+
+def _versions(parts: NetworkParts) -> list[tuple[int, int]]:
+    """Where the network's numbers are and how often they were changed there."""
+    return [(t.data_ptr(), t._version) for t in parts.tensors if not t.is_inference()]
 
 
 def _in_training(module: nn.Module) -> bool:

@@ -87,38 +87,46 @@ class Engine:
                     self._probe.check_again()
                 yield first.result, first.seconds
                 self._clock.restart()
-            while not exhausted and self._room(under_way):
-                try:
-                    procedure = next(waiting, None)
-                except Exception as error:  # such as an input that is none: raised in its turn
-                    under_way.append(_Execution(error=error))
-                    procedure = None
-                if procedure is None:
-                    exhausted = True
-                else:
-                    under_way.append(_Execution(procedure))
+            exhausted = exhausted or not self._begin_more(waiting, under_way)
             if under_way and not under_way[0].finished:
                 self._batch(under_way)
         self._probe.check_again()
 
-    def _room(self, under_way: "deque[_Execution[R]]") -> bool:
-        """Whether to begin another procedure: no result is ready, and those under way cannot fill a batch."""
-        if not under_way or self.batch_size is None:
-            return not under_way
-        if under_way[0].finished:
-            return False
-        small = self._small(under_way)
-        return under_way[0].unfinished[0] in small and sum(cursor.left for cursor in small) < self.batch_size
+    def _begin_more(self, waiting: Iterator[Procedure[R]], under_way: "deque[_Execution[R]]") -> bool:
+        """Begin procedures until a result is ready or those under way fill a batch. Returns False if there is no more.
 
-    def _small(self, under_way: "deque[_Execution[R]]") -> dict[Cursor, "_Execution[R]"]:
-        """The unfinished requests that share batches: those that may, and are too small to fill one."""
-        assert self.batch_size
+        Only requests that share batches can fill one together.
+        """
+        left = sum(cursor.left for cursor in self._small(under_way)) if self.batch_size else 0
+        while not under_way or self._may_share(under_way[0], left):
+            try:
+                procedure = next(waiting, None)
+            except Exception as error:  # such as an input that is none: raised in its turn
+                under_way.append(_Execution(error=error))
+                return False
+            if procedure is None:
+                return False
+            with fixed_arithmetic(torch.device("cpu")):
+                under_way.append(_Execution(procedure))
+            left += sum(cursor.left for cursor in self._small([under_way[-1]])) if self.batch_size else 0
+        return True
+
+    def _may_share(self, first: "_Execution[R]", left: int) -> bool:
+        """Whether the next batch has room: `first`, the oldest procedure, shares batches, and `left` copies are few."""
+        if not self.batch_size or first.finished:
+            return False
+        return self._is_small(first.unfinished[0]) and left < self.batch_size
+
+    def _small(self, under_way: "Iterable[_Execution[R]]") -> dict[Cursor, "_Execution[R]"]:
+        """The unfinished requests that share batches."""
         return {
-            cursor: execution
-            for execution in under_way
-            for cursor in execution.unfinished
-            if cursor.request.shared and cursor.request.count < self.batch_size
+            cursor: execution for execution in under_way for cursor in execution.unfinished if self._is_small(cursor)
         }
+
+    def _is_small(self, cursor: Cursor) -> bool:
+        """Whether a request shares batches: it may, and is too small to fill one."""
+        assert self.batch_size
+        return cursor.request.shared and cursor.request.count < self.batch_size
 
     def tune(self, x: Tensor, rows: float = inf) -> int:
         """The batch size. If it was None, it is measured now.
@@ -144,13 +152,12 @@ class Engine:
         batch_size = self.tune(x)
         with fixed_arithmetic(x.device):
             rows = self._evaluate(under_way, first, self._buffer(x, batch_size), batch_size)
-        total = sum(rows.values())
+            total, lap = sum(rows.values()), self._clock.end(x.device)
+            for execution, count in rows.items():
+                execution.laps.append((lap, count / total))
+            for execution in rows:
+                execution.advance()
         self.on_samples(total)
-        lap = self._clock.end(x.device)
-        for execution, count in rows.items():
-            execution.laps.append((lap, count / total))
-        for execution in rows:
-            execution.advance()
 
     def _evaluate(
         self, under_way: "deque[_Execution[R]]", first: "_Execution[R]", buffer: DoubleBuffer, batch_size: int
@@ -188,7 +195,10 @@ class Engine:
 
 
 class _Execution(Generic[R]):
-    """The execution of one procedure: the requests it waits for, and finally its result or its error."""
+    """The execution of one procedure: the requests it waits for, and finally its result or its error.
+
+    The caller sets the arithmetic.
+    """
 
     def __init__(self, procedure: Procedure[R] | None = None, error: Exception | None = None) -> None:
         self.laps: list[tuple[Lap, float]] = []  # of its batches, and its shares of their rows
@@ -197,7 +207,6 @@ class _Execution(Generic[R]):
         self.error = error
         self.result: R
         self.cursors: list[Cursor] = []
-        self._device = torch.device("cpu")
         if procedure is not None:
             self._procedure = procedure
             self._ask(None)
@@ -223,13 +232,12 @@ class _Execution(Generic[R]):
         """Send the procedure its answers, None at its start, and take its next requests or its result."""
         started = time.perf_counter()
         try:
-            with fixed_arithmetic(self._device), shown("metric or certifier", always=False):
+            with shown("metric or certifier", always=False):
                 try:
                     requests = next(self._procedure) if answers is None else self._procedure.send(answers)
                 except StopIteration as stop:
                     self.result, self.finished, requests = stop.value, True, []
                 self.cursors = [Cursor(request) for request in requests]
-            self._device = next((request.x.device for request in requests), self._device)
         except Exception as error:
             self.error, self.finished, self.cursors = error, True, []
         self._asking += time.perf_counter() - started

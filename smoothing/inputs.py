@@ -1,12 +1,12 @@
 """The inputs that a user may pass: one input as a tensor, or anything that is unambiguously one."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from smoothing.base_function import FrozenFunction
@@ -90,9 +90,11 @@ def pixels_warning(x: Tensor, noise: Noise | None) -> str:
         x: its numbers go up to 200 and the noise has sigma=0.25. If your model takes pixels in [0, 1], ...
     """
     sigma = getattr(noise, "sigma", None)
-    if sigma is None or not sigma < PIXEL_SIGMA or x.numel() < FEWEST or float(x.min()) < 0:
+    if sigma is None or not sigma < PIXEL_SIGMA or x.numel() < FEWEST:
         return ""
     largest = float(x.max())
+    if largest < UNSCALED[0] or float(x.min()) < 0:
+        return ""
     levels = UNSCALED[0] <= largest <= UNSCALED[1] and bool((x == x.round()).all())
     if not levels and not (x.dim() > 1 and largest > 100):
         return ""
@@ -129,7 +131,7 @@ class Inputs:
         if not self._warned and (warning := pixels_warning(x, self._noise)):
             self._warned = True
             warnings.warn(warning, SmoothingWarning, stacklevel=3)
-        x = placed(x, self._f.f)
+        x = placed(x, self._f.tensors())
         if x.dim() > 1 and len(x) == 1:
             if x.shape not in self._batches_of_one:
                 self._batches_of_one[x.shape] = not self._runs(x[None]) and self._runs(x)
@@ -196,13 +198,13 @@ def _is_image(x: Any) -> bool:
     return type(x).__module__.partition(".")[0] == "PIL"
 
 
-def placed(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
-    """The input x on the device of f's weights and in their dtype.
+def placed(x: Tensor, tensors: Iterable[Tensor]) -> Tensor:
+    """The input x on the device of a base function's parameters and buffers, and in their dtype.
 
-    If f has no weights, or weights of several dtypes, x keeps its dtype, but at least float32. If f has weights in half
-    precision, x keeps half precision only if it already has it.
+    If there are none, or of several dtypes, x keeps its dtype, but at least float32. If they are in half precision, x
+    keeps half precision only if it already has it.
     """
-    weights = [t for t in (*f.parameters(), *f.buffers()) if t.is_floating_point()] if isinstance(f, nn.Module) else []
+    weights = [t for t in tensors if t.is_floating_point()]
     devices, dtypes = {t.device for t in weights}, {t.dtype for t in weights}
     device = devices.pop() if len(devices) == 1 else x.device
     if len(dtypes) == 1 and (dtype := dtypes.pop()) in (torch.float32, torch.float64, x.dtype):

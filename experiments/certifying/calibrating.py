@@ -75,15 +75,15 @@ def calibrate(settings: Settings) -> Calibration:
         raise SettingError(f"certifier: expected balanced or exact_balanced, got {settings.certifier.name}")
     eps = input_radii(settings.eps)
     images, words = calibration_images(dataset, settings)
-    model = certifier.f.f
+    model, tensors = certifier.f.f, certifier.f.tensors()
 
     def procedures() -> Iterator[Procedure[Values]]:
         for number, image in images:
-            x = input_of(model, placed(image.to(device), model)[None])[0]
+            x = input_of(model, placed(image.to(device), tensors)[None])[0]
             yield certifier.calibrating(x, OWN_STREAMS + number, SHARES, eps)
 
     needed = np.stack([found for found, _ in certifier.engine.run_all(procedures())])
-    shape = certifier.f(input_of(model, placed(images[0][1].to(device), model)[None])).shape[1:]
+    shape = certifier.f(input_of(model, placed(images[0][1].to(device), tensors)[None])).shape[1:]
     largest = certifier.metric.largest_distance(shape)
     found = chosen(needed, eps, certifier.metric.gamma, str(certifier.noise), words, largest)
     own_examples = [] if isinstance(dataset, LabelledDataset) else [number for number, _ in images]

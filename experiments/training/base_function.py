@@ -13,6 +13,7 @@ from experiments.data import Dataset, LabelledDataset, TargetDataset
 from experiments.training.weights import Checkpoint, find
 from smoothing import Noise, SettingError, SmoothingError
 from smoothing.inputs import as_tensor, placed
+from smoothing.network_parts import tensors_of
 
 OF_LABELS = {"mean", "std"}  # what a model is given of labelled images only
 
@@ -104,7 +105,7 @@ def _known(dataset: Any, name: str) -> Any:
 
 def example_of(dataset: Dataset, index: int, model: Any, device: torch.device) -> Tensor:
     """An example, (*shape), on the device, with the dtype of the model. Raises SettingError if it is not a tensor."""
-    return placed(as_tensor(dataset[index]).to(device), model)
+    return placed(as_tensor(dataset[index]).to(device), tensors_of(model))
 
 
 def input_of(model: Any, images: Tensor) -> Tensor:

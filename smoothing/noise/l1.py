@@ -81,9 +81,10 @@ def require_grid(x: Tensor, levels: int) -> None:
     if levels * precision > 2:
         name = str(x.dtype).removeprefix("torch.")
         raise SettingError(f"input: {name} cannot distinguish {levels + 1} levels; use x.float()")
-    k = steps_of(x, levels)
-    gap = ((k / levels).to(x.dtype).double() - x.double()).abs()
-    on_grid = (gap <= min(precision, FLOAT32)) & (k >= 0) & (k <= levels)
+    nearest = steps_of(x, levels).clamp_(0, levels).div_(levels).to(x.dtype)
+    if torch.equal(nearest, x):
+        return
+    on_grid = (nearest.double() - x.double()).abs() <= min(precision, FLOAT32)
     if not bool(on_grid.all()):
         worst = float(x[~on_grid].flatten()[0])
         raise SettingError(
