@@ -23,18 +23,19 @@ class Lock:
 
     Args:
         path: the lock file; its folder must exist.
+        instead: what the user may do instead of waiting, for the message.
 
     Raises:
         SmoothingError: another process holds the lock, which the message names, or the file system cannot lock.
         OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, instead: str = "") -> None:
         self._path = path
-        self._file = _open_and_lock(path)
+        self._file = _open_and_lock(path, instead)
         while not self._is_at_its_path():  # its holder removed it between our open and our lock
             self._file.close()
-            self._file = _open_and_lock(path)
+            self._file = _open_and_lock(path, instead)
         try:
             self._file.truncate(0)
             self._file.write(json.dumps(_holder()).encode())
@@ -62,16 +63,16 @@ class Lock:
         self.release()
 
 
-def _open_and_lock(path: Path) -> FileIO:
+def _open_and_lock(path: Path, instead: str) -> FileIO:
     file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         held_by = _written(file.read())
         file.close()
+        hint = f"; {instead}" if instead else ""
         raise SmoothingError(
-            f"{path}: another job is working here ({held_by}). Wait for it or stop it; to split a run between jobs, "
-            "set shard.count and shard.index"
+            f"{path}: another job is working here ({held_by}). Wait for it or stop it{hint}"
         ) from error
     except OSError as error:
         file.close()

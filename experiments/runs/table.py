@@ -65,7 +65,7 @@ class TableWriter:
 
     def __init__(self, path: Path, schema: Schema) -> None:
         self._schema = schema
-        self._lock = Lock(path.with_suffix(".lock"))
+        self._lock = Lock(path.with_suffix(".lock"), "to split a run between jobs, set shard.count and shard.index")
         try:
             self._open(path, schema)
         except BaseException:

@@ -26,7 +26,7 @@ from experiments.config.settings import Settings
 from experiments.data import LabelledDataset, LabelledImages, TargetDataset
 from experiments.data.augmentation import Augmentation
 from experiments.machine import stopping
-from experiments.machine.device import choose_device
+from experiments.machine.device import choose_device, keep_freed_memory
 from experiments.machine.lock import Lock
 from experiments.runs.run_folder import provenance
 from experiments.training import checkpoints
@@ -142,6 +142,7 @@ def arithmetic_of_training(device: torch.device) -> Iterator[None]:
 
 def _fit(fabric: Fabric, job: Job) -> None:
     """Run all epochs, in each process."""
+    keep_freed_memory()
     with arithmetic_of_training(fabric.device):
         _fit_all(fabric, job)
 

@@ -1,4 +1,7 @@
-"""The device of a run: a name that cannot be used is one line."""
+"""The device of a run: a name that cannot be used is one line. Freed memory is used again."""
+
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -38,3 +41,27 @@ def test_without_a_gpu(monkeypatch):
             choose_device(name)
     with pytest.raises(SettingError, match=r"got gpu$"):
         choose_device("gpu")
+
+
+FAULTS = """
+import resource
+import torch
+from experiments.machine.device import keep_freed_memory
+torch.set_num_threads(1)
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(40):
+        torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+fresh = faults()
+assert keep_freed_memory()
+faults()
+print(fresh, faults())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
+def test_freed_memory_is_used_again():
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    fresh, kept = (int(word) for word in done.stdout.split())
+    assert kept < 10 < 400 < fresh  # a page fault for each page of each tensor, without the setting

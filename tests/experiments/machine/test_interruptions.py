@@ -85,6 +85,7 @@ def test_two_trainings_of_one_checkpoint(typed, tmp_path):
     first.send_signal(signal.SIGSTOP)
     line = one_line(typed("train.py", "trainer.epochs=200"))
     assert f"training.lock: another job is working here (host {os.uname().nodename}, pid {first.pid}" in line
+    assert line.endswith("). Wait for it or stop it")  # a training has no shards
     first.send_signal(signal.SIGTERM)
     first.send_signal(signal.SIGCONT)
     _, err = first.communicate(timeout=WAIT)

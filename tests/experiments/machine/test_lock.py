@@ -54,7 +54,7 @@ def test_the_second_one_says_who_holds_it(tmp_path, holder):
         Lock(tmp_path / "a.lock")
     message = str(caught.value)
     assert "\n" not in message
-    for word in ("a.lock", f"pid {holder.pid}", f"host {os.uname().nodename}", "since 20", "Slurm job 12_3", "shard"):
+    for word in ("a.lock", f"pid {holder.pid}", f"host {os.uname().nodename}", "since 20", "Slurm job 12_3"):
         assert word in message
     Lock(tmp_path / "b.lock").release()
 
@@ -83,8 +83,11 @@ def test_a_table_has_one_writer(tmp_path):
     path = tmp_path / "certificates.csv"
     row = dict.fromkeys(Predict.columns, 1)
     with TableWriter(path, Schema.of(Predict)) as table:
-        with pytest.raises(SmoothingError, match=r"certificates\.lock: another job is working here \(host .*, pid "):
+        with pytest.raises(
+            SmoothingError, match=r"certificates\.lock: another job is working here \(host .*, pid "
+        ) as e:
             TableWriter(path, Schema.of(Predict))
+        assert str(e.value).endswith("; to split a run between jobs, set shard.count and shard.index")
         table.write([row])
     assert [path.name for path in tmp_path.iterdir()] == ["certificates.csv"]
     with TableWriter(path, Schema.of(Predict)) as table:
