@@ -139,6 +139,25 @@ def provenance_of(runs: list[StoredRun]) -> dict[str, str]:
     return {heading: text for heading, text in found.items() if text}
 
 
+def told_apart(drawings: dict[str, list[StoredRun]]) -> dict[str, str]:
+    """The settings that tell drawings of the same figure and experiment apart, by drawing.
+
+    Such as "training.epochs = 20". A setting in which the runs of one drawing differ, such as sigma, is left out. Empty
+    for a single drawing, and where only lists differ.
+
+    Args:
+        drawings: the runs of each drawing, by its name.
+    """
+    own = {name: [_named(run.identity) for run in runs] for name, runs in drawings.items()}
+    settings = dict.fromkeys(chain(*chain(*own.values())))
+    values = {
+        name: {each: {one.get(each, "default") for one in some} for each in settings} for name, some in own.items()
+    }
+    same = [each for each in settings if all(len(found[each]) == 1 for found in values.values())]
+    telling = [each for each in same if len(set().union(*(found[each] for found in values.values()))) > 1]
+    return {name: ", ".join(f"{each} = {_listed(found[each])}" for each in telling) for name, found in values.items()}
+
+
 def _settings(runs: list[StoredRun]) -> tuple[str, str]:
     """The settings in which runs differ, and those that all share, such as "noise.sigma = 0.25 or 0.5, grid = 255".
 

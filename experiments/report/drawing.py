@@ -1,7 +1,7 @@
 """A finished figure or table, and the files that it is written to."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import matplotlib
@@ -60,6 +60,11 @@ class Drawn:
     def path(self) -> Path:
         """The PNG of a figure, or the Markdown of a table."""
         return Path(f"{self.stem}.{'png' if self.drawing.figure else next(iter(self.drawing.texts))}")
+
+
+def with_note(drawing: Drawing, apart: str) -> Drawing:
+    """The drawing with what tells it apart from others as its first note, if anything does."""
+    return replace(drawing, notes=[f"With {apart}.", *drawing.notes]) if apart else drawing
 
 
 def write(drawing: Drawing, runs: Sequence[StoredRun], stem: Path, remarks: Path) -> Drawn:

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.config.check import checked_group
 from experiments.config.identity import identity_hash
-from experiments.report.drawing import Drawing, Drawn, write
+from experiments.report.costs import told_apart
+from experiments.report.drawing import Drawing, Drawn, with_note, write
 from experiments.report.left_out import NO_ROWS, LeftOut, explanation
 from experiments.report.sources import Source
 from experiments.runs.reader import StoredRun, find_runs
@@ -138,7 +139,19 @@ class Selection:
     def draw(self, out: Path) -> list[Drawn]:
         """Draw and write all drawings to files in a folder."""
         remarks = Path(inspect.getfile(type(self.figure))).with_name("remarks.csv")
-        return [write(self.figure.draw(runs), runs, out / name, remarks) for name, runs in self.drawn.items()]
+        return [
+            write(with_note(self.figure.draw(runs), self._apart(name)), runs, out / name, remarks)
+            for name, runs in self.drawn.items()
+        ]
+
+    def _apart(self, name: str) -> str:
+        """What tells a drawing apart from others of its experiment. Empty if there is one."""
+        if not self.figure.needs_runs:
+            return ""
+        own = self.figure.drawn_as(self.drawn[name][0])
+        return told_apart({each: some for each, some in self.drawn.items() if self.figure.drawn_as(some[0]) == own})[
+            name
+        ]
 
     def explanation(self) -> list[str]:
         """Why runs are not shown, in lines."""

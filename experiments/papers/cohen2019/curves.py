@@ -163,12 +163,13 @@ class TrainingNoise(CohenFigure):
         kind = another(run, "certifier", self.certifier) or another(run, "noise", "Gaussian")
         return kind or ("" if training_sigma(run) is not None else "its noise of training is not recorded")
 
+    def why_not_drawn(self, runs: list[StoredRun]) -> str:
+        several = any(len(group) > 1 for group in _by_sigma(runs).values())
+        return "" if several else "only one training noise was certified at its sigma"
+
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        runs = in_order(runs)
-        by_sigma: dict[float, list[StoredRun]] = {}
-        for run in runs:
-            by_sigma.setdefault(sigma_of(run), []).append(run)
-        by_noise = {sigma: group for sigma, group in by_sigma.items() if len(group) > 1} or by_sigma
+        by_sigma = _by_sigma(runs)
+        by_noise = {sigma: group for sigma, group in by_sigma.items() if len(group) > 1}
         trained = sorted({training_sigma(run) or 0.0 for group in by_noise.values() for run in group})
         figure, axes = panels(len(by_noise), 2.6)
         parts, drawn = [], []
@@ -193,6 +194,14 @@ class TrainingNoise(CohenFigure):
             notes.append(f"not shown, because only one training noise was certified: sigma = {alone}")
         claims = verdicts(CLAIMS, "cohen_training_noise", _training_quantities(by_noise))
         return Drawing(figure, pd.concat(parts, ignore_index=True), claims, notes)
+
+
+def _by_sigma(runs: list[StoredRun]) -> dict[float, list[StoredRun]]:
+    """The runs in order, by the sigma that they are certified with."""
+    by_sigma: dict[float, list[StoredRun]] = {}
+    for run in in_order(runs):
+        by_sigma.setdefault(sigma_of(run), []).append(run)
+    return by_sigma
 
 
 def _training_quantities(compared_at: dict[float, list[StoredRun]]) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from experiments.report.artefacts import (
     verdict_table,
 )
 from experiments.report.claims import KINDS, ROW, all_rows, beside_paper, number_rows, share_tolerances, verdicts
-from experiments.report.costs import cost_of, duration, provenance_of, stands_on
+from experiments.report.costs import cost_of, duration, provenance_of, stands_on, told_apart
 from experiments.report.figure import CONF, Drawing, Drawn, drawings, figure_of
 from experiments.report.html import tables_of, write_page
 from experiments.report.markdown import write_report
@@ -338,6 +338,19 @@ def test_provenance_puts_differences_side_by_side():
     assert "settings that differ" not in provenance_of(runs[:1])
     assert found["commit"] == "0123456789 with changes"
     assert found["date"] == "2026-01-02"
+
+
+def test_what_tells_drawings_of_one_experiment_apart():
+    def run(sigma, **training):
+        identity = {"noise": {"type": "Gaussian", "sigma": sigma}, "certifier": {"type": "Certify", "n": 10}, "seed": 0}
+        return StoredRun(Path(), {"identity": identity | {"training": {"type": "Trainer", **training}}})
+
+    short, long = [run(0.25, epochs=9), run(0.5, epochs=9)], [run(0.25, epochs=90, precision="bf16-mixed")]
+    assert told_apart({"short": short, "long": long}) == {
+        "short": "training.epochs = 9, training.precision = default",
+        "long": "training.epochs = 90, training.precision = bf16-mixed",
+    }
+    assert told_apart({"short": short}) == {"short": ""}
 
 
 def test_durations():

@@ -13,7 +13,7 @@ from scipy.stats import beta, norm
 from experiments.papers.cohen2019 import ablations
 from experiments.papers.cohen2019.results import radii_from_counts
 from experiments.report.certified_accuracy import certified_accuracy
-from experiments.report.figure import CONF
+from experiments.report.figure import CONF, selection
 from experiments.runs.reader import StoredRun, find_runs
 from smoothing import Gaussian
 from smoothing.class_bounds import ClassBounds
@@ -131,6 +131,24 @@ def test_training_noise_is_kept_apart(drawn, runs, certify_run):
     rows = pd.read_csv(path.with_suffix(".csv")).query("sigma == 0.25 and radius == 0.25")
     assert rows["accuracy"].tolist() == accuracy_by_hand(by_hand(0.25), [0.25]).tolist()
     assert "paper" not in rows
+
+
+def test_one_training_noise_is_not_compared(figure, runs, certify_run):
+    chosen = selection("cohen_training_noise", figure("cohen_training_noise"), runs, [])
+    assert not chosen.drawn
+    assert any("only one training noise was certified" in line for line in chosen.explanation())
+    certify_run(runs, 0.25, [700] * 10, CORRECT, trained=0.0)
+    assert selection("cohen_training_noise", figure("cohen_training_noise"), runs, []).drawn
+
+
+def test_each_of_several_drawings_says_what_tells_it_apart(figure, runs):
+    path = next(runs.rglob("run.json"))
+    record = json.loads(path.read_text())
+    record["identity"]["certifier"]["n0"] = 200
+    path.write_text(json.dumps(record))
+    drawn = selection("cohen_table_digits", figure("cohen_table_digits"), runs, []).draw(runs / "figures")
+    notes = [one.drawing.notes[0] for one in drawn]  # each has one sigma, which tells them apart too
+    assert sorted(note.partition(",")[0] for note in notes) == ["With certifier.n0 = 100", "With certifier.n0 = 200"]
 
 
 def test_a_classifier_trained_on_clean_images_stands_beside_the_others(drawn, runs, certify_run):
