@@ -115,8 +115,10 @@ class FrozenFunction:
         return self._parts.tensors
 
     def begin(self) -> None:
-        """A run begins. Forget earlier output shapes, because a callable may have changed since."""
+        """A run begins. Forget what was found earlier, because f may have changed since."""
         self._output_shapes.clear()
+        if self._parts is not None:
+            self._parts.walk()
 
     def settle(self, batch: Tensor) -> None:
         """Choose the fast copy once, with a typical batch: of the size of all batches, with different rows."""

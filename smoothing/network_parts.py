@@ -9,7 +9,8 @@ class NetworkParts:
     """The modules, parameters and buffers that a network has, as of the last `look`.
 
     torch's own walk takes 3 ms for the 439 modules of ResNet-110, and a GPU waits for it. `look` finds every change
-    too, but walks again only if a module was added, removed or replaced.
+    too, but walks again only if a module was added, removed or replaced. `walk` also finds the dictionaries of a module
+    that were replaced as a whole, which torch never does.
 
     Args:
         network: the network.
@@ -35,17 +36,21 @@ class NetworkParts:
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
-        self._walk()
-        self.look()
+        self.walk()
 
     def look(self) -> None:
         """Find the modules and tensors that the network has now."""
         children = [child for below in self._below for child in below.values()]
         if len(children) != len(self._children) or any(map(is_not, children, self._children)):
-            self._walk()
+            self._find_modules()
         self.tensors = [tensor for held in self._held for tensor in held.values() if tensor is not None]
 
-    def _walk(self) -> None:
+    def walk(self) -> None:
+        """The same, without relying on what was found before."""
+        self._find_modules()
+        self.look()
+
+    def _find_modules(self) -> None:
         self.modules = list(self._network.modules())
         self._below = [module._modules for module in self.modules]  # dictionaries that torch changes in place
         self._children = [child for below in self._below for child in below.values()]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from smoothing import BaseFunctionError
+from smoothing import BaseFunctionError, Gaussian, SmoothedClassifier
 from smoothing.base_function import FrozenFunction
 from smoothing.network_parts import NetworkParts, tensors_of
 
@@ -71,3 +71,12 @@ def test_a_module_that_is_added_in_training_mode_is_refused():
     f.f[1].append(nn.Dropout().train())
     with pytest.raises(BaseFunctionError, match=r"base function: 1\.2 is in training mode"):
         f(torch.randn(5, 4))
+
+
+def test_a_run_sees_replaced_dictionaries_too():
+    g = SmoothedClassifier(network(), Gaussian(sigma=0.1))
+    g.predict(torch.zeros(4), n=100)
+    inner = g.f.f[1]
+    inner.__dict__["_modules"] = {"0": inner[0], "1": nn.Dropout().train()}
+    with pytest.raises(BaseFunctionError, match=r"base function: 1\.1 is in training mode"):
+        g.predict(torch.zeros(4), n=100)
