@@ -205,7 +205,7 @@ def rechecked(draws: CenterDraws, rho: float) -> CenterDraws:
 
     The two statements about the m distances are not independent, and need not be: their levels are added up. So q and
     rho can be chosen after sampling, as long as they do not depend on the draws. Draws without distances stay
-    abstentions.
+    abstentions. Nothing is known of whether this f_hat answers at x' (`CenterDraws.held` is of other samples).
 
     Examples:
         >>> import numpy as np
@@ -216,8 +216,9 @@ def rechecked(draws: CenterDraws, rho: float) -> CenterDraws:
         (0.5, 501, 1001)
     """
     if not len(draws.distances):
-        return replace(draws, center_radius=rho, inside=0)
-    return replace(draws, center_radius=rho, inside=int((draws.distances <= rho).sum()), n=len(draws.distances))
+        return replace(draws, center_radius=rho, inside=0, held=None, held_within=None)
+    inside, n = int((draws.distances <= rho).sum()), len(draws.distances)
+    return replace(draws, center_radius=rho, inside=inside, n=n, held=None, held_within=None)
 
 
 def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: BalancedSettings) -> None:

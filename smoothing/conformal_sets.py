@@ -14,16 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smoothing.agreement import alike
 from smoothing.arguments import input_radii, probability, several, whole_number
 from smoothing.certifier import Calibrated
 from smoothing.class_scores import checked_score, class_scores
 from smoothing.conformal_guarantee import ConformalDraws, ConformalSet, conformal_set, needed, order, rank, threshold
-from smoothing.errors import SettingError
+from smoothing.errors import BaseFunctionError, SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure, Request, Samples
 from smoothing.smoothed import Smoothed
 from smoothing.streams import Stage, Stream
+
+# How far f's output at an input may be from that at calibration: relative to its largest number, and in units in the
+# last digit.
+LARGEST, UNITS = 0.01, 4
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ class Conformal(Smoothed, Calibrated):
         self.held_out = whole_number("certifier.held_out", held_out, 1)
         self.score, self.num_classes, self.tau = checked_score(score), num_classes, inf
         self.j, self._known = order(self.p, self.n), dict[float, int]()
+        self._calibrated_with: list[int] = []  # numbers of streams
+        self._remembered: tuple[Tensor, Tensor] | None = None  # an input, and f's output at it, of calibration
         rank(self.held_out, self.level)
 
     n: int  # noisy copies of an input
@@ -89,15 +96,21 @@ class Conformal(Smoothed, Calibrated):
         """Compute `needed`."""
 
     @abstractmethod
-    def request(self, x: Tensor, example: int, reduce: Callable[[Tensor], Tensor], shared: bool = False) -> Request:
-        """A request for the noisy copies of x."""
+    def request(self, x: Tensor, example: int, reduce: Callable[[Tensor], Tensor]) -> Request:
+        """A request for the noisy copies of x. It shares batches, so that scores are rounded in one way everywhere."""
 
     def scores(self, outputs: Tensor) -> Tensor:
         """The scores of all classes, see `class_scores`."""
         return class_scores(outputs, self.score, self.num_classes)
 
     def calibrating(self, x: Tensor, example: int, label: int) -> Procedure[Any]:
-        (answers,) = yield [self.request(x, example, lambda outputs: self.scores(outputs)[:, label])]
+        def scores_of_label(outputs: Tensor) -> Tensor:
+            scores = self.scores(outputs)
+            if not 0 <= label < scores.shape[1]:
+                raise SettingError(f"label: expected a class from 0 to {scores.shape[1] - 1}, got {label}")
+            return scores[:, label]
+
+        (answers,) = yield [self.request(x, example, scores_of_label)]
         found = torch.cat(answers)
         return CalibrationScore(float(found.kthvalue(len(found) - self.j + 1).values))
 
@@ -110,15 +123,27 @@ class Conformal(Smoothed, Calibrated):
         They must be exchangeable with the inputs that are certified later, and f must not depend on them.
 
         Raises:
-            SettingError: they are too few, or no inputs.
+            SettingError: they are too few, or no inputs; or a label is not the number of a class.
             BaseFunctionError: see `FrozenFunction` and `class_scores`.
         """
-        rows = []
+        rows, self._calibrated_with, self._remembered = [], [], None
         for x, label in examples:
-            found = self.engine.run(self.calibrating(self.input(x), self.number_of(None), int(label)))
+            given, number = self.input(x), self.number_of(None)
+            found = self.engine.run(self.calibrating(given, number, whole_number("label", label)))
             rows.append({"score": found.score})
+            self._calibrated_with.append(number)
+            if self._remembered is None:
+                self._remembered = given[None], self.f(given[None])
         self.calibrate(rows)
         return self.tau
+
+    def _require_same_f(self) -> None:
+        """The theorem is about one f. A function that cannot be copied may have changed since it was calibrated."""
+        if self._remembered is None:
+            return
+        x, known = self._remembered
+        if not alike(self.f(x), known, known, LARGEST, 0.0, UNITS * self.f.unit(known.dtype)):
+            raise BaseFunctionError("base function: it has changed since calibration; calibrate again (calibrate_on)")
 
     @overload
     def certify(self, x: Any, eps: float, example: int | None = None) -> ConformalSet: ...
@@ -136,9 +161,13 @@ class Conformal(Smoothed, Calibrated):
 
         Raises:
             BaseFunctionError: see `FrozenFunction` and `class_scores`.
-            SettingError: x is no input, eps no numbers of at least 0, or too large for any set; or not calibrated.
+            SettingError: x is no input, eps no numbers of at least 0, or too large for any set; or not calibrated, or
+                calibrated with the same streams.
         """
+        if example in self._calibrated_with:
+            raise SettingError(f"example: {example} is the number of a calibration example's samples; use another")
         one, radii = not several(eps), self.cases(eps)
+        self._require_same_f()
         drawn = self.engine.run(self.procedure(self.input(x), self.number_of(example), -1))
         found = self.statements(drawn, radii)
         return found[0] if one else found
@@ -166,7 +195,7 @@ class Conformal(Smoothed, Calibrated):
             scores = self.scores(outputs)
             return torch.stack([(scores >= tau).sum(dim=0) for tau in taus])
 
-        (answers,) = yield [self.request(x, example, reached, shared=True)]
+        (answers,) = yield [self.request(x, example, reached)]
         return torch.stack(answers).sum(dim=0).cpu().numpy()
 
     def statements(self, drawn: Any, cases: list[float]) -> list[Any]:
@@ -231,5 +260,5 @@ class ConformalSets(Conformal):
     def _t(self, eps: float) -> int:
         return needed(self.j, self.n, eps, self.noise, self.beta)
 
-    def request(self, x: Tensor, example: int, reduce: Callable[[Tensor], Tensor], shared: bool = False) -> Request:
-        return Samples(x, self.noise, reduce, Stream(self.seed, example, Stage.ESTIMATION), self.n, shared=shared)
+    def request(self, x: Tensor, example: int, reduce: Callable[[Tensor], Tensor]) -> Request:
+        return Samples(x, self.noise, reduce, Stream(self.seed, example, Stage.ESTIMATION), self.n, shared=True)

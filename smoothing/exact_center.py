@@ -35,7 +35,7 @@ from smoothing.center_guarantee import CenterDraws, OutputCertificate, output_ra
 from smoothing.center_results import statement
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
-from smoothing.exact_guarantee import require_finite
+from smoothing.exact_guarantee import require_all, require_finite
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
 from smoothing.noise import FiniteNoise, Noise
@@ -176,6 +176,7 @@ def exact_statement(
         answers: see `OutputCertificate`.
     """
     count = len(draws.distances)
+    require_all(count, noise)
     rank = needed + noise.affected(eps)
     reason, r_hat = abstained, inf
     if not reason and rank > count:

@@ -55,5 +55,5 @@ class ExactConformalSets(Conformal):
     def _t(self, eps: float) -> int:
         return exact_needed(self.j, eps, self.noise)
 
-    def request(self, x: Tensor, example: int, reduce: Callable[[Tensor], Tensor], shared: bool = False) -> Request:
-        return AllCopies(x, self.noise, reduce, shared=shared)
+    def request(self, x: Tensor, example: int, reduce: Callable[[Tensor], Tensor]) -> Request:
+        return AllCopies(x, self.noise, reduce, shared=True)

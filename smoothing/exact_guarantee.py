@@ -109,6 +109,15 @@ def exact_certificate(votes: Sequence[int], noise: FiniteNoise) -> ExactCertific
     )
 
 
+def require_all(count: int, noise: FiniteNoise) -> None:
+    """Raise SettingError unless there is an output for each noisy input: sampled draws give no exact certificate."""
+    if count != noise.steps:
+        raise SettingError(
+            f"draws: expected the outputs at all {noise.steps} noisy inputs of {noise}, got {count}; draw them with an "
+            "exact certifier"
+        )
+
+
 def require_finite(noise: Noise) -> FiniteNoise:
     """The noise itself, if all its noisy inputs can be enumerated. Raises SettingError otherwise.
 

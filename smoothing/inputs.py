@@ -21,6 +21,8 @@ FEWEST = 16  # numbers that an input needs for this warning
 def as_tensor(x: Any) -> Tensor:
     """One input as a plain tensor without gradients: (*input shape), floating-point, all numbers finite.
 
+    It is a copy: the caller may use the memory again, for the next input, before this one is evaluated.
+
     Args:
         x: a tensor, a NumPy array or a list of floats; or a pair (input, label) as data sets return it. The label is
             ignored.
@@ -61,7 +63,7 @@ def as_tensor(x: Any) -> Tensor:
     if x.layout != torch.strided or x.is_quantized or x.is_nested or x.is_meta:
         raise SettingError(f"x: expected a dense tensor with values, got layout {x.layout}, {x.dtype} on {x.device}")
     require_floating(x)
-    x = x.detach().as_subclass(Tensor)
+    x = x.detach().as_subclass(Tensor).clone()
     if not x.numel():
         raise SettingError(f"x: expected at least one number, got shape {tuple(x.shape)}")
     if not bool(x.isfinite().all()):

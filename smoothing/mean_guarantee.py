@@ -49,7 +49,7 @@ from smoothing.statistics import clopper_pearson_lower, hoeffding_margin
 
 RANKS = 128  # at which the distribution function is bounded, at most
 REACH = 3.5  # they are equally far apart as normal quantiles, from -REACH to REACH
-UNIT = 2.0**-53
+UNIT, TINY = 2.0**-53, 2.0**-1074  # relative and absolute rounding errors of float64
 
 Bound = Literal["exact", "paper"]
 
@@ -180,9 +180,10 @@ def exact_mean_certificate(draws: QuantileDraws, eps: float, low: float, high: f
     """
     above, below = (_sorted(draws, low, high, missing=end) for end in (high, low))
     count, k = len(above), min(k, len(above))
-    error = 2 * UNIT * (count + 4) * max(abs(low), abs(high))  # of the sum and the quotient
-    upper = np.minimum(high, (above[k:].sum(axis=0) + k * high) / count + error)
-    lower = np.maximum(low, (below[: count - k].sum(axis=0) + k * low) / count - error)
+    # The errors of the quotients and their sum. Each is divided by itself, because the sum of large numbers overflows.
+    error = 2 * UNIT * (count + 4) * max(abs(low), abs(high)) + (count + 4) * TINY
+    upper = np.minimum(high, (above[k:] / count).sum(axis=0) + k * (high / count) + error)
+    lower = np.maximum(low, (below[: count - k] / count).sum(axis=0) + k * (low / count) - error)
     return _stated(draws, eps, low, high, lower, upper, 0.0)
 
 
@@ -209,7 +210,7 @@ def _stated(
     width = nextafter(width, inf) if width else 0.0
     says = width < high - low
     counted = np.maximum(1, n - missing.sum(axis=0))
-    estimate = np.where(missing.all(axis=0), np.nan, np.where(missing, 0.0, clipped).sum(axis=0) / counted)
+    estimate = np.where(missing.all(axis=0), np.nan, (np.where(missing, 0.0, clipped) / counted).sum(axis=0))
     return MeanCertificate(
         eps_in=eps,
         low=low,

@@ -13,7 +13,7 @@ from torch import Tensor
 from smoothing.arguments import number, probability, whole_number
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
-from smoothing.exact_guarantee import require_finite
+from smoothing.exact_guarantee import require_all, require_finite
 from smoothing.mean_guarantee import Band, Bound, MeanCertificate, band, exact_mean_certificate, mean_certificate, moved
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.quantile_guarantee import QuantileDraws
@@ -136,6 +136,7 @@ class ExactMeanSmoothing(_Mean):
         return self.noise.steps
 
     def read(self, draws: QuantileDraws, eps: float) -> MeanCertificate:
+        require_all(len(draws.outputs), self.noise)
         return exact_mean_certificate(draws, eps, self.low, self.high, self.noise.affected(eps))
 
     def _request(self, x: Tensor, example: int) -> Request:

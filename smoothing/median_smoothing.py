@@ -11,7 +11,7 @@ from torch import Tensor
 from smoothing.arguments import number, probability, whole_number
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
-from smoothing.exact_guarantee import require_finite
+from smoothing.exact_guarantee import require_all, require_finite
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.quantile_guarantee import (
     QuantileCertificate,
@@ -127,6 +127,7 @@ class ExactMedianSmoothing(_Quantile):
         return self.noise.steps
 
     def read(self, draws: QuantileDraws, eps: float) -> QuantileCertificate:
+        require_all(len(draws.outputs), self.noise)
         return quantile_certificate(draws, eps, self.p, exact_ranks(self.p, eps, self.noise), 0.0)
 
     def _request(self, x: Tensor, example: int) -> Request:

@@ -17,7 +17,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from smoothing.noise import FiniteNoise, Noise
-from smoothing.noise.base import describes
+from smoothing.noise.base import describes, require_copies
 from smoothing.streams import BLOCK, BlockSource, Stream
 
 R = TypeVar("R")  # the result of a procedure
@@ -100,7 +100,7 @@ class Samples(Request):
 
     def blocks(self, first: int, count: int = 1) -> Draw:
         source = self.stream.blocks(first, count, self.x.device)
-        return lambda rows, out: self._sample(rows, source.into(out))
+        return lambda rows, out: require_copies(self._sample(rows, source.into(out)), self.x, rows, self.noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,10 @@ class AllCopies(Request):
 
         def draw(rows: int, out: Tensor | None) -> Tensor:
             these = list(islice(numbers, rows))
-            return self.noise.copies(self.x, these[0], len(these)) if these else self.x.new_empty(0, *self.x.shape)
+            if not these:
+                return self.x.new_empty(0, *self.x.shape)
+            copies = self.noise.copies(self.x, these[0], len(these))
+            return require_copies(copies, self.x, len(these), self.noise)
 
         return draw
 

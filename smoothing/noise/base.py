@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from smoothing.errors import BaseFunctionError
 from smoothing.streams import BlockSource
 
 
@@ -154,4 +155,22 @@ class FiniteNoise(Noise):
         """All noisy copies of x, (*shape), in batches (b, *shape) with b <= batch_size. Raises as `require` does."""
         self.require(x)
         for first in range(0, self.steps, batch_size):
-            yield self.copies(x, first, min(batch_size, self.steps - first))
+            count = min(batch_size, self.steps - first)
+            yield require_copies(self.copies(x, first, count), x, count, self)
+
+
+def require_copies(copies: Tensor, x: Tensor, count: int, noise: Noise) -> Tensor:
+    """The noisy copies that a noise returned. Fewer, or one for all, would be counted as `count` independent samples.
+
+    Raises:
+        BaseFunctionError: they are not `count` copies of x, (count, *shape), floating-point and on x's device.
+    """
+    wanted = (count, *x.shape)
+    if not isinstance(copies, Tensor):
+        raise BaseFunctionError(f"noise: expected a tensor of {wanted} from {noise}, got {type(copies).__name__}")
+    if copies.shape != wanted or not copies.is_floating_point() or copies.device != x.device:
+        raise BaseFunctionError(
+            f"noise: expected {count} noisy copies of the input from {noise}, floats of shape {wanted} on {x.device}, "
+            f"got {copies.dtype} of shape {tuple(copies.shape)} on {copies.device}"
+        )
+    return copies

@@ -16,6 +16,8 @@ from smoothing.noise.splitting import require_levels, split
 from smoothing.rounding import up
 from smoothing.streams import BlockSource
 
+LARGEST = 2.0**62  # number of noisy inputs that `affected` gives, at most
+
 
 class DeterministicSplitting(L1Noise, FiniteNoise):
     """Splitting noise whose split positions move together, DSSN: L noisy inputs (Levine and Feizi 2021, eqs. 17, 18).
@@ -79,7 +81,7 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
 
         An eps just below a step counts as it. The number is not capped at L: rows of failed certificates contain it.
         """
-        return floor(up(eps * self.levels))
+        return floor(min(up(eps * self.levels), LARGEST))
 
     def reach(self, count: int) -> float:
         return count / self.levels

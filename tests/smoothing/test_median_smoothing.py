@@ -266,5 +266,5 @@ def test_a_noise_that_is_not_finite_has_no_exact_certificate():
 
 def test_rows_say_how_many_samples_they_took():
     assert MedianSmoothing.evaluations({"n": 2000}, {}) == 2000
-    drawn = replace(draws(np.arange(4.0)), base_output=np.zeros(1))
-    assert ExactMedianSmoothing(lambda x: x, FINITE).statements(drawn, [0.0])[0].n == 4
+    drawn = replace(draws(np.arange(7.0)), base_output=np.zeros(1))  # FINITE has 7 noisy inputs
+    assert ExactMedianSmoothing(lambda x: x, FINITE).statements(drawn, [0.0])[0].n == 7
