@@ -23,7 +23,7 @@ from experiments.machine.device import choose_device
 from experiments.training.base_function import input_of
 from smoothing import BalancedCenterSmoothing, ExactBalancedCenterSmoothing, SettingError
 from smoothing.arguments import input_radii
-from smoothing.inputs import placed
+from smoothing.inputs import as_tensor, placed
 from smoothing.sampling import Procedure
 
 SHARES = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.84, 0.88, 0.91, 0.94, 0.96, 0.97, 0.98)  # the q that are tried
@@ -137,7 +137,8 @@ def calibration_images(dataset: Dataset, settings: Settings) -> tuple[list[tuple
         images = [image.to(torch.float32) / dataset.levels for image in pixels]
         return list(zip(positions.tolist(), images, strict=True)), f"{len(images)} training images"
     others = dataset.indices()[-count:]
-    return [(index, dataset[index]) for index in others], f"the last {len(others)} examples, from {others[0]} on"
+    images = [as_tensor(dataset[index]) for index in others]
+    return list(zip(others, images, strict=True)), f"the last {len(others)} examples, from {others[0]} on"
 
 
 def require_other_examples(settings: Settings, indices: Sequence[int]) -> None:
