@@ -17,7 +17,7 @@ from smoothing.cursor import Cursor
 from smoothing.double_buffer import DoubleBuffer
 from smoothing.errors import SettingError
 from smoothing.probe import Probe
-from smoothing.sampling import Procedure, R
+from smoothing.sampling import Procedure, R, Request
 from smoothing.user_code import shown
 
 MOST_UNCHECKED = 8  # after this many batches without a check, f is checked before a result is returned
@@ -58,6 +58,7 @@ class Engine:
         self.f, self.batch_size, self.on_samples = f, batch_size, on_samples
         self._buffers: dict[tuple[object, ...], DoubleBuffer] = {}
         self._probe, self._clock = Probe(f), BatchClock()
+        self._sound: set[tuple[object, ...]] = set()  # kinds of noise and input that were checked
 
     def run(self, procedure: Procedure[R]) -> R:
         """The result of one procedure."""
@@ -147,8 +148,10 @@ class Engine:
         thereby a row's rounding.
         """
         first = next(execution for execution in under_way if not execution.finished)
-        x = first.unfinished[0].request.x
+        request = first.unfinished[0].request
+        x = request.x
         self._clock.begin(x.device)
+        self._require_sound(request)
         batch_size = self.tune(x)
         with fixed_arithmetic(x.device):
             rows = self._evaluate(under_way, first, self._buffer(x, batch_size), batch_size)
@@ -158,6 +161,14 @@ class Engine:
             for execution in rows:
                 execution.advance()
         self.on_samples(total)
+
+    def _require_sound(self, request: Request) -> None:
+        """Check a noise once for each kind of input. Raises BaseFunctionError."""
+        kind = (type(request), id(request.noise), tuple(request.x.shape), request.x.dtype, request.x.device)
+        if kind not in self._sound:
+            with fixed_arithmetic(request.x.device), shown("noise", always=False):
+                request.require_sound()
+            self._sound.add(kind)
 
     def _evaluate(
         self, under_way: "deque[_Execution[R]]", first: "_Execution[R]", buffer: DoubleBuffer, batch_size: int

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.noise.base import describes, require_copies
+from smoothing.noise.check import require_sound
 from smoothing.streams import BLOCK, BlockSource, Stream
 
 R = TypeVar("R")  # the result of a procedure
@@ -59,6 +60,13 @@ class Request(ABC):
 
         Those of one block may be drawn a few at a time; those of several at once, if `together`.
         """
+
+    def require_sound(self) -> None:
+        """Raise BaseFunctionError if the noise draws no copies that a certificate may rely on."""
+        require_sound(self.noise, self.x, self._beginning, random=True)
+
+    def _beginning(self, block: int, count: int) -> Tensor:
+        return self.blocks(block)(count, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +124,9 @@ class AllCopies(Request):
     @property
     def count(self) -> int:  # type: ignore[override]
         return self.noise.steps
+
+    def require_sound(self) -> None:
+        require_sound(self.noise, self.x, self._beginning, random=False)
 
     @property
     def together(self) -> bool:

@@ -188,4 +188,7 @@ def choose_examples(dataset: Dataset, settings: Settings, held: Sequence[int] = 
                 raise SettingError(f"indices: {error}") from error
             except MissingDataError:
                 continue  # `Dataset.check` reports it
+    if not chosen:
+        source = "indices" if indices is not None else f"dataset: {type(dataset).__name__}.indices()"
+        raise SettingError(f"{source}: expected at least one example to certify, got none")
     return chosen[:limit][shard.index :: shard.count]

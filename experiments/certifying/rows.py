@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from experiments.data import Dataset, LabelledDataset
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.table import Key, Schema
 from experiments.training.base_function import example_of, input_of
-from smoothing import ABSTAIN, Certifier, SettingError
+from smoothing import ABSTAIN, BaseFunctionError, Certifier, SettingError
 from smoothing.combining import combining
 from smoothing.sampling import Procedure
 
@@ -105,7 +107,20 @@ def row(schema: Schema, statement: Any, *, index: int, label: int = ABSTAIN, sec
     values = {field.name: getattr(statement, field.name) for field in dataclasses.fields(statement)}
     answer = {"predict": values.get("prediction"), "correct": is_correct(statement, label)}
     values |= answer | {"index": index, "label": label, "seconds": seconds}
-    return {name: values[name] for name in schema.columns}
+    return {name: _plain(name, values[name]) for name in schema.columns}
+
+
+def _plain(column: str, value: Any) -> Any:
+    """A value as it is written: a tensor or an array of one number as that number. Raises BaseFunctionError."""
+    if not isinstance(value, Tensor | np.ndarray | np.generic):
+        return value
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    if value.size != 1:
+        raise BaseFunctionError(
+            f"metric or certifier: expected one number for the column {column}, got an array of shape {value.shape}"
+        )
+    return value.item()
 
 
 def is_correct(statement: Any, label: int) -> bool:

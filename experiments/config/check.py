@@ -55,6 +55,7 @@ def checked(cfg: DictConfig, kind: type[T], typed: Sequence[str] | None = None) 
     except OmegaConfBaseException as error:
         raise SettingError(f"{error.full_key or 'configuration'}: {_first_line(error)}") from error
     _refuse_huge_integers(values)
+    _require_folder_name(values.get("name"))
     for group in groups(kind):
         if values.get(group):
             values[group] = checked_group(group, values[group])
@@ -121,6 +122,12 @@ def _refuse_huge_integers(node: Any, key: str = "") -> None:
         raise SettingError(f"{key}: expected an integer below 2^63 in absolute value, got {node}")
 
 
+def _require_folder_name(name: Any) -> None:
+    """Raises SettingError if the experiment's name cannot be that of a folder in results.root."""
+    if name is not None and (not str(name).strip(". ") or Path(str(name)).name != str(name)):
+        raise SettingError(f"name: expected the name of a folder for the results, got {str(name)!r}")
+
+
 def _swept(key: str) -> str:
     """End of a message: the experiment's file sweeps the key, which is not the user's mistake."""
     if not HydraConfig.initialized() or key not in (HydraConfig.get().sweeper.get("params") or {}):
@@ -135,4 +142,11 @@ def _first_line(error: OmegaConfBaseException) -> str:
         return "it has no default; type a value"
     if found := re.match(r"Interpolation key '(.*)' not found", str(error)):
         return f"it depends on {found[1]}, which is not set; type a value"
-    return str(error).strip().partition("\n")[0]
+    first = str(error).strip().partition("\n")[0]
+    if (found := re.match(r"Value '(.*)' of type 'float' could not be converted to Integer", first)) and (
+        float(found[1]).is_integer()
+    ):
+        return f"expected a whole number, got {found[1]}; type {int(float(found[1]))}"
+    if "raised while resolving interpolation" in first and "ListConfig" in first:
+        return f"it is computed from a setting that is a list; type one number, and -m for several values ({first})"
+    return first

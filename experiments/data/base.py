@@ -160,7 +160,25 @@ class TargetDataset(Dataset):
 
     @cached_property
     def _test(self) -> Images:
-        return self.testing()
+        images = self.testing()
+        self.require_images(images, "testing()")
+        return images
+
+    def require_images(self, images: LabelledImages, source: str) -> None:
+        """Raise SettingError unless images of `testing()` or `training()` have the kind of numbers that they must."""
+        name = f"dataset: {type(self).__name__}.{source}"
+        if not isinstance(images, LabelledImages):
+            raise SettingError(f"{name}: expected Images(pixels, labels), got {type(images).__name__}")
+        pixels = getattr(images, "pixels", None)
+        if self.levels and isinstance(pixels, Tensor) and (pixels.is_floating_point() or pixels.is_complex()):
+            raise SettingError(
+                f"{name}: expected whole pixels 0 to {self.levels} (uint8), which are divided by levels={self.levels}, "
+                f"got {pixels.dtype}; return ({self.levels} * pixels).round().byte()"
+            )
+        if not isinstance(images.labels, Tensor):
+            raise SettingError(f"{name}: expected labels as a tensor, got {type(images.labels).__name__}")
+        if isinstance(pixels, Tensor) and len(pixels) != len(images.labels):
+            raise SettingError(f"{name}: {len(pixels)} images have {len(images.labels)} labels")
 
     def __getitem__(self, index: int) -> Tensor:
         return self._test.pixels[self._known(index)].to(torch.float32) / (self.levels or 1)
@@ -188,6 +206,14 @@ class LabelledDataset(TargetDataset):
     shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def require_images(self, images: LabelledImages, source: str) -> None:
+        super().require_images(images, source)
+        if images.labels.is_floating_point() or images.labels.dim() != 1:
+            raise SettingError(
+                f"dataset: {type(self).__name__}.{source}: expected labels as whole numbers, (n,), got "
+                f"{images.labels.dtype} of shape {tuple(images.labels.shape)}"
+            )
 
     def label(self, index: int) -> int:
         """The label of a test image. Raises IndexError if there is no test image with that index."""

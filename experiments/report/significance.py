@@ -3,17 +3,19 @@
 They treat the examples as a sample. They say nothing of the randomness of training or of certification.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, bootstrap, fisher_exact, mannwhitneyu, wilcoxon
+from scipy.stats import binomtest, bootstrap, fisher_exact, mannwhitneyu, ttest_1samp, ttest_ind, wilcoxon
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 LEVEL = 0.95  # of intervals; tests are at 1 - LEVEL
 RESAMPLES, AT_ONCE = 4999, 100
+FEWEST, FEW = 6, 30  # examples for an interval at all, and for one from the bootstrap alone
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ def fisher(one: Flags, other: Flags) -> float:
 def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
     """The mean of `one` minus that of `other`, with a bootstrap interval over examples (percentile, fixed seed).
 
+    The interval is too narrow for few examples. With fewer than 30 it also contains Student's (Welch's, if the examples
+    differ); with fewer than 6 it says nothing: the signs of 5 differences are all the same with probability 1/16.
+
     Args:
         one: finite values, such as radii (0 if misclassified), (n,).
         other: finite values, (n,) if paired, else (m,).
@@ -66,7 +71,8 @@ def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
     """
     mean = float(np.mean(one) - np.mean(other))
     samples = (one - other,) if paired else (one, other)
-    if min(map(len, samples)) < 2:
+    fewest = min(map(len, samples))
+    if fewest < FEWEST:
         return Difference(mean, -np.inf, np.inf)
     found = bootstrap(
         samples,
@@ -78,7 +84,12 @@ def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return Difference(mean, float(found.low), float(found.high))
+    if fewest >= FEW:
+        return Difference(mean, float(found.low), float(found.high))
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):  # equal values have no variance
+        test = ttest_1samp(samples[0], 0) if paired else ttest_ind(one, other, equal_var=False)
+        students = test.confidence_interval(LEVEL)
+    return Difference(mean, float(np.fmin(found.low, students.low)), float(np.fmax(found.high, students.high)))
 
 
 def sign_test(one: Values, other: Values) -> Signs:

@@ -137,9 +137,14 @@ def _released_state(noise: Noise) -> dict[str, Any]:
 
 
 def main() -> None:
-    if len(sys.argv) < 2 or "=" in sys.argv[1]:
+    if len(sys.argv) < 2 or "=" in sys.argv[1] or sys.argv[1].startswith("-"):
         sys.exit(str(__doc__))
     file, typed = Path(sys.argv[1]), sys.argv[2:]
+    if options := [word for word in typed if word.startswith("-")]:
+        sys.exit(
+            f"import_checkpoint: {options[0]} is no key; it reads the suite's experiments only. certify.py takes a file "
+            "of weights of your own network as it is: checkpoint=<file>"
+        )
     register()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):

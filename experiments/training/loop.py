@@ -92,6 +92,7 @@ def train(settings: Settings) -> Path:
 
 def _training_images(dataset: TargetDataset, trainer: Trainer) -> LabelledImages:
     images = dataset.training()
+    dataset.require_images(images, "training()")
     if len(images) < trainer.batch_size:
         raise SettingError(
             f"trainer.batch_size: expected at most {len(images)}, the number of training images, "

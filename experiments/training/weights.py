@@ -133,6 +133,11 @@ def needs_checkpoint(settings: Settings) -> bool:
     """
     model = settings.model
     if getattr(model.located, "pretrained", False) is True:
+        if settings.checkpoint:
+            raise SettingError(
+                f"checkpoint: {model.name} brings its own weights (pretrained = True) and would not load "
+                f"'{settings.checkpoint}'; leave it out, or take a class with pretrained = False"
+            )
         return False
     if settings.trainer or settings.checkpoint:
         return True

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from smoothing import (
     L2,
+    Ablation,
     BaseFunctionError,
     CenterSmoothing,
     ConformalSets,
@@ -22,6 +23,8 @@ from smoothing import (
     MedianSmoothing,
     SettingError,
     SmoothedClassifier,
+    Splitting,
+    Uniform,
 )
 from smoothing.balanced_guarantee import BalancedSettings, balanced_certificate, rechecked
 from smoothing.center_guarantee import CenterDraws
@@ -201,3 +204,81 @@ class TestConformal:
             g = ExactConformalSets(f, noise, p=0.5, alpha=0.1, held_out=100, batch_size=64)
             g.calibrate_on([(x, 0)] * 100)
             assert "0" in g.certify(x, eps=0).classes.split()
+
+
+def drawn_once():
+    kept = []
+
+    def cached(x, count, source):
+        if not kept:
+            kept.append(x + 0.5 * source.normal((count, *x.shape)))
+        return kept[0][:count]
+
+    return cached
+
+
+class Own(Gaussian):
+    """Gaussian noise that is drawn by a function of (x, count, source)."""
+
+    def __init__(self, drawn):
+        super().__init__(sigma=0.5)
+        self.sample = drawn
+
+
+UNSOUND = {
+    "in place": (lambda x, n, s: x.clamp_(0, 0.25) + 0.5 * s.normal((n, *x.shape)), "changes its input in place"),
+    "another source": (lambda x, n, s: x + 0.5 * torch.randn(n, *x.shape), "other copies when it is asked again"),
+    "one array": (drawn_once, "repeats its copies"),
+    "no source": (
+        lambda x, n, s: x + torch.randn(n, *x.shape, generator=torch.Generator().manual_seed(0)),
+        "repeats its copies",
+    ),
+    "expanded": (lambda x, n, s: (x + 0.5 * s.normal((1, *x.shape))).expand(n, *x.shape), "repeats one copy 64 times"),
+}
+
+
+@pytest.mark.parametrize("kind", UNSOUND)
+def test_a_noise_whose_copies_are_no_independent_samples(kind):
+    drawn, message = UNSOUND[kind]
+    noise = Own(drawn_once() if kind == "one array" else drawn)
+    x = torch.full((4,), 0.5)
+    with pytest.raises(BaseFunctionError, match=f"noise: .*{message}"):
+        SmoothedClassifier(lambda x: x[:, :2], noise).predict(x, n=1000)
+    assert torch.equal(x, torch.full((4,), 0.5))
+
+
+def test_finite_noise_that_changes():
+    class Changing(DeterministicSplitting):
+        def copies(self, x, first, count):
+            return super().copies(x, first, count) + torch.rand(1)
+
+    with pytest.raises(BaseFunctionError, match="other copies when it is asked again"):
+        SmoothedClassifier(lambda x: x, Changing(sigma=0.5, levels=10, shape=(2,))).certify_exactly(torch.zeros(2))
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        Gaussian(sigma=1e-60),  # no noise at all, once it is rounded
+        Gaussian(sigma=0.002, grid=255),  # one number in many moves
+        Ablation(keep=1, shape=(1, 2, 2)),  # four different copies
+        Ablation(keep=4, shape=(1, 2, 2)),
+        Splitting(sigma=0.3, levels=1),
+        Uniform(sigma=0.01, grid=255),
+    ],
+    ids=str,
+)
+def test_little_noise_is_no_fault(noise):
+    for example in range(20):
+        x = torch.zeros(1, 2, 2)
+        SmoothedClassifier(lambda x: x.nan_to_num().flatten(1)[:, :2], noise).predict(x, n=100, example=example)
+
+
+def test_a_network_that_fails_prints_no_traceback(capfd):
+    f = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2 * 36, 2)).eval()
+    g = SmoothedClassifier(f, Gaussian(sigma=0.1))
+    g.predict(torch.zeros(1, 8, 8), n=100)
+    with pytest.raises(BaseFunctionError, match="base function: RuntimeError"):
+        g.predict(torch.zeros(1, 8, 16), n=100)
+    out, err = capfd.readouterr()
+    assert out + err == ""

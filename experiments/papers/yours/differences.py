@@ -26,7 +26,8 @@ ACCURACY = "certified accuracy"
 FEWEST = 2  # common examples of a paired test
 RADII = 6  # radii of the tests, if they are not given
 OF_CLASSES = (
-    "Differences of the ACR (average certified radius): bootstrap over examples, 95 % interval. Differences of "
+    "Differences of the ACR (average certified radius): bootstrap over examples, 95 % interval, below 30 examples with "
+    "Student's. Differences of "
     "certified accuracy in percentage points: McNemar's exact test on the same examples, Fisher's exact test on "
     "different ones. p is adjusted over the radii (Holm)."
 )
@@ -183,6 +184,8 @@ def _axis(row: dict[str, Any]) -> str:
 
 def _result(row: dict[str, Any]) -> str:
     if "at" not in row:
+        if not np.isfinite(row["low"]):
+            return f"{row['difference']:+.4f} (too few examples for an interval)"
         return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
     p = f"p = {_p(row['p_adjusted'])}"
     if row["quantity"] == ACCURACY:

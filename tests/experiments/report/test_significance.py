@@ -53,9 +53,10 @@ def test_the_paired_interval_is_shorter():
 
 
 def test_no_difference_and_too_few_examples():
-    same = mean_difference(np.ones(5), np.ones(5), paired=True)
+    same = mean_difference(np.ones(6), np.ones(6), paired=True)
     assert (same.mean, same.low, same.high, same.significant) == (0, 0, 0, False)
-    assert mean_difference(np.ones(1), np.zeros(1), paired=True).high == math.inf
+    for n in (1, 5):
+        assert mean_difference(np.ones(n), np.zeros(n), paired=True).high == math.inf
 
 
 def test_abstentions_are_infinite():
@@ -69,3 +70,18 @@ def test_abstentions_are_infinite():
     assert signed_rank(one, one) == 1.0
     assert sign_test(one, one).p == 1.0
     assert rank_sum(one, one + 10) < 0.2
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("n", [2, 5, 6, 10, 20, 40])
+def test_few_examples_show_no_difference_too_often(n, paired):
+    """Of differences that are noise, one in twenty may be called more."""
+    rng = np.random.default_rng(n)
+    found = sum(mean_difference(rng.normal(size=n), rng.normal(size=n), paired=paired).significant for _ in range(200))
+    assert found <= 20  # more than 20 of 200 at 5 % have probability 0.001
+    assert n >= 6 or not found
+
+
+def test_equal_differences_of_few_examples():
+    assert not mean_difference(np.full(5, 0.5), np.full(5, 0.25), paired=True).significant
+    assert mean_difference(np.full(6, 0.5), np.full(6, 0.25), paired=True).significant

@@ -305,6 +305,7 @@ def test_the_command_on_data_that_is_not_there_and_on_a_typing_error(command, co
         (("experiment=cifar10_gaussian", f"dataset.root={tmp_path}"), "dataset.root"),
         (("experiment=cifar10_gauss",), "cifar10_gauss"),
         (("experiment=cifar10_gaussian", "model.dept=20"), "dept"),
+        (("--config-dir", "conf", "experiment=mine"), "reads the suite's experiments only"),
     ):
         done = command(cohen_file(), *typed, folder=tmp_path)
         assert done.returncode == 1

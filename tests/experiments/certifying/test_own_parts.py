@@ -1,0 +1,110 @@
+"""What users' own classes and values may get wrong, outside the library: one line instead of a wrong row or figure."""
+
+import csv
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.certifying.certification import choose_examples
+from experiments.certifying.rows import row
+from experiments.data import Digits, Images, LabelledDataset
+from experiments.training.loop import _training_images
+from experiments.training.weights import needs_checkpoint
+from smoothing import BaseFunctionError, SettingError
+
+
+def test_weights_that_a_class_with_its_own_would_not_load(composed):
+    settings = composed("experiment=faces_jaccard")
+    assert not needs_checkpoint(settings)
+    with pytest.raises(SettingError, match=r"^checkpoint: FaceDetector brings its own weights .* 'mine\.pt'"):
+        needs_checkpoint(replace(settings, checkpoint="mine.pt"))
+
+
+def test_no_examples(composed):
+    settings = composed("experiment=digits_gaussian", "indices=[]")
+    with pytest.raises(SettingError, match=r"^indices: expected at least one example"):
+        choose_examples(Digits(), settings)
+    nothing = SimpleNamespace(indices=list)
+    with pytest.raises(SettingError, match=r"^dataset: SimpleNamespace\.indices\(\): expected at least one example"):
+        choose_examples(nothing, replace(settings, indices=None))
+
+
+@dataclass
+class Statement:
+    prediction: int
+    radius: object
+
+
+@pytest.mark.parametrize(
+    "value", [torch.tensor(0.25), torch.tensor([0.25]), np.float32(0.25), np.array([[0.25]]), np.float64(0.25), 0.25]
+)
+def test_one_number_is_written_as_a_number(value, tmp_path):
+    schema = SimpleNamespace(columns=("index", "predict", "radius"))
+    found = row(schema, Statement(torch.tensor(3), value), index=0, seconds=0.1)
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.DictWriter(file, schema.columns).writerow(found)
+    assert (tmp_path / "a.csv").read_text().strip() == "0,3,0.25"
+
+
+def test_several_numbers_are_no_value_of_a_column():
+    schema = SimpleNamespace(columns=("index", "radius"))
+    with pytest.raises(BaseFunctionError, match=r"one number for the column radius, got an array of shape \(2,\)"):
+        row(schema, Statement(0, torch.zeros(2)), index=0, seconds=0.1)
+
+
+class Own(LabelledDataset):
+    classes, shape, mean, std = ["a", "b"], (1, 2, 2), (0.5,), (0.5,)
+
+    def __init__(self, images):
+        self.images = images
+
+    def indices(self):
+        return [0, 1]
+
+    def training(self):
+        return self.images
+
+    testing = training
+
+
+PIXELS, LABELS = torch.zeros(8, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1] * 4)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (Images(PIXELS / 255.0, LABELS), r"expected whole pixels 0 to 255 \(uint8\).* got torch.float32; return \(255"),
+        (Images(PIXELS, LABELS + 0.7), "expected labels as whole numbers, .* got torch.float32"),
+        (Images(PIXELS, LABELS[:, None]), r"expected labels as whole numbers, .* of shape \(8, 1\)"),
+        (Images(PIXELS, LABELS.tolist()), "expected labels as a tensor, got list"),
+        (Images(PIXELS, LABELS[:5]), "8 images have 5 labels"),
+        ((PIXELS, LABELS), r"expected Images\(pixels, labels\), got tuple"),
+    ],
+)
+def test_images_of_another_kind(images, message):
+    dataset = Own(images)
+    for read in (lambda: dataset[0], lambda: dataset.label(0)):
+        with pytest.raises(SettingError, match=rf"dataset: Own\.testing\(\): {message}"):
+            read()
+    with pytest.raises(SettingError, match=rf"dataset: Own\.training\(\): {message}"):
+        _training_images(dataset, SimpleNamespace(batch_size=2))
+
+
+@pytest.mark.parametrize("name", ["''", "../x", "a/b", ".", "..", "/tmp"])
+def test_a_name_that_is_no_folder(composed, name):
+    with pytest.raises(SettingError, match=r"^name: expected the name of a folder"):
+        composed("experiment=digits_gaussian", f"name={name}")
+
+
+@pytest.mark.parametrize(("typed", "whole"), [("1e5", "100000"), ("2000.0", "2000")])
+def test_a_whole_number_typed_as_a_float(composed, typed, whole):
+    with pytest.raises(SettingError, match=rf"^certifier\.n: expected a whole number, got .*; type {whole}$"):
+        composed("experiment=digits_gaussian", f"certifier.n={typed}")
+
+
+def test_a_list_that_others_are_computed_from(composed):
+    with pytest.raises(SettingError, match="it is computed from a setting that is a list; type one number"):
+        composed("experiment=digits_tvd", "noise.sigma=[0.25]")
