@@ -142,8 +142,8 @@ def main() -> None:
     file, typed = Path(sys.argv[1]), sys.argv[2:]
     if options := [word for word in typed if word.startswith("-")]:
         sys.exit(
-            f"import_checkpoint: {options[0]} is no key; it reads the suite's experiments only. certify.py takes a file "
-            "of weights of your own network as it is: checkpoint=<file>"
+            f"import_checkpoint: {options[0]} is no key; it reads the suite's experiments only. certify.py takes a "
+            "file of weights of your own network as it is: checkpoint=<file>"
         )
     register()
     try:
