@@ -143,7 +143,7 @@ def function(f: Any) -> Callable[[Tensor], Tensor]:
 def _radius(value: object) -> float:
     found = number("eps", value)
     if not 0 <= found < float("inf"):
-        raise SettingError(f"eps: expected a number of at least 0, got {found:g}")
+        raise SettingError(f"eps: expected a finite number of at least 0, got {found:g}")
     return found
 
 

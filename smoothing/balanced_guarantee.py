@@ -164,7 +164,7 @@ def balanced_certificate(
         ('certified', 544, 0.5435, 1.4435)
     """
     if not 0 <= eps < inf:
-        raise SettingError(f"eps: expected a number of at least 0, got {eps}")
+        raise SettingError(f"eps: expected a finite number of at least 0, got {eps}")
     require_checked(draws, settings)
     k: int | None = None
     r_hat, m = inf, len(draws.distances)

@@ -167,7 +167,7 @@ def certificate(
         ('failed', '1000 distances cannot bound their 0.999982-quantile; at least 286648 are needed')
     """
     if not 0 <= eps < float("inf"):
-        raise SettingError(f"eps: expected a number of at least 0, got {eps}")
+        raise SettingError(f"eps: expected a finite number of at least 0, got {eps}")
     k: int | None = None
     r_hat = float("inf")
     m = len(draws.distances)

@@ -143,7 +143,7 @@ def exact_balanced_certificate(
         SettingError: eps is negative or not a number.
     """
     if not 0 <= eps < inf:
-        raise SettingError(f"eps: expected a number of at least 0, got {eps}")
+        raise SettingError(f"eps: expected a finite number of at least 0, got {eps}")
     count = len(draws.distances)
     held, inside = outputs_held(count, q), int((draws.distances <= rho).sum())
     counted = draws.held if draws.held_within == rho else None

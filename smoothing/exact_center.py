@@ -143,7 +143,7 @@ def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise,
         SettingError: eps is negative or not a number.
     """
     if not 0 <= eps < inf:
-        raise SettingError(f"eps: expected a number of at least 0, got {eps}")
+        raise SettingError(f"eps: expected a finite number of at least 0, got {eps}")
     count = len(draws.distances)
     beta = metric.beta(draws.base_output)
     return exact_statement(

@@ -104,8 +104,12 @@ def _known(dataset: Any, name: str) -> Any:
 
 
 def example_of(dataset: Dataset, index: int, model: Any, device: torch.device) -> Tensor:
-    """An example, (*shape), on the device, with the dtype of the model. Raises SettingError if it is not a tensor."""
-    return placed(as_tensor(dataset[index]).to(device), tensors_of(model))
+    """An example, (*shape), on the device, with the dtype of the model. Raises SettingError if it is no input."""
+    try:
+        x = as_tensor(dataset[index])
+    except SettingError as error:
+        raise SettingError(f"dataset: example {index}: {error}") from error
+    return placed(x.to(device), tensors_of(model))
 
 
 def input_of(model: Any, images: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from experiments.certifying.certification import choose_examples
 from experiments.certifying.rows import row
 from experiments.data import Digits, Images, LabelledDataset
+from experiments.training.base_function import example_of
 from experiments.training.loop import _training_images
 from experiments.training.weights import needs_checkpoint
 from smoothing import BaseFunctionError, SettingError
@@ -108,3 +109,8 @@ def test_a_whole_number_typed_as_a_float(composed, typed, whole):
 def test_a_list_that_others_are_computed_from(composed):
     with pytest.raises(SettingError, match="it is computed from a setting that is a list; type one number"):
         composed("experiment=digits_tvd", "noise.sigma=[0.25]")
+
+
+def test_an_example_that_is_no_input_is_named():
+    with pytest.raises(SettingError, match=r"^dataset: example 3: x: some of its numbers are NaN"):
+        example_of({3: torch.tensor([float("nan")])}, 3, None, torch.device("cpu"))
