@@ -149,9 +149,8 @@ class Selection:
         if not self.figure.needs_runs:
             return ""
         own = self.figure.drawn_as(self.drawn[name][0])
-        return told_apart({each: some for each, some in self.drawn.items() if self.figure.drawn_as(some[0]) == own})[
-            name
-        ]
+        together = {each: some for each, some in self.drawn.items() if self.figure.drawn_as(some[0]) == own}
+        return told_apart(together)[name]
 
     def explanation(self) -> list[str]:
         """Why runs are not shown, in lines."""
