@@ -8,8 +8,8 @@ from torch import Tensor
 from smoothing.errors import BaseFunctionError
 from smoothing.noise.base import Noise
 
-# Copies of each of three blocks, for inputs of at most so many numbers; fewer for larger ones, whose copies all differ.
-COPIES, NUMBERS, FEW = 64, 2**14, 16
+COPIES = ((2**14, 64), (2**18, 16))  # of each of three blocks, for inputs of at most so many numbers
+TWO = 2  # of one block, for larger inputs, for which more would take much memory
 DIFFERENT = 8  # different copies that a block must have before an equal block is suspicious
 
 
@@ -17,7 +17,7 @@ def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], 
     """Raise BaseFunctionError if a noise breaks what every certificate relies on.
 
     A certificate takes the copies of an input for independent samples, and a resumed run for the same ones. A noise may
-    still be wrong in ways that few copies do not show.
+    still be wrong in ways that few copies do not show. Of large inputs, only two copies are drawn twice.
 
     Args:
         noise: the noise, for messages.
@@ -26,7 +26,7 @@ def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], 
             beginning.
         random: whether blocks have independent copies. Those of a finite noise are enumerated.
     """
-    count = COPIES if x.numel() <= NUMBERS else FEW
+    count = next((copies for largest, copies in COPIES if x.numel() <= largest), TWO)
     before = x.clone()
     first, again = block(0, count).clone(), block(0, count).clone()
     if not torch.equal(x, before):
@@ -35,7 +35,7 @@ def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], 
         raise BaseFunctionError(
             f"noise: {noise} gives other copies when it is asked again; take every random number from `source`"
         )
-    if not random:
+    if not random or count == TWO:
         return
     others = [block(number, count).clone() for number in (1, 2)]
     if _different(first) >= DIFFERENT and all(_equal(first, other) for other in others):

@@ -32,6 +32,7 @@ from smoothing.center_reach import answers_within
 from smoothing.exact_balanced import ExactBalancedCenterSmoothing
 from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.mean_guarantee import exact_mean_certificate
+from smoothing.noise.check import require_sound
 from smoothing.quantile_guarantee import QuantileDraws
 
 VALUES = (-2.0, 2.0, -2.0, 2.0)
@@ -272,6 +273,18 @@ def test_little_noise_is_no_fault(noise):
     for example in range(20):
         x = torch.zeros(1, 2, 2)
         SmoothedClassifier(lambda x: x.nan_to_num().flatten(1)[:, :2], noise).predict(x, n=100, example=example)
+
+
+@pytest.mark.parametrize(("side", "copies"), [(8, 64), (300, 16), (1000, 2)])
+def test_large_inputs_take_little_memory(side, copies):
+    asked = []
+
+    def block(number, count):
+        asked.append(count)
+        return torch.randn(count, 1, 1, 1, generator=torch.Generator().manual_seed(number)).expand(count, 1, side, side)
+
+    require_sound(Gaussian(sigma=1.0), torch.zeros(1, side, side), block, random=True)
+    assert asked == [copies] * (2 if copies == 2 else 4)
 
 
 def test_a_network_that_fails_prints_no_traceback(capfd):
