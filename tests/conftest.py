@@ -38,6 +38,18 @@ def same_numbers_every_time():
 
 
 @pytest.fixture(scope="session")
+def committed(tmp_path_factory):
+    """A folder with the committed results alone: own runs in results/ change no test."""
+    from experiments.runs.committed import committed_files
+
+    copy = tmp_path_factory.mktemp("committed")
+    for file in committed_files(ROOT / "results"):
+        (copy / file.relative_to(ROOT / "results")).parent.mkdir(parents=True, exist_ok=True)
+        (copy / file.relative_to(ROOT / "results")).symlink_to(file)
+    return copy
+
+
+@pytest.fixture(scope="session")
 def settings():
     """The checked settings of a certify command: settings("experiment=demo", "noise.sigma=0.2")."""
     from hydra import compose, initialize_config_dir

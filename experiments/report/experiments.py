@@ -14,6 +14,7 @@ from experiments.config.command_line import CONF
 from experiments.config.experiment import Experiment, experiment
 from experiments.config.targets import located
 from experiments.report.costs import cost_of, duration
+from experiments.runs.committed import committed_files
 from experiments.runs.reader import StoredRun, find_runs
 from smoothing import DeterministicSplitting
 
@@ -30,14 +31,15 @@ TEST_IMAGES |= {"ImageNet": 50_000, "ImageNetPhotos": 24, "People": 3, "Portrait
 def page(document: str) -> str:
     """The document with its table and its commands updated."""
     everything = sorted((experiment(file.stem) for file in (CONF / "experiment").glob("*.yaml")), key=_place)
-    rows = "\n".join([HEADER, *map(row, everything)])
+    kept = {file.parent for file in committed_files(RESULTS)}
+    rows = "\n".join([HEADER, *(row(one, kept) for one in everything)])
     return _replaced(_replaced(document, "table", rows), "commands", commands(everything))
 
 
-def row(one: Experiment) -> str:
-    """The table row of one experiment."""
+def row(one: Experiment, kept: set[Path]) -> str:
+    """The table row of one experiment, from those of its runs whose folders are kept."""
     what = f"{one.paper}{', ' if one.item else ''}{one.item}: {one.shows}"
-    ran = run_here(one, find_runs(RESULTS / one.name))
+    ran = run_here(one, [run for run in find_runs(RESULTS / one.name) if run.folder in kept])
     return f"| `{one.name}` | {what} | {one.needs or 'nothing'} | {samples(one)} | {examples(one)} | {ran} |"
 
 

@@ -33,14 +33,14 @@ REPEATED += ("dssn_table_digits", "center_generator", "center_generator_images")
 
 
 @pytest.fixture(scope="module")
-def drawn_from(figure):
-    """drawn_from(names) is the figure and the runs of each drawing of the figures, by name, from results/."""
+def drawn_from(figure, committed):
+    """drawn_from(names) is the figure and the runs of each drawing of the figures, by name, of the committed ones."""
 
     def find(names):
         found = {}
         for name in names:
             chosen = figure(name)
-            drawn = selection(name, chosen, CONF.parent / "results", ()).drawn
+            drawn = selection(name, chosen, committed, ()).drawn
             found |= {stem: (chosen, runs) for stem, runs in drawn.items()}
         return found
 

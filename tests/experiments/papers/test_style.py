@@ -31,11 +31,11 @@ SPELLED_OUT = re.compile(r"_|\b(sigma|eps|alpha|beta|lambda|tau|l1|l2)\b")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
 )
-def test_every_figure_is_legible(name, figure):
+def test_every_figure_is_legible(name, figure, committed):
     chosen = figure(name)
     if chosen.compares:
         return
-    for runs in selection(name, chosen, CONF.parent / "results", ()).drawn.values():
+    for runs in selection(name, chosen, committed, ()).drawn.values():
         drawn = chosen.draw(runs).figure
         if drawn is not None:
             check(drawn)

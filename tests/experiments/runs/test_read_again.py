@@ -7,6 +7,7 @@ import pytest
 
 from experiments.again import settings_of
 from experiments.data import MissingDataError
+from experiments.runs.committed import committed_files
 from experiments.runs.table import read_table
 from experiments.training.base_function import new_noise
 
@@ -17,8 +18,8 @@ CLAIMED = ("radius", "p_lower", "p_value", "failure_probability", "n_a", "n_b", 
 
 RECORDS = [
     path
-    for path in sorted((ROOT / "results").glob("*/*/run.json"))
-    if json.loads(path.read_text())["identity"]["certifier"]["type"] in READABLE
+    for path in committed_files(ROOT / "results")
+    if path.match("results/*/*/run.json") and json.loads(path.read_text())["identity"]["certifier"]["type"] in READABLE
 ]
 
 

@@ -84,8 +84,8 @@ def test_fig_4b_shows_what_was_kept(image_run, drawn, tmp_path):
     assert len(pd.read_csv(fewer.with_suffix(".csv"))) == 2
 
 
-def test_images_need_kept_draws_of_images(image_run, write_center_run, drawn, tmp_path):
+def test_images_need_kept_draws_of_images(image_run, write_center_run, drawn, tmp_path, committed):
     for path in (image_run / "draws").glob("*.npz"):
         path.unlink()
     assert drawn("center_generator_images", tmp_path) == []
-    assert drawn("center_generator_images", tmp_path, source=ROOT / "results" / "faces_jaccard") == []  # boxes
+    assert drawn("center_generator_images", tmp_path, source=committed / "faces_jaccard") == []  # boxes
