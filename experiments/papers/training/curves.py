@@ -9,6 +9,7 @@ from experiments.papers.training.results import (
     Runs,
     TrainingFigure,
     by_method,
+    first_seeds,
     notes_on,
     numbers,
     verdicts_on_order,
@@ -24,6 +25,7 @@ from experiments.runs.reader import StoredRun
 MOST = 5  # curves in a panel; if there are more methods, the panels have three
 HEIGHT = 2.6  # inches, of a panel
 PUBLISHED = "points: published, same images"
+ONE_SEED = "of several trainings of one method, the first seed is drawn; the table has all"
 
 
 class TrainingCurves(TrainingFigure):
@@ -34,7 +36,8 @@ class TrainingCurves(TrainingFigure):
     """
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        chosen = by_method(runs)
+        all_seeds = by_method(runs)
+        chosen = first_seeds(all_seeds)
         table = numbers(chosen)
         methods = list(dict.fromkeys(method for method, _ in chosen))
         parts = [methods] if len(methods) <= MOST else [methods[:3], methods[3:]]
@@ -51,7 +54,8 @@ class TrainingCurves(TrainingFigure):
         about = examples_text(table["examples"]) + (f"; {PUBLISHED}" if table["paper"].notna().any() else "")
         head(figure, f"{', '.join(sorted(models))} on {', '.join(sorted(data))}, by training method", about)
         name_curves(figure, named)
-        return Drawing(figure, table, verdicts_on_order(chosen), notes_on(chosen))
+        notes = notes_on(chosen) + [ONE_SEED] * (len(chosen) < len(all_seeds))
+        return Drawing(figure, table, verdicts_on_order(chosen), notes)
 
 
 def _draw_panel(

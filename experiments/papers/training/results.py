@@ -38,7 +38,7 @@ TRAINERS = {
 BETTER = ("Gaussian", "stability", "consistency", "SmoothAdv", "SmoothMix")  # each certifies more than the one before
 EPOCHS = 90  # of every published training
 WHERE = "the published logs"
-Runs = dict[tuple[str, float], StoredRun]  # by method and sigma
+Runs = dict[tuple[str, float], StoredRun]  # by method, with the seed of training if it is a further one, and sigma
 
 
 class TrainingFigure(Figure):
@@ -54,19 +54,35 @@ class TrainingFigure(Figure):
         return str(run.identity["model"]["type"]) + ("" if n == N else f"_n{n}")
 
     def setting(self, run: StoredRun) -> dict[str, Any]:
-        return {key: value for key, value in run.identity.items() if key not in ("noise", "training")}
+        return {key: value for key, value in run.identity.items() if key not in ("noise", "training", "seed")}
 
     def left_out(self, runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
         return not_in(list(by_method(runs).values()), runs, OLDER)
 
 
 def by_method(runs: list[StoredRun]) -> Runs:
-    """The newest run of each method and sigma, in the order of `TRAINERS`, then by sigma."""
+    """The newest run of each method, sigma and seed of training, in the order of `TRAINERS`, then by sigma.
+
+    The first seed has the method's name, another one "MACER, seed 1".
+    """
     found = {}
     for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
-        found[TRAINERS[run.identity["training"]["type"]], sigma_of(run)] = run
+        found[TRAINERS[run.identity["training"]["type"]], seed_of(run), sigma_of(run)] = run
     order = list(TRAINERS.values())
-    return {key: found[key] for key in sorted(found, key=lambda key: (order.index(key[0]), key[1]))}
+    chosen: Runs = {}
+    for method, seed, sigma in sorted(found, key=lambda key: (order.index(key[0]), key[1:])):
+        further = (method, sigma) in chosen
+        chosen[f"{method}, seed {seed}" if further else method, sigma] = found[method, seed, sigma]
+    return chosen
+
+
+def first_seeds(runs: Runs) -> Runs:
+    """The runs of each method's first seed."""
+    return {(method, sigma): run for (method, sigma), run in runs.items() if method in TRAINERS.values()}
+
+
+def seed_of(run: StoredRun) -> int:
+    return int(run.identity["training"].get("seed", 0))
 
 
 def images_of(run: StoredRun) -> str | None:
@@ -93,7 +109,8 @@ def numbers(runs: Runs) -> pd.DataFrame:
     published = pd.read_csv(EXPECTED, dtype={"quantity": str})
     rows = []
     for (method, sigma), run in runs.items():
-        same = (published["method"] == method) & (published["sigma"] == sigma) & (published["images"] == images_of(run))
+        of = {"method": method.partition(",")[0], "sigma": sigma, "images": images_of(run)}  # of any seed
+        same = (published[list(of)] == pd.Series(of)).all(axis=1)
         beside = published[same & as_published(run)].set_index("quantity")
         for quantity, ours in _numbers_of(run, [str(q) for q in beside.index if q != ACR]).items():
             row = {"method": method, "sigma": sigma, "quantity": quantity, "ours": ours, "examples": len(run.table)}
