@@ -8,15 +8,16 @@ After an interruption, run the same command to resume after the last finished ep
 from its own settings.
 """
 
+import sys
 from pathlib import Path
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments.config.check import checked
 from experiments.config.command_line import command
 from experiments.config.entry import one_line_errors, run
+from experiments.config.left_out import typed_words
 from experiments.config.schema import register
 from experiments.config.settings import Settings
 from experiments.training import checkpoints, loop
@@ -24,13 +25,18 @@ from experiments.training.weights import needs_checkpoint
 
 register()
 
+OF_TRAINING = {"precision": "trainer.precision", "batch_size": "trainer.batch_size"}  # instead of certification's
+
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @one_line_errors
 def main(cfg: DictConfig) -> list[Path]:
     settings = checked(cfg, Settings)
+    typed = {word.lstrip("+").partition("=")[0] for word in typed_words()}
+    for name in sorted(typed & OF_TRAINING.keys()):
+        print(f"{name} is for certification only; for training, set {OF_TRAINING[name]}", file=sys.stderr)
     if not needs_checkpoint(settings):
-        certify = command("certify", HydraConfig.get().overrides.task)
+        certify = command("certify", typed_words())
         print(f"{settings.model.name} brings its own weights, so there is nothing to train. Next: {certify}")
         return []
     folder = loop.train(settings)

@@ -98,6 +98,7 @@ def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python
 
 
 def test_train_says_that_the_detector_is_trained_already(python):
-    done = python("train.py", "experiment=faces_jaccard")
+    done = python("train.py", "experiment=faces_jaccard", "precision=bfloat16")
     assert done.returncode == 0
     assert "brings its own weights, so there is nothing to train" in done.stdout
+    assert done.stderr == "precision is for certification only; for training, set trainer.precision\n"
