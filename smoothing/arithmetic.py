@@ -39,28 +39,35 @@ def fixed_arithmetic(
         ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype, torch.is_grad_enabled()
         (torch.bfloat16, False)
     """
+    gradients, default = torch.is_grad_enabled(), torch.get_default_dtype()
     with ExitStack() as stack:  # enters only what is needed: it is entered for every batch
+        right = []  # kinds of device without autocast
         for kind in {device.type, "cpu"}:
             rough = precision == "bfloat16" and kind == device.type
             if rough or torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, torch.bfloat16, enabled=rough))
-            else:  # user code inside may turn it on
-                stack.callback(torch.set_autocast_enabled, kind, False)
+            else:
+                right.append(kind)
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
-        stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
-        torch.set_grad_enabled(False)
         _set_products(stack, device, "tf32" if precision == "tf32" and device.type == "cuda" else "ieee")
-        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
-        if torch.get_default_dtype() != dtype:
-            torch.set_default_dtype(dtype)
         if torch.empty(0).device != (wanted := default_device or torch.device("cpu")):
             stack.enter_context(wanted)
         if torch.are_deterministic_algorithms_enabled():
             warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
             stack.callback(torch.use_deterministic_algorithms, True, warn_only=warn_only)
             torch.use_deterministic_algorithms(False)
-        yield
+        try:
+            torch.set_grad_enabled(False)
+            if default != dtype:
+                torch.set_default_dtype(dtype)
+            yield
+        finally:
+            for kind in right:  # user code inside may have turned it on
+                torch.set_autocast_enabled(kind, False)
+            if torch.get_default_dtype() != default:
+                torch.set_default_dtype(default)
+            torch.set_grad_enabled(gradients)
 
 
 @contextmanager

@@ -192,8 +192,9 @@ class Engine:
         self._probe.check(batch, outputs) if self.f.compiled else self._probe.check(batch[:end], outputs[:end])
         rows: dict[_Execution[R], int] = {}
         with shown("metric or certifier", always=False):
-            for execution, cursor, begin, stop in parts:
-                cursor.answers.append(cursor.request.reduce(outputs[begin:stop]))
+            answers = _reduced([(cursor.request, stop - begin) for _, cursor, begin, stop in parts], outputs[:end])
+            for (execution, cursor, begin, stop), answer in zip(parts, answers, strict=True):
+                cursor.answers.append(answer)
                 rows[execution] = rows.get(execution, 0) + stop - begin
         buffer.used()
         return rows
@@ -203,6 +204,16 @@ class Engine:
         if key not in self._buffers:
             self._buffers = {key: DoubleBuffer(x, batch_size)}  # frees the buffer of another shape
         return self._buffers[key]
+
+
+def _reduced(parts: list[tuple[Request, int]], outputs: Tensor) -> list[Tensor]:
+    """What each request keeps of its rows of the outputs. All at once, if they share a `reduce` that can do so."""
+    sizes, reduce = [size for _, size in parts], parts[0][0].reduce
+    of_each = getattr(reduce, "of_each", None) if len(parts) > 1 else None
+    if of_each and all(request.reduce is reduce for request, _ in parts):
+        together: list[Tensor] = of_each(outputs, sizes)
+        return together
+    return [request.reduce(rows) for (request, _), rows in zip(parts, outputs.split(sizes), strict=True)]
 
 
 class _Execution(Generic[R]):

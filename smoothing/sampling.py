@@ -11,21 +11,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice
 from typing import TypeVar
 
 from torch import Tensor
 
+from smoothing.blocks import Blocks, Draw, numbers_at_once
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.noise.base import describes, require_copies
 from smoothing.noise.check import require_sound
-from smoothing.streams import BLOCK, BlockSource, Stream
+from smoothing.streams import BlockSource, Stream
 
 R = TypeVar("R")  # the result of a procedure
-
-# (count, memory) -> the next `count` copies, fewer at the end, (count, *shape). They are written into the memory,
-# (count, *shape), where the noise can do that; None for new memory.
-Draw = Callable[[int, Tensor | None], Tensor]
 
 
 class Request(ABC):
@@ -35,7 +31,8 @@ class Request(ABC):
         x: one input, (*shape), floating-point, on the device to compute on.
         noise: the smoothing distribution that makes the copies.
         reduce: function from outputs at some of the copies, (b, *output shape), to what is kept of them, on the same
-            device: counts, distances, or the outputs themselves. It is called for each batch that contains some.
+            device: counts, distances, or the outputs themselves. It is called for each batch that contains some. If
+            requests share one that also has a method `of_each`, as `votes.Votes`, it is called once for all.
         first: number of the first copy.
         count: number of copies.
         shared: whether they may be in one batch with copies of other inputs. Votes may. Outputs whose last digits are
@@ -49,24 +46,13 @@ class Request(ABC):
     count: int
     shared: bool
 
-    @property
     @abstractmethod
-    def together(self) -> bool:
-        """Whether several blocks may be drawn together."""
+    def writer(self) -> Callable[[Tensor], None]:
+        """A function that writes the next copies into rows, (r, *shape), however many there are."""
 
     @abstractmethod
-    def blocks(self, first: int, count: int = 1) -> Draw:
-        """Begin `count` blocks from number `first` on: a function that draws their copies, in order.
-
-        Those of one block may be drawn a few at a time; those of several at once, if `together`.
-        """
-
     def require_sound(self) -> None:
         """Raise BaseFunctionError if the noise draws no copies that a certificate may rely on."""
-        require_sound(self.noise, self.x, self._beginning, random=True)
-
-    def _beginning(self, block: int, count: int) -> Tensor:
-        return self.blocks(block)(count, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +82,12 @@ class Samples(Request):
     first: int = 0
     shared: bool = False
 
-    @property
-    def together(self) -> bool:
-        return self.noise.rowwise and describes(self.noise, "rowwise", "sample")
+    def writer(self) -> Callable[[Tensor], None]:
+        together = self.noise.rowwise and describes(self.noise, "rowwise", "sample")
+        return Blocks(self.x, self._begin, self.first, together).write
+
+    def require_sound(self) -> None:
+        require_sound(self.noise, self.x, lambda block, count: self._begin(block, 1)(count, None), random=True)
 
     @cached_property
     def _sample(self) -> Callable[[int, BlockSource], Tensor]:
@@ -106,7 +95,7 @@ class Samples(Request):
             return self.noise.around(self.x)
         return partial(self.noise.sample, self.x)
 
-    def blocks(self, first: int, count: int = 1) -> Draw:
+    def _begin(self, first: int, count: int) -> Draw:
         source = self.stream.blocks(first, count, self.x.device)
         return lambda rows, out: require_copies(self._sample(rows, source.into(out)), self.x, rows, self.noise)
 
@@ -125,24 +114,25 @@ class AllCopies(Request):
     def count(self) -> int:  # type: ignore[override]
         return self.noise.steps
 
+    def writer(self) -> Callable[[Tensor], None]:
+        at, together = 0, max(1, numbers_at_once(self.x) // max(1, self.x.numel()))
+
+        def write(rows: Tensor) -> None:
+            nonlocal at
+            for part in rows.split(together) if len(rows) > together else (rows,):
+                part.copy_(self._copies(at, len(part)))
+                at += len(part)
+
+        return write
+
     def require_sound(self) -> None:
-        require_sound(self.noise, self.x, self._beginning, random=False)
+        def beginning(_: int, count: int) -> Tensor:
+            return self._copies(0, min(count, self.count))
 
-    @property
-    def together(self) -> bool:
-        return True
+        require_sound(self.noise, self.x, beginning, random=False)
 
-    def blocks(self, first: int, count: int = 1) -> Draw:
-        numbers = iter(range(first * BLOCK, self.count))
-
-        def draw(rows: int, out: Tensor | None) -> Tensor:
-            these = list(islice(numbers, rows))
-            if not these:
-                return self.x.new_empty(0, *self.x.shape)
-            copies = self.noise.copies(self.x, these[0], len(these))
-            return require_copies(copies, self.x, len(these), self.noise)
-
-        return draw
+    def _copies(self, first: int, count: int) -> Tensor:
+        return require_copies(self.noise.copies(self.x, first, count), self.x, count, self.noise)
 
 
 def whole(outputs: Tensor) -> Tensor:

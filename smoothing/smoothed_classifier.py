@@ -3,9 +3,7 @@
 This file samples votes of the base classifier. `classifier_guarantee` states what they prove.
 """
 
-import warnings
 from collections.abc import Callable, Iterator
-from math import inf
 from typing import Any, Unpack
 
 import torch
@@ -14,7 +12,6 @@ from torch import Tensor
 from smoothing import classifier_guarantee, exact_guarantee
 from smoothing.arguments import whole_number
 from smoothing.classifier_guarantee import ClassificationCertificate, Prediction
-from smoothing.errors import BaseFunctionError, SmoothingWarning
 from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import ExactCertificate
 from smoothing.noise import Noise
@@ -22,6 +19,7 @@ from smoothing.randomised import uniform_number
 from smoothing.sampling import AllCopies, Procedure, Samples
 from smoothing.smoothed import Smoothed
 from smoothing.streams import Stage, Stream
+from smoothing.votes import Votes
 
 
 class Voting(Smoothed):
@@ -46,7 +44,7 @@ class Voting(Smoothed):
     ) -> None:
         super().__init__(f, noise, **evaluation)
         self.num_classes = None if num_classes is None else whole_number("num_classes", num_classes, 2)
-        self._warned = False
+        self._votes = Votes(self.num_classes)
 
     def certifying(
         self,
@@ -98,7 +96,7 @@ class Voting(Smoothed):
     def certifying_exactly(self, x: Tensor) -> Procedure[ExactCertificate]:
         """`certify_exactly`, as a procedure for `Engine.run_all`."""
         noise = exact_guarantee.require_finite(self.noise)
-        (answers,) = yield [AllCopies(x, noise, self.counted, shared=True)]
+        (answers,) = yield [AllCopies(x, noise, self._votes, shared=True)]
         return exact_guarantee.exact_certificate(total(answers).tolist(), noise)
 
     def votes(self, x: Tensor, n: int, example: int, stage: Stage) -> Tensor:
@@ -112,26 +110,7 @@ class Voting(Smoothed):
 
     def request(self, x: Tensor, n: int, example: int, stage: Stage, first: int = 0) -> Samples:
         """A request for the votes of n samples of a stage, from sample number `first` on."""
-        return Samples(x, self.noise, self.counted, Stream(self.seed, example, stage), n, first, shared=True)
-
-    def counted(self, scores: Tensor) -> Tensor:
-        """`count_votes`. Raises BaseFunctionError if there are too few scores; warns once if there are too many."""
-        counts, expected = count_votes(scores), self.num_classes
-        found = len(counts) - 1
-        if expected is not None and found < expected:
-            raise BaseFunctionError(
-                f"base classifier: expected scores of {expected} classes, (b, {expected}), got {tuple(scores.shape)}: "
-                "some classes could never be predicted"
-            )
-        if expected is not None and found > expected and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"base classifier: it has {found} scores and there are {expected} classes; class k is score k, and a "
-                "prediction beyond them is always wrong",
-                SmoothingWarning,
-                stacklevel=2,
-            )
-        return counts
+        return Samples(x, self.noise, self._votes, Stream(self.seed, example, stage), n, first, shared=True)
 
 
 class SmoothedClassifier(Voting):
@@ -247,27 +226,6 @@ class SmoothedClassifier(Voting):
         return self.engine.run(self.certifying_exactly(self.input(x)))
 
 
-def count_votes(scores: Tensor) -> Tensor:
-    """Votes of some rows, (b, classes) -> (classes + 1,), int64, on the scores' device; last, the rows of no class.
-
-    -inf is a score like any other, as of a class that is masked out. A row with a NaN or +inf has no largest score, nor
-    has one of -inf alone.
-    """
-    if scores.dim() != 2 or scores.shape[1] < 2 or scores.is_complex() or scores.dtype == torch.uint64:
-        one = scores.numel() == len(scores)
-        hint = "; for one score z of class 1 answer torch.stack([-z, z], dim=1)" if one else ""
-        raise BaseFunctionError(
-            f"base classifier: expected scores (b, classes) of at least two classes, got {tuple(scores.shape)}, "
-            f"{scores.dtype}{hint}"
-        )
-    nowhere = scores.shape[1]
-    largest, classes = (scores if scores.is_floating_point() else scores.long()).max(dim=1)  # NaN if there is a NaN
-    if scores.is_floating_point():
-        classes = torch.where(largest.abs() < inf, classes, nowhere)
-    counts = torch.zeros(nowhere + 1, dtype=torch.int64, device=scores.device)
-    return counts.scatter_add_(0, classes, torch.ones_like(classes))
-
-
 def total(answers: list[Tensor]) -> Tensor:
     """The sum of a request's votes over its batches: (classes,), int64, on the CPU. It waits for the device."""
-    return torch.stack(answers).sum(dim=0)[:-1].cpu()
+    return (answers[0] if len(answers) == 1 else torch.stack(answers).sum(dim=0))[:-1].cpu()

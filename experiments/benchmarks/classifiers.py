@@ -70,30 +70,33 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 def resnet110(samples: int) -> Comparison:
     """Votes of ResNet-110 on noisy copies of one CIFAR-10-sized image."""
     make = partial(ResNetCIFAR, 10, 3, *CIFAR, depth=110)
-    return _votes("ResNet-110, 32 x 32, Gaussian", make, (3, 32, 32), samples)
+    return votes("ResNet-110, 32 x 32, Gaussian", make, (3, 32, 32), samples)
 
 
 def resnet50(samples: int) -> Comparison:
     """Votes of ResNet-50 on noisy copies of one ImageNet-sized image."""
-    return _votes("ResNet-50, 224 x 224, Gaussian", partial(ResNet50, 1000, 3, *CIFAR), (3, 224, 224), samples)
+    return votes("ResNet-50, 224 x 224, Gaussian", partial(ResNet50, 1000, 3, *CIFAR), (3, 224, 224), samples)
 
 
 def efficientnet(samples: int) -> Comparison:
     """Votes of EfficientNet-Lite0 with its ImageNet weights on noisy copies of one ImageNet-sized image."""
-    return _votes(
-        "EfficientNet-Lite0, 224 x 224, Gaussian", partial(EfficientNetLite0, 1000, 3), (3, 224, 224), samples
-    )
+    return votes("EfficientNet-Lite0, 224 x 224, Gaussian", partial(EfficientNetLite0, 1000, 3), (3, 224, 224), samples)
 
 
 def dssn() -> Comparison:
     """DSSN certificates of two CIFAR-10-sized images by WideResNet-40-2, at sigma = 0.5: 441 levels each."""
     make = partial(WideResNet, 10, 3, *CIFAR, depth=40, width=2)
-    samples = DSSN_IMAGES * DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32)).steps
-    name = f"WideResNet-40-2, DSSN, sigma = {SIGMA}"
-    return _compared(name, samples, partial(_plain_dssn, make), partial(our_dssn, make, DSSN_IMAGES), make, (3, 32, 32))
+    noise = DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32))
+    return levels(f"WideResNet-40-2, DSSN, sigma = {SIGMA}", make, noise, DSSN_IMAGES)
 
 
-def _votes(work: str, make: Make, shape: Shape, samples: int) -> Comparison:
+def levels(work: str, make: Make, noise: DeterministicSplitting, count: int) -> Comparison:
+    """Measure DSSN certificates of `count` images."""
+    plain, ours = partial(_plain_dssn, make, noise, count), partial(our_dssn, make, noise, count)
+    return _compared(work, count * noise.steps, plain, ours, make, noise.shape)
+
+
+def votes(work: str, make: Make, shape: Shape, samples: int) -> Comparison:
     """Measure the counting of votes, where Cohen et al.'s Certify spends its time."""
     plain, ours = partial(_plain_cohen, make, shape, samples), partial(our_votes, make, shape, samples)
     return _compared(work, samples, plain, ours, make, shape)
@@ -128,10 +131,11 @@ def our_votes(make: Make, shape: Shape, samples: int, precision: Precision, batc
     return lambda: g.votes(x, samples, 0, Stage.ESTIMATION)
 
 
-def our_dssn(make: Make, count: int, precision: Precision, batch_size: int) -> Callable[[], object]:
+def our_dssn(
+    make: Make, noise: DeterministicSplitting, count: int, precision: Precision, batch_size: int
+) -> Callable[[], object]:
     """Our DSSN certificates of `count` images, to be made again by each call."""
-    images = _images(count, (3, 32, 32))
-    noise = DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32))
+    images = _images(count, noise.shape, noise.levels)
     g = SmoothedClassifier(ready(make), noise, batch_size=batch_size, precision=precision)
     return lambda: list(g.engine.run_all(g.certifying_exactly(x) for x in images))
 
@@ -149,10 +153,10 @@ def _plain_cohen(make: Make, shape: Shape, samples: int) -> Callable[[], object]
     return lambda: _plain_votes(network, x, samples)
 
 
-def _plain_dssn(make: Make) -> Callable[[], object]:
+def _plain_dssn(make: Make, noise: DeterministicSplitting, count: int) -> Callable[[], object]:
     network = ready(make).to(memory_format=torch.contiguous_format)
-    images, noise = _images(DSSN_IMAGES, (3, 32, 32)), DeterministicSplitting(SIGMA, LEVELS, (3, 32, 32))
-    return lambda: _plain_levels(network, images, noise)
+    images = _images(count, noise.shape, noise.levels)
+    return lambda: [_plain_levels(network, some, noise) for some in images.split(DSSN_IMAGES)]
 
 
 def ready(make: Make) -> nn.Module:
@@ -168,10 +172,10 @@ def ready(make: Make) -> nn.Module:
     return network.to(choose_device("auto")).eval().requires_grad_(False)
 
 
-def _images(count: int, shape: Shape) -> Tensor:
-    """Random images with values k / 255: (count, *shape)."""
+def _images(count: int, shape: Shape, levels: int = LEVELS) -> Tensor:
+    """Random images with values k / levels: (count, *shape)."""
     draw = torch.Generator().manual_seed(0)
-    return (torch.randint(LEVELS + 1, (count, *shape), generator=draw) / LEVELS).to(choose_device("auto"))
+    return (torch.randint(levels + 1, (count, *shape), generator=draw) / levels).to(choose_device("auto"))
 
 
 def _plain_votes(network: nn.Module, x: Tensor, samples: int) -> np.ndarray:
@@ -192,7 +196,7 @@ def _plain_levels(network: nn.Module, images: Tensor, noise: DeterministicSplitt
     with torch.no_grad():
         for first in range(0, noise.steps, DSSN_LEVELS):
             t = torch.arange(first, min(first + DSSN_LEVELS, noise.steps), device=images.device)
-            s = ((offsets + t.view(-1, 1, 1, 1)) % noise.steps + 0.5) / LEVELS
+            s = ((offsets + t.view(-1, 1, 1, 1)) % noise.steps + 0.5) / noise.levels
             x = images.repeat_interleave(len(t), dim=0)
             s = s.repeat(len(images), 1, 1, 1)
             upper = lam * torch.ceil((x - s) / lam) + s

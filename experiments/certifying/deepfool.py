@@ -10,8 +10,8 @@ from smoothing import ABSTAIN, Certifier, Noise, SettingError
 from smoothing.base_function import FrozenFunction, Precision
 from smoothing.engine import Engine
 from smoothing.sampling import Procedure
-from smoothing.smoothed_classifier import count_votes
 from smoothing.user_code import shown
+from smoothing.votes import Votes
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class DeepFool(Certifier):
 
     def _class_of(self, x: Tensor) -> int:
         """The class of one input; -1 if its scores are NaN or infinite. Raises BaseFunctionError: f gives no scores."""
-        counts = count_votes(self.f(x[None]))
+        counts = Votes()(self.f(x[None]))
         return int(counts[:-1].argmax()) if counts[:-1].any() else ABSTAIN
 
     def _perturbed(self, x: Tensor, label: int) -> Tensor:

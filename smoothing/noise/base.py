@@ -68,7 +68,7 @@ class Noise(ABC):
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
         """The next `count` noisy copies of x: (*shape) -> (count, *shape), of x's dtype and on its device.
 
-        For a large input, it is called several times with the same source, for a few copies each (`cursor.piece_size`).
+        For a large input, it is called several times with the same source, for a few copies each (`blocks.piece_size`).
         """
 
     def around(self, x: Tensor) -> Callable[[int, BlockSource], Tensor]:

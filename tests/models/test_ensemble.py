@@ -8,7 +8,7 @@ from torch.nn import functional
 from experiments.config.identity import description
 from models.classifiers import Ensemble, SmallCNN
 from smoothing import SettingError
-from smoothing.smoothed_classifier import count_votes
+from smoothing.votes import Votes
 
 MEMBER = {"_target_": "models.classifiers.SmallCNN", "width": 2}
 GIVEN = (10, 1, [0.5], [0.5])
@@ -47,7 +47,7 @@ def test_scores_are_the_mean_and_votes_the_shares(networks):
 def test_a_copy_at_which_one_network_fails_counts_for_no_class(networks, votes, broken):
     ensemble = Ensemble(*GIVEN, MEMBER, list(networks), votes=votes).eval()
     ensemble.members[1].register_forward_hook(lambda _, __, scores: scores.index_fill(0, torch.tensor([2]), broken))
-    assert count_votes(ensemble(torch.rand(5, 1, 8, 8)))[-1] == 1
+    assert Votes()(ensemble(torch.rand(5, 1, 8, 8)))[-1] == 1
 
 
 def test_what_is_wrong_is_said_in_one_line(networks, tmp_path):

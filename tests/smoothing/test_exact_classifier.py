@@ -18,7 +18,7 @@ from smoothing import (
     Uniform,
 )
 from smoothing.exact_guarantee import exact_certificate
-from smoothing.smoothed_classifier import count_votes
+from smoothing.votes import Votes
 
 pytestmark = pytest.mark.long
 
@@ -161,7 +161,7 @@ def test_inputs_of_no_class_break_no_certificate(steps):
     tight = abstained = 0
     for seed in range(3):
         noise, f = noise_of(steps, seed), partly_of_no_class(seed)
-        votes = [count_votes(f(noise.copies(x / Q, 0, steps)))[:-1].tolist() for x in GRID]
+        votes = [Votes()(f(noise.copies(x / Q, 0, steps)))[:-1].tolist() for x in GRID]
         found = [exact_certificate(counts, noise) for counts in votes]
         prediction, radius = torch.tensor([c.prediction for c in found]), torch.tensor([c.radius_steps for c in found])
         changed = prediction[:, None] != prediction

@@ -19,7 +19,7 @@ from smoothing import (
     ExactMedianSmoothing,
 )
 from smoothing.exact_guarantee import exact_certificate
-from smoothing.smoothed_classifier import count_votes
+from smoothing.votes import Votes
 
 pytestmark = pytest.mark.long
 
@@ -36,7 +36,7 @@ def votes_everywhere(noise, images, seed, odds):
     table = torch.from_numpy(np.random.default_rng(seed).choice(4, p=odds, size=int(place.max()) + 1))
     scores = torch.nn.functional.one_hot(table.clamp(max=2), 3).float()
     scores[table == 3] = torch.nan
-    return [count_votes(of)[:3].tolist() for of in scores[place].split(noise.steps)]
+    return [Votes()(of)[:3].tolist() for of in scores[place].split(noise.steps)]
 
 
 def refuted(noise, shape, certify=exact_certificate):

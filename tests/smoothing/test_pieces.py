@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from smoothing import Ablation, DeterministicSplitting, Gaussian, Splitting, Uniform, cursor
-from smoothing.cursor import Cursor, noisy_inputs, piece_size
+from smoothing import Ablation, DeterministicSplitting, Gaussian, Splitting, Uniform
+from smoothing.blocks import piece_size
+from smoothing.cursor import Cursor, noisy_inputs
 from smoothing.noise import Noise
 from smoothing.sampling import AllCopies, Samples, whole
 from smoothing.streams import BLOCK, Stage, Stream, unbiased
@@ -62,7 +63,7 @@ def written(x, noise, sizes, first=0):
 def test_pieces_are_the_whole_block_bit_for_bit(noise, x, at_once, monkeypatch):
     blocks = [noise.sample(x, BLOCK, STREAM.block(i, x.device)) for i in range(4)]
     expected = torch.cat(blocks)
-    monkeypatch.setattr(cursor, "AT_ONCE", at_once)
+    monkeypatch.setattr("smoothing.blocks.AT_ONCE", at_once)
     for sizes in ([200], [1] * 200, [7] * 28, [64, 64, 64, 8], [3, 100, 97], [128, 72]):
         assert torch.equal(written(x, noise, sizes), expected[: sum(sizes)])
     for first in (1, 37, 63, 64, 130):
@@ -73,7 +74,7 @@ def test_pieces_are_the_whole_block_bit_for_bit(noise, x, at_once, monkeypatch):
 @pytest.mark.parametrize(("noise", "x"), CASES, ids=str)
 def test_blocks_drawn_together_are_the_blocks_bit_for_bit(noise, x, together, monkeypatch):
     expected = torch.cat([noise.sample(x, BLOCK, STREAM.block(i, x.device)) for i in range(10)])
-    monkeypatch.setattr(cursor, "TOGETHER", together * BLOCK * x.numel())
+    monkeypatch.setattr("smoothing.blocks.TOGETHER", together * BLOCK * x.numel())
     for sizes in ([640], [1, 639], [200, 440], [300, 5, 20, 315]):
         assert torch.equal(written(x, noise, sizes), expected)
     for first in (1, 63, 64, 130):
@@ -140,7 +141,7 @@ def test_a_noise_that_draws_rows_of_another_number_cannot_be_drawn_together():
 
 @pytest.mark.parametrize("at_once", [1, 100, 2**24])
 def test_numbers_do_not_depend_on_the_batch_size_whatever_a_noise_draws(at_once, monkeypatch):
-    monkeypatch.setattr(cursor, "AT_ONCE", at_once)
+    monkeypatch.setattr("smoothing.blocks.AT_ONCE", at_once)
     expected = torch.cat(list(noisy_inputs(OFF, Twice(), 150, STREAM, 150)))
     for batch_size in (1, 3, 16, 64, 100):
         assert torch.equal(torch.cat(list(noisy_inputs(OFF, Twice(), 150, STREAM, batch_size))), expected)
@@ -151,7 +152,7 @@ def test_levels_in_pieces_are_all_of_them_in_order(at_once, monkeypatch):
     noise = DeterministicSplitting(1.3, 15, SHAPE)
     assert noise.steps > BLOCK
     expected = noise.copies(ON, 0, noise.steps)
-    monkeypatch.setattr(cursor, "AT_ONCE", at_once)
+    monkeypatch.setattr("smoothing.blocks.TOGETHER", at_once)
     for batch_size in (1, 10, 64, 100):
         at, found = Cursor(AllCopies(ON, noise, whole)), []
         while at.left:
@@ -201,7 +202,7 @@ def test_the_remainder_of_62_bits_is_drawn_again_where_it_would_be_biased():
 def test_parts_of_a_piece_are_the_whole_piece_bit_for_bit(noise, x, cached, monkeypatch):
     """Also where the last batch ends within a block. A noise whose numbers depend on the count has no parts."""
     blocks = torch.cat([noise.sample(x, BLOCK, STREAM.block(i, x.device)) for i in range(3)])
-    monkeypatch.setattr(cursor, "CACHED", cached)
+    monkeypatch.setattr("smoothing.blocks.CACHED", cached)
     found = written(x, noise, [70, 50, 60])
     assert torch.equal(found.nan_to_num(-9), blocks[:180].nan_to_num(-9))
 
@@ -209,7 +210,7 @@ def test_parts_of_a_piece_are_the_whole_piece_bit_for_bit(noise, x, cached, monk
 @pytest.mark.parametrize("cached", [1, 40])
 def test_parts_of_all_copies_are_all_copies(cached, monkeypatch):
     noise = DeterministicSplitting(2.0, 15, SHAPE)
-    monkeypatch.setattr(cursor, "CACHED", cached)
+    monkeypatch.setattr("smoothing.blocks.TOGETHER", cached)
     at, rows = Cursor(AllCopies(ON, noise, whole)), ON.new_empty(noise.steps, *SHAPE)
     for part in rows.split(50):
         at.write(part)

@@ -20,8 +20,8 @@ from smoothing import (
     projected_gradient_ascent,
 )
 from smoothing.class_bounds import ClassBounds
-from smoothing.smoothed_classifier import count_votes
 from smoothing.streams import Stage
+from smoothing.votes import Votes
 
 SIGMA = 0.5
 NOISE = Gaussian(SIGMA)
@@ -118,7 +118,7 @@ def test_scores_that_are_not_finite_are_of_no_class():
 
 
 def rows(*scores):
-    return count_votes(torch.tensor(scores)).tolist()
+    return Votes()(torch.tensor(scores)).tolist()
 
 
 def test_the_class_of_a_row_of_scores():
@@ -137,7 +137,7 @@ def test_the_class_of_a_row_of_scores():
 )
 def test_integer_scores_are_scores(dtype):
     scores = torch.tensor([[0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]]).to(dtype)
-    assert count_votes(scores).tolist() == [2, 1, 1, 0]
+    assert Votes()(scores).tolist() == [2, 1, 1, 0]
     if dtype in (torch.bool, torch.uint16, torch.uint32):
         return  # for the base function to make numbers of that torch can subtract
     f = lambda b: three_classes(b).to(dtype)  # noqa: E731
@@ -147,7 +147,7 @@ def test_integer_scores_are_scores(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_scores_of_any_precision_are_scores(dtype):
-    assert count_votes(torch.tensor([[1.0, 2.0], [-math.inf, 0.0], [math.nan, 0.0]]).to(dtype)).tolist() == [0, 2, 1]
+    assert Votes()(torch.tensor([[1.0, 2.0], [-math.inf, 0.0], [math.nan, 0.0]]).to(dtype)).tolist() == [0, 2, 1]
 
 
 def test_masked_classes_cost_nothing():

@@ -6,7 +6,7 @@ import torch
 
 from experiments.benchmarks.gpu import FAILED, cases
 from smoothing.base_function import FrozenFunction
-from smoothing.smoothed_classifier import count_votes
+from smoothing.votes import Votes
 
 
 def run(device: torch.device, tiny: bool) -> Iterator[str]:
@@ -20,5 +20,5 @@ def run(device: torch.device, tiny: bool) -> Iterator[str]:
             differ = (found != expected).any(dim=1).nonzero()
             if len(differ):
                 yield f"{FAILED}{noise}, batches of {batch_size}: {len(differ)} outputs differ, first {int(differ[0])}"
-            votes = count_votes(found)[:-1].tolist()
+            votes = Votes()(found)[:-1].tolist()
             yield f"{noise}, batches of {batch_size}: votes {votes}"

@@ -46,7 +46,8 @@ def works(tiny: bool) -> list[Work]:
     depth, deep, width, side = (8, 10, 1, 32) if tiny else (110, 40, 2, 224)
     images, distances = (1, 100) if tiny else (24, 200_000)
     wide = partial(WideResNet, 10, 3, *CIFAR, depth=deep, width=width)
-    levels = images * DeterministicSplitting(classifiers.SIGMA, classifiers.LEVELS, (3, 32, 32)).steps
+    splitting = DeterministicSplitting(classifiers.SIGMA, classifiers.LEVELS, (3, 32, 32))
+    levels = images * splitting.steps
     return [
         _votes(
             f"ResNet-50, {side} x {side}",
@@ -69,7 +70,7 @@ def works(tiny: bool) -> list[Work]:
             network=partial(ready, wide),
             shape=(3, 32, 32),
             samples=levels,
-            ours=partial(classifiers.our_dssn, wide, images),
+            ours=partial(classifiers.our_dssn, wide, splitting, images),
             bare=partial(classifiers.bare_passes, wide, (3, 32, 32), levels),
             batch_size=512,
         ),
