@@ -133,7 +133,9 @@ class Adaptive(Certify):
         return self._certificate(guess, counts, n, decision)
 
     def read_again(self, row: Mapping[str, Any]) -> AdaptiveCertificate:
-        raise SettingError("certifier: rows of Adaptive cannot be read again: n depends on the samples")
+        raise SettingError(
+            "certifier: rows of Adaptive cannot be read again, because n depends on the samples; certify again"
+        )
 
     def decided(self, n_a: int, n_b: int, n: int, classes: int) -> Decision | None:
         """The decision after n samples, n_a of class A and at most n_b of each other; None to continue sampling."""

@@ -84,7 +84,9 @@ class Attack(Voting, Certifier):
         self.alpha = bounds.alpha
         instance("noise", noise, Noise, "Gaussian(sigma=0.25)")
         if noise.threat_norm != "l2":
-            raise SettingError(f"noise: the attack is in l2, {noise} certifies {noise.threat_norm}")
+            raise SettingError(
+                f"noise: expected one against l2, as the attack is, got {noise} against {noise.threat_norm}"
+            )
         super().__init__(f, noise, num_classes=num_classes, **evaluation)
         self.factors = factors
         self.steps, self.step_size, self.copies = steps, step_size, samples

@@ -93,7 +93,9 @@ class BalancedCenterSmoothing(SampledCenter):
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         if match is not None:
-            raise SettingError(f"certifier.match: expected paper, with which a run finds m, got {match}")
+            raise SettingError(
+                f"certifier.match: expected paper, in a run of certify.py, which then finds m, got {match}"
+            )
         super().__init__(f, noise, **evaluation)
         self.metric = instance("metric", metric, Metric, "L2()")
         self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)

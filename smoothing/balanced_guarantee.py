@@ -240,7 +240,7 @@ def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: B
             middle = (low + high) // 2
             low, high = (middle, high) if why_abstain(middle, middle, settings) else (low, middle)
         raise SettingError(
-            f"certifier.n: {n} samples never show a mass of q={settings.q:g}; at least {high} are needed"
+            f"certifier.n: with {n} samples every example abstains at q={settings.q:g}; expected at least {high}"
         )
     for radius in sorted(eps, reverse=True):
         p = noise.mass(settings.rest, radius)
@@ -269,7 +269,8 @@ def require_answering(
 def require_checked(draws: CenterDraws, settings: BalancedSettings) -> None:
     if draws.center_radius != settings.rho:
         raise SettingError(
-            f"certifier.rho: these draws were checked with {draws.center_radius:g}, got {settings.rho:g}; use rechecked"
+            f"certifier.rho: these draws were checked with {draws.center_radius:g}, got {settings.rho:g}; apply "
+            "`rechecked` to them, or draw again"
         )
 
 

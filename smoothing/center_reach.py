@@ -38,7 +38,7 @@ def reach(draws: CenterDraws, eps_out: float, noise: Noise, metric: Metric, sett
     """
     require_checked(draws, settings)
     if settings.bound != "exact":
-        raise SettingError(f"certifier.bound: the reach needs exact, got {settings.bound}")
+        raise SettingError(f"certifier.bound: expected exact to compute the reach, got {settings.bound}")
     m = len(draws.distances)
     if m == 0 or why_abstain(draws.inside, draws.n, settings):
         return -1.0
@@ -74,7 +74,9 @@ def answers_within(draws: CenterDraws, noise: Noise, settings: BalancedSettings)
         0.861
     """
     if settings.alpha3 is None or draws.held is None or draws.held_within != settings.rho:
-        raise SettingError(f"draws: expected those of BalancedCenterSmoothing with alpha3 and rho={settings.rho:g}")
+        raise SettingError(
+            f"draws: expected those of BalancedCenterSmoothing with alpha3 and rho={settings.rho:g}; draw again"
+        )
     known, held = answering(draws.n, len(draws.held), settings), draws.held
     return _largest(lambda eps: known.surely(held, eps, noise))
 

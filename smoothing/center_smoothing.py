@@ -63,7 +63,8 @@ class CenterSmoothing(SampledCenter):
     ) -> None:
         if match is not None:
             raise SettingError(
-                f"certifier.match: expected paper, with which a run finds n and m (`matched_samples`), got {match}"
+                f"certifier.match: expected paper, in a run of certify.py, which then finds n and m, got {match}; "
+                "elsewhere, compute n and m with smoothing.matching.matched_samples"
             )
         super().__init__(f, noise, **evaluation)
         self.metric = instance("metric", metric, Metric, "L2()")

@@ -121,13 +121,17 @@ class Certify(ClassifierCertifier):
                 or the number of classes is not known.
         """
         if "decision" in row:
-            raise SettingError("certifier: rows of Adaptive cannot be read again: n depends on the samples")
+            raise SettingError(
+                "certifier: rows of Adaptive cannot be read again, because n depends on the samples; certify again"
+            )
         guess, n_a, n_b, n, n0 = (int(row[name]) for name in ("guess", "n_a", "n_b", "n", "n0"))
         if n == 0:
             return classifier_guarantee.left_out(guess, 0 if guess == ABSTAIN else n0, n0)
         classes = int(row["classes"]) if "classes" in row else self.num_classes
         if classes is None and self.bounds.runner_up == "bounded":
-            raise SettingError("num_classes: runner_up=bounded needs it, because the row does not contain it")
+            raise SettingError(
+                "num_classes: expected the number of classes, which runner_up=bounded needs and the row lacks"
+            )
         u = uniform_number(self.seed, int(row["index"])) if self.bounds.bound == "randomised" else 1.0
         return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, self.bounds, classes or 0, u=u)
 

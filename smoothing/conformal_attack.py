@@ -105,7 +105,9 @@ class ConformalAttack(ConformalSets):
         own = {"n": n, "p": p, "alpha": alpha, "beta": beta, "held_out": held_out, "score": score}
         super().__init__(f, noise, num_classes=num_classes, **own, **evaluation)  # type: ignore[arg-type]
         if noise.threat_norm != "l2":
-            raise SettingError(f"noise: the attack is in l2, {noise} certifies {noise.threat_norm}")
+            raise SettingError(
+                f"noise: expected one against l2, as the attack is, got {noise} against {noise.threat_norm}"
+            )
         self.radii = super().cases(radii)
         self.steps, self.step_size, self.copies = steps, step_size, copies
         self.smoothed_tau = self.base_tau = inf

@@ -165,7 +165,7 @@ class Conformal(Smoothed, Calibrated):
                 calibrated with the same streams.
         """
         if example in self._calibrated_with:
-            raise SettingError(f"example: {example} is the number of a calibration example's samples; use another")
+            raise SettingError(f"example: expected another number than {example}, whose samples calibration has used")
         one, radii = not several(eps), self.cases(eps)
         self._require_same_f()
         drawn = self.engine.run(self.procedure(self.input(x), self.number_of(example), -1))
@@ -251,7 +251,7 @@ class ConformalSets(Conformal):
     ) -> None:
         self.n, self.beta = whole_number("certifier.n", n, 1), probability("certifier.beta", beta)
         if not self.beta < probability("certifier.alpha", alpha):
-            raise SettingError(f"certifier.beta: expected a part of alpha={alpha:g}, got {beta:g}")
+            raise SettingError(f"certifier.beta: expected less than certifier.alpha={alpha:g}, got {beta:g}")
         self.level = Fraction(alpha) - Fraction(self.beta)
         super().__init__(
             f, noise, p=p, alpha=alpha, held_out=held_out, score=score, num_classes=num_classes, **evaluation

@@ -126,8 +126,11 @@ def require_finite(noise: Noise) -> FiniteNoise:
         >>> require_finite(Gaussian(sigma=0.5))
         Traceback (most recent call last):
             ...
-        smoothing.errors.SettingError: noise: Gaussian(sigma=0.5) cannot be enumerated; ...
+        smoothing.errors.SettingError: noise: Gaussian(sigma=0.5) has too many noisy inputs to evaluate all; ...
     """
     if not isinstance(noise, FiniteNoise):
-        raise SettingError(f"noise: {noise} cannot be enumerated; use noise=dssn or certifier=certify")
+        raise SettingError(
+            f"noise: {noise} has too many noisy inputs to evaluate all; use noise=dssn, band or block, or a certifier "
+            "that samples, such as certify or center"
+        )
     return noise

@@ -50,7 +50,10 @@ class StoredOutputs(Smoothed, Certifier, Generic[C]):
         if outputs.is_complex():
             raise SettingError(f"certifier: {type(self).__name__} needs real outputs, got complex ones")
         if (many := outputs[:1].numel() * self.samples) > MOST_NUMBERS:
-            raise SettingError(f"certifier: {many:,} output numbers to keep for one input, at most {MOST_NUMBERS:,}")
+            raise SettingError(
+                f"certifier: expected at most {MOST_NUMBERS:,} output numbers to keep in memory for one input, got "
+                f"{many:,}; set a smaller certifier.n, or return fewer numbers from the model"
+            )
         return outputs.double()
 
     @overload

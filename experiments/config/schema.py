@@ -72,7 +72,9 @@ def _at(key: float, values: dict[float, Any]) -> Any:
     """The value for a key, such as a noise level, in a YAML file that knows some."""
     if key not in values:
         known = ", ".join(f"{each:g}" for each in values)
-        raise SettingError(f"nothing is known for {key:g}, only for {known}; type the setting on the command line")
+        raise SettingError(
+            f"nothing is known for {key:g}, only for {known}; type a value on the command line, as key=value"
+        )
     return values[key]
 
 

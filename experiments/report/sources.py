@@ -55,7 +55,7 @@ def sources_of(typed: Any, labels: Any = None, key: str = "source") -> list[Sour
 def _checked_labels(given: Any, folders: int) -> list[str]:
     labels = [str(label) for label in given] if isinstance(given, list) else [str(given)]
     if not folders:
-        raise SettingError("labels: expected source='[folder, folder]' beside them, the runs that they name")
+        raise SettingError("labels: expected also source='[folder, folder]', the runs that the labels name")
     if len(labels) != folders:
         raise SettingError(
             f"labels: expected {folders}, one for each folder of source=, got {len(labels)}: {', '.join(labels)}"

@@ -112,7 +112,9 @@ def _fabric(trainer: Trainer, device: torch.device, model: nn.Module) -> Fabric:
     if gpu and device.index is None and trainer.devices > torch.cuda.device_count():
         raise SettingError(f"trainer.devices: expected at most {torch.cuda.device_count()} GPUs, got {trainer.devices}")
     if device.index is not None and trainer.processes > 1:
-        raise SettingError(f"device: expected cuda for {trainer.processes} processes, got {device}, a single device")
+        raise SettingError(
+            f"device: expected cuda for {trainer.processes} processes, got {device}, one GPU; or set trainer.devices=1"
+        )
     batch_normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     if trainer.processes > 1 and batch_normalised and not gpu:
         raise SettingError("trainer.devices: expected 1 on a CPU; batch normalisation over processes needs GPUs")

@@ -31,7 +31,10 @@ def load_weights(path: Path, model: nn.Module) -> None:
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]]
         shown = lines[0][:200] if lines else str(error)
-        raise SettingError(f"checkpoint: the weights in '{path}' do not fit {type(model).__name__}: {shown}") from error
+        raise SettingError(
+            f"checkpoint: the weights in '{path}' do not fit {type(model).__name__}; set model=... to the saved "
+            f"network: {shown}"
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -183,7 +183,7 @@ def test_the_reach_is_the_largest_eps_within_the_wanted_radius(noise):
         assert balanced_certificate(draws, eps * (1 + 1e-6), noise, L2(), SETTINGS).eps_out > wanted
     assert reach(draws, 0.89, noise, L2(), SETTINGS) == -1
     assert reach(draws_of(np.linspace(0, 1, 2000), inside=0), 1.5, noise, L2(), SETTINGS) == -1
-    with pytest.raises(SettingError, match="the reach needs exact"):
+    with pytest.raises(SettingError, match="expected exact to compute the reach"):
         reach(draws, 1.5, noise, L2(), replace(SETTINGS, bound="paper"))
 
 
@@ -221,7 +221,7 @@ def test_nan_is_outside_every_ball():
         ({"bound": "best"}, "certifier.bound: expected one of paper, exact"),
         ({"center": "mean"}, "certifier.center"),
         ({"candidates": 0}, "certifier.candidates"),
-        ({"q": 0.999}, "certifier.n: 400 samples never show a mass of q=0.999; at least 2995 are needed"),
+        ({"q": 0.999}, "certifier.n: with 400 samples every example abstains at q=0.999; expected at least 2995"),
     ],
 )
 def test_wrong_settings_are_refused(settings, message):

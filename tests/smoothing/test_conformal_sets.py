@@ -142,7 +142,7 @@ def test_outputs_that_are_no_numbers_reach_no_threshold():
     ("options", "message"),
     [
         ({"held_out": 4}, "certifier.held_out: 4 calibration examples .* at least 5 are needed"),
-        ({"beta": 0.3}, "certifier.beta: expected a part of alpha=0.2, got 0.3"),
+        ({"beta": 0.3}, "certifier.beta: expected less than certifier.alpha=0.2, got 0.3"),
         ({"p": 1.0}, "certifier.p: expected a probability strictly between 0 and 1"),
         ({"score": "margin"}, "certifier.score: expected one of probability, cumulative, got margin"),
     ],
@@ -158,7 +158,7 @@ def test_a_radius_at_which_every_class_is_in_every_set_is_refused():
         g.cases([0.1, 2.0])
     with pytest.raises(SettingError, match="calibrate it before it is used"):
         g.certify(torch.zeros(2), 0.1)
-    with pytest.raises(SettingError, match="certifies l1"):
+    with pytest.raises(SettingError, match=r"got Uniform.* against l1"):
         ConformalAttack(linear, Uniform(0.5), radii=[0.1], **SMALL)
 
 

@@ -255,12 +255,12 @@ def test_too_few_samples_are_refused_with_the_number_that_suffices():
 
 def test_outputs_that_cannot_be_kept_are_refused():
     h = MedianSmoothing(lambda x: x.repeat(1, 10_000), Gaussian(0.5), n=2000)
-    with pytest.raises(SettingError, match="20,000,000 output numbers to keep for one input, at most 16,777,216"):
+    with pytest.raises(SettingError, match=r"at most 16,777,216 output numbers .*got 20,000,000"):
         h.certify(torch.zeros(1), 0.1)
 
 
 def test_a_noise_that_is_not_finite_has_no_exact_certificate():
-    with pytest.raises(SettingError, match="cannot be enumerated"):
+    with pytest.raises(SettingError, match="too many noisy inputs"):
         ExactMedianSmoothing(lambda x: x, Gaussian(0.5))
 
 

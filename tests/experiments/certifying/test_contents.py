@@ -115,7 +115,7 @@ def test_a_file_of_weights_is_a_checkpoint_by_its_content(run):
         assert json.loads((folder / "run.json").read_text())["identity"]["training"].keys() == {"weights"}
     assert len(set(names.values())) == 3
     torch.save({"last.weight": torch.ones(3, 64)}, "pre.pt")
-    with pytest.raises(SettingError, match=r"checkpoint: the weights in 'pre\.pt' do not fit Trained: "):
+    with pytest.raises(SettingError, match=r"checkpoint: the weights in 'pre\.pt' do not fit Trained; set model=.*: "):
         run(*classes, *given)
     torch.save(torch.nn.Linear(2, 2), "pre.pt")
     with pytest.raises(SettingError, match=r"'pre\.pt' holds more than tensors"):

@@ -67,7 +67,7 @@ def test_names_are_as_short_as_they_can_be(folders):
         (["a", "b"], ["ours", "ours"], "labels: 'ours' occurs twice"),
         (["a", "b"], ["ours", " "], "got an empty one"),
         (["a"], [r"$\foo$"], "cannot be read; correct it, or remove"),
-        (None, ["ours"], "labels: expected source="),
+        (None, ["ours"], "labels: expected also source="),
     ],
 )
 def test_wrong_input_gets_one_line(folders, monkeypatch, typed, labels, says):
