@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from threading import RLock
 from typing import Any, Literal
 
 import torch
 
 Precision = Literal["float32", "tf32", "bfloat16"]
+ONE_THREAD = RLock()  # held while f is evaluated: torch's settings are those of the whole process
 ON_CPU = (  # may compute float32 with fewer digits
     torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
     torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
@@ -26,7 +28,7 @@ def fixed_arithmetic(
 
     It overrides autocast; the precision of float32 matrix products, convolutions and recurrent layers; gradients and
     inference mode; deterministic algorithms; the default dtype; and the default device. On CUDA, cuDNN selects its
-    algorithms deterministically.
+    algorithms deterministically. One thread at a time is inside.
 
     Args:
         device: to compute on.
@@ -39,8 +41,8 @@ def fixed_arithmetic(
         ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype, torch.is_grad_enabled()
         (torch.bfloat16, False)
     """
-    gradients, default = torch.is_grad_enabled(), torch.get_default_dtype()
-    with ExitStack() as stack:  # enters only what is needed: it is entered for every batch
+    with ONE_THREAD, ExitStack() as stack:  # enters only what is needed: it is entered for every batch
+        gradients, default = torch.is_grad_enabled(), torch.get_default_dtype()
         right = []  # kinds of device without autocast
         for kind in {device.type, "cpu"}:
             rough = precision == "bfloat16" and kind == device.type

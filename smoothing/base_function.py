@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from smoothing.arithmetic import ONE_THREAD, fixed_arithmetic
 from smoothing.arithmetic import Precision as Precision
-from smoothing.arithmetic import fixed_arithmetic
 from smoothing.errors import BaseFunctionError, SettingError
 from smoothing.fast_copy import Fast, fast_copy, snapshot
 from smoothing.network_parts import NetworkParts
@@ -83,16 +83,17 @@ class FrozenFunction:
 
         f is given a copy of the batch, so it may work in place.
         """
-        if self._parts is not None:
-            self._parts.look()
-            self._require_frozen(self._parts)
-            self._make(batch, self._parts)
-        with self._at(batch.device, self.precision), shown("base function"):
-            outputs = self._answer(batch)
-        numbers = as_numbers(outputs, batch)
-        self._rough |= outputs.dtype in SMALLER
-        self._require_one_shape(batch, numbers)
-        return numbers
+        with ONE_THREAD:
+            if self._parts is not None:
+                self._parts.look()
+                self._require_frozen(self._parts)
+                self._make(batch, self._parts)
+            with self._at(batch.device, self.precision), shown("base function"):
+                outputs = self._answer(batch)
+            numbers = as_numbers(outputs, batch)
+            self._rough |= outputs.dtype in SMALLER
+            self._require_one_shape(batch, numbers)
+            return numbers
 
     def arithmetic(self) -> dict[str, Any]:
         """How f is computed, known after the first call. Certificates are about the weights and this arithmetic."""

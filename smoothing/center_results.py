@@ -9,6 +9,7 @@ from torch import Tensor
 
 from smoothing.as_dict import AsDict
 from smoothing.metrics import Metric
+from smoothing.metrics.checks import is_empty
 
 Status = Literal["certified", "abstained", "failed"]
 
@@ -136,6 +137,6 @@ def statement(
         vacuous=eps_out >= metric.largest_distance(draws.center.shape),
         not_finite=float(np.isinf(draws.distances).mean()) if len(draws.distances) else 0.0,
         center=draws.center,
-        empty=bool(metric.empty(draws.center[None])[0]),
+        empty=is_empty(metric, draws.center),
         answers=answers,
     )

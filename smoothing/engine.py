@@ -9,13 +9,14 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from smoothing.arithmetic import fixed_arithmetic
+from smoothing.arithmetic import ONE_THREAD, fixed_arithmetic
 from smoothing.base_function import FrozenFunction
 from smoothing.batch_clock import BatchClock, Lap
 from smoothing.batch_size import fastest_batch_size
 from smoothing.cursor import Cursor
 from smoothing.double_buffer import DoubleBuffer
 from smoothing.errors import SettingError
+from smoothing.evaluation import unnoticed
 from smoothing.probe import Probe
 from smoothing.sampling import Procedure, R, Request
 from smoothing.user_code import shown
@@ -25,6 +26,8 @@ MOST_UNCHECKED = 8  # after this many batches without a check, f is checked befo
 
 class Engine:
     """Runs procedures (`sampling.Procedure`). Their noisy inputs share batches, which does not change their results.
+
+    Threads may share an engine: it evaluates a batch of one at a time.
 
     Noise is written directly into a reused buffer. If the votes of one example cannot fill a batch, or it stops early,
     the next examples fill it. Only a procedure that reads a result waits for the device.
@@ -51,7 +54,7 @@ class Engine:
     """
 
     def __init__(
-        self, f: FrozenFunction, batch_size: int | None, on_samples: Callable[[int], None] = lambda count: None
+        self, f: FrozenFunction, batch_size: int | None, on_samples: Callable[[int], None] = unnoticed
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise SettingError(f"batch_size: expected at least 1, got {batch_size}")
@@ -76,22 +79,26 @@ class Engine:
         waiting = iter(procedures)
         under_way: deque[_Execution[R]] = deque()
         exhausted = False
-        self.f.begin()
-        self._probe.begin()
-        self._clock.restart()
+        with ONE_THREAD:
+            self.f.begin()
+            self._probe.begin()
+            self._clock.restart()
         while under_way or not exhausted:
             while under_way and under_way[0].finished:
                 first = under_way.popleft()
                 if first.error:
                     raise first.error
                 if self._probe.batches >= MOST_UNCHECKED:
-                    self._probe.check_again()
+                    with ONE_THREAD:
+                        self._probe.check_again()
                 yield first.result, first.seconds
                 self._clock.restart()
             exhausted = exhausted or not self._begin_more(waiting, under_way)
             if under_way and not under_way[0].finished:
-                self._batch(under_way)
-        self._probe.check_again()
+                with ONE_THREAD:
+                    self._batch(under_way)
+        with ONE_THREAD:
+            self._probe.check_again()
 
     def _begin_more(self, waiting: Iterator[Procedure[R]], under_way: "deque[_Execution[R]]") -> bool:
         """Begin procedures until a result is ready or those under way fill a batch. Returns False if there is no more.

@@ -19,6 +19,10 @@ class EvaluationOptions(TypedDict, total=False):
     on_samples: Callable[[int], None]
 
 
+def unnoticed(count: int) -> None:
+    """The default of on_samples, which does nothing. It can be pickled."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How a base function is evaluated.
@@ -38,7 +42,7 @@ class Evaluation:
     batch_size: int | None = 128
     precision: Precision = "float32"
     compiled: bool = False
-    on_samples: Callable[[int], None] = lambda count: None
+    on_samples: Callable[[int], None] = unnoticed
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed", whole_number("seed", self.seed))

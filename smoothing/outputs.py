@@ -8,14 +8,15 @@ from torch import Tensor
 from smoothing.errors import BaseFunctionError
 
 EXACT = (torch.float32, torch.float64)
+LONG = (torch.int64, torch.uint64)
 SMALLER = (torch.bfloat16, torch.float16)  # float32 represents all their numbers
 
 
 def as_numbers(outputs: Any, batch: Tensor) -> Tensor:
     """A base function's outputs at a batch, (b, *output shape), in float32 or float64, in new memory.
 
-    Accepted are tensors of floats, integers (converted to float64) and booleans (converted to 0 and 1). Shape (b,) is
-    read as (b, 1), and a single number as the output of a single input.
+    Accepted are tensors of floats, integers below 2^53 (converted to float64) and booleans (converted to 0 and 1).
+    Shape (b,) is read as (b, 1), and a single number as the output of a single input.
 
     Args:
         outputs: the base function's return value.
@@ -46,7 +47,13 @@ def as_numbers(outputs: Any, batch: Tensor) -> Tensor:
         return outputs.detach().clone()
     if outputs.dtype == torch.bool or outputs.is_floating_point():
         return outputs.to(torch.float32)  # exactly the same numbers
-    return outputs.to(torch.float64)
+    numbers = outputs.to(torch.float64)
+    if outputs.dtype in LONG and bool((numbers.abs() >= 2**53).any()):
+        raise BaseFunctionError(
+            "base function: expected integers below 2^53, which float64 distinguishes, got larger ones; subtract an "
+            "offset, or return their parts as several numbers"
+        )
+    return numbers
 
 
 def _fault(outputs: Tensor, batch: Tensor) -> str:

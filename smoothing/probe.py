@@ -55,6 +55,7 @@ class Probe:
         kind = (tuple(rows.shape[1:]), rows.dtype, rows.device)
         if kind not in self._thorough:
             self._require(self.f(rows), found, found, SAME_SHAPE)
+            self._require(self.f(rows.roll(1, 0)), found.roll(1, 0), found, SAME_SHAPE)  # each at another position
             self._check_among_copies(first=False)
             if not self.f.compiled:
                 self._require(self.f(rows[:2]), found[:2], found, ANOTHER_SIZE)

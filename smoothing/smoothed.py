@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from smoothing.arguments import function, instance, whole_number
+from smoothing.arithmetic import ONE_THREAD
 from smoothing.base_function import FrozenFunction
 from smoothing.engine import Engine
 from smoothing.errors import SettingError
@@ -52,9 +53,10 @@ class Smoothed:
 
     def number_of(self, example: int | None) -> int:
         """The number of a call's streams: `example`, or the next unused one. Raises SettingError."""
-        number = self.next_example if example is None else whole_number("example", example)
-        self.next_example = max(self.next_example, number + 1)
-        return number
+        with ONE_THREAD:
+            number = self.next_example if example is None else whole_number("example", example)
+            self.next_example = max(self.next_example, number + 1)
+            return number
 
     def each(
         self, examples: Any, procedure: Callable[[Tensor, int], Procedure[R]], first: int | None, progress: bool

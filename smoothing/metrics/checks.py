@@ -7,12 +7,14 @@ checks on the first outputs are cheap and find gross mistakes; they prove nothin
 
 from collections.abc import Callable
 from functools import wraps
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from smoothing.errors import SettingError
+from smoothing.user_code import shown
 
 if TYPE_CHECKING:
     from smoothing.metrics.base import Metric
@@ -67,6 +69,16 @@ def require_distances(metric: "Metric", distances: Any, shape: tuple[int, ...], 
         raise SettingError(f"metric: {metric} returned distances on {distances.device}; {expected}")
 
 
+def is_empty(metric: "Metric", output: Tensor) -> bool:
+    """Whether an output, (*shape), means that nothing was found. Raises SettingError if `empty` gives no bool."""
+    with shown("metric", always=False):
+        found = metric.empty(output[None])
+    if not isinstance(found, Tensor) or found.shape != (1,) or found.dtype != torch.bool:
+        what = f"{found.dtype} of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise SettingError(f"metric: {metric}.empty: expected one bool for each output, (n,), got {what}")
+    return bool(found)
+
+
 def require_outputs(metric: "Metric", outputs: Any) -> None:
     """Raise SettingError unless `outputs` is a batch of real outputs, (n, *shape)."""
     if not isinstance(outputs, Tensor):
@@ -80,6 +92,9 @@ def require_outputs(metric: "Metric", outputs: Any) -> None:
 
 
 def _require_comparable(metric: "Metric", a: Any, b: Any, pairs: bool) -> None:
+    gamma = metric.gamma
+    if not (isinstance(gamma, Real) and 1 <= gamma < torch.inf):
+        raise SettingError(f"metric: {metric}.gamma: expected a number of at least 1, see `Metric`, got {gamma!r}")
     for outputs in (a, b):
         require_outputs(metric, outputs)
     if a.shape[1:] != b.shape[1:]:

@@ -1,0 +1,75 @@
+"""Outputs and metrics of a user that would make a certificate false, each refused in one line."""
+
+import pytest
+import torch
+from torch import nn
+
+from smoothing import (
+    L2,
+    BaseFunctionError,
+    CenterSmoothing,
+    Gaussian,
+    MedianSmoothing,
+    Metric,
+    SettingError,
+    SmoothedClassifier,
+)
+
+NOISE = Gaussian(sigma=0.2)
+X = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("offset", "accepted"), [(0, True), (2**53 - 1000, True), (2**53, False), (-(2**60), False)])
+def test_integers_that_float64_does_not_distinguish(offset, accepted):
+    def f(batch):
+        return (batch.mean(dim=(2, 3)) * 100).round().long() + offset
+
+    for h in (CenterSmoothing(f, NOISE, L2(), n=2000, m=1000, delta=0.1), MedianSmoothing(f, NOISE, n=1000)):
+        if accepted:
+            h.certify(X, 0.1)
+        else:
+            with pytest.raises(BaseFunctionError, match=r"expected integers below 2\^53"):
+                h.certify(X, 0.1)
+
+
+def metric(**members):
+    def distance(self, a, b):
+        return (a.double() - b.double()).flatten(1).norm(dim=1)
+
+    return type("Own", (Metric,), {"_distance": distance, **members})()
+
+
+@pytest.mark.parametrize("gamma", [float("nan"), float("inf"), "2", None, 0.5])
+def test_a_gamma_that_is_no_constant_of_the_triangle_inequality(gamma):
+    h = CenterSmoothing(lambda b: b.mean(dim=(2, 3)), NOISE, metric(gamma=gamma), n=2000, m=1000, delta=0.1)
+    with pytest.raises(SettingError, match=r"metric: Own\(\).gamma: expected a number of at least 1"):
+        h.certify(X, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("empty", "error"),
+    [
+        (lambda self, outputs: outputs > 1, r"Own\(\).empty: expected one bool for each output, .*shape \(1, 3\)"),
+        (lambda self, outputs: False, r"Own\(\).empty: expected one bool for each output, .*got bool"),
+        (lambda self, outputs: 1 / 0, r"metric: ZeroDivisionError: division by zero \(.*test_own_outputs\.py"),
+    ],
+)
+def test_an_empty_that_gives_no_bool(empty, error):
+    h = CenterSmoothing(lambda b: b.mean(dim=(2, 3)), NOISE, metric(empty=empty), n=2000, m=1000, delta=0.1)
+    with pytest.raises((SettingError, BaseFunctionError), match=error):
+        h.certify(X, 0.1)
+
+
+class Seeded(nn.Module):
+    """Adds the same random numbers to each batch, so a row's output depends on its position."""
+
+    def forward(self, batch):
+        rows = torch.randn(batch.shape, generator=torch.Generator().manual_seed(1))
+        score = (batch + 4 * rows).flatten(1).mean(dim=1, keepdim=True)
+        return torch.cat([-score, score], dim=1)
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 32, 128])
+def test_a_function_of_the_position_in_the_batch(batch_size):
+    with pytest.raises(BaseFunctionError, match="depend on the batch"):
+        SmoothedClassifier(Seeded(), NOISE, batch_size=batch_size).certify(X, n=1000)
