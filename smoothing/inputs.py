@@ -154,7 +154,7 @@ def inputs_of(examples: Any) -> Iterator[Any]:
 
     Args:
         examples: a tensor or array, (b, *input shape); a `DataLoader`, whose batches are split; or a list, a generator
-            or a data set of inputs or of pairs (input, label).
+            or a data set of inputs or of pairs (input, target). A target may be anything, such as a mask.
 
     Raises:
         SettingError: examples is something else.
@@ -168,12 +168,17 @@ def inputs_of(examples: Any) -> Iterator[Any]:
     if isinstance(examples, Tensor | np.ndarray):
         return iter(_rows(examples))
     if not isinstance(examples, Iterable) and hasattr(examples, "__getitem__") and hasattr(examples, "__len__"):
-        return (examples[k] for k in range(len(examples)))
+        return (_without_target(examples[k]) for k in range(len(examples)))
     if not isinstance(examples, Iterable) or isinstance(examples, str | bytes | dict):
         raise SettingError(
             f"examples: expected a batch, a DataLoader, a data set or a list of inputs, got {type(examples).__name__}"
         )
-    return iter(examples)
+    return map(_without_target, examples)
+
+
+def _without_target(example: Any) -> Any:
+    """The input of a pair (input, target)."""
+    return example[0] if isinstance(example, tuple) and len(example) == 2 and hasattr(example[0], "shape") else example
 
 
 def _rows(batch: Any) -> Any:

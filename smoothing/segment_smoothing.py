@@ -138,7 +138,7 @@ def classes_of(outputs: Tensor) -> Tensor:
     int64; -1 where there is none.
 
     Raises:
-        BaseFunctionError: the outputs have no positions, or are neither scores nor class numbers.
+        BaseFunctionError: the outputs have no positions, are neither scores nor class numbers, or may be either.
     """
     if outputs.dim() < 3 or outputs.is_complex() or outputs.shape[1] < 1:
         raise BaseFunctionError(
@@ -146,6 +146,11 @@ def classes_of(outputs: Tensor) -> Tensor:
             f"{tuple(outputs.shape)}, {outputs.dtype}"
         )
     if outputs.shape[1] > 1:
+        if outputs.dim() == 3 and outputs.dtype == torch.float64 and bool((outputs == outputs.round()).all()):
+            raise BaseFunctionError(
+                f"base function: whole numbers of shape {tuple(outputs.shape)} may be classes (b, height, width); "
+                "answer classes as classes[:, None], and scores (b, classes, positions) as float32"
+            )
         largest, classes = outputs.max(dim=1)
         return torch.where(largest.abs() < torch.inf, classes, ABSTAIN)
     found = outputs[:, 0]

@@ -12,13 +12,18 @@ from experiments.training.base_function import BaseFunction
 from experiments.training.checkpoints import state_hash
 from smoothing.inputs import as_tensor
 
+NO_NUMBERS = hashlib.sha256().hexdigest()[:16]  # the hash of a model that holds none
+
 
 def contents_of(settings: Settings, dataset: Dataset, base: BaseFunction) -> Contents:
     """The `Contents` of a run. Raises SettingError if the code of the user's model is not in a file."""
+    code = code_hash(settings.model.as_dict())
     weights = "" if not isinstance(base.model, torch.nn.Module) or _in_checkpoint(base) else state_hash(base.model)
+    if weights == NO_NUMBERS and code:
+        weights = code  # the model is its code
     classes = list(map(str, dataset.classes)) if isinstance(dataset, LabelledDataset) else []
     examples = "" if dataset.cached_fingerprint else dataset.contents() or _examples_hash(dataset)
-    return Contents(weights, examples, classes, code_hash(settings.model.as_dict()))
+    return Contents(weights, examples, classes, code)
 
 
 def _in_checkpoint(base: BaseFunction) -> bool:

@@ -60,7 +60,7 @@ class Listing:
                 self.left_out.append(path)
 
     def classes(self, folder: Path, kept: str = "(?!)") -> dict[str, list[Path]]:
-        """Class folders and their images, sorted as text like torchvision's; {} if there are none.
+        """Class folders and the images in and below them, sorted as text like torchvision's; {} if there are none.
 
         Args:
             folder: the folder that contains the class folders.
@@ -74,7 +74,7 @@ class Listing:
             path = folder / entry.name
             if not _is(entry.is_dir) or path.suffix.lower() in EXTENSIONS:
                 self.left_out.append(path)
-            elif (images := self.images(path)) or re.fullmatch(kept, entry.name):
+            elif (images := sorted(self.images_below(path))) or re.fullmatch(kept, entry.name):
                 found[entry.name] = images
             else:
                 self.left_out.append(path)

@@ -27,6 +27,7 @@ from experiments.config.identity import NOT_SETTINGS, description, identity_hash
 from experiments.config.settings import Settings
 from experiments.data import Dataset, LabelledDataset
 from experiments.machine.files import write_atomically
+from experiments.training.held_numbers import held_numbers
 from smoothing import SettingError
 
 WEIGHTS, METADATA, LOG, RESUME = "weights.safetensors", "checkpoint.json", "training.csv", "resume.pt"
@@ -146,16 +147,18 @@ def train_command(settings: Settings) -> str:
 
 
 def state_hash(model: nn.Module) -> str:
-    """Hash of a model's parameters, buffers and other tensor attributes, with their names."""
+    """Hash of the numbers that a model holds, with their names: parameters, buffers and what `held_numbers` finds."""
     content = hashlib.sha256()
     tensors = dict(model.state_dict())
     for place, module in model.named_modules():
         held = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
         held |= vars(module)
         tensors |= {f"{place}.{name}".lstrip("."): each for name, each in held.items() if isinstance(each, Tensor)}
-    for name, value in tensors.items():
+    for name, value in [*tensors.items(), *held_numbers(model)]:
         content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        content.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        if isinstance(value, Tensor):
+            value = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        content.update(value.tobytes())
     return content.hexdigest()[:16]
 
 

@@ -11,6 +11,7 @@ from smoothing import (
     Gaussian,
     MedianSmoothing,
     Metric,
+    SegmentSmoothing,
     SettingError,
     SmoothedClassifier,
 )
@@ -58,6 +59,27 @@ def test_an_empty_that_gives_no_bool(empty, error):
     h = CenterSmoothing(lambda b: b.mean(dim=(2, 3)), NOISE, metric(empty=empty), n=2000, m=1000, delta=0.1)
     with pytest.raises((SettingError, BaseFunctionError), match=error):
         h.certify(X, 0.1)
+
+
+def test_label_maps_are_not_read_as_scores():
+    def labels(batch):
+        return (batch.mean(dim=1) > 0.5).long() * 2  # (b, height, width)
+
+    with pytest.raises(BaseFunctionError, match=r"may be classes \(b, height, width\)"):
+        SegmentSmoothing(labels, NOISE, n=500).certify(X, 0.05)
+    maps = SegmentSmoothing(lambda batch: labels(batch)[:, None], NOISE, n=500).certify(X, 0.05)
+    assert maps.classes.shape == (4, 4)
+
+
+def test_class_numbers_get_the_advice_for_class_numbers():
+    with pytest.raises(BaseFunctionError, match=r"for class numbers their one_hot"):
+        SmoothedClassifier(lambda batch: batch.flatten(1).argmax(dim=1), NOISE).certify(X)
+
+
+@pytest.mark.parametrize("target", [torch.zeros(4, 4), {"boxes": torch.zeros(1, 4)}, torch.zeros(4), 3])
+def test_examples_may_have_any_target(target):
+    h = CenterSmoothing(lambda b: b.mean(dim=(2, 3)), NOISE, L2(), n=2000, m=1000, delta=0.1)
+    assert [c.status for _, c in h.certify_all([(X, target)] * 2, eps=0.1)] == ["certified"] * 2
 
 
 class Seeded(nn.Module):

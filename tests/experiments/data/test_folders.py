@@ -86,6 +86,16 @@ def test_what_is_no_class_shifts_no_label(classes_root, capsys):
     assert "left out " in line
 
 
+def test_images_below_a_class_folder_belong_to_the_class(classes_root):
+    """A class whose images are all in subfolders keeps its label, as in torchvision."""
+    (classes_root / "test" / "ant" / "1.png").unlink()
+    (classes_root / "test" / "ant" / "deep").mkdir()
+    (classes_root / "test" / "ant" / "0.png").rename(classes_root / "test" / "ant" / "deep" / "0.png")
+    data = own_classes(classes_root)
+    assert data.classes == ["ant", "bee", "cow"]
+    assert sorted(data.label(index) for index in data.indices()) == [0, 1, 1, 2, 2]
+
+
 def test_a_fingerprint_is_of_content_and_made_once(classes_root, monkeypatch):
     data = own_classes(classes_root)
     before = data.fingerprint()
