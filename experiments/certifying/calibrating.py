@@ -19,6 +19,7 @@ from torch import Tensor
 from experiments.certifying.build import assembled
 from experiments.config.settings import Settings
 from experiments.data import Dataset, LabelledDataset
+from experiments.data.indices import indices_of
 from experiments.machine.device import choose_device
 from experiments.training.base_function import input_of
 from smoothing import BalancedCenterSmoothing, ExactBalancedCenterSmoothing, SettingError
@@ -136,7 +137,7 @@ def calibration_images(dataset: Dataset, settings: Settings) -> tuple[list[tuple
         pixels = [batch[0] for batch, _ in training.batches(chunks, torch.device("cpu"), key, 0)]
         images = [image.to(torch.float32) / dataset.levels for image in pixels]
         return list(zip(positions.tolist(), images, strict=True)), f"{len(images)} training images"
-    others = dataset.indices()[-count:]
+    others = indices_of(dataset)[-count:]
     images = [as_tensor(dataset[index]) for index in others]
     return list(zip(others, images, strict=True)), f"the last {len(others)} examples, from {others[0]} on"
 

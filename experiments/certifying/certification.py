@@ -19,6 +19,7 @@ from experiments.certifying.rereading import reread_from_siblings
 from experiments.certifying.rows import Certification, rows_of_each
 from experiments.config.settings import Settings
 from experiments.data import Dataset, MissingDataError
+from experiments.data.indices import indices_of
 from experiments.machine.device import choose_device, device_name, keep_freed_memory
 from experiments.machine.stopping import stop_if_asked
 from experiments.runs.examples import described
@@ -177,7 +178,7 @@ def choose_examples(dataset: Dataset, settings: Settings, held: Sequence[int] = 
     if limit is not None and limit < 1:
         raise SettingError(f"limit: expected at least 1, got {limit}")
     if indices is None:
-        chosen = [index for index in dataset.indices() if index not in apart]
+        chosen = [index for index in indices_of(dataset) if index not in apart]
     else:
         chosen = list(dict.fromkeys(indices))
         require_not_held_out(chosen, held)

@@ -9,6 +9,7 @@ import torch
 
 from experiments.certifying.rows import Certification, row
 from experiments.data import Dataset, LabelledDataset
+from experiments.data.indices import indices_of
 from experiments.machine.stopping import stop_if_asked
 from experiments.runs.table import Schema, TableWriter, read_rows
 from experiments.training.base_function import example_of, input_of
@@ -30,7 +31,7 @@ def held_out(certifier: Certifier, dataset: Dataset, seed: int) -> list[int]:
     """
     if not isinstance(certifier, Calibrated):
         return []
-    indices, count = dataset.indices(), certifier.held_out
+    indices, count = indices_of(dataset), certifier.held_out
     if not isinstance(dataset, LabelledDataset):
         raise SettingError(f"dataset: expected labels, to calibrate on, and {type(dataset).__name__} has none")
     if count >= len(indices):

@@ -25,7 +25,8 @@ def texts(tables: Sequence[Table]) -> dict[str, str]:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with padded columns, ending with a newline."""
+    """A Markdown table with padded columns, ending with a newline. A vertical bar in a cell is escaped."""
+    header, *rows = [[cell.replace("|", r"\|") for cell in line] for line in (header, *rows)]
     widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
     lines = [header, ["-" * width for width in widths], *rows]
     return "".join(
@@ -66,7 +67,8 @@ def latex(
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "    " + " & ".join(map(_cell, cells)) + r" \\"
+    text = " & ".join(map(_cell, cells))
+    return f"    {'{}' * text.startswith(('[', '*'))}{text} " + r"\\"  # \\ would take a [ or * that follows it
 
 
 def _cell(cell: str) -> str:

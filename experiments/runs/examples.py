@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.data import Dataset, LabelledDataset
+from experiments.data.indices import is_whole
 from experiments.runs.table import EXAMPLES, read_rows
 from smoothing import SettingError
 
@@ -15,17 +16,17 @@ def described(dataset: Dataset, indices: Sequence[int]) -> list[dict[str, Any]]:
     """Index, file, label and class name of each example; empty if the data set has neither files nor labels.
 
     Raises:
-        SettingError: a label is out of the range of the data set's classes.
+        SettingError: a label is no whole number in the range of the data set's classes.
     """
     rows = []
     for index in indices:
         row = {"index": index, "file": _written(dataset.file(index)), "label": None, "class": None}
         if isinstance(dataset, LabelledDataset):
             label = dataset.label(index)
-            if not 0 <= label < len(dataset.classes):
+            if not is_whole(label) or not 0 <= label < len(dataset.classes):
                 raise SettingError(
-                    f"dataset: example {index} has label {label}, expected 0 to {len(dataset.classes) - 1} for its "
-                    f"{len(dataset.classes)} classes"
+                    f"dataset: example {index} has label {label!r}, expected a whole number from 0 to "
+                    f"{len(dataset.classes) - 1} for its {len(dataset.classes)} classes"
                 )
             row |= {"label": label, "class": dataset.classes[label]}
         rows.append(row)

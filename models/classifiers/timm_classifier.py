@@ -121,7 +121,9 @@ def _made(timm: Any, name: str, weights: str | None, num_classes: int, size: int
     except SettingError:
         raise
     except Exception as error:  # timm's networks refuse arguments in their own ways, and configurations may be damaged
-        raise SettingError(f"model: timm cannot make {name} ({reason(error)})") from error
+        if weights in (None, "hub", "random"):
+            raise SettingError(f"model: timm cannot make {name} ({reason(error)})") from error
+        raise SettingError(f"model.weights: '{weights}' cannot be loaded into {name} ({reason(error)})") from error
 
 
 def _fetched(timm: Any, name: str, sized: dict[str, int]) -> nn.Module:

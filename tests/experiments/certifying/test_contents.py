@@ -156,7 +156,7 @@ def test_a_record_from_before_contents_is_continued(run):
 
 def test_a_label_that_is_no_class_is_refused(run, monkeypatch):
     monkeypatch.setattr(Digits, "label", lambda self, index: -1)
-    with pytest.raises(SettingError, match=r"dataset: example \d+ has label -1, expected 0 to 9"):
+    with pytest.raises(SettingError, match=r"dataset: example \d+ has label -1, expected a whole number from 0 to 9"):
         run("limit=1")
 
 

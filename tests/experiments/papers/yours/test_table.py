@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from experiments.report.sources import Source
-from experiments.report.text_table import latex
+from experiments.report.text_table import latex, markdown
 
 
 def compiled(tex, folder):
@@ -55,6 +55,14 @@ def test_latex_has_a_cell_for_each_column(written):
     assert {line.count("&") + 1 for line in lines} == {len(columns)}
     assert all(rule in tex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
     assert r"\textbf{80.0}$_{\pm" in tex
+
+
+def test_labels_with_marks_of_markdown_and_latex():
+    rows = [["[12] SmoothAdv", "1"], ["*ours|tuned", "2"]]
+    assert markdown(["method", "n"], rows).splitlines()[-1].replace("\\|", "").count("|") == 3
+    lines = latex(["method", "n"], rows, "caption").splitlines()
+    assert "    {}[12] SmoothAdv & 1 \\\\" in lines
+    assert "    {}*ours$|$tuned & 2 \\\\" in lines
 
 
 def test_it_compiles(written, tmp_path):
