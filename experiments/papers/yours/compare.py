@@ -212,8 +212,10 @@ def _example_notes(series: list[Series]) -> list[str]:
 
 
 def _infinite_notes(table: pd.DataFrame) -> list[str]:
-    """The shares of examples without a certificate, for each series that has any."""
-    notes = []
+    """The shares of examples without a certificate, for each series that has any; and curves without a band."""
+    unbounded = table[(table["low"] == 0) & np.isinf(table["high"]) & ~np.isinf(table["eps_out"])]
+    few = ", ".join(map(str, unbounded["source"].unique()))
+    notes = [f"{few}: no band, because so few examples give no 95 % interval of the median"] if few else []
     for name, rows in table.groupby("source", sort=False):
         shares = sorted({f"{share:.0%}" for share in (rows["infinite"].min(), rows["infinite"].max())}, key=len)
         if rows["infinite"].any():

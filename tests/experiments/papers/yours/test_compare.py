@@ -148,6 +148,13 @@ def test_outputs(drawn, write_center_run, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "eps_in = 0.1: first smaller on 6, second on 0, tied on 1 (p = 0.062" in printed
     assert "ours: 14% of the examples have no certificate; they count as infinite" in printed
+    assert "no band" not in printed
+
+
+def test_too_few_outputs_have_no_band(drawn, write_center_run, tmp_path, capsys):
+    write_center_run("few", "Digits", "Autoencoder", "TotalVariation", 0.1, [1.0, 2, 3], [0.1] * 3, eps=(0.1,), scale=2)
+    drawn("compare", tmp_path, source=[Source("few", tmp_path / "few")], files=True)
+    assert "few: no band, because so few examples give no 95 % interval of the median" in capsys.readouterr().out
 
 
 def test_the_interval_of_a_median_covers_it():
