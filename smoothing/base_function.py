@@ -44,6 +44,8 @@ class FrozenFunction:
     Attributes:
         f: the first copy, for gradients. It moves to the device of the inputs.
 
+    Threads may share it. While the fast copy is made, at the first batch, no other thread may run networks of its own.
+
     Raises:
         SettingError: precision is unknown.
         BaseFunctionError: f has lazy layers without weights. When called: f raises, it does not return a tensor with

@@ -203,11 +203,16 @@ def output_radius(draws: CenterDraws, r_hat: float, metric: Metric, beta: float)
         r_hat: R_hat, a computed distance.
         metric: its `rounding` bounds the errors of computed distances.
         beta: see `certificate`.
+
+    Raises:
+        SettingError: beta is below 1, or the metric's `rounding` gives no bounds.
     """
+    if not 1 <= beta < float("inf"):
+        raise SettingError(f"metric: {metric}.beta: expected a number of at least 1, see `Metric.beta`, got {beta!r}")
     least = up(metric.gamma * (1 + beta) * r_hat, max(MARGIN, SUM_MARGIN * draws.center.numel()))
     if not r_hat < float("inf"):
         return least
-    relative, absolute = metric.rounding(draws.center, draws.base_output.dtype)
+    relative, absolute = _rounding(draws, metric)
     ball = (r_hat + absolute) / (1 - relative)  # R: bounds the exact distances from the center at x
     median = (beta + relative * max(1.0, beta)) * ball + absolute  # bounds the computed median of the center at x'
     return max(least, two_balls(draws, r_hat, median, metric))
@@ -219,11 +224,22 @@ def two_balls(draws: CenterDraws, r_hat: float, there: float, metric: Metric) ->
     The computed distance of w from the center at x is at most r_hat, and from the center at x' at most `there`. Without
     rounding errors the bound is gamma (r_hat + there); see docs/soundness.md, lemma 4.
     """
-    relative, absolute = metric.rounding(draws.center, draws.base_output.dtype)
+    relative, absolute = _rounding(draws, metric)
     gamma = metric.gamma
     ball = (r_hat + absolute) / (1 - relative)
     other = (there + absolute + relative * gamma * ball) / (1 - relative * gamma)
     return up(gamma * (ball + other), SUM_MARGIN)
+
+
+def _rounding(draws: CenterDraws, metric: Metric) -> tuple[float, float]:
+    """The metric's bounds on rounding errors, relative and absolute. Raises SettingError if they are none."""
+    relative, absolute = metric.rounding(draws.center, draws.base_output.dtype)
+    if not (0 <= relative * metric.gamma < 1 and absolute >= 0):
+        raise SettingError(
+            f"metric: {metric}.rounding: expected a relative error below 1 / gamma and an absolute one, both at least "
+            f"0, got {relative!r} and {absolute!r}"
+        )
+    return relative, absolute
 
 
 def needed(p: float, settings: CenterSettings) -> str:

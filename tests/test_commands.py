@@ -102,3 +102,11 @@ def test_train_says_that_the_detector_is_trained_already(python):
     assert done.returncode == 0
     assert "brings its own weights, so there is nothing to train" in done.stdout
     assert done.stderr == "precision is for certification only; for training, set trainer.precision\n"
+
+
+def test_a_file_where_the_results_belong_is_one_line(python, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = python("certify.py", "experiment=demo", f"results.root={tmp_path / 'file'}")
+    assert done.returncode == 1
+    assert "Not a directory; set another results.root" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -1,14 +1,18 @@
 """The numbers that a model holds outside of its parameters: weights in lists, dictionaries, NumPy arrays or objects."""
 
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Iterable, Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 DEEPEST = 8  # attributes of attributes, at most
-NONE_INSIDE = (str, bytes, int, float, complex, type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
+MANY = 8  # numbers in a list that are taken for weights; fewer are settings
+DRAWN = (torch.Generator, np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
+NONE_INSIDE = (*DRAWN, str, bytes, int, float, complex, type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
 REGISTERED = ("_parameters", "_buffers", "_modules")  # of a module, with the names of `state_dict`
 
 
@@ -16,8 +20,8 @@ def held_numbers(model: nn.Module) -> Iterator[tuple[str, Tensor | np.ndarray]]:
     """Names and values of the tensors and arrays in the attributes of a model's modules, in a fixed order.
 
     Registered parameters and buffers of the model are left out, and tensors that are attributes of its modules. A
-    module that is not registered, as in a list, is gone through like any object. Not found are numbers in closures and
-    in global variables.
+    module that is not registered, as in a list, is gone through like any object, and a compiled object by what it
+    would be pickled as. Not found are single numbers, and numbers in closures and in global variables.
     """
     known: set[int] = {id(module) for module in model.modules()}
     for place, module in model.named_modules():
@@ -33,11 +37,24 @@ def _inside(name: str, value: Any, known: set[int], depth: int) -> Iterator[tupl
     if value is None or isinstance(value, NONE_INSIDE) or id(value) in known or depth > DEEPEST:
         return
     known.add(id(value))
-    items: Any = getattr(value, "__dict__", {}).items()
-    if isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, list | tuple):
-        items = enumerate(value)
-    for k, (key, each) in enumerate(items):
+    if isinstance(value, list | tuple) and len(value) >= MANY and all(isinstance(each, int | float) for each in value):
+        yield name, np.array(value, dtype=np.float64)
+        return
+    for k, (key, each) in enumerate(_parts(value)):
         own = key if isinstance(key, str | int) else k  # another key's text may contain an address
         yield from _inside(f"{name}.{own}", each, known, depth + 1)
+
+
+def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
+    """The names and values of what an object consists of."""
+    if isinstance(value, Mapping):
+        return value.items()
+    if isinstance(value, list | tuple):
+        return enumerate(value)
+    if hasattr(value, "__dict__"):
+        return vars(value).items()
+    try:
+        reduced = value.__reduce_ex__(2)  # the arguments and the state of a compiled object, such as a decision tree
+    except Exception:
+        return ()
+    return enumerate(reduced[1:3]) if isinstance(reduced, tuple) else ()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 POINTS = 5  # first outputs that are checked: 60 triples
 TOLERANCE = 1e-5  # allowed error, relative to the largest distance between them
-NOISE = 1e-10  # allowed absolute error on top of that
+NOISE = 1e-10  # allowed error on top of that, relative to the largest number, and absolute for larger ones than 1
 NEAR = 1e-3  # relative to the largest number: outputs that differ by less may have distances of rounding errors only,
 NOISE_OF_NEAR = 1e-6  # which are this large if a metric computes in float32
 NEGATIVE = 1e-6  # a distance in [-NEGATIVE, 0) is a rounding error
@@ -174,7 +174,7 @@ def _slack(points: Tensor, d: Tensor) -> float:
     numbers = points.double().flatten(1)
     near = bool((numbers.amax(dim=0) - numbers.amin(dim=0)).max() <= NEAR * numbers.abs().max())
     largest = float(torch.where(d.isfinite(), d, 0.0).abs().max())
-    return TOLERANCE * largest + (NOISE_OF_NEAR if near else NOISE)
+    return TOLERANCE * largest + (NOISE_OF_NEAR if near else NOISE * min(1.0, float(numbers.abs().max())))
 
 
 def _gap(a: Tensor, b: Tensor) -> float:

@@ -125,7 +125,7 @@ def test_whole_numbers_are_distances():
     assert c.distance_quantile == round(c.distance_quantile) > 0
 
 
-@pytest.mark.parametrize(("power", "gamma"), [(2, 1.0), (3, 2.0), (1, 0.5)])
+@pytest.mark.parametrize(("power", "gamma"), [(2, 1.0), (3, 2.0)])
 def test_a_gamma_that_outputs_do_not_obey_is_refused(power, gamma):
     line = torch.arange(6.0)[:, None]
     too_small = own(lambda a, b: norm(a, b) ** power, gamma=gamma)

@@ -47,6 +47,34 @@ def test_a_gamma_that_is_no_constant_of_the_triangle_inequality(gamma):
         h.certify(X, 0.1)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-4, 1e-6])
+def test_small_outputs_do_not_hide_that_a_metric_is_none(scale):
+    def squared(self, a, b):
+        return (a.double() - b.double()).flatten(1).norm(dim=1) ** 2
+
+    h = CenterSmoothing(
+        lambda b: scale * b.mean(dim=(2, 3)), NOISE, metric(_distance=squared), n=2000, m=1000, delta=0.1
+    )
+    with pytest.raises(SettingError, match="set a larger gamma"):
+        h.certify(X, 0.1)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, float("nan")])
+def test_a_beta_below_that_of_the_best_center(beta):
+    own = metric(beta=lambda self, output: beta)
+    h = CenterSmoothing(lambda b: b.mean(dim=(2, 3)), NOISE, own, n=2000, m=1000, delta=0.1)
+    with pytest.raises(SettingError, match=r"Own\(\).beta: expected a number of at least 1"):
+        h.certify(X, 0.1)
+
+
+@pytest.mark.parametrize("errors", [(float("nan"), 0.0), (0.0, float("nan")), (-1e-9, 0.0), (0.0, -1.0), (1.0, 0.0)])
+def test_rounding_errors_that_are_no_bounds(errors):
+    own = metric(rounding=lambda self, center, dtype: errors)
+    h = CenterSmoothing(lambda b: b.mean(dim=(2, 3)), NOISE, own, n=2000, m=1000, delta=0.1)
+    with pytest.raises(SettingError, match=r"Own\(\).rounding: expected a relative error"):
+        h.certify(X, 0.1)
+
+
 @pytest.mark.parametrize(
     ("empty", "error"),
     [

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.tree import DecisionTreeRegressor
 from torch import nn
 
 from experiments.training.checkpoints import state_hash
@@ -20,7 +21,8 @@ class Holds(nn.Module):
         self.layer = nn.Linear(2, 2, bias=False)
         nn.init.ones_(self.layer.weight)
         self.held = held
-        self.generator, self.function, self.text = torch.Generator(), print, "text"
+        self.function, self.text = print, "text"
+        self.drawn = [torch.Generator(), np.random.default_rng(), np.random.RandomState()]
 
 
 HELD = {
@@ -30,6 +32,8 @@ HELD = {
     "an array": lambda weights: weights,
     "tensors in a list": lambda weights: [torch.from_numpy(weights)],
     "a module in a list": lambda weights: [nn.utils.parametrize.ParametrizationList, nn_of(weights)],
+    "numbers of Python": lambda weights: {"w": [*weights.flatten().tolist(), 0.0, 1.0]},
+    "a compiled object": lambda weights: DecisionTreeRegressor(random_state=0).fit(weights.T, weights[0] * [1, 2, 3]),
     "names": lambda weights: {"names": np.array(["a", None], dtype=object), 1: weights},
 }
 
