@@ -230,7 +230,7 @@ def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: B
         >>> require_feasible(n=100, m=1000, eps=[0.5], noise=Gaussian(sigma=0.5), settings=settings)
         Traceback (most recent call last):
             ...
-        smoothing.errors.SettingError: certifier.n: 100 samples never show a mass of q=0.99; at least 528 are needed
+        smoothing.errors.SettingError: certifier.n: with 100 samples every example abstains at q=0.99; ...
     """
     if why_abstain(n, n, settings):
         low, high = n, 2 * n

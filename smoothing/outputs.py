@@ -15,8 +15,9 @@ SMALLER = (torch.bfloat16, torch.float16)  # float32 represents all their number
 def as_numbers(outputs: Any, batch: Tensor) -> Tensor:
     """A base function's outputs at a batch, (b, *output shape), in float32 or float64, in new memory.
 
-    Accepted are tensors of floats, integers below 2^53 (converted to float64) and booleans (converted to 0 and 1).
-    Shape (b,) is read as (b, 1), and a single number as the output of a single input.
+    Accepted are tensors of floats, of integers (converted to float64) and of booleans (converted to 0 and 1). Integers
+    of 2^53 and more, which float64 does not distinguish, are refused on a CPU and are NaN on a GPU. Shape (b,) is read
+    as (b, 1), and a single number as the output of a single input.
 
     Args:
         outputs: the base function's return value.
@@ -48,7 +49,12 @@ def as_numbers(outputs: Any, batch: Tensor) -> Tensor:
     if outputs.dtype == torch.bool or outputs.is_floating_point():
         return outputs.to(torch.float32)  # exactly the same numbers
     numbers = outputs.to(torch.float64)
-    if outputs.dtype in LONG and bool((numbers.abs() >= 2**53).any()):
+    if outputs.dtype not in LONG:
+        return numbers
+    known = numbers.abs() < 2**53
+    if outputs.device.type != "cpu":
+        return torch.where(known, numbers, torch.nan)  # outside of every ball; the host does not wait to refuse them
+    if not bool(known.all()):
         raise BaseFunctionError(
             "base function: expected integers below 2^53, which float64 distinguishes, got larger ones; subtract an "
             "offset, or return their parts as several numbers"

@@ -213,7 +213,7 @@ def test_the_deterministic_certificate_is_no_looser_than_the_randomised_one():
 
 
 def test_what_cannot_be_enumerated_or_answers_nothing_is_refused():
-    with pytest.raises(SettingError, match=r"noise: Gaussian.*noise=dssn or certifier=certify"):
+    with pytest.raises(SettingError, match=r"noise: Gaussian.*use noise=dssn, band or block"):
         ExactCertify(random_network(0), Gaussian(0.5))
     with pytest.raises(BaseFunctionError, match="expected scores"):
         SmoothedClassifier(lambda x: x[:, None], noise_of(5)).certify_exactly(torch.zeros(D))

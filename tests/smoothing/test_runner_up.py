@@ -191,7 +191,7 @@ def test_rows_of_the_paper_are_read_again_with_the_runner_up_bounded():
         assert drawn.read_again(row) == drawn(x, example)
         older = {key: value for key, value in row.items() if key not in Certify.younger}
         assert ours.read_again(older) == ours(x, example)
-    with pytest.raises(SettingError, match="num_classes: runner_up=bounded needs it"):
+    with pytest.raises(SettingError, match="num_classes: expected the number of classes"):
         Certify(bands, NOISE, runner_up="bounded").read_again(older)
 
 
