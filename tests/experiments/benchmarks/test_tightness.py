@@ -129,11 +129,12 @@ def test_radii_that_are_too_large_are_found_out():
     attempts = [attack_center(h, torch.zeros(1), i, eps=0.35, direction=torch.ones(1)) for i in range(6)]
     assert any(attempt.violated for each in attempts for attempt in each)
 
-    class TooNarrow(L2):
-        def beta(self, output):
-            return 0.5
+    class NarrowerOnTheGrid(ExactCenterSmoothing):
+        def read(self, draws, eps):
+            found = super().read(draws, eps)
+            return replace(found, eps_out=0.9 * found.eps_out)
 
-    on_grid = ExactCenterSmoothing(models.four_points_under_splitting(cases.FINE), FINE, TooNarrow())
+    on_grid = NarrowerOnTheGrid(models.four_points_under_splitting(cases.FINE), FINE, L2())
     assert any(attempt.violated for attempt in attack_exact_center(on_grid, torch.zeros(1), 0))
 
 
