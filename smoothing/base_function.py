@@ -114,8 +114,9 @@ class FrozenFunction:
         """The parameters and buffers of f; none if it is not a network."""
         if self._parts is None:
             return []
-        self._parts.look()
-        return self._parts.tensors
+        with ONE_THREAD:
+            self._parts.look()
+            return self._parts.tensors
 
     def begin(self) -> None:
         """A run begins. Forget what was found earlier, because f may have changed since."""

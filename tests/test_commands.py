@@ -108,5 +108,5 @@ def test_a_file_where_the_results_belong_is_one_line(python, tmp_path):
     (tmp_path / "file").write_text("")
     done = python("certify.py", "experiment=demo", f"results.root={tmp_path / 'file'}")
     assert done.returncode == 1
-    assert "Not a directory; set another results.root" in done.stderr
+    assert "Not a directory; a file is where a folder must be" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -3,6 +3,7 @@
 The same comparison as in `make bench`, with the networks of digits and MNIST, on one thread. Takes a few minutes.
 """
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,8 @@ SIGMAS = (0.25, 0.5, 1.0)
 
 def main() -> None:
     """Print the table and write it to docs/bench_small.txt."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are measured
+    torch.set_num_threads(1)
     digits, mnist = partial(SmallCNN, 10, 1, [0.5], [0.5]), partial(LeNet, 10, 1, [0.5], [0.5])
     lines = [f"{hardware(torch.device('cpu'))}, {torch.get_num_threads()} threads; torch {torch.__version__}", ""]
     for name, make, shape in (("digits", digits, DIGITS), ("MNIST", mnist, MNIST)):

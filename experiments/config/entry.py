@@ -29,7 +29,6 @@ from smoothing import SettingError, SmoothingError
 from smoothing.user_code import LIBRARIES, innermost
 
 NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)  # a file is where a folder must be
 FOLDERS, SCRIPTS = ("experiments", "smoothing", "models", "hydra_plugins"), ("certify.py", "train.py", "plot.py")
 OURS = (*(f"{SUITE / folder}{os.sep}" for folder in FOLDERS), *(str(SUITE / script) for script in SCRIPTS))
 HYDRA = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (hydra, omegaconf))
@@ -104,8 +103,8 @@ def line_of(error: Exception, typed: list[str] | None = None) -> str:
     if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}; results so far are kept; run the same command to resume"
-    if isinstance(error, OSError) and error.errno in NO_FOLDER and error.filename:
-        return f"{error.filename}: {error.strerror}; set another results.root, checkpoints.root or figures.root"
+    if isinstance(error, NotADirectoryError | FileExistsError) and error.filename:
+        return f"{error.filename}: {error.strerror}; a file is where a folder must be, so choose another path"
     if line := explained(error, typed or []):
         return line
     return f"{type(error).__name__}{_message(error)} ({_where(error)})"

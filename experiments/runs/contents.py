@@ -37,7 +37,7 @@ class Contents:
     def require_those_of(self, record: dict[str, Any], path: Path) -> None:
         """Compare the fields that a run.json also has. Raises SmoothingError if rows would be mixed."""
         another = {
-            "weights": "other weights of the model",
+            "weights": "other weights of the model (or other code, if it has none)",
             "examples": "other examples: the data set's images or labels have changed",
             "classes": "other classes, or classes in another order",
         }

@@ -1,13 +1,13 @@
 """examples.csv: the file, label and class of each example of a run."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from experiments.data import Dataset, LabelledDataset
-from experiments.data.indices import is_whole
 from experiments.runs.table import EXAMPLES, read_rows
 from smoothing import SettingError
 
@@ -23,7 +23,7 @@ def described(dataset: Dataset, indices: Sequence[int]) -> list[dict[str, Any]]:
         row = {"index": index, "file": _written(dataset.file(index)), "label": None, "class": None}
         if isinstance(dataset, LabelledDataset):
             label = dataset.label(index)
-            if not is_whole(label) or not 0 <= label < len(dataset.classes):
+            if not isinstance(label, Integral) or not 0 <= label < len(dataset.classes):
                 raise SettingError(
                     f"dataset: example {index} has label {label!r}, expected a whole number from 0 to "
                     f"{len(dataset.classes) - 1} for its {len(dataset.classes)} classes"

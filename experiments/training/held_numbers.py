@@ -10,9 +10,24 @@ import torch
 from torch import Tensor, nn
 
 DEEPEST = 8  # attributes of attributes, at most
+NUMBER = int | float | np.number
 MANY = 8  # numbers in a list that are taken for weights; fewer are settings
 DRAWN = (torch.Generator, np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
-NONE_INSIDE = (*DRAWN, str, bytes, int, float, complex, type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
+NONE_INSIDE = (
+    *DRAWN,
+    set,
+    frozenset,
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    type,
+    FunctionType,
+    BuiltinFunctionType,
+    MethodType,
+    ModuleType,
+)
 REGISTERED = ("_parameters", "_buffers", "_modules")  # of a module, with the names of `state_dict`
 
 
@@ -23,22 +38,22 @@ def held_numbers(model: nn.Module) -> Iterator[tuple[str, Tensor | np.ndarray]]:
     module that is not registered, as in a list, is gone through like any object, and a compiled object by what it
     would be pickled as. Not found are single numbers, and numbers in closures and in global variables.
     """
-    known: set[int] = {id(module) for module in model.modules()}
+    known: dict[int, Any] = {id(module): module for module in model.modules()}  # kept alive, so no id is used again
     for place, module in model.named_modules():
         for name, value in vars(module).items():
             if name not in REGISTERED and not isinstance(value, Tensor):
                 yield from _inside(f"{place}.{name}".lstrip("."), value, known, 1)
 
 
-def _inside(name: str, value: Any, known: set[int], depth: int) -> Iterator[tuple[str, Tensor | np.ndarray]]:
+def _inside(name: str, value: Any, known: dict[int, Any], depth: int) -> Iterator[tuple[str, Tensor | np.ndarray]]:
     if isinstance(value, Tensor) or (isinstance(value, np.ndarray) and not value.dtype.hasobject):
         yield name, value
         return
     if value is None or isinstance(value, NONE_INSIDE) or id(value) in known or depth > DEEPEST:
         return
-    known.add(id(value))
-    if isinstance(value, list | tuple) and len(value) >= MANY and all(isinstance(each, int | float) for each in value):
-        yield name, np.array(value, dtype=np.float64)
+    known[id(value)] = value
+    if isinstance(value, list | tuple) and len(value) >= MANY and all(isinstance(each, NUMBER) for each in value):
+        yield name, np.array([str(each) for each in value])  # of any size and type
         return
     for k, (key, each) in enumerate(_parts(value)):
         own = key if isinstance(key, str | int) else k  # another key's text may contain an address
@@ -51,7 +66,7 @@ def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
         return value.items()
     if isinstance(value, list | tuple):
         return enumerate(value)
-    if hasattr(value, "__dict__"):
+    if getattr(value, "__dict__", None):
         return vars(value).items()
     try:
         reduced = value.__reduce_ex__(2)  # the arguments and the state of a compiled object, such as a decision tree

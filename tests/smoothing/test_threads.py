@@ -1,6 +1,7 @@
 """Threads that share one smoothed function, or torch's settings, get the certificates that each gets alone."""
 
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -43,7 +44,22 @@ def test_threads_that_share_an_object_get_the_certificates_of_each_alone(first):
 
 
 def test_no_two_threads_get_the_samples_of_one_example():
-    g = SmoothedClassifier(Sides(), NOISE)
+    class Slow(SmoothedClassifier):
+        """Another thread has time to read the number before it is counted on."""
+
+        number = 0
+
+        @property
+        def next_example(self):
+            found = self.number
+            time.sleep(0.002)
+            return found
+
+        @next_example.setter
+        def next_example(self, number):
+            self.number = number
+
+    g = Slow(Sides(), NOISE)
     assert sorted(in_threads(lambda _: g.number_of(None))) == list(range(len(INPUTS)))
 
 

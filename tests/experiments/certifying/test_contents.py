@@ -49,6 +49,15 @@ class L2(TheirL2):
         return 1 * super()._distance(a, b)
 """
 
+BARE = """
+
+class Bare(torch.nn.Module):
+    pretrained = True
+
+    def forward(self, x):
+        return 2.0 * x.mean(dim=(1, 2, 3))[:, None]
+"""
+
 
 @pytest.fixture
 def run(settings, tmp_path, monkeypatch):
@@ -91,6 +100,19 @@ def test_an_edited_model_is_said_and_continued(run, capsys):
     assert run("limit=2") == folder
     said = capsys.readouterr().err
     assert said.count("the source of the model has changed since its rows were made") == 1
+
+
+def test_an_edited_model_without_numbers_is_another_model(run):
+    """Its code is all that it is."""
+    with open("own_module.py", "a") as module:
+        module.write(BARE)
+    folder = run("limit=1", "model._target_=own_module.Bare")
+    edited("2.0 * x", "20.0 * x")
+    sys.modules.pop("own_module")
+    with pytest.raises(SmoothingError, match=r"its rows are of other weights of the model \(or other code"):
+        run("limit=2", "model._target_=own_module.Bare")
+    edited("20.0 * x", "2.0 * x")
+    assert run("limit=2", "model._target_=own_module.Bare") == folder
 
 
 def test_weights_of_another_content_under_the_same_name_are_another_run(run):

@@ -31,18 +31,18 @@ def test_lists_of_whole_numbers(indices):
 @pytest.mark.parametrize(
     ("indices", "message"),
     [
-        ([0, -1], "whole numbers of at least 0, got -1"),
-        ([0.0], "whole numbers of at least 0, got 0.0"),
-        (["a"], "got 'a'"),
-        ([True], "got True"),
-        ([3, 1, 3], "different numbers, got 3 2 times"),
+        ([0, -1], "at least 0, got -1"),
+        ([0.5], "a whole number, got 0.5"),
+        (["a"], "a number, got '?a"),
+        ([True], "a number, got True"),
+        ([3, 1, 3], "different numbers, got 3 twice"),
         ((k for k in range(2)), "a list of whole numbers, got generator"),
         ("012", "a list of whole numbers, got str"),
         (None, "a list of whole numbers, got NoneType"),
     ],
 )
 def test_what_is_refused(indices, message):
-    with pytest.raises(SettingError, match=rf"dataset: Own\.indices\(\): expected {message}|{message}"):
+    with pytest.raises(SettingError, match=rf"dataset: Own\.indices\(\): expected {message}"):
         indices_of(Own(indices))
 
 

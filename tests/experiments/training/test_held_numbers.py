@@ -1,5 +1,7 @@
 """Weights that a model holds outside of its parameters are part of its hash."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from sklearn.tree import DecisionTreeRegressor
 from torch import nn
 
 from experiments.training.checkpoints import state_hash
+
+X = np.arange(6.0).reshape(3, 2)
 
 
 class Estimator:
@@ -34,6 +38,12 @@ HELD = {
     "a module in a list": lambda weights: [nn.utils.parametrize.ParametrizationList, nn_of(weights)],
     "numbers of Python": lambda weights: {"w": [*weights.flatten().tolist(), 0.0, 1.0]},
     "a compiled object": lambda weights: DecisionTreeRegressor(random_state=0).fit(weights.T, weights[0] * [1, 2, 3]),
+    "objects of many parts": lambda weights: [
+        DecisionTreeRegressor(random_state=0).fit(X, X[:, 0] * scale) for scale in (1, 1, *weights[0])
+    ],
+    "a partial function": lambda weights: partial(print, weights),
+    "scalars of NumPy": lambda weights: list(np.repeat(weights.flatten(), 2).astype(np.float32)),
+    "huge numbers": lambda weights: [10**400, *range(8), int(weights[0, 0])],
     "names": lambda weights: {"names": np.array(["a", None], dtype=object), 1: weights},
 }
 
