@@ -15,7 +15,8 @@ from experiments.config import entry
 from experiments.machine import stopping
 
 ROOT = Path(__file__).parents[3]
-DIGITS = ("experiment=digits_gaussian", "trainer.epochs=3", "trainer.lr_step=2", "device=cpu", "batch_size=100")
+TRAINING = ("experiment=digits_gaussian", "trainer.epochs=3", "trainer.lr_step=2", "device=cpu")
+DIGITS = (*TRAINING, "batch_size=100")
 LONG = ("limit=5", "certifier.n=20000")  # a row takes a second
 WAIT = 120  # seconds
 
@@ -26,7 +27,13 @@ def typed(tmp_path):
 
     def start(script, *arguments, results="results"):
         roots = (f"checkpoints.root={tmp_path / 'checkpoints'}", f"results.root={tmp_path / results}")
-        command = [sys.executable, str(ROOT / script), *DIGITS, *roots, *arguments]
+        command = [
+            sys.executable,
+            str(ROOT / script),
+            *(TRAINING if script == "train.py" else DIGITS),
+            *roots,
+            *arguments,
+        ]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
@@ -101,12 +108,12 @@ def test_nowhere_to_write_is_one_line(python, tmp_path):
         if subprocess.run(command, capture_output=True, check=False).returncode:
             pytest.skip("a tmpfs cannot be mounted here")
     try:
-        done = python("train.py", *DIGITS, f"checkpoints.root={tmp_path / 'checkpoints'}")
+        done = python("train.py", *TRAINING, f"checkpoints.root={tmp_path / 'checkpoints'}")
     finally:
         if os.geteuid() == 0:
             subprocess.run(["umount", str(tmp_path / "checkpoints")], check=True)
     assert done.returncode == 1, done.stderr
-    line = done.stderr.strip().splitlines()[-1]
+    (line,) = done.stderr.strip().splitlines()
     assert str(tmp_path / "checkpoints") in line
     assert "Read-only file system" in line or "Permission denied" in line
 
