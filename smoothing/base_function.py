@@ -97,6 +97,16 @@ class FrozenFunction:
             self._require_one_shape(batch, numbers)
             return numbers
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether a network is evaluated as a second, faster copy."""
+        return self._fast.call is not self.f
+
+    def as_given(self, batch: Tensor) -> Tensor:
+        """Outputs of the first copy, (b, *output shape), to compare with those of the second; after a call."""
+        with ONE_THREAD, self._at(batch.device, self.precision), shown("base function"):
+            return as_numbers(self.f(batch.clone(memory_format=torch.contiguous_format)), batch)
+
     def arithmetic(self) -> dict[str, Any]:
         """How f is computed, known after the first call. Certificates are about the weights and this arithmetic."""
         return {

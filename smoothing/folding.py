@@ -2,8 +2,12 @@
 
 import copy
 import operator
+import os
+import sys
 from collections.abc import Iterator
 from math import inf
+from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import torch
@@ -14,6 +18,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 LAYERS = (_BatchNorm, _ConvNd, nn.Linear)
+TORCH = str(Path(torch.__file__).parent) + os.sep
 
 
 def folded(f: nn.Module) -> tuple[nn.Module, int]:
@@ -24,9 +29,9 @@ def folded(f: nn.Module) -> tuple[nn.Module, int]:
     or ReLU6 overwrites its input if nothing else uses that input. The copy equals f in exact arithmetic, and up to a
     few units in the last digit otherwise.
 
-    A network is copied unchanged if `torch.fx` cannot trace it, because its control flow depends on its input's values.
-    The same holds if it has hooks or an instance's own `forward`, which a trace does not see. Layers other than torch's
-    own, and changed ones, are left alone (`_is_unchanged`).
+    A network is copied unchanged if `torch.fx` cannot trace it, because its control flow depends on its input's values
+    or type. The same holds if it has hooks, its own `__call__` or an instance's own `forward`, which a trace does not
+    see. Layers other than torch's own, and changed ones, are left alone (`_is_unchanged`).
 
     Examples:
         >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()).eval()
@@ -37,9 +42,12 @@ def folded(f: nn.Module) -> tuple[nn.Module, int]:
     copied = copy.deepcopy(f)
     if _changed(copied):
         return copied, 0
+    tracer = _Tracer()
     try:
-        graph = _Tracer().trace(copied)
+        graph = tracer.trace(copied)
     except Exception:  # any error that a network's own code raises when traced
+        return copied, 0
+    if tracer.misled:
         return copied, 0
     _make_layers(graph, copied)
     modules = dict(copied.named_modules())
@@ -53,10 +61,56 @@ def folded(f: nn.Module) -> tuple[nn.Module, int]:
 
 
 class _Tracer(fx.Tracer):
-    """Traces into modules that contain layers with weights, and treats others, such as a normalisation, as one step."""
+    """Traces into modules that contain layers with weights, and treats others, such as a normalisation, as one step.
+
+    Attributes:
+        misled: whether the network's code asked what a trace answers otherwise than a run does: the type of a value,
+            or a number. The code may have caught the error that this raises.
+    """
+
+    misled = False
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return super().is_leaf_module(m, module_qualified_name) or not any(isinstance(p, LAYERS) for p in m.modules())
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Value(node, self)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        self.misled = True
+        return super().to_bool(obj)
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        self.misled = True
+        return super().iter(obj)
+
+    def asked_for_type(self, code: CodeType) -> None:
+        """Code was asked for a value's type. Only torch's own knows what a traced value is."""
+        self.misled |= code is torch.is_tensor.__code__ or not code.co_filename.startswith(TORCH)
+
+
+class _Typed:
+    """Tells the tracer if a value's type is asked for, as in isinstance(x, Tensor), which is false for traced ones."""
+
+    tracer: _Tracer
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        self.tracer.asked_for_type(sys._getframe(1).f_code)
+        return type(self)
+
+
+class _Value(_Typed, fx.Proxy):  # type: ignore[misc]
+    """A traced value."""
+
+    def __getattr__(self, name: str) -> fx.proxy.Attribute:
+        if not hasattr(torch.Tensor, name):
+            raise AttributeError(name)
+        return _Attribute(self, name)
+
+
+class _Attribute(_Typed, fx.proxy.Attribute):  # type: ignore[misc]
+    """An attribute or method of a traced value."""
 
 
 def _make_layers(graph: fx.Graph, root: nn.Module) -> None:
@@ -155,7 +209,8 @@ def _is_unchanged(module: nn.Module) -> bool:
 
 
 def _changed(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
+    own_call = type(module).__call__ is not nn.Module.__call__
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module) or own_call)
 
 
 def _fold(graph: fx.Graph, modules: dict[str, nn.Module]) -> int:

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from smoothing.agreement import alike
+from smoothing.agreement import agreeing, rows_of
 from smoothing.base_function import FrozenFunction
 from smoothing.errors import BaseFunctionError
 
 ROWS = 8  # rows kept for later checks
+MANY, SOME = 64, 4  # rows from everywhere in a batch that are evaluated again: in the longest so far, and in others
 KEPT = (0, 1, 3)  # of these, the rows that are evaluated again. All distances between them differ, so most rows get a
 # new neighbour, at whatever distance a neighbour has an effect.
 EVERY = 32  # batches between two checks
@@ -16,12 +17,16 @@ LARGEST = 0.01  # an output may never change by more than this, relative to its 
 # the last digit. For a batch of the same shape, and for one of another size, where layers round differently.
 SAME_SHAPE = 0.01, 4
 ANOTHER_SIZE = 0.05, 256
+SINGLE = 2.0**-23  # unit in the last digit of float32
+ROUGHLY = 0.25  # in place of LARGEST, between a network and its fast copy at a lower precision
+JUMPS, SHARE, ROUGH_SHARE = 4, 0.05, 0.5  # rows that may change, and their share of all that were evaluated again
 
 
 class Probe:
     """Detects what eval mode does not prevent: statistics over the batch, functional dropout, randomness, hidden state.
 
-    Rows may differ by rounding, and a discontinuous f may then jump. So one row proves nothing, but most rows do.
+    It also compares a network's fast copy with the network. Rows may differ by rounding, and a discontinuous f may then
+    jump. So a few rows prove nothing, but half of those of one check do, or a twentieth of those of all checks.
     """
 
     def __init__(self, f: FrozenFunction) -> None:
@@ -29,6 +34,8 @@ class Probe:
         self.batches = 0  # since the last check
         self._known: tuple[Tensor, Tensor] | None = None  # rows, and their outputs at the beginning of this run
         self._thorough: set[tuple[object, ...]] = set()  # kinds of input that were checked in every way
+        self._longest, self._turn = 0, 0  # batch of which rows were evaluated again; how often this was done
+        self._checked = self._changed = 0  # rows
 
     def begin(self) -> None:
         """A run begins. Forget the outputs of earlier runs: the owner of f may have changed it since."""
@@ -38,13 +45,16 @@ class Probe:
         """Check the first batch that was evaluated, and every 32nd later one: (b, *input shape), (b, *output shape).
 
         Raises:
-            BaseFunctionError: outputs depend on the batch or on chance.
+            BaseFunctionError: outputs depend on the batch or on chance, or the fast copy is another function.
         """
         self.batches += 1
         if self._known is None or self._known[0].shape[1:] != batch.shape[1:]:
             self._check_first(batch, outputs)
         elif self.batches >= EVERY:
+            self._check_rows(batch, outputs)
             self.check_again()
+        elif len(batch) > self._longest:
+            self._check_rows(batch, outputs)
 
     def _check_first(self, batch: Tensor, outputs: Tensor) -> None:
         """Check in every way, and keep a few rows."""
@@ -53,6 +63,8 @@ class Probe:
         self._require(found, outputs[: len(rows)], outputs, ANOTHER_SIZE)
         self._known = rows, found
         kind = (tuple(rows.shape[1:]), rows.dtype, rows.device)
+        self._longest = self._longest if kind in self._thorough else 0
+        self._check_rows(batch, outputs)
         if kind not in self._thorough:
             self._require(self.f(rows), found, found, SAME_SHAPE)
             self._require(self.f(rows.roll(1, 0)), found.roll(1, 0), found, SAME_SHAPE)  # each at another position
@@ -68,6 +80,21 @@ class Probe:
             self._check_among_copies(first=True)
         self.batches = 0
 
+    def _check_rows(self, batch: Tensor, outputs: Tensor) -> None:
+        """Evaluate rows from everywhere in a batch again, at other positions, also by the network itself."""
+        count = min(len(batch), MANY if len(batch) > self._longest else SOME)
+        at = (torch.linspace(0, len(batch) - 1, count, device=batch.device).round().long() + self._turn) % len(batch)
+        self._longest, self._turn = max(self._longest, len(batch)), self._turn + 1
+        rows, expected = batch[at], outputs[at]
+        if self.f.compiled:  # for one shape
+            half = len(batch) // 2
+            self._require(self.f(batch.roll(half, 0)), outputs.roll(half, 0), outputs, SAME_SHAPE)
+        else:
+            for few in {1, max(1, count // SOME)}:
+                self._require(self.f(rows[::few]), expected[::few], outputs, ANOTHER_SIZE)
+        if self.f.is_fast:
+            self._require(self.f.as_given(rows), expected, outputs, ANOTHER_SIZE, as_given=True)
+
     def _check_among_copies(self, first: bool) -> None:
         """Evaluate `KEPT` rows again, counted from the first or from the last row, among copies of one of them."""
         assert self._known
@@ -81,9 +108,26 @@ class Probe:
         found, expected = (torch.stack([answers[place] for place in kept]) for answers in (found, outputs))
         self._require(found, expected, outputs, SAME_SHAPE)
 
-    def _require(self, found: Tensor, expected: Tensor, outputs: Tensor, allowed: tuple[float, int]) -> None:
+    def _require(
+        self, found: Tensor, expected: Tensor, outputs: Tensor, allowed: tuple[float, int], as_given: bool = False
+    ) -> None:
         spread, units = allowed
-        if not alike(found, expected, outputs, LARGEST, spread, units * self.f.unit(outputs.dtype)):
+        unit = self.f.unit(outputs.dtype)
+        rough = unit > SINGLE
+        largest = ROUGHLY if rough and as_given else LARGEST
+        whole, nearly = rows_of(agreeing(found, expected, outputs, largest, spread, units * unit))
+        agree, unchanged = torch.stack([whole.sum(), nearly.sum()]).tolist()
+        self._checked += len(whole)
+        self._changed += len(whole) - unchanged
+        share = ROUGH_SHARE if rough else SHARE
+        if 2 * agree >= len(whole) and self._changed <= JUMPS + share * self._checked:
+            return
+        self._checked = self._changed = 0
+        if as_given:
             raise BaseFunctionError(
-                "base function: its outputs depend on the batch or on chance; make row i a fixed function of input i"
+                "base function: the faster copy of the network is another function: pass lambda batch: network(batch), "
+                "with the network in eval mode, and report this network"
             )
+        raise BaseFunctionError(
+            "base function: its outputs depend on the batch or on chance; make row i a fixed function of input i"
+        )
