@@ -60,6 +60,18 @@ def whole_number(name: str, value: object, least: int = 0) -> int:
     return int(found)
 
 
+def sizes(name: str, value: object) -> tuple[int, ...]:
+    """A shape as a tuple of ints of at least 1. Raises SettingError if it is none.
+
+    Examples:
+        >>> sizes("shape", np.array([1, 28, 28], dtype=np.uint8))
+        (1, 28, 28)
+    """
+    if not isinstance(value, Iterable) or isinstance(value, str):
+        raise SettingError(f"{name}: expected a shape, such as (3, 32, 32), got {_described(value)}")
+    return tuple(whole_number(name, size, 1) for size in value)
+
+
 def probability(name: str, value: object) -> float:
     """A number strictly between 0 and 1 as a float. Raises SettingError otherwise.
 

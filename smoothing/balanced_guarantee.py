@@ -65,12 +65,14 @@ class BalancedSettings:
     alpha3: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("q", "rho", "alpha1", "alpha2", *(("alpha3",) if self.alpha3 is not None else ())):
+            object.__setattr__(self, name, number(f"certifier.{name}", getattr(self, name)))  # of 64 bits
         for name in ("q", "alpha1", "alpha2", *(("alpha3",) if self.alpha3 is not None else ())):
-            if not 0 < number(f"certifier.{name}", getattr(self, name)) < 1:
+            if not 0 < getattr(self, name) < 1:
                 raise SettingError(
                     f"certifier.{name}: expected a number strictly between 0 and 1, got {getattr(self, name)}"
                 )
-        if not 0 < number("certifier.rho", self.rho) < inf:
+        if not 0 < self.rho < inf:
             raise SettingError(f"certifier.rho: expected a positive distance, got {self.rho}")
         if self.bound not in BOUNDS:
             raise SettingError(f"certifier.bound: expected one of {', '.join(BOUNDS)}, got {self.bound}")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from smoothing import statistics
+from smoothing.arguments import number
 from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
@@ -81,6 +82,8 @@ class CenterSettings:
     alpha2: float = 0.005
 
     def __post_init__(self) -> None:
+        for name in ("delta", "alpha1", "alpha2"):
+            object.__setattr__(self, name, number(f"certifier.{name}", getattr(self, name)))  # of 64 bits
         if self.bound not in BOUNDS:
             raise SettingError(f"certifier.bound: expected one of {', '.join(BOUNDS)}, got {self.bound}")
         if not 0 < self.delta < 0.5:

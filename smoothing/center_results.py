@@ -136,7 +136,7 @@ def statement(
         failure_probability=(failure_probability if certified else 0.0) + (alpha3 if answers else 0.0),
         vacuous=eps_out >= metric.largest_distance(draws.center.shape),
         not_finite=float(np.isinf(draws.distances).mean()) if len(draws.distances) else 0.0,
-        center=draws.center,
+        center=draws.center.clone(),
         empty=is_empty(metric, draws.center),
         answers=answers,
     )

@@ -4,7 +4,7 @@ A new certifier is one class, derived from `Smoothed` and `Certifier`, and one Y
 passes it one example at a time, and writes a row for each statement.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,11 +13,12 @@ from torch import Tensor
 from smoothing.base_function import FrozenFunction
 from smoothing.engine import Engine
 from smoothing.errors import SettingError
+from smoothing.fixed import Fixed
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure
 
 
-class Certifier(ABC):
+class Certifier(Fixed):
     """A smoothed function with its settings fixed.
 
     A statement is a dataclass, such as `ClassificationCertificate`. Its fields fill the columns with the same names.

@@ -79,26 +79,26 @@ class Engine:
         waiting = iter(procedures)
         under_way: deque[_Execution[R]] = deque()
         exhausted = False
+        probe = self._probe.of_a_run()
         with ONE_THREAD:
             self.f.begin()
-            self._probe.begin()
             self._clock.restart()
         while under_way or not exhausted:
             while under_way and under_way[0].finished:
                 first = under_way.popleft()
                 if first.error:
                     raise first.error
-                if self._probe.batches >= MOST_UNCHECKED:
+                if probe.batches >= MOST_UNCHECKED:
                     with ONE_THREAD:
-                        self._probe.check_again()
+                        probe.check_again()
                 yield first.result, first.seconds
                 self._clock.restart()
             exhausted = exhausted or not self._begin_more(waiting, under_way)
             if under_way and not under_way[0].finished:
                 with ONE_THREAD:
-                    self._batch(under_way)
+                    self._batch(under_way, probe)
         with ONE_THREAD:
-            self._probe.check_again()
+            probe.check_again()
 
     def _begin_more(self, waiting: Iterator[Procedure[R]], under_way: "deque[_Execution[R]]") -> bool:
         """Begin procedures until a result is ready or those under way fill a batch. Returns False if there is no more.
@@ -147,7 +147,7 @@ class Engine:
             self.batch_size = fastest_batch_size(self.f, x, rows)
         return self.batch_size
 
-    def _batch(self, under_way: "deque[_Execution[R]]") -> None:
+    def _batch(self, under_way: "deque[_Execution[R]]", probe: Probe) -> None:
         """Evaluate the next rows: those of the first request, or of many small ones.
 
         A request that does not share batches is always split into the same batches. Small requests share a batch that
@@ -161,7 +161,7 @@ class Engine:
         self._require_sound(request)
         batch_size = self.tune(x)
         with fixed_arithmetic(x.device):
-            rows = self._evaluate(under_way, first, self._buffer(x, batch_size), batch_size)
+            rows = self._evaluate(under_way, first, self._buffer(x, batch_size), probe)
             total, lap = sum(rows.values()), self._clock.end(x.device)
             for execution, count in rows.items():
                 execution.laps.append((lap, count / total))
@@ -178,10 +178,11 @@ class Engine:
             self._sound.add(kind)
 
     def _evaluate(
-        self, under_way: "deque[_Execution[R]]", first: "_Execution[R]", buffer: DoubleBuffer, batch_size: int
+        self, under_way: "deque[_Execution[R]]", first: "_Execution[R]", buffer: DoubleBuffer, probe: Probe
     ) -> "dict[_Execution[R], int]":
         """Evaluate a batch and pass the reduced outputs to the requests. Returns each execution's number of rows."""
         memory, end = buffer.next(), 0
+        batch_size = len(memory)
         small = self._small(under_way)
         shared = first.unfinished[0] in small
         parts: list[tuple[_Execution[R], Cursor, int, int]] = []
@@ -196,7 +197,7 @@ class Engine:
         batch = memory if shared or self.f.compiled else memory[:end]  # compiled for one shape
         self.f.settle(batch)
         outputs = self.f(batch)
-        self._probe.check(batch, outputs) if self.f.compiled else self._probe.check(batch[:end], outputs[:end])
+        probe.check(batch, outputs) if self.f.compiled else probe.check(batch[:end], outputs[:end])
         rows: dict[_Execution[R], int] = {}
         with shown("metric or certifier", always=False):
             answers = _reduced([(cursor.request, stop - begin) for _, cursor, begin, stop in parts], outputs[:end])

@@ -48,7 +48,7 @@ def as_tensor(x: Any) -> Tensor:
             "x: expected a tensor, got a PIL image; use torchvision.transforms.functional.to_tensor(x), with numbers "
             "in [0, 1], and then normalise it as your model expects"
         )
-    if isinstance(x, list) and not any(hasattr(each, "shape") for each in x):
+    if isinstance(x, list) and not any(getattr(each, "shape", ()) for each in x):
         try:
             x = np.array(x)
         except ValueError as error:
@@ -194,6 +194,8 @@ def _rows(batch: Any) -> Any:
 def _is_pair(x: Any) -> bool:
     """Whether x is (input,) or (input, label) with a label that is one number, one name or None."""
     if not isinstance(x, tuple | list) or not 1 <= len(x) <= 2 or not (hasattr(x[0], "shape") or _is_image(x[0])):
+        return False
+    if isinstance(x, list) and not getattr(x[0], "shape", True):  # a list of numbers
         return False
     label = x[1] if len(x) == 2 else None
     if isinstance(label, Tensor | np.ndarray):

@@ -4,7 +4,6 @@ This file draws outputs of the base function. `mean_guarantee` states what they 
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from math import isfinite
 from typing import Unpack
 
@@ -76,19 +75,21 @@ class MeanSmoothing(_Mean):
         if bound not in ("exact", "paper"):
             raise SettingError(f"certifier.bound: expected exact or paper, got {bound}")
         self.bound = bound
-        self._at_other = lru_cache(maxsize=64)(self._moved)
+        self._known: dict[tuple[int, int, float], Band] = {}
 
     @property
     def samples(self) -> int:
         return self.n
 
     def read(self, draws: QuantileDraws, eps: float) -> MeanCertificate:
-        at_other = self._at_other(*draws.outputs.shape, eps)
-        return mean_certificate(draws, eps, self.low, self.high, at_other, self.alpha)
+        n, k = draws.outputs.shape
+        return mean_certificate(draws, eps, self.low, self.high, self._moved(n, k, eps), self.alpha)
 
     def _moved(self, n: int, k: int, eps: float) -> Band:
-        """Bounds at x', which are the same for all inputs with n samples of k numbers."""
-        return moved(band(n, self.alpha / (2 * max(1, k)), self.bound), eps, self.noise)
+        """Bounds at x', which are the same for all inputs with n samples of k numbers. Computed once for each eps."""
+        if (n, k, eps) not in self._known:
+            self._known[n, k, eps] = moved(band(n, self.alpha / (2 * max(1, k)), self.bound), eps, self.noise)
+        return self._known[n, k, eps]
 
     def _request(self, x: Tensor, example: int) -> Request:
         return Samples(x, self.noise, self._kept, Stream(self.seed, example, Stage.CERTIFICATION), self.n)

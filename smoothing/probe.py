@@ -1,5 +1,7 @@
 """A check that a base function is one fixed function of its input: a few rows are evaluated again in other batches."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,25 @@ ROUGHLY = 0.25  # in place of LARGEST, between a network and its fast copy at a 
 JUMPS, SHARE, ROUGH_SHARE = 4, 0.05, 0.5  # rows that may change, and their share of all that were evaluated again
 
 
+@dataclass
+class Past:
+    """What all runs have checked.
+
+    Attributes:
+        thorough: the kind of input that was checked in every way.
+        longest: rows of the longest batch of that kind of which `MANY` rows were evaluated again.
+        turn: how often rows of a batch were.
+        checked: rows that were evaluated again.
+        changed: rows of these that changed.
+    """
+
+    thorough: tuple[object, ...] = ()
+    longest: int = 0
+    turn: int = 0
+    checked: int = 0
+    changed: int = 0
+
+
 class Probe:
     """Detects what eval mode does not prevent: statistics over the batch, functional dropout, randomness, hidden state.
 
@@ -29,17 +50,14 @@ class Probe:
     jump. So a few rows prove nothing, but half of those of one check do, or a twentieth of those of all checks.
     """
 
-    def __init__(self, f: FrozenFunction) -> None:
-        self.f = f
+    def __init__(self, f: FrozenFunction, past: "Past | None" = None) -> None:
+        self.f, self.past = f, past or Past()
         self.batches = 0  # since the last check
         self._known: tuple[Tensor, Tensor] | None = None  # rows, and their outputs at the beginning of this run
-        self._thorough: set[tuple[object, ...]] = set()  # kinds of input that were checked in every way
-        self._longest, self._turn = 0, 0  # batch of which rows were evaluated again; how often this was done
-        self._checked = self._changed = 0  # rows
 
-    def begin(self) -> None:
-        """A run begins. Forget the outputs of earlier runs: the owner of f may have changed it since."""
-        self._known, self.batches = None, 0
+    def of_a_run(self) -> "Probe":
+        """The probe of one run, which another run may interrupt. The owner of f may change it between runs."""
+        return Probe(self.f, self.past)
 
     def check(self, batch: Tensor, outputs: Tensor) -> None:
         """Check the first batch that was evaluated, and every 32nd later one: (b, *input shape), (b, *output shape).
@@ -53,7 +71,7 @@ class Probe:
         elif self.batches >= EVERY:
             self._check_rows(batch, outputs)
             self.check_again()
-        elif len(batch) > self._longest:
+        elif len(batch) > self.past.longest:
             self._check_rows(batch, outputs)
 
     def _check_first(self, batch: Tensor, outputs: Tensor) -> None:
@@ -63,16 +81,17 @@ class Probe:
         self._require(found, outputs[: len(rows)], outputs, ANOTHER_SIZE)
         self._known = rows, found
         kind = (tuple(rows.shape[1:]), rows.dtype, rows.device)
-        self._longest = self._longest if kind in self._thorough else 0
+        known_kind = kind == self.past.thorough
+        self.past.longest = self.past.longest if known_kind else 0
         self._check_rows(batch, outputs)
-        if kind not in self._thorough:
+        if not known_kind:
             self._require(self.f(rows), found, found, SAME_SHAPE)
             self._require(self.f(rows.roll(1, 0)), found.roll(1, 0), found, SAME_SHAPE)  # each at another position
             self._check_among_copies(first=False)
             if not self.f.compiled:
                 self._require(self.f(rows[:2]), found[:2], found, ANOTHER_SIZE)
             self._check_among_copies(first=True)
-            self._thorough = {kind}
+            self.past.thorough = kind
 
     def check_again(self) -> None:
         """Check once more, unless nothing was evaluated since the last check. Raises BaseFunctionError."""
@@ -82,9 +101,11 @@ class Probe:
 
     def _check_rows(self, batch: Tensor, outputs: Tensor) -> None:
         """Evaluate rows from everywhere in a batch again, at other positions, also by the network itself."""
-        count = min(len(batch), MANY if len(batch) > self._longest else SOME)
-        at = (torch.linspace(0, len(batch) - 1, count, device=batch.device).round().long() + self._turn) % len(batch)
-        self._longest, self._turn = max(self._longest, len(batch)), self._turn + 1
+        count = max(1, min(len(batch) - 1, MANY if len(batch) > self.past.longest else SOME))
+        at = (torch.linspace(0, len(batch) - 1, count, device=batch.device).round().long() + self.past.turn) % len(
+            batch
+        )
+        self.past.longest, self.past.turn = max(self.past.longest, len(batch)), self.past.turn + 1
         rows, expected = batch[at], outputs[at]
         if self.f.compiled:  # for one shape
             half = len(batch) // 2
@@ -117,12 +138,12 @@ class Probe:
         largest = ROUGHLY if rough and as_given else LARGEST
         whole, nearly = rows_of(agreeing(found, expected, outputs, largest, spread, units * unit))
         agree, unchanged = torch.stack([whole.sum(), nearly.sum()]).tolist()
-        self._checked += len(whole)
-        self._changed += len(whole) - unchanged
+        self.past.checked += len(whole)
+        self.past.changed += len(whole) - unchanged
         share = ROUGH_SHARE if rough else SHARE
-        if 2 * agree >= len(whole) and self._changed <= JUMPS + share * self._checked:
+        if 2 * agree >= len(whole) and self.past.changed <= JUMPS + share * self.past.checked:
             return
-        self._checked = self._changed = 0
+        self.past.checked = self.past.changed = 0
         if as_given:
             raise BaseFunctionError(
                 "base function: the faster copy of the network is another function: pass lambda batch: network(batch), "

@@ -146,7 +146,7 @@ def classes_of(outputs: Tensor) -> Tensor:
             f"{tuple(outputs.shape)}, {outputs.dtype}"
         )
     if outputs.shape[1] > 1:
-        if outputs.dim() == 3 and outputs.dtype == torch.float64 and bool((outputs == outputs.round()).all()):
+        if outputs.dim() == 3 and _may_be_classes(outputs):
             raise BaseFunctionError(
                 f"base function: whole numbers of shape {tuple(outputs.shape)} may be classes (b, height, width); "
                 "answer classes as classes[:, None], and scores (b, classes, positions) as float32"
@@ -161,6 +161,13 @@ def classes_of(outputs: Tensor) -> Tensor:
             "scores of at least two classes, or threshold the outputs first"
         )
     return torch.where(whole, found, ABSTAIN).long()
+
+
+def _may_be_classes(outputs: Tensor) -> bool:
+    """Whether outputs (b, k, positions) may be classes or masks (b, height, width): whole numbers, and not one-hot."""
+    whole = (outputs == outputs.round()).all()
+    one_hot = ((outputs == 0) | (outputs == 1)).all() & (outputs.sum(dim=1) == 1).all()
+    return bool(whole & ~(one_hot & (outputs.dtype != torch.float64)))
 
 
 def votes(outputs: Tensor) -> Tensor:

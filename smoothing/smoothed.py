@@ -12,6 +12,7 @@ from smoothing.base_function import FrozenFunction
 from smoothing.engine import Engine
 from smoothing.errors import SettingError
 from smoothing.evaluation import Evaluation, EvaluationOptions
+from smoothing.fixed import Fixed
 from smoothing.inputs import Inputs, inputs_of
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure
@@ -19,7 +20,7 @@ from smoothing.sampling import Procedure
 R = TypeVar("R")
 
 
-class Smoothed:
+class Smoothed(Fixed):
     """A base function under noise.
 
     Args:

@@ -1,6 +1,6 @@
 """The interface of a metric: everything that a certificate needs to know about the output space."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from math import isqrt, prod
 from typing import Any, ClassVar
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from smoothing.errors import SettingError
+from smoothing.fixed import Fixed
 from smoothing.metrics.checks import public, require_distances
 from smoothing.metrics.screens import Screen
 
@@ -25,9 +26,10 @@ SHORTCUTS = {  # each is proved only for these methods of the same class
     "screen": DISTANCE,
     "beta": (*DISTANCE, "candidates", "screen"),
 }
+METHODS = {*SHORTCUTS, *(method for basis in SHORTCUTS.values() for method in basis)}
 
 
-class Metric(ABC):
+class Metric(Fixed):
     """A symmetric distance d with the relaxed triangle inequality d(a, c) <= gamma (d(a, b) + d(b, c)).
 
     A subclass implements `_distance` and sets gamma. Everything else has a default. An output that is not finite lies
@@ -51,8 +53,14 @@ class Metric(ABC):
                 [4., 3., inf]], dtype=torch.float64)
     """
 
+    _fixed = ("gamma", "largest")
     gamma: ClassVar[float] = 1.0
     largest: float = float("inf")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in METHODS:
+            raise SettingError(f"metric: {name} belongs to the class, not to one object; define it in a subclass")
+        super().__setattr__(name, value)
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Discard inherited shortcuts that depend on a method which the subclass overrides."""

@@ -19,7 +19,8 @@ from smoothing.user_code import shown
 if TYPE_CHECKING:
     from smoothing.metrics.base import Metric
 
-POINTS = 5  # first outputs that are checked: 60 triples
+POINTS = 5  # first distinct outputs that are checked: 60 triples
+LOOKED_AT = 16  # outputs of a batch among which distinct ones are sought
 TOLERANCE = 1e-5  # allowed error, relative to the largest distance between them
 NOISE = 1e-10  # allowed error on top of that, relative to the largest number, and absolute for larger ones than 1
 NEAR = 1e-3  # relative to the largest number: outputs that differ by less may have distances of rounding errors only,
@@ -113,24 +114,36 @@ def _require_comparable(metric: "Metric", a: Any, b: Any, pairs: bool) -> None:
 
 
 def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
-    """Check the axioms of a distance on the first `POINTS` outputs of each shape, dtype and device."""
-    tried: dict[tuple[Any, ...], int] = vars(metric).setdefault("_tried", {})
+    """Check the axioms of a distance on the first `POINTS` distinct outputs of each shape, dtype and device."""
+    tried: dict[tuple[Any, ...], Tensor | None] = vars(metric).setdefault("_tried", {})
     kind = (tuple(a.shape[1:]), a.dtype, a.device)
-    if tried.get(kind, 0) == POINTS:
+    known = tried.get(kind, a[:0])
+    if known is None or len(known) == POINTS:
         return
-    points = a[:POINTS] if len(a) >= max(2, len(b)) else torch.cat([b[:POINTS], a[:1].to(b.dtype)])
-    points = points[_finite(points)][:POINTS]
-    if len(points) <= tried.get(kind, 0):
+    outputs = a[:LOOKED_AT] if len(a) >= max(2, len(b)) else torch.cat([b[:LOOKED_AT], a[:1].to(b.dtype)])
+    points = _distinct(known, outputs.detach())
+    if len(points) == len(known):
         return
-    before = tried.get(kind, 0)
-    tried[kind] = POINTS  # the metric's own calls below must not check again
+    tried[kind] = None  # the metric's own calls below must not check again
     try:
         with torch.no_grad():
-            _require_distance(metric, points.detach())
+            _require_distance(metric, points)
     except BaseException:
-        tried[kind] = before
+        tried[kind] = known
         raise
-    tried[kind] = len(points)
+    tried[kind] = points
+
+
+def _distinct(known: Tensor, outputs: Tensor) -> Tensor:
+    """The known outputs and new ones, `POINTS` in all at most: (k, *shape), (n, *shape) -> (k or more, *shape)."""
+    left = outputs[_finite(outputs)].to(known.dtype)
+    for each in known:
+        left = left[(left != each).flatten(1).any(dim=1)]
+    found = list(known)
+    while len(left) and len(found) < POINTS:
+        found.append(left[0].clone())
+        left = left[(left != left[0]).flatten(1).any(dim=1)]
+    return torch.stack(found) if found else known
 
 
 def _require_distance(metric: "Metric", points: Tensor) -> None:

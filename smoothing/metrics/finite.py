@@ -38,7 +38,7 @@ class FiniteSpace(Metric):
     """
 
     def __init__(self, distances: Sequence[Sequence[float]]) -> None:
-        table = torch.as_tensor(distances, dtype=torch.float64)
+        table = torch.as_tensor(distances, dtype=torch.float64).clone()  # the caller may change the numbers
         if table.dim() != 2 or table.shape[0] != table.shape[1] or not len(table):
             raise SettingError(f"metric.distances: expected k rows of k numbers, got shape {tuple(table.shape)}")
         if not (table.isfinite().all() and (table >= 0).all() and torch.equal(table, table.T)):

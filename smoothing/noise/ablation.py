@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from smoothing.arguments import whole_number
+from smoothing.arguments import sizes, whole_number
 from smoothing.errors import SettingError
 from smoothing.noise.base import Noise
 from smoothing.rounding import down, up
@@ -53,7 +53,7 @@ class Ablation(Noise):
     rowwise: ClassVar[bool] = True
 
     def __init__(self, keep: int, shape: tuple[int, ...]) -> None:
-        self.shape = tuple(shape)
+        self.shape = sizes("noise.shape", shape)
         if len(self.shape) < 2:
             raise SettingError(f"noise.shape: expected (channels, ...), got {self.shape}")
         self.pixels = prod(self.shape[1:])
@@ -85,13 +85,14 @@ class Ablation(Noise):
             raise SettingError(f"input: expected shape {self.shape}, as the noise's, got {tuple(x.shape)}")
 
     def shift(self, p: float, eps: float) -> float:
-        return max(0.0, down(p - self.visible(eps) - 2 * self.tv)) if eps >= 1 else p
+        return max(0.0, down(float(p) - self.visible(eps) - 2 * self.tv)) if eps >= 1 else float(p)
 
     def mass(self, p0: float, eps: float) -> float:
-        return min(1.0, up(p0 + self.visible(eps) + 2 * self.tv)) if eps >= 1 else p0
+        return min(1.0, up(float(p0) + self.visible(eps) + 2 * self.tv)) if eps >= 1 else float(p0)
 
     def radius(self, p_a: float, p_b: float | None = None) -> float:
-        p_b = up(1 - p_a) if p_b is None else p_b
+        p_a = float(p_a)
+        p_b = up(1 - p_a) if p_b is None else float(p_b)
         low, high = 0, self.pixels + 1  # certified (or nothing is), and not
         while high - low > 1:
             middle = (low + high) // 2

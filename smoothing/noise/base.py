@@ -1,6 +1,6 @@
 """The interface of a smoothing distribution: every certificate uses a noise through these methods alone."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from smoothing.errors import BaseFunctionError
+from smoothing.fixed import Fixed
 from smoothing.streams import BlockSource
 
 
@@ -26,7 +27,7 @@ def describes(noise: object, name: str, *methods: str) -> bool:
     return all(first[name] <= first[method] for method in methods)
 
 
-class Noise(ABC):
+class Noise(Fixed):
     """A smoothing distribution, with the one fact that certificates need about it.
 
     If an event has probability at least p under the noise at x, then it has probability at least `shift(p, eps)` at
@@ -34,7 +35,8 @@ class Noise(ABC):
     example, shift(p, eps) = Phi(Phi^-1(p) - eps / sigma).
 
     Attributes:
-        threat_norm: the perturbations that certificates are about: of a norm, "l2", "l1" or "l0", or "patch".
+        _fixed = ("tv", "lam", "steps")
+    threat_norm: the perturbations that certificates are about: of a norm, "l2", "l1" or "l0", or "patch".
         radius_units: units of input radii, such as "pixels"; empty for those of the inputs' numbers.
         rowwise: whether `sample` makes each copy from its own row of the numbers that it draws, with `count` rows each
             time. Then the copies of several blocks are drawn together, which is faster.
@@ -79,7 +81,7 @@ class Noise(ABC):
         """One noisy copy of each of b inputs, for training: (b, *shape) -> (b, *shape)."""
         return self.sample(x, 1, source)[0]
 
-    def require(self, x: Tensor) -> None:  # noqa: B027 - most noises certify any input
+    def require(self, x: Tensor) -> None:
         """Raise SettingError unless certificates under this noise cover such inputs as x, (*shape)."""
 
     @abstractmethod
@@ -109,7 +111,7 @@ class Noise(ABC):
         """What defines the noise besides its settings, for JSON. It is stored with weights and results."""
         return {}
 
-    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most noises are their settings
+    def restore(self, state: dict[str, Any]) -> None:
         """Restore a `state`. Raises SettingError if it belongs to another noise."""
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smoothing.arguments import number
+from smoothing.arguments import number, sizes, whole_number
 from smoothing.errors import SettingError
 from smoothing.noise.base import FiniteNoise
 from smoothing.noise.l1 import L1Noise, lambda_of, require_grid, steps_of
-from smoothing.noise.splitting import require_levels, split
+from smoothing.noise.splitting import checked_levels, split
 from smoothing.rounding import up
 from smoothing.streams import BlockSource
 
@@ -52,9 +52,9 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
     """
 
     def __init__(self, sigma: float, levels: int, shape: tuple[int, ...], seed: int = 0) -> None:
-        require_levels(levels)
-        sigma = number("noise.sigma", sigma)
-        self.sigma, self.levels, self.shape, self.seed = sigma, levels, tuple(shape), seed
+        self.sigma, self.levels = number("noise.sigma", sigma), checked_levels(levels)
+        self.shape, self.seed = sizes("noise.shape", shape), whole_number("noise.seed", seed)
+        sigma, levels = self.sigma, self.levels
         self.steps = int(2 * lambda_of(sigma) * levels)
         if not 1 <= self.steps < 2**20:
             least, most = 1 / (12**0.5 * levels), 2**20 / (12**0.5 * levels)
@@ -62,10 +62,8 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
                 f"noise.sigma: {sigma} gives {self.steps} split positions on a grid of 1/{levels}; "
                 f"expected at least {least:.4g} and less than {most:.4g}"
             )
-        if seed < 0:
-            raise SettingError(f"noise.seed: expected at least 0, got {seed}")
         self.lam = self.steps / (2 * levels)
-        key = np.random.SeedSequence(seed, spawn_key=(0,))  # one word: no sample has such a key
+        key = np.random.SeedSequence(self.seed, spawn_key=(0,))  # one word: no sample has such a key
         offsets = np.random.Generator(np.random.Philox(key)).integers(self.steps, size=self.shape, dtype=np.int32)
         self.offsets = torch.from_numpy(offsets.astype(np.int64))
         self._tables: dict[tuple[torch.device, torch.dtype], Tensor] = {}
@@ -81,7 +79,7 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
 
         An eps just below a step counts as it. The number is not capped at L: rows of failed certificates contain it.
         """
-        return floor(min(up(eps * self.levels), LARGEST))
+        return floor(min(up(float(eps) * self.levels), LARGEST))
 
     def reach(self, count: int) -> float:
         return count / self.levels

@@ -80,13 +80,13 @@ class Gaussian(Noise):
 
     def shift(self, p: float, eps: float) -> float:
         """The shift Phi(Phi^-1(p - tv) - eps / sigma) - tv, rounded down."""
-        quantile = down(float(ndtri(max(0.0, p - self.tv))))
-        return max(0.0, down(float(ndtr(quantile - up(eps / self.sigma)))) - self.tv)
+        quantile = down(float(ndtri(max(0.0, float(p) - self.tv))))
+        return max(0.0, down(float(ndtr(quantile - up(float(eps) / self.sigma)))) - self.tv)
 
     def mass(self, p0: float, eps: float) -> float:
         """The mass Phi(Phi^-1(p0 + tv) + eps / sigma) + tv, rounded up."""
-        quantile = up(float(ndtri(min(1.0, p0 + self.tv))))
-        return min(1.0, up(float(ndtr(quantile + up(eps / self.sigma)))) + self.tv)
+        quantile = up(float(ndtri(min(1.0, float(p0) + self.tv))))
+        return min(1.0, up(float(ndtr(quantile + up(float(eps) / self.sigma)))) + self.tv)
 
     def radius(self, p_a: float, p_b: float | None = None) -> float:
         """The radius sigma / 2 (Phi^-1(p_a - 2 tv) - Phi^-1(p_b + 2 tv)) (Cohen et al. 2019, theorem 1).
@@ -94,6 +94,7 @@ class Gaussian(Noise):
         p_b is 1 - p_a if not given. Because of the terms 2 tv, A is also the most probable class of the noisy inputs as
         drawn at x' (docs/soundness.md, lemma 3).
         """
+        p_a, p_b = float(p_a), None if p_b is None else float(p_b)
         both = 2 * self.tv
         if 0 <= p_a < both:
             return 0.0

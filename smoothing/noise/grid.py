@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from smoothing.arguments import whole_number
 from smoothing.errors import SettingError
 
 MOST_COORDINATES = 2**18  # of an input, such as 3 x 295 x 295
@@ -35,7 +36,7 @@ def checked_grid(grid: int | None, scale: float) -> int | None:
         >>> checked_grid(255, scale=0.25), checked_grid(0, scale=0.25)
         (255, None)
     """
-    if not grid:
+    if grid is None or not (grid := whole_number("noise.grid", grid, -(2**60))):
         return None
     if not 0 < grid <= 2**16:
         raise SettingError(f"noise.grid: expected 1 to {2**16}, or 0 to leave noise unrounded, got {grid}")

@@ -31,18 +31,19 @@ class L1Noise(Noise):
 
     def shift(self, p: float, eps: float) -> float:
         """The shift p - eps / (2 lambda) - 2 tv, rounded down."""
-        return max(0.0, down(p - 2 * self.tv - up(eps / (2 * self.lam))))
+        return max(0.0, down(float(p) - 2 * self.tv - up(float(eps) / (2 * self.lam))))
 
     def mass(self, p0: float, eps: float) -> float:
         """The mass p0 + eps / (2 lambda) + 2 tv, rounded up."""
-        return min(1.0, up(p0 + 2 * self.tv + up(eps / (2 * self.lam))))
+        return min(1.0, up(float(p0) + 2 * self.tv + up(float(eps) / (2 * self.lam))))
 
     def radius(self, p_a: float, p_b: float | None = None) -> float:
         """The radius lambda (p_a - p_b - 4 tv), rounded down (Levine and Feizi 2021, theorem 1).
 
         p_b is 1 - p_a if not given. Raises SettingError if p_a or p_b is not in [0, 1].
         """
-        p_b = 1 - p_a if p_b is None else min(p_b, 1 - p_a)
+        p_a = float(p_a)
+        p_b = 1 - p_a if p_b is None else min(float(p_b), 1 - p_a)
         for name, p in (("p_a", p_a), ("p_b", p_b)):
             if not 0 <= p <= 1:
                 raise SettingError(f"{name}: expected a probability, got {p}")

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from smoothing.arguments import whole_number
+from smoothing.arguments import sizes, whole_number
 from smoothing.errors import SettingError
 from smoothing.noise.base import FiniteNoise
 from smoothing.rounding import down, up
@@ -42,7 +42,7 @@ class PatchAblation(FiniteNoise):
     levels = 1  # a radius is a whole number
 
     def __init__(self, size: int, shape: tuple[int, ...]) -> None:
-        self.shape = tuple(shape)
+        self.shape = sizes("noise.shape", shape)
         if len(self.shape) != 3:
             raise SettingError(f"noise.shape: expected (channels, H, W), got {self.shape}")
         self.size = whole_number("noise.size", size, 1)
@@ -84,13 +84,14 @@ class PatchAblation(FiniteNoise):
             raise SettingError(f"input: expected shape {self.shape}, as the noise's, got {tuple(x.shape)}")
 
     def shift(self, p: float, eps: float) -> float:
-        return max(0.0, down(p - up(self.affected(eps) / self.steps))) if eps >= 1 else p
+        return max(0.0, down(float(p) - up(self.affected(eps) / self.steps))) if eps >= 1 else float(p)
 
     def mass(self, p0: float, eps: float) -> float:
-        return min(1.0, up(p0 + up(self.affected(eps) / self.steps))) if eps >= 1 else p0
+        return min(1.0, up(float(p0) + up(self.affected(eps) / self.steps))) if eps >= 1 else float(p0)
 
     def radius(self, p_a: float, p_b: float | None = None) -> float:
-        p_b = up(1 - p_a) if p_b is None else p_b
+        p_a = float(p_a)
+        p_b = up(1 - p_a) if p_b is None else float(p_b)
         sides = range(1, max(self.shape[1:]) + 1)
         return float(sum(down(p_a - p_b) > up(2 * self.affected(m) / self.steps) for m in sides))
 

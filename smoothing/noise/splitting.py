@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from smoothing.arguments import number
+from smoothing.arguments import number, whole_number
 from smoothing.errors import SettingError
 from smoothing.noise.l1 import L1Noise, lambda_of, require_grid, steps_of
 from smoothing.streams import BlockSource
@@ -45,9 +45,8 @@ class Splitting(L1Noise):
     rowwise: ClassVar[bool] = True
 
     def __init__(self, sigma: float, levels: int) -> None:
-        require_levels(levels)
-        sigma = number("noise.sigma", sigma)
-        self.sigma, self.levels = sigma, levels
+        self.sigma, self.levels = number("noise.sigma", sigma), checked_levels(levels)
+        sigma, levels = self.sigma, self.levels
         self.units = levels * (EXACT // 4 // levels)  # steps of the fine grid per unit
         self.steps = int(2 * lambda_of(sigma) * self.units)
         if not 1 <= self.steps < 2**29:
@@ -73,10 +72,11 @@ class Splitting(L1Noise):
         return f"Splitting(sigma={self.sigma}, levels={self.levels})"
 
 
-def require_levels(levels: int) -> None:
-    """Raise SettingError unless there are 1 to 2^16 - 1 grid steps per unit."""
-    if not 1 <= levels < 2**16:
+def checked_levels(levels: int) -> int:
+    """The grid steps per unit. Raises SettingError unless they are 1 to 2^16 - 1."""
+    if not 1 <= (found := whole_number("noise.levels", levels)) < 2**16:
         raise SettingError(f"noise.levels: expected 1 to {2**16 - 1}, got {levels}")
+    return found
 
 
 def split(x: Tensor, s: Tensor, period: int, units: int) -> Tensor:
