@@ -30,8 +30,9 @@ class FrozenFunction:
     effect.
 
     A network is evaluated as a second, faster copy. Batch normalisation is folded into the preceding layers, memory is
-    channels-last, and at bfloat16 the layers' weights are bfloat16. Each of these is omitted if it would change the
-    function. The certificate is about the second copy (`arithmetic`).
+    channels-last, and at bfloat16 the layers' weights are bfloat16. Each of these is omitted if it changes outputs of
+    the first batch by more than rounding. Later batches are compared too (`Probe`). The certificate is about the second
+    copy (`arithmetic`).
 
     Args:
         f: an `nn.Module` or any callable, (b, *input shape) -> (b, *output shape). Row i must be a function of input i

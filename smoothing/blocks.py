@@ -50,7 +50,7 @@ class Blocks:
                 part = self._drawn(rows[: self._piece])
             else:
                 if start == 0 or self._held is None:
-                    self._held = self._drawn(None)
+                    self._held = self._drawn(None).clone()  # a noise may use its memory again, for another input
                 part = self._held[start : start + len(rows)]
             if part.data_ptr() != rows.data_ptr():
                 rows[: len(part)].copy_(part)

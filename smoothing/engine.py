@@ -61,7 +61,7 @@ class Engine:
         self.f, self.batch_size, self.on_samples = f, batch_size, on_samples
         self._buffers: dict[tuple[object, ...], DoubleBuffer] = {}
         self._probe, self._clock = Probe(f), BatchClock()
-        self._sound: set[tuple[object, ...]] = set()  # kinds of noise and input that were checked
+        self._sound: dict[tuple[object, ...], object] = {}  # kinds of noise and input that were checked, with the noise
 
     def run(self, procedure: Procedure[R]) -> R:
         """The result of one procedure."""
@@ -175,7 +175,7 @@ class Engine:
         if kind not in self._sound:
             with fixed_arithmetic(request.x.device), shown("noise", always=False):
                 request.require_sound()
-            self._sound.add(kind)
+            self._sound[kind] = request.noise
 
     def _evaluate(
         self, under_way: "deque[_Execution[R]]", first: "_Execution[R]", buffer: DoubleBuffer, probe: Probe

@@ -247,3 +247,8 @@ def test_inputs_are_found_among_examples(examples):
 def test_what_has_no_examples_is_refused(examples):
     with pytest.raises(SettingError, match="examples: expected"):
         inputs_of(examples)
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, np.float32, np.array])
+def test_a_list_of_numbers_is_one_input(kind):
+    assert torch.allclose(as_tensor([kind(0.5), kind(0.25)]).double(), torch.tensor([0.5, 0.25], dtype=torch.float64))

@@ -316,3 +316,20 @@ def test_an_image_without_a_face_is_marked():
     c = CenterSmoothing(no_face, Gaussian(0.25), Jaccard(), n=1000, m=1000, delta=0.15).certify(X, 0.1)
     assert (c.status, c.eps_out, c.empty) == ("certified", 0, True)
     assert not certified(L2()).empty
+
+
+@pytest.mark.parametrize("easy", [[[0.0]] * 50, [[0.0], [1.0]] * 25])
+def test_equal_outputs_do_not_use_up_the_check(easy):
+    table = torch.tensor([[0.0, 1, 50], [1, 0, 1], [50, 1, 0]])
+
+    class Table(Metric):  # gamma should be 25
+        def _distance(self, a, b):
+            a, b = torch.broadcast_tensors(a, b)
+            return table[a[:, 0].long(), b[:, 0].long()].double()
+
+    metric = Table()
+    for _ in range(10):
+        metric.pairwise(torch.tensor(easy), torch.tensor(easy))
+        metric(torch.tensor(easy), torch.tensor(easy[:1]))
+    with pytest.raises(SettingError, match="is not a distance"):
+        metric(torch.tensor([[1.0], [2.0], [0.0]]), torch.tensor([[0.0]]))

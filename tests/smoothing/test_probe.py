@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from smoothing import L2, BaseFunctionError, CenterSmoothing, Certify, Gaussian
+from smoothing import L2, BaseFunctionError, CenterSmoothing, Certify, Gaussian, SmoothedClassifier
 from smoothing.agreement import alike
 from smoothing.base_function import FrozenFunction
 
@@ -184,3 +184,16 @@ def test_the_last_digit_is_that_of_the_precision():
     f = FrozenFunction(lambda b: b)
     assert f.unit(torch.float32) == torch.finfo(torch.float32).eps
     assert FrozenFunction(lambda b: b, "bfloat16").unit(torch.float32) == 2**-10
+
+
+def test_a_call_in_between_does_not_hide_a_change():
+    w = torch.tensor(1.0)
+    g = SmoothedClassifier(lambda x: torch.cat([-w * x, w * x], 1), Gaussian(0.5), batch_size=64)
+
+    def certify_and_predict():
+        for k, _ in g.certify_all(torch.ones(12, 1), n=1000, first=0):
+            w.fill_(-1.0 if k >= 2 else 1.0)
+            g.predict(torch.ones(1), n=100)
+
+    with pytest.raises(BaseFunctionError, match="depend on the batch or on chance"):
+        certify_and_predict()

@@ -177,3 +177,18 @@ def test_classes_are_tested_on_fresh_samples():
     g = SegmentSmoothing(lambda x: x[:, None] > 0, NOISE, n0=65, n=65)
     drawn = g.engine.run(g.drawing(torch.zeros(400), 0))
     assert (drawn.counts < 32.5).mean() == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    "mask", [lambda x: x[:, 0] > 0, lambda x: (x[:, 0] > 0).float(), lambda x: (3 * x[:, 0]).floor()]
+)
+def test_a_mask_is_not_read_as_scores_of_its_rows(mask):
+    with pytest.raises(BaseFunctionError, match="may be classes"):
+        SegmentSmoothing(mask, Gaussian(0.5), n=1000).certify(torch.randn(1, 4, 5), eps=0.1)
+
+
+def test_one_hot_scores_of_positions_are_scores():
+    def f(x):
+        return torch.nn.functional.one_hot((x > 0).long(), 3).float().movedim(-1, 1)
+
+    assert SegmentSmoothing(f, Gaussian(0.5), n=1000).certify(torch.ones(6), eps=0.1).classes.shape == (6,)
