@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from smoothing import Ablation, DeterministicSplitting, Gaussian, Splitting, Uniform
+from smoothing import Ablation, DeterministicSplitting, Gaussian, SmoothedClassifier, Splitting, Uniform
 from smoothing.blocks import piece_size
 from smoothing.cursor import Cursor, noisy_inputs
 from smoothing.noise import Noise
@@ -215,3 +215,21 @@ def test_parts_of_all_copies_are_all_copies(cached, monkeypatch):
     for part in rows.split(50):
         at.write(part)
     assert torch.equal(rows, noise.copies(ON, 0, noise.steps))
+
+
+class Reusing(Gaussian):
+    """Returns the same memory each time."""
+
+    def sample(self, x, count, source):
+        self._memory = getattr(self, "_memory", torch.empty(64, *x.shape))
+        return self._memory[:count].copy_(super().sample(x, count, source))
+
+
+def test_a_noise_may_use_its_memory_again():
+    """The batches end within blocks, and others' samples are drawn before the rest of a block is used."""
+
+    def certified(noise):
+        g = SmoothedClassifier(lambda x: torch.cat([x.sum(1, keepdim=True), x[:, :1]], 1), noise, batch_size=100)
+        return dict(g.certify_all(torch.linspace(-0.3, 0.3, 36).view(12, 3), n0=50, n=70))
+
+    assert certified(Reusing(0.5)) == certified(Gaussian(0.5))
