@@ -226,10 +226,14 @@ class Reusing(Gaussian):
 
 
 def test_a_noise_may_use_its_memory_again():
-    """The batches end within blocks, and others' samples are drawn before the rest of a block is used."""
+    """Batches end within blocks, and other samples are drawn before the rest of a block is used."""
 
     def certified(noise):
         g = SmoothedClassifier(lambda x: torch.cat([x.sum(1, keepdim=True), x[:, :1]], 1), noise, batch_size=100)
-        return dict(g.certify_all(torch.linspace(-0.3, 0.3, 36).view(12, 3), n0=50, n=70))
+        found = []
+        for k, c in g.certify_all(torch.linspace(-0.3, 0.3, 36).view(12, 3), n0=50, n=70, first=0):
+            found.append(c)
+            g.predict(torch.full((3,), 9.0), n=64, example=100 + k)
+        return found
 
     assert certified(Reusing(0.5)) == certified(Gaussian(0.5))
