@@ -20,6 +20,12 @@ class FixedSettings(ABCMeta):
         object.__setattr__(made, "_made", True)
         return made
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of the constructor, for `inspect.signature`, which would otherwise describe `__call__`."""
+        init = getattr(cls, "__init__")  # noqa: B009 - of this class, whatever its instances are
+        return inspect.Signature() if init is object.__init__ else inspect.signature(init.__get__(object()))
+
 
 class Fixed(metaclass=FixedSettings):
     """Base class of certifiers, noises and metrics.

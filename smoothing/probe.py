@@ -21,6 +21,11 @@ SAME_SHAPE = 0.01, 4
 ANOTHER_SIZE = 0.05, 256
 SINGLE = 2.0**-23  # unit in the last digit of float32
 ROUGHLY = 0.25  # in place of LARGEST, between a network and its fast copy at a lower precision
+NOT_FIXED = "base function: its outputs depend on the batch or on chance; make row i a fixed function of input i"
+OTHER_COPY = (
+    "base function: the faster copy of the network is another function: pass lambda batch: network(batch), with the "
+    "network in eval mode, and report this network"
+)
 JUMPS, SHARE, ROUGH_SHARE = 4, 0.05, 0.5  # rows that may change, and their share of all that were evaluated again
 
 
@@ -60,63 +65,64 @@ class Probe:
         return Probe(self.f, self.past)
 
     def check(self, batch: Tensor, outputs: Tensor) -> None:
-        """Check the first batch that was evaluated, and every 32nd later one: (b, *input shape), (b, *output shape).
+        """Check the first batch, the longest so far, and every 32nd: (b, *input shape), (b, *output shape).
 
         Raises:
             BaseFunctionError: outputs depend on the batch or on chance, or the fast copy is another function.
         """
         self.batches += 1
         if self._known is None or self._known[0].shape[1:] != batch.shape[1:]:
-            self._check_first(batch, outputs)
+            self._require(self._first(batch, outputs))
         elif self.batches >= EVERY:
-            self._check_rows(batch, outputs)
-            self.check_again()
+            self._require([*self._rows(batch, outputs), self._among_copies(first=True)])
+            self.batches = 0
         elif len(batch) > self.past.longest:
-            self._check_rows(batch, outputs)
-
-    def _check_first(self, batch: Tensor, outputs: Tensor) -> None:
-        """Check in every way, and keep a few rows."""
-        rows = (batch if self.f.compiled else batch[:ROWS]).clone()  # compiled for one shape
-        found = self.f(rows)
-        self._require(found, outputs[: len(rows)], outputs, ANOTHER_SIZE)
-        self._known = rows, found
-        kind = (tuple(rows.shape[1:]), rows.dtype, rows.device)
-        known_kind = kind == self.past.thorough
-        self.past.longest = self.past.longest if known_kind else 0
-        self._check_rows(batch, outputs)
-        if not known_kind:
-            self._require(self.f(rows), found, found, SAME_SHAPE)
-            self._require(self.f(rows.roll(1, 0)), found.roll(1, 0), found, SAME_SHAPE)  # each at another position
-            self._check_among_copies(first=False)
-            if not self.f.compiled:
-                self._require(self.f(rows[:2]), found[:2], found, ANOTHER_SIZE)
-            self._check_among_copies(first=True)
-            self.past.thorough = kind
+            self._require(self._rows(batch, outputs))
 
     def check_again(self) -> None:
         """Check once more, unless nothing was evaluated since the last check. Raises BaseFunctionError."""
         if self._known is not None and self.batches:
-            self._check_among_copies(first=True)
+            self._require([self._among_copies(first=True)])
         self.batches = 0
 
-    def _check_rows(self, batch: Tensor, outputs: Tensor) -> None:
+    def _first(self, batch: Tensor, outputs: Tensor) -> "list[Again]":
+        """Keep a few rows, and evaluate them again; in every way, if the kind of input is new."""
+        rows = (batch if self.f.compiled else batch[:ROWS]).clone()  # compiled for one shape
+        found = self.f(rows)
+        self._known = rows, found
+        done = [Again(found, outputs[: len(rows)], outputs, *ANOTHER_SIZE)]
+        kind = (tuple(rows.shape[1:]), rows.dtype, rows.device)
+        if kind == self.past.thorough:
+            return done + self._rows(batch, outputs)
+        self.past.thorough, self.past.longest = kind, 0
+        done += self._rows(batch, outputs)
+        done += [
+            Again(self.f(rows), found, found, *SAME_SHAPE),
+            Again(self.f(rows.roll(1, 0)), found.roll(1, 0), found, *SAME_SHAPE),  # each at another position
+            self._among_copies(first=False),
+        ]
+        if not self.f.compiled:
+            done.append(Again(self.f(rows[:2]), found[:2], found, *ANOTHER_SIZE))
+        return [*done, self._among_copies(first=True)]
+
+    def _rows(self, batch: Tensor, outputs: Tensor) -> "list[Again]":
         """Evaluate rows from everywhere in a batch again, at other positions, also by the network itself."""
         count = max(1, min(len(batch) - 1, MANY if len(batch) > self.past.longest else SOME))
-        at = (torch.linspace(0, len(batch) - 1, count, device=batch.device).round().long() + self.past.turn) % len(
-            batch
-        )
+        evenly = torch.linspace(0, len(batch) - 1, count, device=batch.device).round().long()
+        at = (evenly + self.past.turn) % len(batch)
         self.past.longest, self.past.turn = max(self.past.longest, len(batch)), self.past.turn + 1
         rows, expected = batch[at], outputs[at]
         if self.f.compiled:  # for one shape
             half = len(batch) // 2
-            self._require(self.f(batch.roll(half, 0)), outputs.roll(half, 0), outputs, SAME_SHAPE)
+            done = [Again(self.f(batch.roll(half, 0)), outputs.roll(half, 0), outputs, *SAME_SHAPE)]
         else:
-            for few in {1, max(1, count // SOME)}:
-                self._require(self.f(rows[::few]), expected[::few], outputs, ANOTHER_SIZE)
+            steps = {1, max(1, count // SOME)}
+            done = [Again(self.f(rows[::step]), expected[::step], outputs, *ANOTHER_SIZE) for step in steps]
         if self.f.is_fast:
-            self._require(self.f.as_given(rows), expected, outputs, ANOTHER_SIZE, as_given=True)
+            done.append(Again(self.f.as_given(rows), expected, outputs, *ANOTHER_SIZE, as_given=True))
+        return done
 
-    def _check_among_copies(self, first: bool) -> None:
+    def _among_copies(self, first: bool) -> "Again":
         """Evaluate `KEPT` rows again, counted from the first or from the last row, among copies of one of them."""
         assert self._known
         rows, outputs = self._known
@@ -127,28 +133,43 @@ class Probe:
             mixed[place] = rows[place]
         found = self.f(mixed)
         found, expected = (torch.stack([answers[place] for place in kept]) for answers in (found, outputs))
-        self._require(found, expected, outputs, SAME_SHAPE)
+        return Again(found, expected, outputs, *SAME_SHAPE)
 
-    def _require(
-        self, found: Tensor, expected: Tensor, outputs: Tensor, allowed: tuple[float, int], as_given: bool = False
-    ) -> None:
-        spread, units = allowed
-        unit = self.f.unit(outputs.dtype)
-        rough = unit > SINGLE
-        largest = ROUGHLY if rough and as_given else LARGEST
-        whole, nearly = rows_of(agreeing(found, expected, outputs, largest, spread, units * unit))
-        agree, unchanged = torch.stack([whole.sum(), nearly.sum()]).tolist()
-        self.past.checked += len(whole)
-        self.past.changed += len(whole) - unchanged
-        share = ROUGH_SHARE if rough else SHARE
-        if 2 * agree >= len(whole) and self.past.changed <= JUMPS + share * self.past.checked:
-            return
-        self.past.checked = self.past.changed = 0
-        if as_given:
-            raise BaseFunctionError(
-                "base function: the faster copy of the network is another function: pass lambda batch: network(batch), "
-                "with the network in eval mode, and report this network"
-            )
-        raise BaseFunctionError(
-            "base function: its outputs depend on the batch or on chance; make row i a fixed function of input i"
-        )
+    def _require(self, done: "list[Again]") -> None:
+        """Raise BaseFunctionError if too many rows have changed. The host waits for the device once."""
+        counts = [again.counts(self.f.unit(again.outputs.dtype)) for again in done]
+        for again, (agree, unchanged) in zip(done, torch.stack(counts).tolist(), strict=True):
+            rows = len(again.expected)
+            self.past.checked += rows
+            self.past.changed += rows - unchanged
+            share = ROUGH_SHARE if self.f.unit(again.outputs.dtype) > SINGLE else SHARE
+            if 2 * agree < rows or self.past.changed > JUMPS + share * self.past.checked:
+                self.past.checked = self.past.changed = 0
+                raise BaseFunctionError(OTHER_COPY if again.as_given else NOT_FIXED)
+
+
+@dataclass(frozen=True)
+class Again:
+    """Outputs of rows that were evaluated again.
+
+    Attributes:
+        found: outputs, (r, *output shape).
+        expected: earlier outputs of the same rows.
+        outputs: outputs of many rows, to see how far apart they are.
+        spread: see `agreeing`.
+        units: units in the last digit that they may differ by, in addition.
+        as_given: whether the network itself was evaluated, and not its fast copy.
+    """
+
+    found: Tensor
+    expected: Tensor
+    outputs: Tensor
+    spread: float
+    units: int
+    as_given: bool = False
+
+    def counts(self, unit: float) -> Tensor:
+        """The number of rows that agree, and of those that do in nearly all numbers: (2,), on the device."""
+        largest = ROUGHLY if self.as_given and unit > SINGLE else LARGEST
+        same = agreeing(self.found, self.expected, self.outputs, largest, self.spread, self.units * unit)
+        return torch.stack([rows.sum() for rows in rows_of(same)])

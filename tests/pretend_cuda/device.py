@@ -265,6 +265,7 @@ def pretend():
         "device_count": lambda: DEVICES,
         "current_device": lambda: host.device,
         "empty_cache": lambda: None,
+        "get_rng_state": lambda device: torch.get_rng_state(),
         "_lazy_init": lambda: None,
     }.items():
         setattr(torch.cuda, name, stand_in)

@@ -41,7 +41,10 @@ MASKS = {
     "metrics/mask_jaccard.py: MaskJaccard.candidates": 1,  # which outputs are finite
     "metrics/mask_jaccard.py: _sets": 24,  # whether outputs are masks
 }
-POINTS = {"metrics/finite.py: FiniteSpace._points": 24}  # whether outputs are points
+POINTS = {
+    "metrics/finite.py: FiniteSpace._points": 24,  # whether outputs are points
+    "metrics/checks.py: _distinct": 2,  # whether there are new ones
+}
 MOST_FOR_AN_IMAGE = {  # host syncs, by their place
     "Certify Ablation(keep=40 of 64)": COUNTS,
     "Certify BandAblation(size=5, L=8)": COUNTS,
@@ -108,6 +111,6 @@ def test_the_host_seldom_waits_for_the_device(lines):
         syncs = Counter()
         for what, count in line["syncs"].items():
             syncs[what.partition(" in ")[2]] += count
-        assert syncs.pop("agreement.py: alike") <= line["batches"] / 8
+        assert syncs.pop("probe.py: Probe._require") <= line["batches"] / 8
         most = {place: count * line["images"] for place, count in MOST_FOR_AN_IMAGE[line["case"]].items()}
         assert not syncs - Counter(most), line["case"]

@@ -1,6 +1,7 @@
 """Settings are fixed once an object is made: no certificate mixes an old level or table with a new setting."""
 
 import copy
+import inspect
 import pickle
 
 import pytest
@@ -117,3 +118,13 @@ def test_a_certificate_has_a_center_of_its_own():
     first_one = h.read(draws, 0.05)
     first_one.center.mul_(0)
     assert float(h.read(draws, 0.05).center) > 0.5
+
+
+def test_a_class_has_the_signature_of_its_constructor():
+    class Plain(Metric):
+        def _distance(self, a, b):
+            return (a - b).abs().flatten(1).amax(dim=1)
+
+    assert list(inspect.signature(Gaussian).parameters) == ["sigma", "grid"]
+    assert list(inspect.signature(a_mean).parameters) == list(inspect.signature(Plain).parameters) == []
+    assert Plain()(torch.zeros(1, 1), torch.ones(1, 1)) == 1
