@@ -198,6 +198,13 @@ def test_a_panel_has_at_most_five_series_and_each_is_named():
     assert (one.name, one.sigma) == ("a", None)
 
 
+def test_a_panel_says_that_all_were_trained_under_another_noise():
+    runs = [stored(name, 0.5, noise={"type": "Gaussian", "sigma": 0.25}) for name in "ab"]
+    ((title, panel),) = panels_of(series_of(runs, envelope=False))
+    assert title == r"training $\sigma$ = 0.25"
+    assert names_in(panel) == ["a", "b"]
+
+
 def test_pairs_have_equal_sigma_and_settings():
     runs = [stored(name, sigma, epochs=k) for name in "ab" for sigma in (0.25, 0.5) for k in (1, 2)]
     pairs = pairs_of(series_of(runs, envelope=False))
