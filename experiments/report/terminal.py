@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from experiments.machine.words import counted
 from experiments.report.costs import cost_of, provenance_of
 from experiments.runs.certifier_class import certifier_in
 from experiments.runs.examples import read_examples
@@ -78,14 +79,14 @@ def table_summary(table: pd.DataFrame) -> list[str]:
     """The summary that fits a table's columns: output certificates, classification with or without radii, attacks."""
     if "eps_out" in table:
         count, examples = empty_examples(table), table["index"].nunique()
-        empty = [f"{count} of {examples} examples: the smoothed output is empty"] if count else []
+        empty = [f"{count} of {counted(examples, 'example')}: the smoothed output is empty"] if count else []
         vacuous = [VACUOUS] * bool(_is_vacuous(table).any())
         return [*_aligned(_medians(table)), *vacuous, *empty, *_reasons(table)]
     if "factor" in table:
         return _aligned(_successes(table))
     counts = ", ".join(f"{count} {status}" for status, count in table["status"].value_counts().items())
     examples = table["index"].nunique()
-    many = f"{examples} examples" + (f", {len(table)} rows" if len(table) > examples else "")
+    many = counted(examples, "example") + (f", {len(table):,} rows" if len(table) > examples else "")
     if "correct" not in table:
         return [f"{many}: {counts}", *_reasons(table)]
     lines = [f"{many}: {counts}; correct {table['correct'].mean():.1%}"]

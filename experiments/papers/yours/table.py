@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, kind_of
+from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, Radii, kind_of
 from experiments.papers.yours.series import Series, joined, series_of
 from experiments.papers.yours.titles import (
     data_text,
@@ -51,7 +51,7 @@ class ComparisonTable(ComparedRuns):
         SettingError: a radius is negative.
     """
 
-    def __init__(self, radii: list[float] | None = None, envelope: bool = False, half_widths: bool = True) -> None:
+    def __init__(self, radii: Radii = None, envelope: bool = False, half_widths: bool = True) -> None:
         super().__init__(radii, envelope)
         self.half_widths = half_widths
 
