@@ -102,7 +102,7 @@ def sigma_text(one: Series) -> str:
 
 def pairs_of(series: Sequence[Series]) -> list[tuple[Series, Series]]:
     """The pairs to test: each series of the first source, with those of equal sigma of every other source. If some of
-    these also have equal settings, only those.
+    these, of one sigma, also have equal settings, only those.
 
     Of a single source, the first series of each sigma with the others. If two sources have one series each, sigma does
     not matter.
@@ -117,8 +117,9 @@ def pairs_of(series: Sequence[Series]) -> list[tuple[Series, Series]]:
     for source in sources[1:]:
         alone = len(of[sources[0]]) == len(of[source]) == 1
         pairs = [(a, b) for a, b in product(of[sources[0]], of[source]) if alone or a.sigma == b.sigma]
-        alike = [(a, b) for a, b in pairs if a.settings == b.settings]
-        found += alike or pairs
+        for sigma in dict.fromkeys(a.sigma for a, _ in pairs):
+            some = [(a, b) for a, b in pairs if a.sigma == sigma]
+            found += [(a, b) for a, b in some if a.settings == b.settings] or some
     return found
 
 

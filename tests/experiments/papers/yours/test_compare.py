@@ -251,6 +251,10 @@ def test_pairs_have_equal_sigma_and_settings():
     assert len(pairs) == 4
     assert all((a.sigma, a.settings) == (b.sigma, b.settings) for a, b in pairs)
     assert len(pairs_of(series_of([stored("a", 0.1), stored("b", 0.2)], envelope=False))) == 1
+    trained = [{"noise": {"type": "Gaussian", "sigma": 0.25}}, {"noise": {"type": "Gaussian", "sigma": 0.5}}]
+    mixed = [stored("a", 0.25, **trained[0]), stored("a", 0.5, **trained[0])]
+    mixed += [stored("b", 0.25, **trained[0]), stored("b", 0.5, **trained[1])]
+    assert [a.sigma for a, _ in pairs_of(series_of(mixed, envelope=False))] == [0.25, 0.5]
     (inside,) = pairs_of(series_of(runs[:2], envelope=False))
     assert names_in(inside) == ["epochs = 1", "epochs = 2"]
 
