@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, Radii, kind_of
 from experiments.papers.yours.differences import texts_of
-from experiments.papers.yours.run_settings import differing
+from experiments.papers.yours.run_settings import differing, trained_elsewhere
 from experiments.papers.yours.series import Series, by_source, names_in, panels_of, series_of
 from experiments.papers.yours.titles import (
     data_text,
@@ -68,7 +68,9 @@ class Compare(ComparedRuns):
         notes = [*space_notes(runs), *differing(by_source(runs)), *_example_notes(series)]
         notes += [] if of_classes else _infinite_notes(table)
         if envelope:
-            return Drawing(figure, table, pd.DataFrame(), [*_envelope_notes(series), *notes])
+            return Drawing(
+                figure, table, pd.DataFrame(), [*_envelope_notes(series), *trained_elsewhere(by_source(runs)), *notes]
+            )
         return Drawing(figure, table, pd.DataFrame(), notes, texts_of(series, self.radii, outputs=not of_classes))
 
     def _accuracies(self, series: list[Series]) -> tuple[MatplotlibFigure, pd.DataFrame]:

@@ -75,6 +75,16 @@ def differing(by_source: Mapping[str, Sequence[StoredRun]]) -> list[str]:
     return [*notes, *([shorten(f"the runs also differ in {others}", LONGEST, placeholder=" ...")] if others else [])]
 
 
+def trained_elsewhere(by_source: Mapping[str, Sequence[StoredRun]]) -> list[str]:
+    """Notes on the sources with runs that were trained under another noise than they are certified with.
+
+    For drawings of several runs as one series, whose names do not say so.
+    """
+    others = {source: sum(not noise_matches(run) for run in runs) for source, runs in by_source.items()}
+    said = "trained under another noise than they are certified with"
+    return [f"{source}: {count} of {len(by_source[source])} runs {said}" for source, count in others.items() if count]
+
+
 def _training_noise(trained: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
     sigma = trained.get("sigma", 0 if not trained else "")
     if not trained or trained.get("type") == own.get("type"):

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, Radii, kind_of
-from experiments.papers.yours.series import Series, joined, series_of
+from experiments.papers.yours.run_settings import trained_elsewhere
+from experiments.papers.yours.series import Series, by_source, joined, series_of
 from experiments.papers.yours.titles import (
     data_text,
     metric_text,
@@ -75,7 +76,8 @@ class ComparisonTable(ComparedRuns):
             "md": f"{_plain(caption)}.\n\n{markdown(*plain)}",
             "tex": latex(header, lines, f"{caption}.", "l" + "r" * (len(header) - 1), COMPACT),
         }
-        return Drawing(None, pd.DataFrame(rows), pd.DataFrame(), space_notes(runs), texts)
+        notes = [*space_notes(runs), *(trained_elsewhere(by_source(runs)) if self.envelope else [])]
+        return Drawing(None, pd.DataFrame(rows), pd.DataFrame(), notes, texts)
 
     def _accuracies(self, series: list[Series]) -> Parts:
         radii = self.radii or round_radii(largest_radius(series), RADII)

@@ -79,12 +79,16 @@ def test_clean_accuracy_is_not_made_up(drawn, write_classes, publish, tmp_path):
     assert "the files have no class" not in path.read_text()
 
 
-def test_training_noise_is_said_where_it_is_another(drawn, publish, tmp_path):
+def test_training_noise_is_said_where_it_is_another(drawn, publish, tmp_path, capsys):
     for sigma in (0.25, 0.5):
         publish(0.25, sigma, [3] * 8)
     (path,) = drawn("table", tmp_path, source=[Source("Cohen", tmp_path / "theirs")], radii=[0.3])
     assert pd.read_csv(path.with_suffix(".csv"))["method"].tolist() == ["Cohen", r"Cohen, training $\sigma$ = 0.25"]
     assert re.search(r"\| Cohen, training sigma = 0.25 +\| 0.5 ", path.read_text())
+    for name in ("table", "compare"):
+        capsys.readouterr()
+        drawn(name, tmp_path, source=[Source("Cohen", tmp_path / "theirs")], envelope=True)
+        assert "Cohen: 1 of 2 runs trained under another noise than they are certified with" in capsys.readouterr().out
 
 
 def test_latex_has_a_cell_for_each_column(written):
