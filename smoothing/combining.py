@@ -1,11 +1,12 @@
 """Run several procedures over one base function together, and evaluate shared samples once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
+from smoothing.errors import SettingError
 from smoothing.sampling import Procedure, R, Request
 
 
@@ -17,7 +18,16 @@ def combining(procedures: Sequence[Procedure[R]]) -> Procedure[list[R]]:
 
     Returns:
         The results, in the order of the procedures.
+
+    Raises:
+        SettingError: a procedure is not a generator.
     """
+    for procedure in procedures:
+        if not isinstance(procedure, Generator):
+            raise SettingError(
+                f"certifier.procedure: expected a generator, got {type(procedure).__name__}; yield the requests, as "
+                "(answers,) = yield [Samples(...)]"
+            )
     results: dict[int, R] = {}
     answers: list[Any] = [None] * len(procedures)
     while len(results) < len(procedures):

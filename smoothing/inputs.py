@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 
 from smoothing.base_function import FrozenFunction
 from smoothing.errors import SettingError, SmoothingWarning
@@ -154,19 +154,33 @@ def inputs_of(examples: Any) -> Iterator[Any]:
 
     Args:
         examples: a tensor or array, (b, *input shape); a `DataLoader`, whose batches are split; or a list, a generator
-            or a data set of inputs or of pairs (input, target). A target may be anything, such as a mask.
+            or a data set of inputs or of pairs (input, target). A target may be anything, such as a mask. Examples are
+            numbered in this order, so a `DataLoader` that shuffles gives a warning: its numbers are no indices of the
+            data set.
 
     Raises:
-        SettingError: examples is something else.
+        SettingError: examples is something else, such as a pair (inputs, labels).
 
     Examples:
         >>> [x.shape for x in inputs_of(torch.zeros(2, 3))]
         [torch.Size([3]), torch.Size([3])]
     """
+    if isinstance(examples, DataLoader) and isinstance(examples.sampler, RandomSampler):
+        warnings.warn(
+            "examples: the DataLoader shuffles, so example k is the k-th that it gives, not the k-th of its data set; "
+            "use shuffle=False",
+            SmoothingWarning,
+            stacklevel=3,
+        )
     if isinstance(examples, DataLoader) and examples.batch_sampler is not None:
         return (row for batch in examples for row in _rows(batch))
     if isinstance(examples, Tensor | np.ndarray):
         return iter(_rows(examples))
+    if _is_labelled_batch(examples):
+        raise SettingError(
+            f"examples: expected inputs, got inputs {tuple(examples[0].shape)} and labels {tuple(examples[1].shape)}; "
+            "leave out the labels"
+        )
     if not isinstance(examples, Iterable) and hasattr(examples, "__getitem__") and hasattr(examples, "__len__"):
         return (_without_target(examples[k]) for k in range(len(examples)))
     if not isinstance(examples, Iterable) or isinstance(examples, str | bytes | dict):
@@ -174,6 +188,16 @@ def inputs_of(examples: Any) -> Iterator[Any]:
             f"examples: expected a batch, a DataLoader, a data set or a list of inputs, got {type(examples).__name__}"
         )
     return map(_without_target, examples)
+
+
+def _is_labelled_batch(examples: Any) -> bool:
+    """Whether examples is (inputs, labels): a batch, and a number for each of its inputs."""
+    if not isinstance(examples, tuple | list) or len(examples) != 2:
+        return False
+    if not all(isinstance(each, Tensor | np.ndarray) for each in examples):
+        return False
+    inputs, labels = examples
+    return bool(inputs.ndim > 1 and labels.ndim == 1 and len(inputs) == len(labels))
 
 
 def _without_target(example: Any) -> Any:

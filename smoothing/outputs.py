@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,7 +37,8 @@ def as_numbers(outputs: Any, batch: Tensor) -> Tensor:
         smoothing.errors.BaseFunctionError: base function: expected a tensor of 2 outputs, got shape (3, 2) ...
     """
     if not isinstance(outputs, Tensor):
-        raise BaseFunctionError(f"base function: expected a tensor of {len(batch)} outputs, got {_not_tensor(outputs)}")
+        wanted = f"a tensor with one row for each of {len(batch)} inputs"
+        raise BaseFunctionError(f"base function: expected {wanted}, got {_not_tensor(outputs)}")
     fault = _fault(outputs, batch)
     if fault:
         raise BaseFunctionError(f"base function: expected a tensor of {len(batch)} outputs, got {fault}")
@@ -94,6 +96,8 @@ def _not_tensor(outputs: Any) -> str:
         return f"{name} with {', '.join(map(str, outputs))}; wrap it so that it returns one of these tensors"
     if isinstance(outputs, tuple | list):
         return f"{name} of {len(outputs)}; wrap it so that it returns one tensor, such as the first"
+    if isinstance(outputs, np.ndarray):
+        return f"{name}; pass lambda x: torch.from_numpy(f(x.numpy())), where f is your function"
     return f"{name}; wrap it so that it returns a tensor"
 
 

@@ -73,9 +73,7 @@ def classes_of(scores: Tensor) -> Tensor:
     if scores.dim() != 2 or scores.shape[1] < 2 or scores.is_complex() or scores.dtype == torch.uint64:
         one = scores.numel() == len(scores)
         hint = "; for one score z of class 1 answer torch.stack([-z, z], dim=1), for class numbers their one_hot"
-        raise BaseFunctionError(
-            f"base classifier: expected scores (b, classes) of at least two classes, got {tuple(scores.shape)}, "
-            f"{scores.dtype}{hint if one else ''}"
-        )
+        got = f"one number for each input{hint}" if one else f"{tuple(scores.shape)}, {scores.dtype}"
+        raise BaseFunctionError(f"base classifier: expected scores (b, classes) of at least two classes, got {got}")
     largest, classes = (scores if scores.is_floating_point() else scores.long()).max(dim=1)  # NaN if there is a NaN
     return torch.where(largest.abs() < inf, classes, scores.shape[1]) if scores.is_floating_point() else classes

@@ -1,6 +1,7 @@
 """The commands: wrong input gives a clear line and a nonzero exit code, never a traceback."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -79,6 +80,23 @@ def test_a_run_folder_is_compared_as_it_is_typed(python, tmp_path):
     assert done.stderr == (
         "plot.py: figure=compare: expected the runs to compare, such as source='[results/a, results/b/<run>]'\n"
     )
+
+
+def test_in_a_folder_of_ones_own_all_own_runs_are_drawn(python, tmp_path):
+    """Of classes and of outputs, in one experiment. Formulas and the commands of the papers' runs are left out."""
+    done = python("plot.py", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("plot.py: results.root: no runs in 'results'; certify.py makes them")
+    for experiment, runs in (("digits_gaussian", "certify-sigma0.12-*"), ("digits_tvd", "*sigma0.1-*")):
+        run = sorted((ROOT / "results" / experiment).glob(runs))[0]
+        shutil.copytree(run, tmp_path / "results" / "mine" / run.name)
+    done = python("plot.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    drawn = {file.name for file in (tmp_path / "figures").glob("*.png")}
+    assert drawn == {"compare-digits_l2.png", "compare-digits_l2_totalvariation.png"}
+    assert "certify.py -m" not in done.stdout
+    assert re.search(r"\n\d+ figures of the papers have no results in 'results'; figure=<name> prints", done.stdout)
+    assert re.findall(r'<article id="(\w+)"', (tmp_path / "figures" / "index.html").read_text()) == ["compare"]
 
 
 def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python, tmp_path):

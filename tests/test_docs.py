@@ -32,6 +32,7 @@ TUTORIALS = {  # the runs that each tutorial makes
     "compare.md": {"complement", "bounded"},
 }
 ABSTAINING = ("compare.md",)  # whose examples are enough for a comparison, so that some abstain
+TABLES = {"add_a_paper.md": ["accuracy_table-digits_gaussian"]}  # and their verdicts
 DRAWN = {"add_a_paper.md": ["average_radius-digits_gaussian"], "compare.md": ["compare-digits_l2"]}
 
 
@@ -83,6 +84,9 @@ def test_a_tutorial_ends_in_certificates(tmp_path, at_once, document):
     for figure in DRAWN.get(document, ()):
         assert (tmp_path / "figures" / f"{figure}.png").is_file()
         assert len(list((tmp_path / "figures").glob(f"{figure}.*.csv"))) == 1  # of claims, or of tests
+    for table in TABLES.get(document, ()):
+        assert "| ours" in (tmp_path / "figures" / f"{table}.md").read_text()
+        assert len(pd.read_csv(tmp_path / "figures" / f"{table}.claims.csv")) == 3  # the printed numbers
 
 
 def test_the_example_of_balanced_center_smoothing_prints_what_it_says(tmp_path, at_once):

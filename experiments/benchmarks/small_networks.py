@@ -11,6 +11,7 @@ import torch
 
 from experiments.benchmarks import classifiers
 from experiments.benchmarks.measuring import hardware
+from experiments.machine.words import counted
 from models.classifiers import LeNet, SmallCNN
 from smoothing import DeterministicSplitting
 
@@ -24,7 +25,10 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are measured
     torch.set_num_threads(1)
     digits, mnist = partial(SmallCNN, 10, 1, [0.5], [0.5]), partial(LeNet, 10, 1, [0.5], [0.5])
-    lines = [f"{hardware(torch.device('cpu'))}, {torch.get_num_threads()} threads; torch {torch.__version__}", ""]
+    lines = [
+        f"{hardware(torch.device('cpu'))}, {counted(torch.get_num_threads(), 'thread')}; torch {torch.__version__}",
+        "",
+    ]
     for name, make, shape in (("digits", digits, DIGITS), ("MNIST", mnist, MNIST)):
         many = 50_000 if shape == DIGITS else 5_000
         lines += classifiers.votes(f"{name}, Gaussian", make, shape, many).lines()

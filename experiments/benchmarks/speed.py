@@ -11,6 +11,7 @@ import torch
 
 from experiments.benchmarks import autoencoder, classifiers, faces, medoid
 from experiments.benchmarks.measuring import hardware
+from experiments.machine.words import counted
 
 OUT = Path("docs/bench.txt")
 
@@ -25,7 +26,7 @@ def main() -> None:
         lines.extend(text)
         print("\n".join(text), flush=True)
 
-    say(f"{hardware(device)}, {torch.get_num_threads()} threads; torch {torch.__version__}", "")
+    say(f"{hardware(device)}, {counted(torch.get_num_threads(), 'thread')}; torch {torch.__version__}", "")
     many = 50_000 if device.type == "cuda" else 400
     say(*classifiers.resnet110(many).lines())
     say(*classifiers.dssn().lines())

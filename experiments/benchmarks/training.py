@@ -27,6 +27,7 @@ from experiments.config.schema import register
 from experiments.config.settings import Settings
 from experiments.data.base import Images
 from experiments.machine.device import choose_device
+from experiments.machine.words import counted
 from experiments.training import loop
 from experiments.training.frozen import frozen
 from experiments.training.step import Step
@@ -151,7 +152,10 @@ def bare_epoch(method: str) -> Callable[[], object]:
 
 def main() -> None:
     """Print the table and write it to docs/bench_training.txt."""
-    lines = [f"{hardware(choose_device('auto'))}, {torch.get_num_threads()} threads; torch {torch.__version__}", ""]
+    lines = [
+        f"{hardware(choose_device('auto'))}, {counted(torch.get_num_threads(), 'thread')}; torch {torch.__version__}",
+        "",
+    ]
     for speed in training_speeds():
         lines.append(str(speed))
         print(speed, flush=True)

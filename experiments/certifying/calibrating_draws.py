@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.certifying.calibrating import SHARES, Calibration, chosen
 from experiments.config.settings import Settings
+from experiments.machine.words import counted
 from experiments.runs.reader import StoredRun
 from experiments.training.base_function import new_noise
 from smoothing import BalancedSettings, CenterDraws, Noise, SettingError
@@ -31,7 +32,9 @@ def calibrate_on_draws(run: StoredRun, settings: Settings, count: int) -> Calibr
         SettingError: the run has no draws, or too few examples; or no q can be certified.
     """
     if not 0 < count < len(run.draws):
-        raise SettingError(f"{run.folder}: has draws of {len(run.draws)} examples; calibrate on fewer, got {count}")
+        raise SettingError(
+            f"{run.folder}: has draws of {counted(len(run.draws), 'example')}; calibrate on fewer, got {count}"
+        )
     noise = new_noise(settings, settings.dataset.build())
     assert noise is not None  # as for all runs of center smoothing
     assert settings.noise is not None
@@ -40,7 +43,7 @@ def calibrate_on_draws(run: StoredRun, settings: Settings, count: int) -> Calibr
     eps = [ratio * float(settings.noise.get("sigma")) for ratio in RATIOS]
     own = BalancedSettings(0.5, 1.0, settings.certifier.get("alpha1"), settings.certifier.get("alpha2"))
     needed = np.stack([needed_by(run.draws[index], eps, noise, own) for index in examples])
-    words = f"the stored draws of {count} examples, {', '.join(map(str, examples))}"
+    words = f"the stored draws of {counted(count, 'example')}, {', '.join(map(str, examples))}"
     metric = settings.metric.build()
     largest = metric.largest_distance(run.draws[examples[0]].center.shape)
     return replace(chosen(needed, eps, metric.gamma, str(noise), words, largest), examples=examples)

@@ -11,6 +11,7 @@ from experiments.certifying.rows import Certification, row
 from experiments.data import Dataset, LabelledDataset
 from experiments.data.indices import indices_of
 from experiments.machine.stopping import stop_if_asked
+from experiments.machine.words import counted
 from experiments.runs.table import Schema, TableWriter, read_rows
 from experiments.training.base_function import example_of, input_of
 from smoothing import Calibrated, Certifier, SettingError
@@ -67,7 +68,7 @@ def _rows(
     with TableWriter(path, schema) as table:
         missing = [index for index in dataset.check(held) if not table.holds([(float(index),)])]
         if missing:
-            print(f"calibrating on {len(missing)} examples", file=sys.stderr, flush=True)
+            print(f"calibrating on {counted(len(missing), 'example')}", file=sys.stderr, flush=True)
 
         def procedures() -> Iterator[Procedure[object]]:
             for index in missing:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
+from experiments.machine.words import counted, device_text
 from experiments.runs.so_far import so_far
 from smoothing import Certifier
 
@@ -97,7 +98,7 @@ def announcement(certifier: Certifier, x: Tensor, device: str, folder: Path, exa
         folder: folder of the results.
         examples: number of examples without rows.
     """
-    text = f"{device}; {folder}; {examples} example{'s' if examples > 1 else ''}"
+    text = f"{device_text(device)}; {folder}; {counted(examples, 'example')}"
     if not certifier.samples:
         return text
     samples = examples * certifier.samples

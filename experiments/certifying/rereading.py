@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.certifying.rows import Certification, Row, row
+from experiments.machine.words import counted
 from experiments.runs.reader import StoredRun, find_runs
 from experiments.runs.run_folder import load_draws
 from experiments.runs.table import TableWriter
@@ -37,7 +38,7 @@ def reread_from_siblings(one: Certification, table: TableWriter, indices: Iterab
             continue
         write_again(one, table, found, run)
         missing = [index for index in missing if index not in found]
-        told.append(f"{len(found)} example{'s' if len(found) > 1 else ''} read again from {path}, not sampled")
+        told.append(f"{counted(len(found), 'example')} read again from {path}, not sampled")
     return "\n".join(told)
 
 

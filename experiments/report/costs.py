@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.config.identity import NOT_SETTINGS
+from experiments.machine.words import counted, device_text
 from experiments.runs.certifier_class import certifier_class
 from experiments.runs.reader import StoredRun
 
@@ -32,9 +33,9 @@ class Cost:
     seconds: float
 
     def __str__(self) -> str:
-        many, took = f"{self.runs} run{'s' * (self.runs != 1)}", f"{duration(self.seconds)} of computing"
-        samples = "samples not counted" if self.samples is None else f"{self.samples:,} samples"
-        return f"{many}, {self.examples:,} examples in all, {samples}, {took}"
+        samples = "samples not counted" if self.samples is None else counted(self.samples, "sample")
+        many = f"{counted(self.runs, 'run')}, {counted(self.examples, 'example')} in all"
+        return f"{many}, {samples}, {duration(self.seconds)} of computing"
 
 
 def cost_of(runs: list[StoredRun]) -> Cost:
@@ -107,7 +108,7 @@ def _training(runs: list[StoredRun]) -> str:
     seeds = {each["seed"] for each in trained if "seed" in each}
     parts = []
     if epochs:
-        many = f", {len(seeds)} seed{'s' * (len(seeds) != 1)}" if seeds else ""
+        many = f", {counted(len(seeds), 'seed')}" if seeds else ""
         parts.append(f"trained for {_range(epochs)} epoch{'s' * (epochs[-1] != 1)}{many}")
     if any("epochs" not in each for each in trained):
         parts.append("weights from elsewhere")
@@ -131,7 +132,7 @@ def provenance_of(runs: list[StoredRun]) -> dict[str, str]:
         "settings that differ": differ,
         "settings": shared,
         "seed": _listed(str(run.identity["seed"]) for run in runs if "seed" in run.identity),
-        "hardware": _listed(start["device"] for start in starts if start.get("device")),
+        "hardware": _listed(device_text(start["device"]) for start in starts if start.get("device")),
         "commit": _listed(_commit(start) for start in starts if start.get("commit")),
         "date": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "",
         "versions": ", ".join(filter(None, (_version(starts, name) for name in VERSIONS))),

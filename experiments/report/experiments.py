@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from experiments.config.command_line import CONF
 from experiments.config.experiment import Experiment, experiment
 from experiments.config.targets import located
+from experiments.machine.words import counted
 from experiments.report.costs import cost_of, duration
 from experiments.runs.committed import committed_files
 from experiments.runs.reader import StoredRun, find_runs
@@ -86,9 +87,9 @@ def run_here(one: Experiment, runs: list[StoredRun]) -> str:
     parts = []
     for kind in sorted(kinds):
         cost = cost_of(kinds[kind])
-        counted = "" if cost.samples is None else f"{cost.samples:,} samples, "
-        many = f"{cost.runs} run{'s' * (cost.runs != 1)}{kind}"
-        parts.append(f"{many}: {cost.examples:,} examples, {counted}{duration(cost.seconds)}")
+        samples = "" if cost.samples is None else f"{counted(cost.samples, 'sample')}, "
+        many = f"{counted(cost.runs, 'run')}{kind}: {counted(cost.examples, 'example')}"
+        parts.append(f"{many}, {samples}{duration(cost.seconds)}")
     return "; ".join(parts) or "no"
 
 

@@ -14,7 +14,7 @@ from experiments.config.check import checked_group
 from experiments.config.identity import identity_hash
 from experiments.report.costs import told_apart
 from experiments.report.drawing import Drawing, Drawn, with_note, write
-from experiments.report.left_out import NO_ROWS, LeftOut, explanation
+from experiments.report.left_out import NO_ROWS, LeftOut, apart, explanation
 from experiments.report.sources import Source
 from experiments.runs.reader import StoredRun, find_runs
 from smoothing import SettingError
@@ -153,8 +153,9 @@ class Selection:
         return told_apart(together)[name]
 
     def explanation(self) -> list[str]:
-        """Why runs are not shown, in lines."""
-        return explanation(self.left_out, self.found, elsewhere=not self.figure.compares)
+        """Why runs are not shown, and which sources share no drawing, in lines."""
+        lines = apart(self.drawn) if self.figure.compares else []
+        return [*lines, *explanation(self.left_out, self.found, elsewhere=not self.figure.compares)]
 
 
 def selection(name: str, figure: Figure, results: Path, sources: Sequence[Source]) -> Selection:

@@ -1,6 +1,6 @@
 """Why a figure does not show a run: each reason is named, with the number of its runs and an example."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.config.command_line import from_here
@@ -43,7 +43,25 @@ def explanation(left_out: Sequence[LeftOut], found: int, *, elsewhere: bool) -> 
     ordered = sorted(by_reason.items(), key=lambda item: -len(item[1]))
     lines = [f"  {len(runs)}: {why}. Such as {from_here(runs[0].folder)}" for why, runs in ordered]
     other = [f"  {ELSEWHERE}"] if elsewhere and set(by_reason) != {NO_ROWS} else []
-    return [f"{len(left_out)} of the {found} runs found are not shown:", *lines, *other]
+    head = f"{len(left_out)} of the {found} runs found are not shown:"
+    if found == 1:
+        head = "The only run found is not shown:"
+    return [head, *lines, *other]
+
+
+def apart(drawn: Mapping[str, Sequence[StoredRun]]) -> list[str]:
+    """A line if two sources share no drawing, with the sources of each drawing. Else empty.
+
+    Args:
+        drawn: the runs of each drawing, by its name.
+    """
+    sources = {name: list(dict.fromkeys(run.label for run in runs)) for name, runs in drawn.items()}
+    known = {label for labels in sources.values() for label in labels}
+    together = {(a, b) for labels in sources.values() for a in labels for b in labels}
+    if len(together) == len(known) ** 2:
+        return []
+    listed = "; ".join(f"{name} has {', '.join(labels)}" for name, labels in sources.items())
+    return [f"Runs of different data, norms or metrics are drawn apart: {listed}."]
 
 
 def another(run: StoredRun, group: str, *taken: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from experiments.machine.words import counted
 from experiments.report.costs import cost_of, provenance_of
 from experiments.runs.certifier_class import certifier_in
 from experiments.runs.examples import read_examples
@@ -21,6 +22,13 @@ CURVES = (  # column, and the names of its curve and of its mean
     ("distance", "not fooled within r", "mean distance over all examples (0 if misclassified)"),
 )
 STEPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REMEDIES = (  # words of a reason, and what to do
+    ("> delta", "raise certifier.n or certifier.delta"),
+    ("p-value", "raise certifier.n"),
+    ("not finite", "look for NaN in the outputs of the model and the metric"),
+    ("NaN or infinite", "look for NaN in the outputs of the model"),
+)
+VACUOUS = "vacuous: eps_out is at least the metric's largest distance, so it says nothing"
 
 
 def summaries(folders: Sequence[Path]) -> str:
@@ -42,7 +50,7 @@ def summary(run: StoredRun) -> str:
 
 
 def terminal_table(folder: Path) -> str:
-    """A run's table for the terminal: all rows, or a summary if there are more than `ROWS_SHOWN`."""
+    """A run's table for the terminal: all rows, or a summary if there are more than `ROWS_SHOWN`; and the reasons."""
     table = read_table(folder)
     if len(table) > ROWS_SHOWN:
         return "\n".join(table_summary(table))
@@ -52,6 +60,9 @@ def terminal_table(folder: Path) -> str:
     for column in ("label", "predict"):
         if column in shown and classes != [str(k) for k in range(len(classes))]:
             shown[column] = [f"{k} {classes[k]}" if 0 <= k < len(classes) else str(k) for k in shown[column]]
+    vacuous = _is_vacuous(table)
+    if vacuous.any():
+        shown["status"] = shown["status"].where(~vacuous, "vacuous")
     if empty_examples(table):
         shown["empty"] = is_empty(table)
     if answers_in(table) is not None:
@@ -59,20 +70,23 @@ def terminal_table(folder: Path) -> str:
     examples = read_examples(folder)
     if "file" in examples and (examples["file"] != "").any():
         shown["file"] = shown["index"].map(examples.set_index("index")["file"]).fillna("")
-    return shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")
+    lines = [VACUOUS] * bool(vacuous.any()) + _reasons(table)
+    text = shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")
+    return "\n".join([text, *([""] if lines else []), *lines])
 
 
 def table_summary(table: pd.DataFrame) -> list[str]:
     """The summary that fits a table's columns: output certificates, classification with or without radii, attacks."""
     if "eps_out" in table:
         count, examples = empty_examples(table), table["index"].nunique()
-        empty = [f"{count} of {examples} examples: the smoothed output is empty"] if count else []
-        return [*_aligned(_medians(table)), *empty, *_reasons(table)]
+        empty = [f"{count} of {counted(examples, 'example')}: the smoothed output is empty"] if count else []
+        vacuous = [VACUOUS] * bool(_is_vacuous(table).any())
+        return [*_aligned(_medians(table)), *vacuous, *empty, *_reasons(table)]
     if "factor" in table:
         return _aligned(_successes(table))
     counts = ", ".join(f"{count} {status}" for status, count in table["status"].value_counts().items())
     examples = table["index"].nunique()
-    many = f"{examples} examples" + (f", {len(table)} rows" if len(table) > examples else "")
+    many = counted(examples, "example") + (f", {len(table):,} rows" if len(table) > examples else "")
     if "correct" not in table:
         return [f"{many}: {counts}", *_reasons(table)]
     lines = [f"{many}: {counts}; correct {table['correct'].mean():.1%}"]
@@ -84,6 +98,13 @@ def table_summary(table: pd.DataFrame) -> list[str]:
     return lines + _reasons(table)
 
 
+def _is_vacuous(table: pd.DataFrame) -> pd.Series:
+    """Which certified rows say nothing. None in tables without that column."""
+    if "vacuous" not in table:
+        return pd.Series(False, index=table.index)
+    return (table["status"] == "certified") & (table["vacuous"].astype(str) == "True")
+
+
 def _reasons(table: pd.DataFrame) -> list[str]:
     """Why rows have no certificate: each reason once with its count. Reasons that differ only in numbers are merged."""
     if "reason" not in table:
@@ -91,8 +112,17 @@ def _reasons(table: pd.DataFrame) -> list[str]:
     told = table.assign(reason=table["reason"].astype(str))
     told = told[~told["status"].isin(["certified", "predicted"]) & (told["reason"] != "")]
     alike = told.groupby([told["status"], told["reason"].str.replace(NUMBER, "#", regex=True)], sort=False)
-    found = sorted(((len(rows), status, rows["reason"].iloc[0]) for (status, _), rows in alike), reverse=True)
-    return [f"{count} {status}{', for example' if count > 1 else ''}: {reason}" for count, status, reason in found]
+    found = sorted(
+        ((len(rows), status, rows["reason"].unique()) for (status, _), rows in alike), key=lambda one: -one[0]
+    )
+    return [
+        f"{count} {status}{', for example' if len(reasons) > 1 else ''}: {reasons[0]}{_remedy(reasons[0])}"
+        for count, status, reasons in found
+    ]
+
+
+def _remedy(reason: str) -> str:
+    return next((f"; {what}" for words, what in REMEDIES if words in reason), "")
 
 
 def _radii(held: np.ndarray) -> list[float]:
@@ -104,8 +134,8 @@ def _radii(held: np.ndarray) -> list[float]:
 
 
 def _medians(table: pd.DataFrame) -> list[tuple[object, ...]]:
-    answers = answers_in(table)
-    more = () if answers is None else ("surely answers",)
+    answers, vacuous = answers_in(table), _is_vacuous(table)
+    more = [*(["vacuous"] if vacuous.any() else []), *([] if answers is None else ["surely answers"])]
     lines: list[tuple[object, ...]] = [
         ("eps_in", "examples", "certified", "abstained", *more, "median eps_out", "median smoothing error")
     ]
@@ -114,6 +144,7 @@ def _medians(table: pd.DataFrame) -> list[tuple[object, ...]]:
         out = median_with_abstentions(rows["eps_out"].to_numpy(), certified)
         error = median_with_abstentions(rows["smoothing_error"].to_numpy(), ~abstained)
         shares = [f"{share.mean():.0%}" for share in (certified, abstained)]
+        shares += [f"{vacuous[rows.index].mean():.0%}"] if vacuous.any() else []
         shares += [] if answers is None else [f"{answers[rows.index].mean():.0%}"]
         lines.append((f"{eps:.4g}", len(rows), *shares, f"{out:.4g}", f"{error:.4g}"))
     return lines

@@ -61,8 +61,14 @@ def data_title(name: str) -> str:
 
 def examples_text(counts: Iterable[int]) -> str:
     """The number of test examples, or their range."""
-    sizes = sorted({int(count) for count in counts})
-    return f"{sizes[0]:,} test examples" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,} test examples"
+    sizes = {int(count) for count in counts}
+    return f"{numbers_text(sizes)} test example{'s' * (max(sizes) != 1)}"
+
+
+def numbers_text(counts: Iterable[int]) -> str:
+    """A number, or the range of several: "10" or "1 to 4"."""
+    sizes = sorted(set(counts))
+    return f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
 
 
 def wrapped(text: str, width: int) -> str:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from smoothing import BaseFunctionError, Gaussian
+from smoothing import BaseFunctionError, Gaussian, SettingError
 from smoothing.base_function import FrozenFunction
 from smoothing.combining import combining
 from smoothing.engine import Engine
@@ -32,6 +32,13 @@ def run(*procedures):
     seen = []
     engine = Engine(FrozenFunction(lambda batch: batch), 32, seen.append)
     return engine.run(combining(procedures)), sum(seen)
+
+
+def test_a_procedure_without_yield_is_named():
+    with pytest.raises(
+        SettingError, match=r"certifier\.procedure: expected a generator, got tuple; yield the requests"
+    ):
+        run((1, 2))
 
 
 def test_the_same_samples_are_evaluated_once():

@@ -243,6 +243,19 @@ def test_inputs_are_found_among_examples(examples):
     assert torch.allclose(torch.stack(found), torch.stack([X, X + 0.1, X + 0.2]))
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_a_batch_with_its_labels_is_no_list_of_two_inputs(kind):
+    pair = kind((torch.zeros(5, 1, 4, 4), torch.arange(5)))
+    with pytest.raises(SettingError, match=r"got inputs \(5, 1, 4, 4\) and labels \(5,\); leave out the labels"):
+        inputs_of(pair)
+    assert len(list(inputs_of(kind((torch.zeros(4), torch.zeros(4)))))) == 2
+
+
+def test_a_loader_that_shuffles_gives_a_warning():
+    with pytest.warns(SmoothingWarning, match=r"example k is the k-th that it gives"):
+        assert len(list(inputs_of(torch.utils.data.DataLoader(Pairs(), shuffle=True)))) == 3
+
+
 @pytest.mark.parametrize("examples", [None, 3, "images", {"a": X}, torch.tensor(0.5)])
 def test_what_has_no_examples_is_refused(examples):
     with pytest.raises(SettingError, match="examples: expected"):

@@ -35,7 +35,10 @@ REFUSED = {
     "dict of logits": (lambda b: {"logits": b @ W}, r"got dict; wrap it .* its \.logits"),
     "model output": (lambda b: SimpleNamespace(logits=b @ W), r"got SimpleNamespace; wrap it .* its \.logits"),
     "None": (lambda b: None, "got None; return the outputs"),
-    "numpy": (lambda b: (b @ W).numpy(), "got ndarray; wrap it so that it returns a tensor"),
+    "numpy": (
+        lambda b: (b @ W).numpy(),
+        r"expected a tensor with one row for each of \d+ inputs, got ndarray; pass lambda x: torch\.from_numpy\(f\(",
+    ),
     "string": (lambda b: "cat", "got str; wrap it"),
 }
 

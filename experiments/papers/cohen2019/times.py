@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.machine.words import device_text
 from experiments.papers.cohen2019.results import CLAIMS, CohenFigure
 from experiments.report.certified_accuracy import better_than_one_class
 from experiments.report.claims import verdicts
@@ -79,7 +80,7 @@ def published(run: StoredRun) -> bool:
 
 def _row(run: StoredRun) -> dict[str, Any]:
     certifier = run.identity["certifier"]
-    device = HARDWARE if published(run) else str(run.record.get("device", "unknown"))
+    device = HARDWARE if published(run) else device_text(str(run.record.get("device", "unknown")))
     named = {"experiment": experiment_of(run), "certifier": certifier["type"], "n": certifier["n"], "device": device}
     return named | {"seconds": float(run.table["seconds"].mean()), "works": better_than_one_class(run)}
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from experiments.config.identity import identity_hash
 from experiments.config.settings import Group
+from experiments.machine.words import counted
 from experiments.papers.kumar2021.certificates import split, with_ours
 from experiments.report.artefacts import SUBSTITUTES
 from experiments.report.figure import Figure, named_by_center
@@ -166,7 +167,7 @@ def _medians(
 def abstention_notes(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """A note for each row of medians in which some example has no certificate. `columns` identify the row."""
     return [
-        f"{', '.join(_written(name, row[name]) for name in columns)}: of {row['examples']} examples, "
+        f"{', '.join(_written(name, row[name]) for name in columns)}: of {counted(row['examples'], 'example')}, "
         f"{row['abstained']:.0%} abstained and {row['failed']:.0%} failed (both count as infinite)"
         for row in table.to_dict("records")
         if row["abstained"] or row["failed"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.machine.words import device_text
 from experiments.papers.kumar2021.medians import CLAIMS
 from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing, Figure
@@ -66,7 +67,7 @@ def _row(run: StoredRun) -> dict[str, Any]:
     return {
         "experiment": experiment_of(run),
         "samples": certifier.get("candidates", 0) + 2 * certifier["n"] + certifier["m"],
-        "device": str(run.record.get("device", "unknown")),
+        "device": device_text(str(run.record.get("device", "unknown"))),
         "seconds": float(run.table.groupby("index")["seconds"].first().mean()),
         "works": bool(certified.mean() > 0.5),
     }

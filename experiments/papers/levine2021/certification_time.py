@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.machine.words import device_text
 from experiments.papers.levine2021.curves import STYLES
 from experiments.papers.levine2021.results import (
     DENOISED,
@@ -91,7 +92,7 @@ def _row(classifier: Classifier, run: StoredRun) -> dict[str, object]:
         "mean_seconds": float(whole["seconds"].mean()),
         "evaluations": int(evaluations.median()),
         "examples": len(whole),
-        "device": str(run.record.get("device", "unknown")),
+        "device": device_text(str(run.record.get("device", "unknown"))),
     }
 
 

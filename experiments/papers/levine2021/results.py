@@ -12,6 +12,7 @@ from experiments.report.certified_accuracy import Values, certified_accuracy, on
 from experiments.report.claims import verdicts
 from experiments.report.figure import Figure
 from experiments.report.left_out import another, not_in
+from experiments.report.titles import numbers_text
 from experiments.runs.reader import StoredRun, apart_from_noise, experiment_of, find_runs, sigma_of
 from smoothing import Uniform
 
@@ -137,7 +138,7 @@ def example_notes(runs: dict[Classifier, StoredRun]) -> list[str]:
     counts = sorted({len(run.table) for run in runs.values()})
     if len({tuple(run.table["index"]) for run in runs.values()}) == 1:
         return notes
-    return [f"the runs have different test examples: {counts[0]} to {counts[-1]} of them", *notes]
+    return [f"the runs have different test examples, {numbers_text(counts)} each", *notes]
 
 
 def levine_verdicts(figure: str, ours: dict[str, dict[str, Any]]) -> pd.DataFrame:

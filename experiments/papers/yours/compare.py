@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, kind_of
+from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, Radii, kind_of
 from experiments.papers.yours.differences import texts_of
-from experiments.papers.yours.run_settings import differing
+from experiments.papers.yours.run_settings import differing, trained_elsewhere
 from experiments.papers.yours.series import Series, by_source, names_in, panels_of, series_of
 from experiments.papers.yours.titles import (
     data_text,
@@ -25,7 +25,7 @@ from experiments.report.direct_labels import SIZE, Curve, write_names
 from experiments.report.figure import LINES, Drawing
 from experiments.report.layout import head
 from experiments.report.symbols import OUT
-from experiments.report.titles import data_title, examples_text, wrapped
+from experiments.report.titles import data_title, examples_text, numbers_text, wrapped
 from experiments.runs.reader import StoredRun
 from smoothing import SettingError
 
@@ -35,6 +35,7 @@ PADDING = 2.0  # lines of text around those of a legend
 WRAPPED, TITLE = 40, 60  # letters of a line of a legend, and of a title
 LONG = 26  # letters of a name that is too long to be written beside a curve
 FEW_DECADES = 30  # a distance axis with a larger ratio is logarithmic
+INFINITE = "\u25b2 infinite"  # the mark on the upper edge
 QUANTITIES = {"eps_out": f"median {OUT}", "smoothing_error": "median smoothing error"}
 
 
@@ -53,7 +54,7 @@ class Compare(ComparedRuns):
         SettingError: columns is below 1, or a radius is negative.
     """
 
-    def __init__(self, radii: list[float] | None = None, envelope: bool = False, columns: int = 1) -> None:
+    def __init__(self, radii: Radii = None, envelope: bool = False, columns: int = 1) -> None:
         super().__init__(radii, envelope)
         if columns < 1:
             raise SettingError(f"figure.columns: expected at least 1, got {columns}")
@@ -63,10 +64,13 @@ class Compare(ComparedRuns):
         envelope = self.envelope and any(len(some) > 1 for some in by_source(runs).values())
         series, of_classes = series_of(runs, envelope=envelope), kind_of(runs[0]) == CLASSES
         figure, table = self._accuracies(series) if of_classes else self._medians(series)
+        _head(figure, series, table)
         notes = [*space_notes(runs), *differing(by_source(runs)), *_example_notes(series)]
         notes += [] if of_classes else _infinite_notes(table)
         if envelope:
-            return Drawing(figure, table, pd.DataFrame(), [*_envelope_notes(series), *notes])
+            return Drawing(
+                figure, table, pd.DataFrame(), [*_envelope_notes(series), *trained_elsewhere(by_source(runs)), *notes]
+            )
         return Drawing(figure, table, pd.DataFrame(), notes, texts_of(series, self.radii, outputs=not of_classes))
 
     def _accuracies(self, series: list[Series]) -> tuple[MatplotlibFigure, pd.DataFrame]:
@@ -82,7 +86,6 @@ class Compare(ComparedRuns):
             axis.set(xlim=(0, end), ylim=(0, 1), title=wrapped(title, TITLE))
         self._finish(figure, axes, "certified accuracy", radius_title(space_of(series[0].run)), drawn)
         table = pd.concat(parts, ignore_index=True)
-        _head(figure, series, table["examples"])
         return figure, table[["series", "source", "sigma", "radius", "accuracy", "low", "high", "examples"]]
 
     def _medians(self, series: list[Series]) -> tuple[MatplotlibFigure, pd.DataFrame]:
@@ -102,7 +105,6 @@ class Compare(ComparedRuns):
             axis.set_ylabel(_quantity_title(name, series[0].run))
             _scale(axis, every[name])
         self._finish(figure, axes, "", input_radius_title(space_of(series[0].run)), drawn)
-        _head(figure, series, table["examples"])
         return figure, table[
             ["series", "source", "sigma", *(name for name in curves[id(series[0])] if name != "sigma")]
         ]
@@ -199,16 +201,27 @@ def _quantity_title(name: str, run: StoredRun) -> str:
     return f"{QUANTITIES[name]}\n({metric})" if metric else QUANTITIES[name]
 
 
-def _head(figure: MatplotlibFigure, series: list[Series], examples: "pd.Series[int]") -> None:
-    text = examples_text(examples.unique().tolist())
-    head(figure, f"{data_title(data_text(series[0].run))}, {text}; bands: 95 %")
+def _head(figure: MatplotlibFigure, series: list[Series], table: pd.DataFrame) -> None:
+    """The title: the label if no curve has it, the data and the marks that need an explanation."""
+    sources = table["source"].unique()
+    label = [sources[0]] if len(sources) == 1 < len(series) else []
+    shown = ", ".join([*label, data_title(data_text(series[0].run)), examples_text(table["examples"])])
+    marks = ["bands: 95 %"] if _has_band(table) else []
+    marks += [INFINITE] if any(np.isinf(table[name]).any() for name in QUANTITIES if name in table) else []
+    head(figure, "; ".join([shown, *marks]))
+
+
+def _has_band(table: pd.DataFrame) -> bool:
+    """Whether any band is visible: two neighbouring points of a series have finite limits."""
+    known = np.isfinite(table["high"])
+    return bool((known & known.groupby(table["series"], sort=False).shift(fill_value=False)).any())
 
 
 def _example_notes(series: list[Series]) -> list[str]:
     """A note if the runs have different test examples."""
     sets = {frozenset(run.table["index"]) for one in series for run in one.runs}
-    sizes = examples_text([len(indices) for indices in sets])
-    return [f"the runs have different {sizes}"] if len(sets) > 1 else []
+    sizes = numbers_text([len(indices) for indices in sets])
+    return [f"the runs have different test examples, {sizes} each"] if len(sets) > 1 else []
 
 
 def _infinite_notes(table: pd.DataFrame) -> list[str]:

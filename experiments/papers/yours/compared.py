@@ -13,8 +13,13 @@ from smoothing import SettingError
 
 CLASSES, OUTPUTS = "classes", "outputs"
 COLUMNS = {CLASSES: {"correct", "radius", "status"}, OUTPUTS: {"eps_in", "eps_out", "status"}}
+INCOMPARABLE = (
+    "gives no radii of classes and no eps_out of outputs, so it cannot be compared; plot.py table=<folder> prints it, "
+    "docs/add_a_paper.md draws it"
+)
 PARTS = ("step", "count")  # arguments of a data set that choose examples of the same data
 OPTIMISTIC = "the best run at each point is chosen on the test set itself, which is optimistic"
+Radii = list[float] | float | None
 
 
 class ComparedRuns(Figure):
@@ -24,7 +29,7 @@ class ComparedRuns(Figure):
     base function, training, certifier, number of samples. So each is a method, and a drawing compares methods.
 
     Args:
-        radii: radii of the table and of the tests. None: round numbers up to the largest radius.
+        radii: radius, or radii, of the table and of the tests. None: round numbers up to the largest radius.
         envelope: whether all runs of a source are one series, the best of them at each point: the best over sigma.
 
     Raises:
@@ -34,11 +39,13 @@ class ComparedRuns(Figure):
     compares = True
     reads = "certificates of classes or of outputs, as certify.py or the papers' authors write them"
 
-    def __init__(self, radii: list[float] | None = None, envelope: bool = False) -> None:
+    def __init__(self, radii: Radii = None, envelope: bool = False) -> None:
         super().__init__(experiments=[])
-        if radii is not None and not (radii and min(radii) >= 0):
+        given = radii if isinstance(radii, list | None) else [radii]
+        numbers = given is None or all(isinstance(r, int | float) and not isinstance(r, bool) for r in given)
+        if not numbers or (given is not None and not (given and min(given) >= 0)):
             raise SettingError(f"figure.radii: expected numbers from 0 up, such as [0, 0.25, 0.5], got {radii}")
-        self.radii = sorted(set(radii)) if radii else None
+        self.radii = sorted(set(given)) if given else None
         self.envelope = envelope
 
     def find(self, folder: Path) -> list[StoredRun]:
@@ -51,7 +58,7 @@ class ComparedRuns(Figure):
         if kind_of(run):
             return ""
         name = class_name(run.identity["certifier"]["type"])
-        return f"{name} gives no radii of classes and no eps_out of outputs; compare runs of certifiers"
+        return f"{name} {INCOMPARABLE}"
 
     def drawn_as(self, run: StoredRun) -> str:
         metric = class_name((run.identity.get("metric") or {}).get("type", "")) if kind_of(run) == OUTPUTS else ""
@@ -73,7 +80,7 @@ class ComparedRuns(Figure):
             found.setdefault(kind_of(run), run)
         if len(found) > 1:
             said = " and ".join(f"'{run.label}' certifies {kind} ({run.folder})" for kind, run in found.items())
-            raise SettingError(f"source: {said}; compare one kind at a time")
+            raise SettingError(f"source: {said}; name run folders of one kind in source=")
         return groups
 
 

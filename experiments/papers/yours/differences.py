@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.machine.words import counted
 from experiments.papers.yours.series import Series, joined, names_in, pairs_of, sigma_text
 from experiments.papers.yours.values import largest_radius, outputs_at, round_radii
 from experiments.report.significance import (
@@ -70,7 +71,11 @@ class Pair:
     @property
     def examples(self) -> str:
         sizes = [table.index.nunique() for table in self.tables]
-        return f"{sizes[0]:,} common examples" if self.paired else f"{sizes[0]:,} and {sizes[1]:,} different examples"
+        return (
+            f"{counted(sizes[0], 'common example')}"
+            if self.paired
+            else f"{sizes[0]:,} and {sizes[1]:,} different examples"
+        )
 
     def row(self, **found: Any) -> dict[str, Any]:
         """A row of the table of tests."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.papers.yours.titles import class_name
 from experiments.report.symbols import SIGMA
-from experiments.runs.reader import StoredRun
+from experiments.runs.reader import StoredRun, noise_matches
 from experiments.runs.run_folder import flattened
 
 NOT_SHOWN = ("weights", "fingerprint", "code", "shape", "noisy")  # no reader can read them, or they follow from others
@@ -30,13 +30,18 @@ def settings_of(run: StoredRun) -> dict[str, Any]:
 def told_apart(runs: Sequence[StoredRun]) -> list[str]:
     """For each run, as few settings as tell it from the others, as text. Empty if there is one run.
 
-    Where settings do not suffice, as between two trainings with one seed, the end of the folder's name does.
+    Where settings do not suffice, as between two trainings with one seed, the end of the folder's name does. Training
+    with another noise than that of certification is always said.
     """
     settings = [settings_of(run) for run in runs]
     names: list[str] = []
     while (more := _next(settings, names)) is not None:
         names.append(more)
     kept = [_needed(own, settings, names) for own in settings]
+    kept = [
+        [*needed, TRAINING] if TRAINING not in needed and not noise_matches(run) else needed
+        for needed, run in zip(kept, runs, strict=True)
+    ]
     shown = {name for own in kept for name in own}
     texts = [
         ", ".join(_said(own[name], name, _short(name, shown)) for name in needed if name in own)
@@ -68,6 +73,16 @@ def differing(by_source: Mapping[str, Sequence[StoredRun]]) -> list[str]:
     ]
     others = _listed([name.replace(SIGMA, "sigma") for name in sorted(differ) if name not in SAMPLES])
     return [*notes, *([shorten(f"the runs also differ in {others}", LONGEST, placeholder=" ...")] if others else [])]
+
+
+def trained_elsewhere(by_source: Mapping[str, Sequence[StoredRun]]) -> list[str]:
+    """Notes on the sources with runs that were trained under another noise than they are certified with.
+
+    For drawings of several runs as one series, whose names do not say so.
+    """
+    others = {source: sum(not noise_matches(run) for run in runs) for source, runs in by_source.items()}
+    said = "trained under another noise than they are certified with"
+    return [f"{source}: {count} of {len(by_source[source])} runs {said}" for source, count in others.items() if count]
 
 
 def _training_noise(trained: Mapping[str, Any], own: Mapping[str, Any]) -> Any:

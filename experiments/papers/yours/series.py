@@ -19,7 +19,8 @@ class Series:
     Attributes:
         source: its source's label.
         sigma: the noise level. None for several runs, and for a noise without sigma.
-        settings: settings that tell it from the other runs of its source and sigma, as text. Empty if there are none.
+        settings: settings that tell it from the other runs of its source and sigma, and its training noise if that is
+            another than that of certification, as text. Empty if there are none.
         runs: one run, or several of which the best is shown at each point.
     """
 
@@ -62,10 +63,11 @@ def panels_of(series: Sequence[Series]) -> list[tuple[str, list[Series]]]:
     """Title and series of each panel, with at most `MOST` series.
 
     All in one panel if they are few. Else one panel for each sigma, if a sigma has several series, then one for each
-    setting, then parts of these.
+    setting, then parts of these. Settings that a panel shares are its title.
     """
     if len(series) <= MOST:
-        return [("", list(series))]
+        settings = {one.settings for one in series}
+        return [(settings.pop() if len(settings) == 1 else "", list(series))]
     by_sigma = _grouped(series, lambda one: (one.sigma is None, one.sigma or 0.0))
     panels = []
     for group in by_sigma if max(map(len, by_sigma)) > 1 else [list(series)]:
@@ -100,7 +102,7 @@ def sigma_text(one: Series) -> str:
 
 def pairs_of(series: Sequence[Series]) -> list[tuple[Series, Series]]:
     """The pairs to test: each series of the first source, with those of equal sigma of every other source. If some of
-    these also have equal settings, only those.
+    these, of one sigma, also have equal settings, only those.
 
     Of a single source, the first series of each sigma with the others. If two sources have one series each, sigma does
     not matter.
@@ -115,8 +117,9 @@ def pairs_of(series: Sequence[Series]) -> list[tuple[Series, Series]]:
     for source in sources[1:]:
         alone = len(of[sources[0]]) == len(of[source]) == 1
         pairs = [(a, b) for a, b in product(of[sources[0]], of[source]) if alone or a.sigma == b.sigma]
-        alike = [(a, b) for a, b in pairs if a.settings == b.settings]
-        found += alike or pairs
+        for sigma in dict.fromkeys(a.sigma for a, _ in pairs):
+            some = [(a, b) for a, b in pairs if a.sigma == sigma]
+            found += [(a, b) for a, b in some if a.settings == b.settings] or some
     return found
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, kind_of
-from experiments.papers.yours.series import Series, joined, series_of
+from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, Radii, kind_of
+from experiments.papers.yours.run_settings import trained_elsewhere
+from experiments.papers.yours.series import Series, by_source, joined, series_of
 from experiments.papers.yours.titles import (
     data_text,
     metric_text,
@@ -25,6 +26,7 @@ from experiments.report.titles import examples_text
 from experiments.runs.reader import StoredRun
 
 RADII = 5  # columns of radii, if they are not given
+UNKNOWN = "-: the files have no class where the certificate abstains"
 NORMAL = 1.96  # standard errors of a 95 % interval
 Row = dict[str, Any]
 Parts = tuple[list[Row], list[str], list[list[str]], tuple[str, str]]  # rows, header and cells, words of the caption
@@ -38,8 +40,8 @@ class ComparisonTable(ComparedRuns):
     """Certified accuracy in percent at radii with ACR, clean accuracy and abstentions; or medians of outputs.
 
     One row for each run, or for each source (`envelope`). After each +- is half of a 95 % interval over the test
-    examples: of Clopper and Pearson for shares, of the mean for the ACR. The best of a column is bold. Settings that
-    all rows share are in the caption.
+    examples: of Clopper and Pearson for shares, of the mean for the ACR. The best of a column is bold, if no row lacks
+    a value. Settings that all rows share are in the caption.
 
     Args:
         radii: see `ComparedRuns`.
@@ -50,7 +52,7 @@ class ComparisonTable(ComparedRuns):
         SettingError: a radius is negative.
     """
 
-    def __init__(self, radii: list[float] | None = None, envelope: bool = False, half_widths: bool = True) -> None:
+    def __init__(self, radii: Radii = None, envelope: bool = False, half_widths: bool = True) -> None:
         super().__init__(radii, envelope)
         self.half_widths = half_widths
 
@@ -74,13 +76,14 @@ class ComparisonTable(ComparedRuns):
             "md": f"{_plain(caption)}.\n\n{markdown(*plain)}",
             "tex": latex(header, lines, f"{caption}.", "l" + "r" * (len(header) - 1), COMPACT),
         }
-        return Drawing(None, pd.DataFrame(rows), pd.DataFrame(), space_notes(runs), texts)
+        notes = [*space_notes(runs), *(trained_elsewhere(by_source(runs)) if self.envelope else [])]
+        return Drawing(None, pd.DataFrame(rows), pd.DataFrame(), notes, texts)
 
     def _accuracies(self, series: list[Series]) -> Parts:
         radii = self.radii or round_radii(largest_radius(series), RADII)
         rows = [_class_row(one, radii) for one in series]
         names = [_at(r) for r in radii]
-        best = {name: max(row[name] for row in rows) for name in ("clean (%)", "ACR", *names)}
+        best = {name: float(np.max([row[name] for row in rows])) for name in ("clean (%)", "ACR", *names)}  # or NaN
         lines = []
         for row in rows:
             cells = [_cell(row["clean (%)"], None, best["clean (%)"]), _cell(row["abstained (%)"], None, None)]
@@ -92,6 +95,8 @@ class ComparisonTable(ComparedRuns):
             f"Certified accuracy in percent at {radius_title(space_of(run))} $r$, {data_text(run)}, {_examples(rows)}"
         )
         explained = "ACR: average certified radius. Clean: accuracy of the smoothed classifier, certified or not"
+        if not self.envelope and any(np.isnan(row["clean (%)"]) for row in rows):
+            explained += f" ({UNKNOWN})"
         if self.half_widths:
             explained += ". +-: half of the 95 % interval over test examples"
         return rows, ["clean", "abstained", "ACR", *(f"$r$ = {r:g}" for r in radii)], lines, (about, explained)

@@ -50,12 +50,13 @@ def round_radii(largest: float, most: int) -> list[float]:
 def clean_accuracy(run: StoredRun) -> float:
     """The share of examples that the smoothed classifier gets right, certified or not.
 
-    Where a certificate abstains, the class is that of the selection samples, if the rows have it.
+    Where a certificate abstains, the class is that of the selection samples. NaN if the rows do not have it.
     """
     table = run.table
-    if CLEAN not in table or "label" not in table:
-        return float(table["correct"].astype(bool).mean())
-    return float((table[CLEAN] == table["label"]).mean())
+    if CLEAN in table and "label" in table:
+        return float((table[CLEAN] == table["label"]).mean())
+    abstains = (table["status"] == "abstained").any()
+    return float("nan") if abstains else float(table["correct"].astype(bool).mean())
 
 
 def medians_of(series: Series) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def test_no_lines_beside_the_bar_of_a_terminal(clock, capsys):
 def test_the_start_says_device_folder_examples_samples_and_time(tmp_path):
     certifier = Predict(nn.Linear(4, 2), Gaussian(0.5), n=300, batch_size=10)
     said = announcement(certifier, zeros(4), "cpu, 1 threads", tmp_path, 2)
-    assert said.startswith(f"cpu, 1 threads; {tmp_path}; 2 examples of at most 300 samples; about ")
+    assert said.startswith(f"cpu, 1 thread; {tmp_path}; 2 examples of at most 300 samples; about ")
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "0 s"), (99, "99 s"), (720, "12 min"), (12600, "3.5 h")])

@@ -152,5 +152,8 @@ def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path, figure, un
 
 def test_terminal_table(runs):
     (folder, _) = (run.folder for run in find_runs(runs))
-    assert "abstained" in terminal_table(folder)
-    assert terminal_table(folder).count("\n") == 10
+    rows, _, reasons = terminal_table(folder).partition("\n\n")
+    assert "abstained" in rows
+    assert rows.count("\n") == 10
+    assert reasons.startswith("2 abstained: max(Delta1")
+    assert "\n" not in reasons

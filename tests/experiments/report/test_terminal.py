@@ -1,9 +1,11 @@
 """Every run's table can be printed in the terminal."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from experiments.report.terminal import summaries, table_summary, terminal_table
+from experiments.runs.table import read_table
 from smoothing import SmoothingError
 
 
@@ -45,9 +47,29 @@ def test_reasons_stand_below_many_rows():
     table = table.assign(status=["abstained"] * 30 + ["failed"], reason=[*reasons, "3 distances cannot bound"])
     lines = table_summary(table.assign(empty=[True] * 3 + [False] * 28))
     assert lines[-3] == "3 of 31 examples: the smoothed output is empty"
-    assert lines[-2] == "30 abstained, for example: max(Delta1 = 0.010, Delta2 = 0.1) > delta = 0.05"
+    shown = "max(Delta1 = 0.010, Delta2 = 0.1) > delta = 0.05"
+    assert lines[-2] == f"30 abstained, for example: {shown}; raise certifier.n or certifier.delta"
     assert lines[-1] == "1 failed: 3 distances cannot bound"
     assert "empty" not in "".join(table_summary(table.assign(empty=False)))
+
+
+def test_few_rows_come_with_their_reasons(write_center_run, tmp_path):
+    folder = write_center_run("mnist_tvd", "MNIST", "Autoencoder", "TotalVariation", 0.1, [1.0, np.nan, np.nan])
+    table = pd.read_csv(folder / "certificates.csv")
+    reason = "max(Delta1 = 0.036, Delta2 = 0.1) > delta = 0.05"
+    table["reason"] = ["half of the outputs or more are not finite" if k == 2 else reason for k in table["index"]]
+    table.assign(vacuous=True).to_csv(folder / "certificates.csv", index=False)
+    lines = terminal_table(folder).splitlines()
+    assert [line.split()[4] for line in lines[1:7]] == ["vacuous"] * 2 + ["abstained"] * 4
+    assert lines[7:] == [
+        "",
+        "vacuous: eps_out is at least the metric's largest distance, so it says nothing",
+        f"2 abstained: {reason}; raise certifier.n or certifier.delta",
+        "2 abstained: half of the outputs or more are not finite; look for NaN in the outputs of the "
+        "model and the metric",
+    ]
+    assert table_summary(read_table(folder))[0].split()[4] == "vacuous"
+    assert table_summary(read_table(folder))[1].split()[2:5] == ["33%", "67%", "33%"]
 
 
 def test_a_run_folder_and_a_folder_of_them(write_center_run, tmp_path):

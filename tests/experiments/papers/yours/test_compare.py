@@ -66,7 +66,7 @@ def test_different_examples_are_not_paired(drawn, write_classes, tmp_path, capsy
     printed = capsys.readouterr().out
     assert "a minus b, sigma = 0.5, 20 and 10 different examples" in printed
     assert "a minus c, sigma = 0.5, 10 common examples" in printed
-    assert "the runs have different 10 to 20 test examples" in printed
+    assert "the runs have different test examples, 10 to 20 each" in printed
 
 
 def test_the_envelope_is_the_best_over_sigma_and_says_that_it_is_optimistic(drawn, two_methods, tmp_path, capsys):
@@ -114,15 +114,55 @@ def test_an_infinite_radius_stays_on_the_axis(drawn, write_classes, tmp_path, ca
 def test_what_cannot_be_compared_is_one_line(two_methods, write_center_run, tmp_path, figure):
     center = write_center_run("thumbs", "Digits", "Autoencoder", "L2", 0.1)
     sources = [*two_methods, Source("thumbs", center.parent)]
-    with pytest.raises(SettingError, match=r"'ours' certifies classes .* 'thumbs' certifies outputs .*; compare one"):
+    with pytest.raises(
+        SettingError, match=r"'ours' certifies classes .* 'thumbs' certifies outputs .*; name run folders"
+    ):
         selection("compare", figure("compare"), tmp_path, sources)
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(SettingError, match=r"source: no run\.json in .*empty' or below"):
         selection("compare", figure("compare"), tmp_path, [*two_methods, Source("empty", empty)])
-    for wrong in ({"radii": []}, {"radii": [-1.0]}, {"columns": 0}):
+    for wrong in ({"radii": []}, {"radii": [-1.0]}, {"radii": "all"}, {"radii": [True]}, {"columns": 0}):
         with pytest.raises(SettingError, match=r"figure\."):
             Compare(**wrong)
+    assert figure("compare", radii=0.5).radii == figure("table", radii=[0.5]).radii == [0.5]
+
+
+def test_sources_that_share_no_drawing_are_named(two_methods, write_classes, tmp_path, figure):
+    assert selection("compare", figure("compare"), tmp_path, two_methods).explanation() == []
+    for sigma in (0.25, 0.5):
+        write_classes("wine", [0.5], sigma, identity={"dataset": {"type": "Wine"}})
+    chosen = selection("compare", figure("compare"), tmp_path, [two_methods[0], Source("wine", tmp_path / "wine")])
+    assert chosen.explanation() == [
+        "Runs of different data, norms or metrics are drawn apart: "
+        "compare-digits_l2 has ours; compare-wine_l2 has wine."
+    ]
+
+
+@pytest.fixture
+def titles(monkeypatch):
+    """The titles of the figures drawn so far."""
+    found = []
+    monkeypatch.setattr(plt, "close", lambda figure: found.append(figure.get_suptitle()))
+    return found
+
+
+def test_the_title_has_what_no_curve_says(drawn, two_methods, write_classes, write_center_run, tmp_path, titles):
+    drawn("compare", tmp_path, source=two_methods)
+    drawn("compare", tmp_path, source=[Source("Wine", tmp_path / "ours")])  # curves are named by sigma alone
+    write_classes("one", [0.5])
+    drawn("compare", tmp_path, source=[Source("one", tmp_path / "one")])
+    write_center_run("few", "Digits", "Autoencoder", "L2", 0.1, [1.0, np.nan, np.nan])
+    write_center_run("many", "Digits", "Autoencoder", "L2", 0.1, [1.0] * 9, [0.1] * 9)
+    for name in ("few", "many"):
+        drawn("compare", tmp_path, source=[Source(name, tmp_path / name)])
+    assert titles == [
+        "Digits, 10 test examples; bands: 95 %",
+        "Wine, Digits, 10 test examples; bands: 95 %",
+        "Digits, 1 test example; bands: 95 %",
+        "Digits, 3 test examples; \u25b2 infinite",
+        "Digits, 9 test examples; bands: 95 %",
+    ]
 
 
 def test_predictions_are_named(two_methods, write_classes, tmp_path, figure):
@@ -130,7 +170,7 @@ def test_predictions_are_named(two_methods, write_classes, tmp_path, figure):
     file = folder / "certificates.csv"
     pd.read_csv(file).drop(columns="radius").to_csv(file, index=False)
     chosen = selection("compare", figure("compare"), tmp_path, two_methods)
-    assert "Predict gives no radii of classes and no eps_out of outputs" in chosen.explanation()[1]
+    assert "Predict gives no radii of classes and no eps_out of outputs, so it cannot be" in chosen.explanation()[1]
     assert len(chosen.explanation()) == 2  # and it does not send the reader to figure=compare
 
 
@@ -198,12 +238,23 @@ def test_a_panel_has_at_most_five_series_and_each_is_named():
     assert (one.name, one.sigma) == ("a", None)
 
 
+def test_a_panel_says_that_all_were_trained_under_another_noise():
+    runs = [stored(name, 0.5, noise={"type": "Gaussian", "sigma": 0.25}) for name in "ab"]
+    ((title, panel),) = panels_of(series_of(runs, envelope=False))
+    assert title == r"training $\sigma$ = 0.25"
+    assert names_in(panel) == ["a", "b"]
+
+
 def test_pairs_have_equal_sigma_and_settings():
     runs = [stored(name, sigma, epochs=k) for name in "ab" for sigma in (0.25, 0.5) for k in (1, 2)]
     pairs = pairs_of(series_of(runs, envelope=False))
     assert len(pairs) == 4
     assert all((a.sigma, a.settings) == (b.sigma, b.settings) for a, b in pairs)
     assert len(pairs_of(series_of([stored("a", 0.1), stored("b", 0.2)], envelope=False))) == 1
+    trained = [{"noise": {"type": "Gaussian", "sigma": 0.25}}, {"noise": {"type": "Gaussian", "sigma": 0.5}}]
+    mixed = [stored("a", 0.25, **trained[0]), stored("a", 0.5, **trained[0])]
+    mixed += [stored("b", 0.25, **trained[0]), stored("b", 0.5, **trained[1])]
+    assert [a.sigma for a, _ in pairs_of(series_of(mixed, envelope=False))] == [0.25, 0.5]
     (inside,) = pairs_of(series_of(runs[:2], envelope=False))
     assert names_in(inside) == ["epochs = 1", "epochs = 2"]
 

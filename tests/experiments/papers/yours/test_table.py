@@ -47,6 +47,50 @@ def test_numbers_and_bold(written):
     assert text.count("**80.0**") == 5  # the best at radius 0, four times, and at 0.3
 
 
+@pytest.fixture
+def publish(tmp_path):
+    """publish(training, sigma, predictions) writes a file in the format of Cohen et al. of examples of class 3."""
+
+    def write(training, sigma, predictions):
+        file = tmp_path / f"theirs/certify/mnist/lenet/noise_{training}/test/sigma_{sigma}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = [(k, 3, p, 0.4 * (p >= 0), int(p == 3), "0:00:01") for k, p in enumerate(predictions)]
+        lines = ["\t".join(map(str, row)) for row in [("idx", "label", "predict", "radius", "correct", "time"), *rows]]
+        file.write_text("\n".join(lines) + "\n")
+
+    return write
+
+
+def test_clean_accuracy_is_not_made_up(drawn, write_classes, publish, tmp_path):
+    """The published format has no class where the certificate abstains: no number, and none of the others is best."""
+    write_classes("ours", [0.4] * 9 + [0.0], sigma=0.25, identity={"dataset": {"type": "MNIST"}})
+    publish(0.25, 0.25, [3] * 9 + [-1])
+    sources = [Source(name, tmp_path / name) for name in ("ours", "theirs")]
+    (path,) = drawn("table", tmp_path, source=sources, radii=[0.3], half_widths=False)
+    table = pd.read_csv(path.with_suffix(".csv"))
+    assert table["clean (%)"].tolist() == pytest.approx([100, np.nan], nan_ok=True)
+    text = path.read_text()
+    assert "-: the files have no class where the certificate abstains" in text
+    assert re.search(r"\| theirs +\| 100,000 +\| - +\| 10.0 ", text)
+    assert re.search(r"\| ours +\| 1,000 +\| 100.0 +\| 10.0 ", text)
+    publish(0.25, 0.25, [3] * 9 + [4])  # nothing abstains, so all classes are known
+    (path,) = drawn("table", tmp_path, source=sources, radii=[0.3])
+    assert pd.read_csv(path.with_suffix(".csv"))["clean (%)"].tolist() == [100, 90]
+    assert "the files have no class" not in path.read_text()
+
+
+def test_training_noise_is_said_where_it_is_another(drawn, publish, tmp_path, capsys):
+    for sigma in (0.25, 0.5):
+        publish(0.25, sigma, [3] * 8)
+    (path,) = drawn("table", tmp_path, source=[Source("Cohen", tmp_path / "theirs")], radii=[0.3])
+    assert pd.read_csv(path.with_suffix(".csv"))["method"].tolist() == ["Cohen", r"Cohen, training $\sigma$ = 0.25"]
+    assert re.search(r"\| Cohen, training sigma = 0.25 +\| 0.5 ", path.read_text())
+    for name in ("table", "compare"):
+        capsys.readouterr()
+        drawn(name, tmp_path, source=[Source("Cohen", tmp_path / "theirs")], envelope=True)
+        assert "Cohen: 1 of 2 runs trained under another noise than they are certified with" in capsys.readouterr().out
+
+
 def test_latex_has_a_cell_for_each_column(written):
     tex = written.with_suffix(".tex").read_text()
     (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", tex)
