@@ -91,7 +91,7 @@ class FrozenFunction:
                 self._parts.look()
                 self._require_frozen(self._parts)
                 self._make(batch, self._parts)
-            with self._at(batch.device, self.precision), shown("base function"):
+            with self._at(batch.device, self.precision), shown("base function", given=tuple(batch.shape)):
                 outputs = self._answer(batch)
             numbers = as_numbers(outputs, batch)
             self._rough |= outputs.dtype in SMALLER
@@ -194,7 +194,7 @@ class FrozenFunction:
         if self._made_from is not None and (_versions(parts) == self._made_from or self._fast.call is self.f):
             return
         rows = batch if self.compiled else batch[:CHECKED]
-        with torch.inference_mode(False), shown("base function"):
+        with torch.inference_mode(False), shown("base function", given=tuple(batch.shape)):
             at = partial(self._at, batch.device)
             self._fast = fast_copy(self.f, rows, self.precision, self.compiled, at)
         parts.look()

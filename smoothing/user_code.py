@@ -17,16 +17,18 @@ LIBRARIES = tuple(
     f"{place}{os.sep}"
     for place in (*site.getsitepackages(), sysconfig.get_path("stdlib"), str(Path(torch.__file__).parent))
 )
+ABOUT_SHAPES = ("shape", "size", "dimension", "channels")  # words in an error's message
 
 
 @contextmanager
-def shown(who: str, always: bool = True) -> Iterator[None]:
+def shown(who: str, always: bool = True, given: tuple[int, ...] | None = None) -> Iterator[None]:
     """Context manager: turn an error raised inside into a BaseFunctionError with its type, message, file and line.
 
     Args:
         who: name of the user's code that runs inside, such as "base function".
         always: do so even if no line of user code is found. Otherwise such an error, which may be a fault of this
             library, is raised unchanged.
+        given: shape of the batch that it was given. An error about shapes says so.
     """
     try:
         yield
@@ -38,7 +40,12 @@ def shown(who: str, always: bool = True) -> Iterator[None]:
             raise
         message = " ".join(str(error).split()) or "no message"
         where = f" ({frame.filename}:{frame.lineno}, in {frame.name})" if frame else ""
-        raise BaseFunctionError(f"{who}: {type(error).__name__}: {message}{where}") from error
+        hint = f"; {_hint(given)}" if given and any(word in message.lower() for word in ABOUT_SHAPES) else ""
+        raise BaseFunctionError(f"{who}: {type(error).__name__}: {message}{where}{hint}") from error
+
+
+def _hint(given: tuple[int, ...]) -> str:
+    return f"it was given {given[0]} inputs {given[1:]}; x is one input, and for many inputs there is certify_all"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

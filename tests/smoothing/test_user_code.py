@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from smoothing import L2, Attack, BaseFunctionError, CenterSmoothing, Certify, Gaussian, SettingError
+from smoothing import (
+    L2,
+    Attack,
+    BaseFunctionError,
+    CenterSmoothing,
+    Certify,
+    Gaussian,
+    SettingError,
+    SmoothedClassifier,
+)
 from smoothing.base_function import FrozenFunction
 from smoothing.batch_size import CANDIDATES, fastest_batch_size
 from smoothing.engine import Engine
@@ -145,3 +154,13 @@ def test_a_model_that_fails_under_attack_is_named():
     attack = Attack(NoGradient(), Gaussian(0.5), factors=[1.0], n0=10, n=100, steps=1, samples=10)
     with pytest.raises(BaseFunctionError, match=r"^base function: ValueError: no gradient here \(.*in forward\)"):
         attack(torch.ones(3), 0, 0)
+
+
+@pytest.mark.parametrize("x", [torch.rand(8, 8), torch.rand(5, 1, 8, 8)])
+@pytest.mark.parametrize(
+    "f", [torch.nn.Conv2d(1, 2, 8), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(60, 2))]
+)
+def test_an_error_about_shapes_names_those_of_the_input(x, f):
+    g = SmoothedClassifier(f, Gaussian(0.5))
+    with pytest.raises(BaseFunctionError, match=r"it was given \d+ inputs \(.*8, 8\); x is one input, and for many"):
+        g.certify(x)
