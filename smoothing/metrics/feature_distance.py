@@ -85,7 +85,7 @@ class FeatureDistance(SquaredFeatureDistance):
 
     Args:
         features: the network, (n, *output shape), float32 -> a sequence of feature maps, (n, channels, ...) for each
-            stage. Row i of each may depend on output i only. A copy in eval mode is used. Or a dictionary: its class,
+            stage. Row i of each may depend on output i only. A copy in eval mode, made now, is used. Or a dictionary: its class,
             as `_target_`, and the arguments of the class. It is built when the first distance is computed.
 
     Raises:
@@ -105,8 +105,8 @@ class FeatureDistance(SquaredFeatureDistance):
     def __init__(self, features: nn.Module | dict[str, Any]) -> None:
         if not isinstance(features, nn.Module | dict):
             raise SettingError(f"metric.features: expected a network, or its _target_, got {type(features).__name__}")
-        self.features = features
-        self._network: nn.Module | None = None
+        self.features = dict(features) if isinstance(features, dict) else features
+        self._network = _frozen(copy.deepcopy(features)) if isinstance(features, nn.Module) else None
         self._stages: int | None = None
 
     def largest_distance(self, shape: Sequence[int]) -> float:
@@ -132,14 +132,18 @@ class FeatureDistance(SquaredFeatureDistance):
 
     def _network_on(self, device: torch.device) -> nn.Module:
         if self._network is None:
-            made = _built(self.features) if isinstance(self.features, dict) else copy.deepcopy(self.features)
-            self._network = made.eval().requires_grad_(False)
+            assert isinstance(self.features, dict)
+            self._network = _frozen(_built(self.features))
         return self._network.to(device)
 
     def __repr__(self) -> str:
         given = self.features
         name = given.get("_target_") if isinstance(given, dict) else type(given).__name__
         return f"FeatureDistance({name})"
+
+
+def _frozen(network: nn.Module) -> nn.Module:
+    return network.eval().requires_grad_(False)
 
 
 def normalised(features: Tensor) -> Tensor:

@@ -215,3 +215,20 @@ def test_a_certificate_has_a_factor_of_ten():
     found = h.certify(images(1)[0].flatten(), 0.002)
     assert found.status == "certified"
     assert found.eps_out == pytest.approx(10 * found.distance_quantile, rel=1e-9)
+
+
+def test_the_network_is_copied_when_the_metric_is_made():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.shift = nn.Parameter(torch.zeros(1))
+
+        def forward(self, images):
+            return [images + self.shift]
+
+    network = Scaled()
+    metric = FeatureDistance(network)
+    with torch.no_grad():
+        network.shift.fill_(100.0)
+    a, b = torch.tensor([[[1.0]], [[0.0]]]), torch.tensor([[[0.0]], [[3.0]]])
+    assert metric(a[None], b[None]).tolist() == pytest.approx([2.0])
