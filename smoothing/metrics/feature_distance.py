@@ -85,8 +85,8 @@ class FeatureDistance(SquaredFeatureDistance):
 
     Args:
         features: the network, (n, *output shape), float32 -> a sequence of feature maps, (n, channels, ...) for each
-            stage. Row i of each may depend on output i only. A copy in eval mode, made now, is used. Or a dictionary: its class,
-            as `_target_`, and the arguments of the class. It is built when the first distance is computed.
+            stage. Row i of each may depend on output i only. A copy in eval mode, made now, is used. Or a dictionary:
+            its class, as `_target_`, and the arguments of the class. It is built when the first distance is computed.
 
     Raises:
         SettingError: features is neither. When a distance is computed: there is no such class, or the network fails or
