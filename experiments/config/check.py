@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from experiments.config.left_out import typed_words, without_others
+from experiments.config.left_out import left_out, typed_words, without_others
 from experiments.config.schema import groups, keys
 from experiments.config.settings import Figures, Folder, Group, PlotSettings, Settings, Shard
 from experiments.config.targets import arguments
@@ -49,7 +49,7 @@ def checked(cfg: DictConfig, kind: type[T], typed: Sequence[str] | None = None) 
             raise SettingError(f"{name}: no such key{suggestion(name, list(known))}")
     cfg, left = without_others(cfg, typed_words() if typed is None else typed, groups(kind), GIVEN)
     if left:
-        print(f"left out: {', '.join(left)} (set by the experiment's file for another choice)", file=sys.stderr)
+        print(left_out(left), file=sys.stderr)
     try:
         values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
