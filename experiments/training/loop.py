@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from experiments.config.settings import Settings
+from experiments.config.user_code import code_hash
 from experiments.data import LabelledDataset, LabelledImages, TargetDataset
 from experiments.data.augmentation import Augmentation
 from experiments.machine import stopping
@@ -51,6 +52,7 @@ class Job:
     noise: Noise | None
     model: nn.Module
     folder: Path
+    code: str = ""  # hash of the source of the user's model, when training began
 
 
 def train(settings: Settings) -> Path:
@@ -76,11 +78,12 @@ def train(settings: Settings) -> Path:
     trainer.require(model)
     leftovers = [folder / name for name in (checkpoints.RESUME, checkpoints.LOCK)]  # of a run killed at its end
     if (folder / checkpoints.METADATA).exists() and not any(path.exists() for path in leftovers):
+        checkpoints.say_trained(folder, settings)
         return folder
     fabric = _fabric(trainer, device, model)
-    images = _training_images(dataset, trainer)
+    images, code = _training_images(dataset, trainer), code_hash(settings.model.as_dict())
     folder.mkdir(parents=True, exist_ok=True)
-    launch = partial(_fit, job=Job(settings, trainer, dataset, images, noise, model, folder))
+    launch = partial(_fit, job=Job(settings, trainer, dataset, images, noise, model, folder, code))
     # If srun or torchrun started several processes, one of them holds the lock for all.
     with Lock(folder / checkpoints.LOCK) if fabric.is_global_zero else nullcontext():
         if (folder / checkpoints.METADATA).exists():
@@ -197,6 +200,7 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
             "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "cpu",
             "processes": fabric.world_size,
             "trainer": asdict(trainer),
+            **({"code": job.code} if job.code else {}),
             **provenance(),
         }
         checkpoints.save(job.folder, final, metadata)

@@ -22,6 +22,7 @@ from experiments.training.checkpoints import (
     folder,
     read,
     train_command,
+    warn_of_changed_source,
     weights_hash,
     written,
 )
@@ -80,6 +81,7 @@ class Checkpoint:
                 f"{file}: weights of {network} for {classes} classes do not fit {type(model).__name__}. "
                 f"Train matching weights: {again}"
             ) from error
+        warn_of_changed_source(self.path, self.metadata, settings)
 
     def restore(self, noise: Noise, group: Group) -> None:
         """Restore the noise's state from training, if the noise is the same. Raises SettingError if it does not fit."""

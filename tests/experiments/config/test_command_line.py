@@ -223,6 +223,11 @@ def test_what_trains_is_printed_as_it_runs(typed, tmp_path):
     code, out, err = typed("train.py", *words, "trainer.epochs=1")
     assert code == 0, err
     assert out.splitlines()[-1].startswith("my weights/Digits-SmallCNN")
+    (following,) = re.findall(r"^Next: (.*)$", out, re.MULTILINE)
+    _, script, *words = shlex.split(following)
+    assert Path(script) == ROOT / "certify.py"
+    code, _, err = typed("certify.py", *words, "certifier.n=200", "limit=1")
+    assert code == 0, err
 
 
 def test_a_sweep_ends_with_a_table(typed):
