@@ -59,10 +59,11 @@ def new_noise(settings: Settings, dataset: Dataset) -> Noise | None:
     if noise is None:
         return None
     wanted = [name for name in GIVEN["noise"] if name in parameters(noise.target, "noise")]
-    if any(not getattr(dataset, name, None) for name in wanted):
-        kind = "quantised images" if "levels" in wanted else "labelled images of one size"
+    if missing := [name for name in wanted if not getattr(dataset, name, None)]:
+        kind = "quantised images" if "levels" in missing else "images of one known size"
         raise SettingError(
-            f"noise: {noise.name} needs {kind}, and {type(dataset).__name__} has none; use noise=uniform"
+            f"noise: {noise.name} needs {kind}, and {type(dataset).__name__} has none (no {missing[0]}); use "
+            f"noise={'uniform' if 'levels' in missing else 'ssn, or dataset=classes'}"
         )
     if "grid" in noise.arguments and noise.get("grid") is None and not hasattr(settings.model.located, "measure"):
         noise = noise.replaced(grid=getattr(dataset, "levels", None))  # the model's inputs are images

@@ -1,6 +1,9 @@
 """Runs with noise on the data's grid: the grid's origin, and its effect on a run's identity."""
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from experiments.config.identity import description, identity, identity_hash
 from experiments.data import Digits
@@ -26,6 +29,20 @@ from smoothing import SettingError
 def test_noise_is_on_the_grid_that_the_images_are_on(settings, overrides, grid):
     plain = settings(*overrides)
     assert new_noise(plain, plain.dataset.build()).grid == grid
+
+
+@pytest.mark.parametrize("size", ["null", "20"])
+def test_a_folder_of_images_has_the_grid_of_its_bytes(settings, tmp_path, size):
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 31, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    where = ("experiment=demo", "dataset=folder", f"dataset.root={tmp_path}", f"dataset.size={size}")
+    plain = settings(*where)
+    dataset = plain.dataset.build()
+    assert new_noise(plain, dataset).grid == dataset.levels == 255
+    assert torch.equal(dataset[0] * 255, (dataset[0] * 255).round()), "shrunk images are bytes again"
+    assert new_noise(settings(*where, "noise.grid=0"), dataset).grid is None
+    with pytest.raises(SettingError, match=r"needs images of one known size, and ImageFolder has none \(no shape\)"):
+        new_noise(settings("experiment=digits_dssn", *where[1:3]), dataset)
 
 
 def test_a_checkpoint_is_found_whatever_the_grid(settings):
