@@ -1,5 +1,6 @@
 """The base function of a run, with its weights, and its noise."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,12 @@ from torch import Tensor, nn
 from experiments.config.check import GIVEN
 from experiments.config.settings import Settings
 from experiments.config.targets import parameters
-from experiments.data import Dataset, LabelledDataset, TargetDataset
+from experiments.data import Dataset, Images, LabelledDataset, LabelledImages, TargetDataset
+from experiments.data.base import example
+from experiments.data.declared import declared
 from experiments.training.weights import Checkpoint, find
 from smoothing import Noise, SettingError, SmoothingError
-from smoothing.inputs import as_tensor, placed
+from smoothing.inputs import as_tensor, pixels_warning, placed
 from smoothing.network_parts import tensors_of
 
 OF_LABELS = {"mean", "std"}  # what a model is given of labelled images only
@@ -100,17 +103,33 @@ def new_model(settings: Settings, dataset: Dataset) -> nn.Module:
 def _known(dataset: Any, name: str) -> Any:
     """The data set's value for a model's argument."""
     if name in ("num_classes", "class_names"):
-        return len(dataset.classes) if name == "num_classes" else list(dataset.classes)
-    return dataset.shape[0] if name == "in_channels" else getattr(dataset, name)
+        classes = declared(dataset, "classes")
+        return len(classes) if name == "num_classes" else list(classes)
+    if name == "in_channels":
+        return declared(dataset, "shape")[0]
+    return declared(dataset, name)
 
 
 def example_of(dataset: Dataset, index: int, model: Any, device: torch.device) -> Tensor:
     """An example, (*shape), on the device, with the dtype of the model. Raises SettingError if it is no input."""
+    return placed(tensor_of(dataset, index).to(device), tensors_of(model))
+
+
+def tensor_of(dataset: Dataset, index: int) -> Tensor:
+    """An example as the data set gives it, (*shape). Raises SettingError if there is none, or if it is no input."""
+    x = example(dataset, index)
     try:
-        x = as_tensor(dataset[index])
+        return as_tensor(x)
     except SettingError as error:
         raise SettingError(f"dataset: example {index}: {error}") from error
-    return placed(x.to(device), tensors_of(model))
+
+
+def warn_of_pixels(model: Any, images: LabelledImages, levels: int | None, noise: Noise | None) -> None:
+    """Warn on stderr if the first image to train on looks like pixels in 0..255 and the noise like one for [0, 1]."""
+    if isinstance(images, Images) and len(images) and not levels:
+        warning = pixels_warning(input_of(model, images.pixels[:1].to(torch.float32))[0], noise)
+        if warning:
+            print(f"warning: {warning}", file=sys.stderr)
 
 
 def input_of(model: Any, images: Tensor) -> Tensor:
