@@ -1,5 +1,6 @@
 """Build a certification from checked settings: the certifier, its data set, and the folder of its results."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from experiments.certifying.contents import contents_of
 from experiments.certifying.rows import Certification
 from experiments.config.identity import identity
+from experiments.config.left_out import typed_words
 from experiments.config.settings import Group, Settings
 from experiments.config.targets import parameters
 from experiments.data import Dataset, LabelledDataset
@@ -39,6 +41,8 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
         certifier = settled(first, base.noise).certifier
         several = [replace(settings, certifier=certifier) for settings in several]
     certifiers = [_certifier(settings, base, dataset) for settings in several]
+    if type(certifiers[0]).cases is Certifier.cases and any(_key(word) == "eps" for word in typed_words()):
+        print(f"left out: eps ({type(certifiers[0]).__name__} takes no input radii)", file=sys.stderr)
     cases = [one.cases(settings.eps) for one, settings in zip(certifiers, several, strict=True)]
     if certifiers[0].announcement:
         print(certifiers[0].announcement)
@@ -48,6 +52,10 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
     own = contents_of(first, dataset, base)
     folders = [_folder(settings, dataset, base, own) for settings in several]
     return [Certification(*each) for each in zip(certifiers, cases, folders, strict=True)]
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").partition("=")[0]
 
 
 def _require_alike(several: Sequence[Settings]) -> None:

@@ -1,6 +1,5 @@
 """Shared code of the entry points: one-line errors, exit codes, and the table at the end of a sweep."""
 
-import difflib
 import errno
 import os
 import sys
@@ -23,6 +22,7 @@ from experiments.config.command_line import CONF, SUITE, search_path
 from experiments.config.errors import explained
 from experiments.config.left_out import sweep_without_others
 from experiments.config.quoting import quoted
+from experiments.config.refused import option_refused, refused, removed_group
 from experiments.config.sweep import Outcome, report
 from experiments.machine.stopping import sigterm_finishes_first
 from smoothing import SettingError, SmoothingError
@@ -153,19 +153,19 @@ def _options_first(texts: Sequence[str]) -> list[str]:
     parser = get_args_parser()
     known = [name for action in parser._actions for name in action.option_strings]
 
-    def refused(message: str) -> NoReturn:
-        print(f"{_script()}: {message}; --help lists all options", file=sys.stderr)
-        sys.exit(2)
+    def stop(message: str, code: int = 2) -> NoReturn:
+        print(f"{_script()}: {message}{'; --help lists all options' if code == 2 else ''}", file=sys.stderr)
+        sys.exit(code)
 
-    parser.error = refused  # type: ignore[method-assign]
+    parser.allow_abbrev = False  # --experiment=demo is not --experimental-rerun=demo
+    parser.error = stop  # type: ignore[method-assign]
     given, others = parser.parse_known_args()
     for word in others:
         if word.startswith("-"):
-            close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-            refused(f"{word}: no such option" + (f"; did you mean {close[0]}?" if close else ""))
-    if given.config_dir and not Path(given.config_dir).is_dir():
-        refused(f"--config-dir: no folder '{given.config_dir}'")
+            stop(option_refused(word, known))
     words = [*given.overrides, *others]
+    if message := refused(given, words, Path(sys.argv[0]).stem):
+        stop(message)
     typed = [quoted(word, texts) for word in words]
     sys.argv = [word for word in sys.argv if word not in words] + typed
     if given.multirun and any(word.startswith("experiment=") and "," in word for word in typed):
@@ -181,12 +181,6 @@ def _options_first(texts: Sequence[str]) -> list[str]:
         if left:
             note = f"not swept: {', '.join(left)} (set by the experiment's file for another choice)"
             print(f"{_script()}: {note}", file=sys.stderr)
-    for word in typed:
-        group, _, value = word.partition("=")
-        if value == "null" and (CONF / group).is_dir():
-            print(
-                f"{_script()}: {word}: leave it out, or remove a default with '~{group}'",
-                file=sys.stderr,
-            )
-            sys.exit(1)
+    if message := removed_group(typed):
+        stop(message, code=1)
     return typed

@@ -107,11 +107,13 @@ def typed(tmp_path, monkeypatch, capsys):
         (["--config-name", "certfy"], "--config-name certfy: no file certfy.yaml in "),
         (["--config-dir", "nowhere"], "--config-dir: no folder 'nowhere'"),
         (["--multirunn"], "--multirunn: no such option; did you mean --multirun?"),
+        (["--experiment=mine"], "--experiment=mine: no such option; did you mean experiment=mine?"),
         (["limit"], "limit: expected key=value"),
         (["eps=[0.1"], "eps=[0.1: expected key=value; close brackets and quotes"),
         (["limit=three"], "limit: Value 'three' of type 'str' could not be converted to Integer"),
         (["noise.sigma=0.1,0.2"], "noise.sigma=0.1,0.2: several values need -m"),
         (["~metrik"], "~metrik: there is no metrik; did you mean metric?"),
+        (["hydra/launcher=slurm"], "hydra/launcher=slurm: needs -m"),
         (["metric=null"], "metric=null: leave it out, or remove a default with '~metric'"),
         (["seed=1", "-m", "noise.sigam=1"], "noise.sigam: no such key; did you mean noise.sigma?"),
     ],
@@ -228,6 +230,30 @@ def test_what_trains_is_printed_as_it_runs(typed, tmp_path):
     assert Path(script) == ROOT / "certify.py"
     code, _, err = typed("certify.py", *words, "certifier.n=200", "limit=1")
     assert code == 0, err
+
+
+def test_the_rows_that_were_asked_for_are_printed(typed):
+    words = ["--config-dir", "my conf", "experiment=mine", "eps=[0.02,0.05]"]
+    code, whole, err = typed("certify.py", *words)
+    assert code == 0, err
+    assert "asked for" not in whole
+    code, out, err = typed("certify.py", *words, "indices=[1]")
+    assert (code, err) == (0, "")
+    header, *found, more, _, table = out.splitlines()
+    assert [line.split()[:2] for line in found] == [["1", "0.02"], ["1", "0.05"]]
+    assert header.split()[:2] == ["index", "eps_in"]
+    assert more == "2 of the table's 4 rows were asked for"
+    assert table == whole.splitlines()[-1]
+
+
+def test_input_radii_of_a_certifier_that_takes_none_are_named(typed):
+    words = ["experiment=digits_gaussian", "trainer.epochs=1"]
+    assert typed("train.py", *words)[0] == 0
+    small = ("limit=1", "certifier.n=200", "eps=[0.1]")
+    code, _, err = typed("certify.py", *words, *small)
+    assert code == 0, err
+    assert "left out: eps (Certify takes no input radii)\n" in err
+    assert "left out" not in typed("certify.py", *words, *small[:-1])[2]
 
 
 def test_a_sweep_ends_with_a_table(typed):
