@@ -48,13 +48,13 @@ def run(main: Callable[[], None], texts: Sequence[str] = ()) -> None:
     _outcomes.clear()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log file shows each line at once
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
-    typed = _options_first(texts)
+    typed, folders = _options_first(texts)
     try:
         main()
     except KeyboardInterrupt:
         _stopped()
     except Exception as error:
-        say(error, debug="debug=true" in [word.lstrip("+").lower() for word in typed], typed=typed)
+        say(error, debug="debug=true" in [word.lstrip("+").lower() for word in typed], typed=typed, folders=folders)
         sys.exit(1)
     if _outcomes:
         print(f"\n{report(_outcomes)}")
@@ -87,16 +87,16 @@ def one_line_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig],
     return wrapped
 
 
-def say(error: Exception, debug: bool = False, typed: list[str] | None = None) -> str:
+def say(error: Exception, debug: bool = False, typed: Sequence[str] = (), folders: Sequence[Path] = ()) -> str:
     """Print an error as one line, and its traceback if `debug`. Returns the line."""
-    line = line_of(error, typed or [])
+    line = line_of(error, typed, folders)
     print(f"{_script()}: {line}", file=sys.stderr)
     if debug:
         traceback.print_exception(error)
     return line
 
 
-def line_of(error: Exception, typed: list[str] | None = None) -> str:
+def line_of(error: Exception, typed: Sequence[str] = (), folders: Sequence[Path] = ()) -> str:
     """An error as one line: the message of the suite's own errors; the type, message and line of code of all others."""
     if isinstance(error, SmoothingError):
         return " ".join(str(error).split())
@@ -105,7 +105,7 @@ def line_of(error: Exception, typed: list[str] | None = None) -> str:
         return f"{where}{error.strerror}; results so far are kept; run the same command to resume"
     if isinstance(error, NotADirectoryError | FileExistsError) and error.filename:
         return f"{error.filename}: {error.strerror}; a file is where a folder must be, so choose another path"
-    if line := explained(error, typed or []):
+    if line := explained(error, typed, folders):
         return line
     return f"{type(error).__name__}{_message(error)} ({_where(error)})"
 
@@ -148,8 +148,12 @@ def _stopped() -> NoReturn:
     sys.exit(130)
 
 
-def _options_first(texts: Sequence[str]) -> list[str]:
-    """Check the command line's options and move them before the overrides. Returns the overrides, `quoted`."""
+def _options_first(texts: Sequence[str]) -> tuple[list[str], tuple[Path, ...]]:
+    """Check the command line's options and move them before the overrides.
+
+    Returns:
+        The overrides, `quoted`, and the folders with configuration files.
+    """
     parser = get_args_parser()
     known = [name for action in parser._actions for name in action.option_strings]
 
@@ -167,6 +171,7 @@ def _options_first(texts: Sequence[str]) -> list[str]:
     if message := refused(given, words, Path(sys.argv[0]).stem):
         stop(message)
     typed = [quoted(word, texts) for word in words]
+    folders = (CONF, *([Path(given.config_dir)] if given.config_dir else []))
     sys.argv = [word for word in sys.argv if word not in words] + typed
     if given.multirun and any(word.startswith("experiment=") and "," in word for word in typed):
         sys.argv.append("hydra.sweeper.params=null")  # else Hydra uses those of the default experiment
@@ -175,7 +180,6 @@ def _options_first(texts: Sequence[str]) -> list[str]:
             file=sys.stderr,
         )
     elif given.multirun and Path(sys.argv[0]).stem in ("certify", "train"):
-        folders = (CONF, *([Path(given.config_dir)] if given.config_dir else []))
         replaced, left = sweep_without_others(Path(sys.argv[0]).stem, typed, folders)
         sys.argv += replaced
         if left:
@@ -183,4 +187,4 @@ def _options_first(texts: Sequence[str]) -> list[str]:
             print(f"{_script()}: {note}", file=sys.stderr)
     if message := removed_group(typed):
         stop(message, code=1)
-    return typed
+    return typed, folders

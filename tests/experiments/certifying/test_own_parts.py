@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from experiments.certifying.certification import choose_examples
+from experiments.certifying.certification import certify, choose_examples
 from experiments.certifying.rows import row
+from experiments.config.settings import Group
 from experiments.data import Digits, Images, LabelledDataset
 from experiments.training import checkpoints
 from experiments.training.base_function import example_of, new_model, tensor_of, warn_of_pixels
@@ -165,10 +167,31 @@ def test_a_whole_number_typed_as_a_float(composed, typed, whole):
 
 
 def test_a_list_that_others_are_computed_from(composed):
-    with pytest.raises(SettingError, match="it is computed from a setting that is a list; type one number"):
+    with pytest.raises(SettingError, match=r"^noise\.sigma: expected a number, got \[0\.25\]; type one, and -m"):
         composed("experiment=digits_tvd", "noise.sigma=[0.25]")
 
 
 def test_an_example_that_is_no_input_is_named():
     with pytest.raises(SettingError, match=r"^dataset: example 3: x: some of its numbers are NaN"):
         example_of({3: torch.tensor([float("nan")])}, 3, None, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("group", "kind"), [("metric", "Metric"), ("noise", "Noise"), ("certifier", "Certifier")])
+def test_a_class_of_another_kind_is_refused_before_weights_are_looked_for(composed, tmp_path, group, kind):
+    plain = composed("experiment=digits_tvd", f"checkpoints.root={tmp_path}")
+    plain = replace(plain, **{group: Group("torch.nn.ReLU")})
+    with pytest.raises(SettingError, match=rf"^{group}: expected a class derived from smoothing\.{kind}, got ReLU$"):
+        certify(plain)
+
+
+def test_a_folder_of_images_has_no_labels(composed, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    where = ("dataset=folder", f"dataset.root={tmp_path}", "model=mtcnn", "certifier=certify", "device=cpu")
+    with pytest.raises(SettingError, match="Certify needs, and ImageFolder has none; use dataset=classes"):
+        certify(composed("experiment=demo", *where, "~certifier.m", "~certifier.delta"))
+
+
+def test_an_error_of_the_data_set_is_said_once():
+    dataset = Own(Images(PIXELS / 255.0, LABELS))
+    with pytest.raises(SettingError, match=r"^dataset: Own\.testing\(\): expected whole pixels"):
+        example_of(dataset, 0, None, torch.device("cpu"))
