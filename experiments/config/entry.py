@@ -28,7 +28,8 @@ from experiments.machine.stopping import sigterm_finishes_first
 from smoothing import SettingError, SmoothingError
 from smoothing.user_code import LIBRARIES, innermost
 
-NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+FULL, NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT), (errno.EROFS, errno.EACCES, errno.EPERM)
+ROOTS = {"certify": "results.root", "train": "checkpoints.root", "plot": "figures.root"}  # what a script writes to
 FOLDERS, SCRIPTS = ("experiments", "smoothing", "models", "hydra_plugins"), ("certify.py", "train.py", "plot.py")
 OURS = (*(f"{SUITE / folder}{os.sep}" for folder in FOLDERS), *(str(SUITE / script) for script in SCRIPTS))
 HYDRA = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (hydra, omegaconf))
@@ -100,9 +101,12 @@ def line_of(error: Exception, typed: Sequence[str] = (), folders: Sequence[Path]
     """An error as one line: the message of the suite's own errors; the type, message and line of code of all others."""
     if isinstance(error, SmoothingError):
         return " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+    if isinstance(error, OSError) and error.errno in (*FULL, *NOT_WRITABLE):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}; results so far are kept; run the same command to resume"
+        root = ROOTS.get(Path(_script()).stem, "folder")
+        advice = "results so far are kept; run the same command to resume"
+        advice = f"choose another {root}, or change the permissions" if error.errno in NOT_WRITABLE else advice
+        return f"{where}{error.strerror}; {advice}"
     if isinstance(error, NotADirectoryError | FileExistsError) and error.filename:
         return f"{error.filename}: {error.strerror}; a file is where a folder must be, so choose another path"
     if line := explained(error, typed, folders):

@@ -1,7 +1,9 @@
 """The command line in a user's folder: mistakes give one line, printed commands run, the user's own files are found."""
 
 import dataclasses
+import errno
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -214,3 +216,38 @@ def test_a_launcher_finds_the_users_folder(typed, at_once, tmp_path, launcher, w
     assert json.loads(record.read_text())["command"] == shlex.join(
         ["python", str(ROOT / "certify.py"), *where, "experiment=mine", "model.fails=''"]
     )
+
+
+@pytest.mark.parametrize("sbatch", ["echo 'sbatch: error: a' >&2; echo 'sbatch: fatal: no cluster' >&2; exit 1", None])
+def test_slurm_without_a_cluster_is_one_line(typed, tmp_path, monkeypatch, sbatch):
+    pytest.importorskip("submitit")
+    (tmp_path / "bin").mkdir()
+    for name in ("sbatch", "srun") if sbatch else ():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{sbatch}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin" if sbatch else str(tmp_path / "bin"))
+    code, _, err = typed("certify.py", "-m", "--config-dir", "my conf", "experiment=mine", "hydra/launcher=slurm")
+    assert code == 1
+    why = "sbatch: fatal: no cluster" if sbatch else '.*"srun".*'
+    advice = "without a cluster, hydra/launcher=local_parallel runs here"
+    assert re.fullmatch(rf"certify\.py: sbatch failed: {why}; {advice}\n", err)
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "advice"),
+    [
+        ("certify.py", errno.EACCES, "choose another results.root, or change the permissions"),
+        ("certify.py", errno.EROFS, "choose another results.root, or change the permissions"),
+        ("plot.py", errno.EACCES, "choose another figures.root, or change the permissions"),
+        ("certify.py", errno.ENOSPC, "results so far are kept; run the same command to resume"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_one_line(typed, monkeypatch, script, kind, advice):
+    def refused(path, *_, **__):
+        raise OSError(kind, os.strerror(kind), str(path))
+
+    arguments = {"certify.py": ["--config-dir", "my conf", "experiment=mine"], "plot.py": ["figure=cohen_bounds"]}
+    monkeypatch.setattr(Path, "mkdir", refused)
+    code, _, err = typed(script, *arguments[script])
+    assert code == 1
+    assert re.fullmatch(rf"{script}: \S+: {os.strerror(kind)}; {advice}\n", err)
