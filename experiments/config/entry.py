@@ -22,7 +22,7 @@ from experiments.config.command_line import CONF, SUITE, search_path
 from experiments.config.errors import explained
 from experiments.config.left_out import sweep_without_others
 from experiments.config.quoting import quoted
-from experiments.config.refused import option_refused, refused, removed_group
+from experiments.config.refused import option_refused, refused, removed_group, with_round_values
 from experiments.config.sweep import Outcome, report
 from experiments.machine.stopping import sigterm_finishes_first
 from smoothing import SettingError, SmoothingError
@@ -174,7 +174,7 @@ def _options_first(texts: Sequence[str]) -> tuple[list[str], tuple[Path, ...]]:
     words = [*given.overrides, *others]
     if message := refused(given, words, Path(sys.argv[0]).stem):
         stop(message)
-    typed = [quoted(word, texts) for word in words]
+    typed = [with_round_values(quoted(word, texts)) for word in words]
     folders = (CONF, *([Path(given.config_dir)] if given.config_dir else []))
     sys.argv = [word for word in sys.argv if word not in words] + typed
     if given.multirun and any(word.startswith("experiment=") and "," in word for word in typed):

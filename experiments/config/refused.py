@@ -3,7 +3,13 @@
 import difflib
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from math import ceil
 from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import RangeSweep
+from hydra.errors import HydraException
 
 from experiments.config.command_line import CONF
 
@@ -46,6 +52,24 @@ def _is_launcher(name: str, config_dir: str | None) -> bool:
     """Whether it is one that starts other processes. Hydra explains a mistyped name."""
     folders = (CONF, *([Path(config_dir)] if config_dir else []))
     return name in OF_PLUGINS or any((folder / "hydra" / "launcher" / f"{name}.yaml").is_file() for folder in folders)
+
+
+def with_round_values(word: str) -> str:
+    """An override with a range of floats as a list of its values in decimals, as they are typed.
+
+    range(0.1,0.4,0.1) becomes 0.1,0.2,0.3. Hydra adds binary numbers, so it has 0.30000000000000004, and 0.4 too.
+    """
+    try:
+        found = OverridesParser.create().parse_override(word).value()
+    except HydraException:
+        return word
+    if not isinstance(found, RangeSweep) or found.shuffle or not found.step:
+        return word
+    start, stop, step = (Decimal(str(number)) for number in (found.start, found.stop, found.step))
+    if all(number == int(number) for number in (start, stop, step)):
+        return word
+    values = [start + k * step for k in range(max(0, ceil((stop - start) / step)))]
+    return f"{word.partition('=')[0]}={','.join(f'{value:f}' for value in values)}" if values else word
 
 
 def removed_group(words: Iterable[str]) -> str:

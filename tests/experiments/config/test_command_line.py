@@ -54,6 +54,13 @@ def test_help_explains_the_keys_of_what_is_chosen(typed):
     assert re.search(r"^      of .*digits_gaussian.*mine", out, re.MULTILINE)
 
 
+def test_help_says_what_null_means_in_a_run(typed):
+    _, out, _ = typed("certify.py", "--help", "certifier=center")
+    assert re.search(r"^      noise\.grid=null .*null: the data's levels, if any; 0: no rounding$", out, re.MULTILINE)
+    assert re.search(r"^      certifier\.match=null +null: n and m as given; paper: ", out, re.MULTILINE)
+    assert "float32 noise, whose rounding" not in out
+
+
 @pytest.mark.parametrize(
     ("fails", "says"),
     [

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from experiments.config.refused import with_round_values
+
 pytestmark = pytest.mark.long
 
 
@@ -87,3 +89,19 @@ def test_what_an_experiments_file_lacks_is_named(typed, tmp_path, text, says):
     assert code == 1
     assert err.endswith(f"{says}\n")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("typed_word", "swept"),
+    [
+        ("noise.sigma=range(0.1,0.4,0.1)", "noise.sigma=0.1,0.2,0.3"),  # Hydra: 0.1,0.2,0.30000000000000004,0.4
+        ("noise.sigma=range(0.4,0.1,-0.1)", "noise.sigma=0.4,0.3,0.2"),
+        ("+noise.sigma=range(0.5,2)", "+noise.sigma=0.5,1.5"),
+        ("seed=range(3)", "seed=range(3)"),
+        ("seed=range(0.1,0.1,0.1)", "seed=range(0.1,0.1,0.1)"),
+        ("noise.sigma=0.1,0.2", "noise.sigma=0.1,0.2"),
+        ("eps=[0.1", "eps=[0.1"),
+    ],
+)
+def test_ranges_have_the_values_that_are_typed(typed_word, swept):
+    assert with_round_values(typed_word) == swept

@@ -294,3 +294,13 @@ def test_an_edited_network_is_named_where_its_weights_are_read(trained, composed
     (folder / "checkpoint.json").write_text(json.dumps({k: v for k, v in metadata.items() if k != "code"}))
     model_of(plain)
     assert capsys.readouterr().err == "", "an earlier checkpoint holds no hash of it"
+
+
+def test_data_that_have_changed_since_training_are_named(composed, saved, monkeypatch):
+    folder = saved()
+    monkeypatch.setattr(Digits, "fingerprint", lambda self: "other digits")
+    told = rf"no checkpoint '[^']*'; the data have changed since '{folder}' was trained\. Train it: python train\.py"
+    with pytest.raises(SettingError, match=told):
+        model_of(composed())
+    with pytest.raises(SettingError, match=r"no checkpoint '[^']*'\. Train it: "):
+        model_of(composed("noise.sigma=1.0"))
