@@ -18,6 +18,7 @@ from smoothing import Noise, SettingError, SmoothingError
 from smoothing.inputs import as_tensor, pixels_warning, placed
 from smoothing.network_parts import tensors_of
 
+GRID = "noise.grid: "  # how a noise's errors about its grid begin
 OF_LABELS = {"mean", "std"}  # what a model is given of labelled images only
 
 
@@ -70,7 +71,13 @@ def new_noise(settings: Settings, dataset: Dataset) -> Noise | None:
         )
     if "grid" in noise.arguments and noise.get("grid") is None and not hasattr(settings.model.located, "measure"):
         noise = noise.replaced(grid=getattr(dataset, "levels", None))  # the model's inputs are images
-    made: Noise = noise.build(**{name: getattr(dataset, name) for name in wanted})
+    try:
+        made: Noise = noise.build(**{name: getattr(dataset, name) for name in wanted})
+    except SettingError as error:
+        typed, sigma = settings.noise.get("grid") if settings.noise else None, noise.get("sigma") or 0
+        if str(error).startswith(GRID) and not typed and sigma > 1:  # nobody typed the grid, so sigma is the mistake
+            raise SettingError(f"noise.sigma: too large: {str(error).removeprefix(GRID)}") from error
+        raise
     return made
 
 

@@ -66,3 +66,10 @@ def test_the_message_says_what_to_do_where_noise_is_lost_on_the_grid(settings):
         new_noise(settings("experiment=digits_gaussian", "noise.sigma=0.02"), Digits())
     noise = new_noise(settings("experiment=digits_gaussian", "noise.sigma=0.02", "noise.grid=64"), Digits())
     assert noise.grid == 64
+
+
+def test_a_sigma_that_is_too_large_for_the_grid_is_named(settings):
+    with pytest.raises(SettingError, match=r"^noise\.sigma: too large: noise of 1e\+09 is 1\.6e\+10 steps of 1/16"):
+        new_noise(settings("experiment=digits_gaussian", "noise.sigma=1e9"), Digits())
+    with pytest.raises(SettingError, match=r"^noise\.grid: noise of 1e\+09 is"):
+        new_noise(settings("experiment=digits_gaussian", "noise.sigma=1e9", "noise.grid=16"), Digits())
