@@ -1,4 +1,4 @@
-"""Checks, once, that the numbers of a data set are those that its class declares: shape, levels, classes, mean and std."""
+"""Checks, once, that a data set is what its class declares: shape, levels, classes, mean and std."""
 
 from collections.abc import Sequence
 from typing import Any
