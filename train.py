@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments.config.check import checked
@@ -36,16 +37,23 @@ def main(cfg: DictConfig) -> list[Path]:
     for name in sorted(typed & OF_TRAINING.keys()):
         print(f"{name} is for certification only; for training, set {OF_TRAINING[name]}", file=sys.stderr)
     if not needs_checkpoint(settings):
-        certify = command("certify", typed_words())
-        print(f"{settings.model.name} brings its own weights, so there is nothing to train. Next: {certify}")
+        print(f"{settings.model.name} brings its own weights, so there is nothing to train. Next: {_certify()}")
         return []
     folder = loop.train(settings)
     metadata = checkpoints.read(folder)
     for name, value in metadata.items():
         if name.startswith("test_") and value is not None:
             print(f"{name.replace('_', ' ')}: {value:.6g}")
+    print(f"Next: {_certify()}")
     print(folder)
     return [folder]
+
+
+def _certify() -> str:
+    """The command that certifies what was trained: the same overrides, and the experiment if it is the default one."""
+    chosen, typed = HydraConfig.get().runtime.choices.get("experiment"), typed_words()
+    named = any(word.lstrip("+").startswith("experiment=") for word in typed)
+    return command("certify", typed if named or not chosen else [f"experiment={chosen}", *typed])
 
 
 if __name__ == "__main__":

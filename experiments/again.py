@@ -67,6 +67,8 @@ def made_again(
     Raises:
         SmoothingError: as `certify` and `train`, or the table has no such example.
     """
+    if record_path.is_dir():
+        raise SettingError(f"{record_path}: a folder; give the run.json of one run, such as {_example(record_path)}")
     record = read_record(record_path)
     old = read_table(record_path.parent)
     if old.empty:
@@ -84,6 +86,10 @@ def made_again(
     with tempfile.TemporaryDirectory() as folder:
         new = read_table(certify(replace(settings, results=Folder(folder))).parent)
     return old[old["index"].isin(indices)].reset_index(drop=True), new.reset_index(drop=True)
+
+
+def _example(folder: Path) -> Path:
+    return min(folder.rglob("run*.json"), default=folder / "run.json")
 
 
 def differences(old: pd.DataFrame, new: pd.DataFrame) -> pd.Series:

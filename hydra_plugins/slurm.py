@@ -6,6 +6,8 @@ Hydra finds launchers only in the package hydra_plugins, and imports this file w
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +57,7 @@ else:
                 (point, "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state())
                 for point, number in zip(points, numbers, strict=True)
             ]
-            jobs = self._executor().map_array(self, *zip(*arguments, strict=True))
+            jobs = self._submitted(arguments)
             outcomes = []
             for number, point, job in zip(numbers, points, jobs, strict=True):
                 print(f"#{number} {' '.join(point)}: job {job.job_id}; {job.paths.stdout}", flush=True)
@@ -66,6 +68,21 @@ else:
             if any(outcome.error for outcome in outcomes):
                 sys.exit(1)
             return [JobReturn(overrides=point, status=JobStatus.COMPLETED) for point in points]
+
+        def _submitted(self, arguments: Sequence[Any]) -> Any:
+            """The jobs. Raises SettingError if sbatch does not take them, as on a machine without a cluster."""
+            from submitit.core.utils import FailedJobError
+
+            from smoothing import SettingError
+
+            try:
+                with redirect_stderr(StringIO()):  # to which submitit copies what sbatch says
+                    return self._executor().map_array(self, *zip(*arguments, strict=True))
+            except (FailedJobError, RuntimeError) as error:
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                raise SettingError(
+                    f"sbatch failed: {lines[-1]}; without a cluster, hydra/launcher=local_parallel runs here"
+                ) from error
 
         def _executor(self) -> Any:
             """Submitit's executor with the launcher's parameters. Parameters of Slurm alone get the prefix slurm_."""

@@ -1,5 +1,6 @@
 """Build a certification from checked settings: the certifier, its data set, and the folder of its results."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from experiments.certifying.contents import contents_of
 from experiments.certifying.rows import Certification
 from experiments.config.identity import identity
+from experiments.config.left_out import typed_words
 from experiments.config.settings import Group, Settings
 from experiments.config.targets import parameters
 from experiments.data import Dataset, LabelledDataset
@@ -16,7 +18,7 @@ from experiments.runs.contents import Contents
 from experiments.runs.input_space import InputSpace
 from experiments.runs.run_folder import RunFolder, flattened
 from experiments.training.base_function import BaseFunction, build_base_function
-from smoothing import Certifier, Noise, SettingError
+from smoothing import Certifier, Metric, Noise, SettingError
 from smoothing.evaluation import EvaluationOptions
 
 
@@ -34,11 +36,14 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
             "also: only certificates of center smoothing can share outputs; run the experiments one by one"
         )
     _require_its_noise(first)
+    _require_classes(several)
     base = build_base_function(first, dataset)
     if base.noise:
         certifier = settled(first, base.noise).certifier
         several = [replace(settings, certifier=certifier) for settings in several]
     certifiers = [_certifier(settings, base, dataset) for settings in several]
+    if type(certifiers[0]).cases is Certifier.cases and any(_key(word) == "eps" for word in typed_words()):
+        print(f"left out: eps ({type(certifiers[0]).__name__} takes no input radii)", file=sys.stderr)
     cases = [one.cases(settings.eps) for one, settings in zip(certifiers, several, strict=True)]
     if certifiers[0].announcement:
         print(certifiers[0].announcement)
@@ -48,6 +53,10 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
     own = contents_of(first, dataset, base)
     folders = [_folder(settings, dataset, base, own) for settings in several]
     return [Certification(*each) for each in zip(certifiers, cases, folders, strict=True)]
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").partition("=")[0]
 
 
 def _require_alike(several: Sequence[Settings]) -> None:
@@ -87,6 +96,18 @@ def _require_its_noise(settings: Settings) -> None:
         raise SettingError(f"noise: {settings.certifier.name} needs a noise, such as noise=gaussian")
 
 
+def _require_classes(several: Sequence[Settings]) -> None:
+    """Raises SettingError if a chosen class is of another kind than its group, before weights are looked for."""
+    for settings in several:
+        for group, kind in (("metric", Metric), ("noise", Noise), ("certifier", Certifier)):
+            chosen = getattr(settings, group)
+            cls = chosen.located if chosen else None
+            if isinstance(cls, type) and not issubclass(cls, kind):
+                raise SettingError(
+                    f"{group}: expected a class derived from smoothing.{kind.__name__}, got {chosen.name}"
+                )
+
+
 def settled(settings: Settings, noise: Noise) -> Settings:
     """The settings, with those arguments of the certifier filled in that follow from eps; see `Certifier.settled`."""
     cls, arguments = settings.certifier.located, dict(settings.certifier.arguments)
@@ -117,13 +138,16 @@ def _certifier(settings: Settings, base: BaseFunction, dataset: Dataset) -> Cert
     wanted = _parameters(settings.certifier)
     certifier = settings.certifier.build(**{name: value for name, value in given.items() if name in wanted})
     name = type(certifier).__name__
-    if not isinstance(certifier, Certifier):
+    if not isinstance(certifier, Certifier):  # made by a function
         raise SettingError(f"certifier: expected a class derived from smoothing.Certifier, got {name}")
     columns = getattr(certifier, "columns", ())
     if missing := [column for column in ("index", certifier.case) if column and column not in columns]:
         raise SettingError(f"certifier: {name}.columns: expected a column {missing[0]}, which identifies a row")
     if certifier.needs_labels and not isinstance(dataset, LabelledDataset):
-        raise SettingError(f"dataset: expected labels, which {name} needs, and {type(dataset).__name__} has none")
+        raise SettingError(
+            f"dataset: expected labels, which {name} needs, and {type(dataset).__name__} has none; use dataset=classes "
+            "for images of your own in one folder for each class"
+        )
     return certifier
 
 

@@ -135,7 +135,7 @@ def calibration_images(dataset: Dataset, settings: Settings) -> tuple[list[tuple
         key = np.random.SeedSequence(settings.seed)
         chunks = [positions[k : k + 1] for k in range(len(positions))]
         pixels = [batch[0] for batch, _ in training.batches(chunks, torch.device("cpu"), key, 0)]
-        images = [image.to(torch.float32) / dataset.levels for image in pixels]
+        images = [image.to(torch.float32) / (dataset.levels or 1) for image in pixels]
         return list(zip(positions.tolist(), images, strict=True)), f"{len(images)} training images"
     others = indices_of(dataset)[-count:]
     images = [as_tensor(dataset[index]) for index in others]

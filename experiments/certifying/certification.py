@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from experiments.certifying.build import assembled
 from experiments.certifying.calibrating import require_other_examples
 from experiments.certifying.held_out import calibrate, held_out, require_not_held_out
 from experiments.certifying.progress import Progress, announcement
-from experiments.certifying.rereading import reread_from_siblings
+from experiments.certifying.rereading import reread_from_siblings, taken_from_shards
 from experiments.certifying.rows import Certification, rows_of_each
-from experiments.config.settings import Settings
+from experiments.config.settings import Settings, Shard
 from experiments.data import Dataset, MissingDataError
 from experiments.data.indices import indices_of
 from experiments.machine.device import choose_device, device_name, keep_freed_memory
@@ -39,10 +40,23 @@ def certify(settings: Settings) -> Path:
     Raises:
         SmoothingError: settings, data or the base function cannot be used; the message says what to do.
     """
-    return certify_together([settings])[0]
+    return certify_together([settings]).tables[0]
 
 
-def certify_together(several: Sequence[Settings]) -> list[Path]:
+@dataclass(frozen=True)
+class Certified:
+    """What certify.py has done.
+
+    Attributes:
+        tables: the table of each run.
+        asked: the examples that were asked for, those of all shards. A table may hold more from earlier.
+    """
+
+    tables: list[Path]
+    asked: list[int]
+
+
+def certify_together(several: Sequence[Settings]) -> Certified:
     """As `certify`, for several runs of center smoothing that use the same outputs and differ in their metric only.
 
     Raises:
@@ -64,9 +78,7 @@ def certify_together(several: Sequence[Settings]) -> list[Path]:
         tables = [stack.enter_context(run.folder.table(run.schema)) for run in runs]
         for run in runs if examples else ():
             run.folder.describe(examples)
-        for run, table in zip(runs, tables, strict=True):
-            if told := reread_from_siblings(run, table, indices):
-                print(told, file=sys.stderr)
+        _fill_without_sampling(runs, tables, indices)
         missing = [i for i in indices if any(not t.holds(r.keys(i)) for t, r in zip(tables, runs, strict=True))]
         if missing:
             image = example_of(dataset, missing[0], runs[0].certifier.f.f, device)
@@ -88,7 +100,17 @@ def certify_together(several: Sequence[Settings]) -> list[Path]:
     if logger:
         logger.table("certificates", read_table(runs[0].folder.path))
         logger.finish()
-    return [run.folder.table_path for run in runs]
+    whole = choose_examples(dataset, replace(first, shard=Shard()), held) if first.shard.count > 1 else indices
+    return Certified([run.folder.table_path for run in runs], whole)
+
+
+def _fill_without_sampling(
+    runs: Sequence[Certification], tables: Sequence[TableWriter], indices: Sequence[int]
+) -> None:
+    for run, table in zip(runs, tables, strict=True):
+        for fill in (taken_from_shards, reread_from_siblings):
+            if told := fill(run, table, indices):
+                print(told, file=sys.stderr)
 
 
 def _certify(

@@ -9,10 +9,8 @@ from experiments.config.user_code import code_hash
 from experiments.data import Dataset, LabelledDataset
 from experiments.data.indices import indices_of
 from experiments.runs.contents import Contents
-from experiments.training.base_function import BaseFunction
+from experiments.training.base_function import BaseFunction, tensor_of
 from experiments.training.checkpoints import state_hash
-from smoothing import SettingError
-from smoothing.inputs import as_tensor
 
 NO_NUMBERS = hashlib.sha256().hexdigest()[:16]  # the hash of a model that holds none
 
@@ -36,10 +34,7 @@ def _in_checkpoint(base: BaseFunction) -> bool:
 def _examples_hash(dataset: Dataset) -> str:
     content, indices = hashlib.sha256(), indices_of(dataset)
     for index in dict.fromkeys([*indices[:1], *indices[len(indices) // 2 :][:1], *indices[-1:]]):
-        try:
-            x = as_tensor(dataset[index])
-        except SettingError as error:
-            raise SettingError(f"dataset: example {index}: {error}") from error
+        x = tensor_of(dataset, index)
         content.update(f"{index} {x.dtype} {tuple(x.shape)}".encode())
         content.update(x.detach().cpu().contiguous().numpy().tobytes())
     if isinstance(dataset, LabelledDataset):

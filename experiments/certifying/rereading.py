@@ -10,9 +10,9 @@ from typing import Any
 
 from experiments.certifying.rows import Certification, Row, row
 from experiments.machine.words import counted
-from experiments.runs.reader import StoredRun, find_runs
+from experiments.runs.reader import StoredRun, find_runs, read_record
 from experiments.runs.run_folder import load_draws
-from experiments.runs.table import TableWriter
+from experiments.runs.table import Key, TableWriter
 from smoothing import ABSTAIN, Certifier, SettingError, SmoothingError
 
 
@@ -39,6 +39,37 @@ def reread_from_siblings(one: Certification, table: TableWriter, indices: Iterab
         write_again(one, table, found, run)
         missing = [index for index in missing if index not in found]
         told.append(f"{counted(len(found), 'example')} read again from {path}, not sampled")
+    return "\n".join(told)
+
+
+def taken_from_shards(one: Certification, table: TableWriter, indices: Iterable[int]) -> str:
+    """Copy rows that other tables of the same run hold, such as those of shards.
+
+    Args:
+        one: the certification.
+        table: the writer of its table.
+        indices: the examples to fill in.
+
+    Returns:
+        What was copied, for the user; empty if nothing was.
+
+    Raises:
+        SmoothingError: another table is damaged.
+    """
+    missing = [index for index in indices if not table.holds(one.keys(index))]
+    found, told = dict[Key, Row](), []
+    for path in sorted(one.folder.path.glob("certificates*.csv")) if missing else ():
+        record = path.with_name(path.name.replace("certificates", "run", 1)).with_suffix(".json")
+        if path == one.folder.table_path or not record.is_file():
+            continue
+        rows = table.rows_of(path)
+        there = [index for index in missing if rows.keys() >= set(one.keys(index))]
+        if there:
+            found |= {key: rows[key] for index in there for key in one.keys(index)}
+            one.folder.begin_from(path, read_record(record), there)
+            told.append(f"{len(there)} example{'s' if len(there) > 1 else ''} taken from {path}, not sampled")
+            missing = [index for index in missing if index not in there]
+    table.write([found[key] for index in indices for key in one.keys(index) if key in found])
     return "\n".join(told)
 
 

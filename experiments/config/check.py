@@ -6,7 +6,6 @@ refused, on the command line and in YAML files.
 """
 
 import difflib
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +13,13 @@ from typing import Any, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
-from experiments.config.left_out import typed_words, without_others
+from experiments.config.left_out import left_out, typed_words, without_others
 from experiments.config.schema import groups, keys
 from experiments.config.settings import Figures, Folder, Group, PlotSettings, Settings, Shard
 from experiments.config.targets import arguments
+from experiments.config.wording import worded
 from smoothing import SettingError
 
 GIVEN = {  # arguments that the run passes, so a group must not set them
@@ -49,11 +49,13 @@ def checked(cfg: DictConfig, kind: type[T], typed: Sequence[str] | None = None) 
             raise SettingError(f"{name}: no such key{suggestion(name, list(known))}")
     cfg, left = without_others(cfg, typed_words() if typed is None else typed, groups(kind), GIVEN)
     if left:
-        print(f"left out: {', '.join(left)} (set by the experiment's file for another choice)", file=sys.stderr)
+        print(left_out(left), file=sys.stderr)
     try:
         values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
-        raise SettingError(f"{error.full_key or 'configuration'}: {_first_line(error)}") from error
+        _require_values(cfg, kind)
+        where = str(error.full_key or "configuration")
+        raise SettingError(f"{where}: {worded(error, where)}") from error
     _refuse_huge_integers(values)
     _require_folder_name(values.get("name"))
     for group in groups(kind):
@@ -88,7 +90,8 @@ def checked_group(group: str, node: dict[str, Any]) -> Group:
         merged = OmegaConf.merge(taken.schema, declared)
         values: dict[str, Any] = OmegaConf.to_container(merged, throw_on_missing=True, enum_to_str=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
-        raise SettingError(f"{group}.{error.full_key or ''}: {_first_line(error)}") from error
+        name = f"{group}.{error.full_key or ''}"
+        raise SettingError(f"{name}: {worded(error, name)}") from error
     for key, choices in taken.choices.items():
         if key in declared and values[key] not in choices:
             raise SettingError(f"{group}.{key}: expected one of {', '.join(map(str, choices))}, got {values[key]}")
@@ -102,6 +105,17 @@ def suggestion(key: str, known: Sequence[str], below: str = "") -> str:
     close = difflib.get_close_matches(key, known, n=1)
     prefix = f"{below}." if below else ""
     return f"; did you mean {prefix}{close[0]}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def _require_values(cfg: DictConfig, kind: type) -> None:
+    """Raises SettingError if a group's value is invalid from which others are computed, such as eps from sigma."""
+    for group in groups(kind):
+        try:
+            node: Any = OmegaConf.to_container(cfg[group], resolve=True) if cfg.get(group) else None
+        except OmegaConfBaseException:
+            continue
+        if isinstance(node, dict) and "_target_" in node:
+            checked_group(group, node)
 
 
 def _without_paths(value: Any) -> Any:
@@ -135,18 +149,3 @@ def _swept(key: str) -> str:
     return (
         f". The experiment's file sweeps {key}; type hydra.sweeper.params=null, and the values that you want to sweep"
     )
-
-
-def _first_line(error: OmegaConfBaseException) -> str:
-    if isinstance(error, MissingMandatoryValue):
-        return "it has no default; type a value"
-    if found := re.match(r"Interpolation key '(.*)' not found", str(error)):
-        return f"it depends on {found[1]}, which is not set; type a value"
-    first = str(error).strip().partition("\n")[0]
-    if (found := re.match(r"Value '(.*)' of type 'float' could not be converted to Integer", first)) and (
-        float(found[1]).is_integer()
-    ):
-        return f"expected a whole number, got {found[1]}; type {int(float(found[1]))}"
-    if "raised while resolving interpolation" in first and "ListConfig" in first:
-        return f"it is computed from a setting that is a list; type one number, and -m for several values ({first})"
-    return first

@@ -1,6 +1,5 @@
 """Shared code of the entry points: one-line errors, exit codes, and the table at the end of a sweep."""
 
-import difflib
 import errno
 import os
 import sys
@@ -23,12 +22,14 @@ from experiments.config.command_line import CONF, SUITE, search_path
 from experiments.config.errors import explained
 from experiments.config.left_out import sweep_without_others
 from experiments.config.quoting import quoted
+from experiments.config.refused import option_refused, refused, removed_group, with_round_values
 from experiments.config.sweep import Outcome, report
 from experiments.machine.stopping import sigterm_finishes_first
 from smoothing import SettingError, SmoothingError
 from smoothing.user_code import LIBRARIES, innermost
 
-NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+FULL, NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT), (errno.EROFS, errno.EACCES, errno.EPERM)
+ROOTS = {"certify": "results.root", "train": "checkpoints.root", "plot": "figures.root"}  # what a script writes to
 FOLDERS, SCRIPTS = ("experiments", "smoothing", "models", "hydra_plugins"), ("certify.py", "train.py", "plot.py")
 OURS = (*(f"{SUITE / folder}{os.sep}" for folder in FOLDERS), *(str(SUITE / script) for script in SCRIPTS))
 HYDRA = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (hydra, omegaconf))
@@ -48,13 +49,13 @@ def run(main: Callable[[], None], texts: Sequence[str] = ()) -> None:
     _outcomes.clear()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log file shows each line at once
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
-    typed = _options_first(texts)
+    typed, folders = _options_first(texts)
     try:
         main()
     except KeyboardInterrupt:
         _stopped()
     except Exception as error:
-        say(error, debug="debug=true" in [word.lstrip("+").lower() for word in typed], typed=typed)
+        say(error, debug="debug=true" in [word.lstrip("+").lower() for word in typed], typed=typed, folders=folders)
         sys.exit(1)
     if _outcomes:
         print(f"\n{report(_outcomes)}")
@@ -87,25 +88,28 @@ def one_line_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig],
     return wrapped
 
 
-def say(error: Exception, debug: bool = False, typed: list[str] | None = None) -> str:
+def say(error: Exception, debug: bool = False, typed: Sequence[str] = (), folders: Sequence[Path] = ()) -> str:
     """Print an error as one line, and its traceback if `debug`. Returns the line."""
-    line = line_of(error, typed or [])
+    line = line_of(error, typed, folders)
     print(f"{_script()}: {line}", file=sys.stderr)
     if debug:
         traceback.print_exception(error)
     return line
 
 
-def line_of(error: Exception, typed: list[str] | None = None) -> str:
+def line_of(error: Exception, typed: Sequence[str] = (), folders: Sequence[Path] = ()) -> str:
     """An error as one line: the message of the suite's own errors; the type, message and line of code of all others."""
     if isinstance(error, SmoothingError):
         return " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+    if isinstance(error, OSError) and error.errno in (*FULL, *NOT_WRITABLE):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}; results so far are kept; run the same command to resume"
+        root = ROOTS.get(Path(_script()).stem, "folder")
+        advice = "results so far are kept; run the same command to resume"
+        advice = f"choose another {root}, or change the permissions" if error.errno in NOT_WRITABLE else advice
+        return f"{where}{error.strerror}; {advice}"
     if isinstance(error, NotADirectoryError | FileExistsError) and error.filename:
         return f"{error.filename}: {error.strerror}; a file is where a folder must be, so choose another path"
-    if line := explained(error, typed or []):
+    if line := explained(error, typed, folders):
         return line
     return f"{type(error).__name__}{_message(error)} ({_where(error)})"
 
@@ -148,25 +152,30 @@ def _stopped() -> NoReturn:
     sys.exit(130)
 
 
-def _options_first(texts: Sequence[str]) -> list[str]:
-    """Check the command line's options and move them before the overrides. Returns the overrides, `quoted`."""
+def _options_first(texts: Sequence[str]) -> tuple[list[str], tuple[Path, ...]]:
+    """Check the command line's options and move them before the overrides.
+
+    Returns:
+        The overrides, `quoted`, and the folders with configuration files.
+    """
     parser = get_args_parser()
     known = [name for action in parser._actions for name in action.option_strings]
 
-    def refused(message: str) -> NoReturn:
-        print(f"{_script()}: {message}; --help lists all options", file=sys.stderr)
-        sys.exit(2)
+    def stop(message: str, code: int = 2) -> NoReturn:
+        print(f"{_script()}: {message}{'; --help lists all options' if code == 2 else ''}", file=sys.stderr)
+        sys.exit(code)
 
-    parser.error = refused  # type: ignore[method-assign]
+    parser.allow_abbrev = False  # --experiment=demo is not --experimental-rerun=demo
+    parser.error = stop  # type: ignore[method-assign]
     given, others = parser.parse_known_args()
     for word in others:
         if word.startswith("-"):
-            close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-            refused(f"{word}: no such option" + (f"; did you mean {close[0]}?" if close else ""))
-    if given.config_dir and not Path(given.config_dir).is_dir():
-        refused(f"--config-dir: no folder '{given.config_dir}'")
+            stop(option_refused(word, known))
     words = [*given.overrides, *others]
-    typed = [quoted(word, texts) for word in words]
+    if message := refused(given, words, Path(sys.argv[0]).stem):
+        stop(message)
+    typed = [with_round_values(quoted(word, texts)) for word in words]
+    folders = (CONF, *([Path(given.config_dir)] if given.config_dir else []))
     sys.argv = [word for word in sys.argv if word not in words] + typed
     if given.multirun and any(word.startswith("experiment=") and "," in word for word in typed):
         sys.argv.append("hydra.sweeper.params=null")  # else Hydra uses those of the default experiment
@@ -175,18 +184,11 @@ def _options_first(texts: Sequence[str]) -> list[str]:
             file=sys.stderr,
         )
     elif given.multirun and Path(sys.argv[0]).stem in ("certify", "train"):
-        folders = (CONF, *([Path(given.config_dir)] if given.config_dir else []))
         replaced, left = sweep_without_others(Path(sys.argv[0]).stem, typed, folders)
         sys.argv += replaced
         if left:
             note = f"not swept: {', '.join(left)} (set by the experiment's file for another choice)"
             print(f"{_script()}: {note}", file=sys.stderr)
-    for word in typed:
-        group, _, value = word.partition("=")
-        if value == "null" and (CONF / group).is_dir():
-            print(
-                f"{_script()}: {word}: leave it out, or remove a default with '~{group}'",
-                file=sys.stderr,
-            )
-            sys.exit(1)
-    return typed
+    if message := removed_group(typed):
+        stop(message, code=1)
+    return typed, folders

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,34 +12,54 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from experiments.config.check import suggestion
 from experiments.config.command_line import config_folders
+from experiments.config.experiment import file_of
+from experiments.config.wording import worded
 
 PRIMARY = ("certify", "train", "plot", "hydra/config")
 ADVICE = ("To append to your", "See https:", "Config search path", "Set the environment variable")
 
 
-def explained(error: Exception, typed: Sequence[str]) -> str | None:
+def explained(error: Exception, typed: Sequence[str], folders: Sequence[Path] = ()) -> str | None:
     """The message for an error of Hydra, OmegaConf or YAML; None for any other error.
 
     Args:
         error: the error.
         typed: the overrides on the command line.
+        folders: with configuration files; empty: those of the current job.
     """
     cause = error.__cause__ or error
     if isinstance(error, MissingConfigException):
         return _missing_file(error)
     if isinstance(error, OverrideParseException):
         return _not_an_override(error, typed)
+    if message := _experiments_file(str(error), typed, tuple(folders or config_folders())):
+        return message
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
         return _unknown_key(cause)
     if isinstance(cause, OmegaConfBaseException):
-        where = f"{cause.full_key}: " if cause.full_key else ""
-        return f"{where}{_first_lines(cause)}"
+        return f"{cause.full_key}: {worded(cause, str(cause.full_key))}" if cause.full_key else _first_lines(cause)
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark
-        return f"{mark.name}, line {mark.line + 1}: {error.problem}" if mark else _first_lines(error)
+        advice = "; indent with spaces" if "\\t" in str(error.problem) else ""
+        return f"{mark.name}, line {mark.line + 1}: {error.problem}{advice}" if mark else _first_lines(error)
     if isinstance(error, AssertionError) and "Unexpected type for root" in str(error):
         return _key_of_nothing(typed)
     return _other(error) if isinstance(error, HydraException) else None
+
+
+def _experiments_file(text: str, typed: Sequence[str], folders: tuple[Path, ...]) -> str:
+    """The message if an experiment's file lacks its first line or the word override; empty for another error."""
+    inside = re.match(r"In '(experiment/[^']*)': ", text)
+    if inside and ("Key 'experiment' not in" in text or "@experiment." in text):
+        file = file_of(inside[1], folders)
+        empty = file is not None and not OmegaConf.load(file)
+        wanted = "the file is empty" if empty else "its first line must be # @package _global_"
+        return f"{inside[1]}.yaml: {wanted}"
+    if found := re.match(r"Multiple values for ([\w/]+)\. To override a value use 'override [\w/]+: (.*)'", text):
+        name = next((word.partition("=")[2] for word in typed if word.startswith("experiment=")), "")
+        where = f"experiment/{name}.yaml: " if name else ""
+        return f"{where}{found[1]} has a choice already; write '- override /{found[1]}: {found[2]}' in the defaults"
+    return ""
 
 
 def _missing_file(error: MissingConfigException) -> str:
@@ -79,6 +100,7 @@ def _unknown_key(cause: OmegaConfBaseException) -> str:
         exact = [path for path, leaf in full.items() if leaf == name]
         if exact:
             return f"{key}: no such key; did you mean {' or '.join(exact)}?"
+        known += ["experiment"] if "certifier" in known else []  # not a key, but typed like one
     return f"{key}: no such key{suggestion(name, known, below)}"
 
 
@@ -96,7 +118,7 @@ def _key_of_nothing(typed: Sequence[str]) -> str:
 
 def _other(error: HydraException) -> str:
     text = str(error)
-    if found := re.match(r"Ambiguous value for argument '(.*)'", text):
+    if found := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'", text):
         return f"{found[1]}: several values need -m, which sweeps over them; write a list as key=[value,value]"
     if found := re.match(r"Could not delete from config. '(.*)' does not exist", text):
         folders = [path.name for folder in config_folders() for path in folder.iterdir() if path.is_dir()]

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import smoothing
 from experiments.config.command_line import CONF, config_folders
+from experiments.config.experiment import file_of
 from experiments.config.targets import located
 
 LINE = re.compile(r"(?P<indent> *)(?P<group>- )?(?:override )?(?P<key>\w+):[^#]*(?:# (?P<comment>.*))?")
@@ -34,7 +35,7 @@ def text(script: str, cfg: DictConfig) -> str:
             f"  {group}={'null' if chosen is None else chosen}  {explained[group]}",
             f"      of {', '.join(files)}",
         ]
-        parts.append("\n".join([*lines, *_arguments(group, OmegaConf.select(cfg, group))]))
+        parts.append("\n".join([*lines, *_arguments(group, chosen, OmegaConf.select(cfg, group))]))
     keys = [f"  {key}={_value(cfg, key)}  {words}" for key, words in explained.items() if key not in groups]
     return "\n\n".join([*parts, "Keys, key=value:\n" + "\n".join(keys)]) + "\n"
 
@@ -83,11 +84,18 @@ def _arguments_in(cls: type) -> dict[str, str]:
     return found
 
 
-def _arguments(group: str, node: Any) -> list[str]:
+def _of_null(group: str, choice: str | None) -> dict[str, str]:
+    """Comments in a choice's file that say what null means in a run; the class says what None means to itself."""
+    file = file_of(f"{group}/{choice}", tuple(config_folders()))
+    matches = [LINE.fullmatch(line) for line in file.read_text().splitlines()] if file else []
+    return {match["key"]: match["comment"] for match in matches if match and "null: " in (match["comment"] or "")}
+
+
+def _arguments(group: str, choice: str | None, node: Any) -> list[str]:
     if not node or "_target_" not in node:
         return []
     target = located(node["_target_"])
-    words = documented(target) if inspect.isclass(target) else {}
+    words = (documented(target) if inspect.isclass(target) else {}) | _of_null(group, choice)
     plain: Any = OmegaConf.to_container(node)
     return [
         f"      {group}.{k}={_written(v)}  {words.get(k, '')}".rstrip() for k, v in plain.items() if k != "_target_"

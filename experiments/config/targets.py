@@ -1,6 +1,7 @@
 """Find the class or function that a `_target_` names, read its arguments, and call it."""
 
 import dataclasses
+import difflib
 import importlib
 import inspect
 import sys
@@ -179,7 +180,9 @@ def _followed(target: str) -> Any:
         elif isinstance(thing, ModuleType) and hasattr(thing, "__path__"):
             thing = _imported(".".join(parts[:k]), target)
         else:
-            raise _NotThereError(f"{'.'.join(parts[: k - 1])} has no {part}")
+            close = difflib.get_close_matches(part, [name for name in dir(thing) if not name.startswith("_")], n=1)
+            near = f"; did you mean {'.'.join([*parts[: k - 1], *close])}?" if close else ""
+            raise _NotThereError(f"{'.'.join(parts[: k - 1])} has no {part}{near}")
     return thing
 
 

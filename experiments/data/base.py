@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from experiments.data.declared import declared, require_labels, require_normalisation, require_pixels
 from smoothing import SettingError, SmoothingError
 
 PIXELS = "pixels in [0, 1]"
@@ -75,7 +76,7 @@ class Dataset(ABC):
         readable, faults = [], []
         for index in indices:
             try:
-                self[index]
+                example(self, index)
                 readable.append(index)
             except MissingDataError as error:
                 faults.append(str(error))
@@ -92,6 +93,16 @@ class Dataset(ABC):
             raise MissingDataError(f"dataset: {found}{advice}")
         print(f"dataset.unreadable=skip: {found}", file=sys.stderr)
         return readable
+
+
+def example(dataset: Dataset, index: int) -> Tensor:
+    """An example whose index is one of `Dataset.indices`. Raises SettingError if there is no such example."""
+    try:
+        return dataset[index]
+    except IndexError as error:
+        raise SettingError(
+            f"dataset: {type(dataset).__name__}.indices(): {index} is the index of no example ({error})"
+        ) from error
 
 
 class LabelledImages(ABC):
@@ -165,20 +176,16 @@ class TargetDataset(Dataset):
         return images
 
     def require_images(self, images: LabelledImages, source: str) -> None:
-        """Raise SettingError unless images of `testing()` or `training()` have the kind of numbers that they must."""
+        """Raise SettingError unless images of `testing()` or `training()` are what the class declares."""
         name = f"dataset: {type(self).__name__}.{source}"
         if not isinstance(images, LabelledImages):
             raise SettingError(f"{name}: expected Images(pixels, labels), got {type(images).__name__}")
-        pixels = getattr(images, "pixels", None)
-        if self.levels and isinstance(pixels, Tensor) and (pixels.is_floating_point() or pixels.is_complex()):
-            raise SettingError(
-                f"{name}: expected whole pixels 0 to {self.levels} (uint8), which are divided by levels={self.levels}, "
-                f"got {pixels.dtype}; return ({self.levels} * pixels).round().byte()"
-            )
+        if isinstance(images, Images):
+            require_pixels(name, images.pixels, self.levels, getattr(self, "shape", None))
         if not isinstance(images.labels, Tensor):
             raise SettingError(f"{name}: expected labels as a tensor, got {type(images.labels).__name__}")
-        if isinstance(pixels, Tensor) and len(pixels) != len(images.labels):
-            raise SettingError(f"{name}: {len(pixels)} images have {len(images.labels)} labels")
+        if isinstance(images, Images) and len(images.pixels) != len(images.labels):
+            raise SettingError(f"{name}: {len(images.pixels)} images have {len(images.labels)} labels")
 
     def __getitem__(self, index: int) -> Tensor:
         return self._test.pixels[self._known(index)].to(torch.float32) / (self.levels or 1)
@@ -191,29 +198,28 @@ class TargetDataset(Dataset):
 
 
 class LabelledDataset(TargetDataset):
-    """Labelled test images to certify, labelled images to train on, and the constants that a classifier needs.
+    """Labelled test inputs to certify, labelled inputs to train on, and the constants that a classifier needs.
 
     Attributes:
         classes: class names, in order of the labels.
-        levels: pixel values are k / levels for k = 0, ..., levels.
-        shape: (C, H, W) of an image.
-        mean: mean of each channel, in [0, 1] pixel units, for the normalisation layer of classifiers.
+        levels: pixel values are k / levels for k = 0, ..., levels. None: inputs are any numbers.
+        shape: shape of an input: (C, H, W) of an image.
+        mean: mean of each channel, in [0, 1] pixel units, for the normalisation layer of classifiers. Empty if no
+            network needs it.
         std: standard deviation of each channel, in the same units.
     """
 
     classes: list[str]
     levels: int = 255
-    shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    shape: tuple[int, ...]
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
     def require_images(self, images: LabelledImages, source: str) -> None:
         super().require_images(images, source)
-        if images.labels.is_floating_point() or images.labels.dim() != 1:
-            raise SettingError(
-                f"dataset: {type(self).__name__}.{source}: expected labels as whole numbers, (n,), got "
-                f"{images.labels.dtype} of shape {tuple(images.labels.shape)}"
-            )
+        require_labels(f"dataset: {type(self).__name__}.{source}", images.labels, declared(self, "classes"))
+        shape = getattr(self, "shape", ())
+        require_normalisation(self, shape[0] if shape else None)
 
     def label(self, index: int) -> int:
         """The label of a test image. Raises IndexError if there is no test image with that index."""

@@ -37,6 +37,7 @@ class CelebA(Dataset):
     """
 
     units = PIXELS
+    levels = 255
 
     def __init__(self, root: str, count: int = 50, seed: int = 0, unreadable: str = "refuse") -> None:
         self.count, self.seed, self.unreadable = count, seed, refuse_or_skip(unreadable)
@@ -53,7 +54,7 @@ class CelebA(Dataset):
         return [int(index) for index in chosen]
 
     def __getitem__(self, index: int) -> Tensor:
-        return pil_to_tensor(open_image(self._paths[self._known(index)])).float() / 255
+        return pil_to_tensor(open_image(self._paths[self._known(index)])).float() / self.levels
 
     def file(self, index: int) -> str:
         return self._paths[self._known(index)].relative_to(self.root).as_posix()

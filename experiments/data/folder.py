@@ -16,7 +16,7 @@ from experiments.data.listing import Listing, shown
 class ImageFolder(Dataset):
     """All images in a folder and its subfolders, sorted by relative path.
 
-    Hidden files and folders are ignored (`listing.py`). Links are followed.
+    Hidden files and folders are ignored (`listing.py`). Links are followed. Pixels are k / 255, also after shrinking.
 
     Args:
         root: the folder.
@@ -29,6 +29,7 @@ class ImageFolder(Dataset):
     """
 
     units = PIXELS
+    levels = 255
 
     def __init__(self, root: str, size: int | None = None, unreadable: str = "refuse") -> None:
         self.root, self.size, self.unreadable = Path(root), size_or_none(size), refuse_or_skip(unreadable)
@@ -50,7 +51,7 @@ class ImageFolder(Dataset):
         image = open_image(self._paths[self._known(index)])
         if self.size is not None:
             image.thumbnail((self.size, self.size), Image.Resampling.BILINEAR, reducing_gap=None)
-        return pil_to_tensor(image).float() / 255
+        return pil_to_tensor(image).float() / self.levels
 
     def file(self, index: int) -> str:
         return shown(self._paths[self._known(index)], self.root)

@@ -89,6 +89,7 @@ class TableWriter:
             raise SmoothingError(f"{path}: expected a table of results, got another file; move the file away")
         if whole != content:
             os.truncate(path, len(whole))
+        self._columns = columns
         self._file = path.open("a", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, columns, extrasaction="ignore", lineterminator="\n")
         if not whole:
@@ -98,6 +99,15 @@ class TableWriter:
     def holds(self, keys: Iterable[Key]) -> bool:
         """Whether the table holds all these rows."""
         return self.done.issuperset(keys)
+
+    def rows_of(self, path: Path) -> dict[Key, dict[str, str]]:
+        """The whole rows of another table of the run, by key; none if its columns differ, as after an update.
+
+        Raises SmoothingError if the file is no table or damaged.
+        """
+        content = _whole_lines(path.read_bytes())
+        columns, lines = _parsed(path, content, self._schema.key) if content else ((), [])
+        return {self._schema.key_of(line): line for line in lines} if columns == self._columns else {}
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append the rows that the table does not hold yet. They are on the disk when this returns."""

@@ -1,5 +1,6 @@
 """The base function of a run, with its weights, and its noise."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,15 @@ from torch import Tensor, nn
 from experiments.config.check import GIVEN
 from experiments.config.settings import Settings
 from experiments.config.targets import parameters
-from experiments.data import Dataset, LabelledDataset, TargetDataset
+from experiments.data import Dataset, Images, LabelledDataset, LabelledImages, TargetDataset
+from experiments.data.base import example
+from experiments.data.declared import declared
 from experiments.training.weights import Checkpoint, find
 from smoothing import Noise, SettingError, SmoothingError
-from smoothing.inputs import as_tensor, placed
+from smoothing.inputs import as_tensor, pixels_warning, placed
 from smoothing.network_parts import tensors_of
 
+GRID = "noise.grid: "  # how a noise's errors about its grid begin
 OF_LABELS = {"mean", "std"}  # what a model is given of labelled images only
 
 
@@ -59,14 +63,21 @@ def new_noise(settings: Settings, dataset: Dataset) -> Noise | None:
     if noise is None:
         return None
     wanted = [name for name in GIVEN["noise"] if name in parameters(noise.target, "noise")]
-    if any(not getattr(dataset, name, None) for name in wanted):
-        kind = "quantised images" if "levels" in wanted else "labelled images of one size"
+    if missing := [name for name in wanted if not getattr(dataset, name, None)]:
+        kind = "quantised images" if "levels" in missing else "images of one known size"
         raise SettingError(
-            f"noise: {noise.name} needs {kind}, and {type(dataset).__name__} has none; use noise=uniform"
+            f"noise: {noise.name} needs {kind}, and {type(dataset).__name__} has none (no {missing[0]}); use "
+            f"noise={'uniform' if 'levels' in missing else 'ssn, or dataset=classes'}"
         )
     if "grid" in noise.arguments and noise.get("grid") is None and not hasattr(settings.model.located, "measure"):
         noise = noise.replaced(grid=getattr(dataset, "levels", None))  # the model's inputs are images
-    made: Noise = noise.build(**{name: getattr(dataset, name) for name in wanted})
+    try:
+        made: Noise = noise.build(**{name: getattr(dataset, name) for name in wanted})
+    except SettingError as error:
+        typed, sigma = settings.noise.get("grid") if settings.noise else None, noise.get("sigma") or 0
+        if str(error).startswith(GRID) and not typed and sigma > 1:  # nobody typed the grid, so sigma is the mistake
+            raise SettingError(f"noise.sigma: too large: {str(error).removeprefix(GRID)}") from error
+        raise
     return made
 
 
@@ -99,17 +110,33 @@ def new_model(settings: Settings, dataset: Dataset) -> nn.Module:
 def _known(dataset: Any, name: str) -> Any:
     """The data set's value for a model's argument."""
     if name in ("num_classes", "class_names"):
-        return len(dataset.classes) if name == "num_classes" else list(dataset.classes)
-    return dataset.shape[0] if name == "in_channels" else getattr(dataset, name)
+        classes = declared(dataset, "classes")
+        return len(classes) if name == "num_classes" else list(classes)
+    if name == "in_channels":
+        return declared(dataset, "shape")[0]
+    return declared(dataset, name)
 
 
 def example_of(dataset: Dataset, index: int, model: Any, device: torch.device) -> Tensor:
     """An example, (*shape), on the device, with the dtype of the model. Raises SettingError if it is no input."""
+    return placed(tensor_of(dataset, index).to(device), tensors_of(model))
+
+
+def tensor_of(dataset: Dataset, index: int) -> Tensor:
+    """An example as the data set gives it, (*shape). Raises SettingError if there is none, or if it is no input."""
+    x = example(dataset, index)
     try:
-        x = as_tensor(dataset[index])
+        return as_tensor(x)
     except SettingError as error:
         raise SettingError(f"dataset: example {index}: {error}") from error
-    return placed(x.to(device), tensors_of(model))
+
+
+def warn_of_pixels(model: Any, images: LabelledImages, levels: int | None, noise: Noise | None) -> None:
+    """Warn on stderr if the first image to train on looks like pixels in 0..255 and the noise like one for [0, 1]."""
+    if isinstance(images, Images) and len(images) and not levels:
+        warning = pixels_warning(input_of(model, images.pixels[:1].to(torch.float32))[0], noise)
+        if warning:
+            print(f"warning: {warning}", file=sys.stderr)
 
 
 def input_of(model: Any, images: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 import json
+import sys
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from experiments.config.command_line import command
 from experiments.config.identity import NOT_SETTINGS, description, identity_hash
 from experiments.config.settings import Settings
+from experiments.config.user_code import code_hash
 from experiments.data import Dataset, LabelledDataset
 from experiments.machine.files import write_atomically
 from experiments.training.held_numbers import held_numbers
@@ -144,6 +146,27 @@ def train_command(settings: Settings) -> str:
     arguments = settings.noise.arguments if settings.noise else {}
     noise = [f"noise.{key}={value}" for key, value in arguments.items()]
     return command("train", [f"experiment={settings.name}", *noise])
+
+
+def say_trained(path: Path, settings: Settings) -> None:
+    """Say on stderr that a finished checkpoint is only read, or that the source of its model has changed."""
+    if not warn_of_changed_source(path, read(path), settings):
+        print(f"checkpoint '{path}' is trained already; delete the folder to train again", file=sys.stderr)
+
+
+def warn_of_changed_source(path: Path, metadata: dict[str, Any], settings: Settings) -> bool:
+    """Warn on stderr if the source of the user's model has changed since training. Returns whether it has.
+
+    Earlier checkpoints, and those of the suite's own models, hold no hash of it.
+    """
+    changed = "code" in metadata and metadata["code"] != code_hash(settings.model.as_dict())
+    if changed:
+        print(
+            f"checkpoint '{path}': the source of {settings.model.name} has changed since it was trained; "
+            "delete the folder to train again",
+            file=sys.stderr,
+        )
+    return changed
 
 
 def state_hash(model: nn.Module) -> str:

@@ -23,14 +23,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from experiments.config.settings import Settings
-from experiments.data import LabelledDataset, LabelledImages, TargetDataset
+from experiments.config.user_code import code_hash
+from experiments.data import LabelledImages, TargetDataset
 from experiments.data.augmentation import Augmentation
 from experiments.machine import stopping
 from experiments.machine.device import choose_device, keep_freed_memory
 from experiments.machine.lock import Lock
 from experiments.runs.run_folder import provenance
 from experiments.training import checkpoints
-from experiments.training.base_function import input_of, new_model, new_noise
+from experiments.training.base_function import input_of, new_model, new_noise, warn_of_pixels
 from experiments.training.graphed import GraphedSteps, can_be_replayed, keep_state_on
 from experiments.training.step import Step, evaluated
 from experiments.training.step_noise import Purpose, StepNoise
@@ -51,6 +52,7 @@ class Job:
     noise: Noise | None
     model: nn.Module
     folder: Path
+    code: str = ""  # hash of the source of the user's model, when training began
 
 
 def train(settings: Settings) -> Path:
@@ -76,11 +78,13 @@ def train(settings: Settings) -> Path:
     trainer.require(model)
     leftovers = [folder / name for name in (checkpoints.RESUME, checkpoints.LOCK)]  # of a run killed at its end
     if (folder / checkpoints.METADATA).exists() and not any(path.exists() for path in leftovers):
+        checkpoints.say_trained(folder, settings)
         return folder
     fabric = _fabric(trainer, device, model)
-    images = _training_images(dataset, trainer)
+    images, code = _training_images(dataset, trainer), code_hash(settings.model.as_dict())
+    warn_of_pixels(model, images, dataset.levels, noise)
     folder.mkdir(parents=True, exist_ok=True)
-    launch = partial(_fit, job=Job(settings, trainer, dataset, images, noise, model, folder))
+    launch = partial(_fit, job=Job(settings, trainer, dataset, images, noise, model, folder, code))
     # If srun or torchrun started several processes, one of them holds the lock for all.
     with Lock(folder / checkpoints.LOCK) if fabric.is_global_zero else nullcontext():
         if (folder / checkpoints.METADATA).exists():
@@ -98,11 +102,6 @@ def _training_images(dataset: TargetDataset, trainer: Trainer) -> LabelledImages
             f"trainer.batch_size: expected at most {len(images)}, the number of training images, "
             f"got {trainer.batch_size}"
         )
-    if not isinstance(dataset, LabelledDataset):
-        return images
-    least, most = int(images.labels.min()), int(images.labels.max())
-    if least < 0 or most >= len(dataset.classes):
-        raise SettingError(f"dataset: expected labels 0 to {len(dataset.classes) - 1}, got {least} to {most}")
     return images
 
 
@@ -197,6 +196,7 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
             "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "cpu",
             "processes": fabric.world_size,
             "trainer": asdict(trainer),
+            **({"code": job.code} if job.code else {}),
             **provenance(),
         }
         checkpoints.save(job.folder, final, metadata)

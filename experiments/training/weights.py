@@ -22,6 +22,8 @@ from experiments.training.checkpoints import (
     folder,
     read,
     train_command,
+    trained_as,
+    warn_of_changed_source,
     weights_hash,
     written,
 )
@@ -29,6 +31,7 @@ from experiments.training.weights_file import load_weights
 from smoothing import Noise, SettingError
 
 TRAINED = Path(__file__).parents[2] / "models" / "trained"  # networks that come with the suite, by folder name
+OF_CONTENT = ("fingerprint", "files", "code")  # what tells a data set's contents apart
 CHECKED = ("model", "dataset", "normalisation", "noise")
 
 
@@ -80,6 +83,7 @@ class Checkpoint:
                 f"{file}: weights of {network} for {classes} classes do not fit {type(model).__name__}. "
                 f"Train matching weights: {again}"
             ) from error
+        warn_of_changed_source(self.path, self.metadata, settings)
 
     def restore(self, noise: Noise, group: Group) -> None:
         """Restore the noise's state from training, if the noise is the same. Raises SettingError if it does not fit."""
@@ -115,9 +119,28 @@ def find(settings: Settings, dataset: Dataset) -> Checkpoint | None:
             raise SettingError(f"checkpoint: '{path}' cannot be read: {error.strerror}") from error
     if not (path / METADATA).is_file() or not (path / WEIGHTS).is_file():
         state = "no finished checkpoint in" if path.is_dir() else "no checkpoint"
-        raise SettingError(f"checkpoint: {state} '{path}'. Train it: {train_command(settings)}")
+        changed = "" if settings.checkpoint else _of_earlier_data(settings, dataset)
+        raise SettingError(f"checkpoint: {state} '{path}'{changed}. Train it: {train_command(settings)}")
     metadata = read(path)
     return Checkpoint(path, metadata["weights"], metadata)
+
+
+def _of_earlier_data(settings: Settings, dataset: Dataset) -> str:
+    """Part of a message: the checkpoint that differs only in the content of its data, if there is one."""
+    wanted = _apart_from_content(trained_as(settings, dataset))
+    for file in sorted(Path(settings.checkpoints.root).glob(f"*/{METADATA}")):
+        try:
+            found = read(file.parent)["trained_as"]
+        except SettingError:
+            continue
+        if _apart_from_content(found) == wanted:
+            return f"; the data have changed since '{file.parent}' was trained"
+    return ""
+
+
+def _apart_from_content(identity: dict[str, Any]) -> dict[str, Any]:
+    data = {key: value for key, value in identity.get("dataset", {}).items() if key not in OF_CONTENT}
+    return identity | {"dataset": data}
 
 
 def _trained(path: Path) -> Path:

@@ -5,13 +5,13 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from smoothing import SettingError
 
 WRAPPED = ("state_dict", "model_state_dict", "model", "net")  # keys under which other training code saves the weights
+STARTS = (b"P", b"\x80")  # first bytes of files that torch.save writes: zip, and pickle in earlier versions
 PREFIX = "module."  # nn.DataParallel adds it to every name
 
 
@@ -40,12 +40,12 @@ def load_weights(path: Path, model: nn.Module) -> None:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         found: Any = _loaded(path)
-    except UnpicklingError as error:
-        raise SettingError(
-            f"checkpoint: '{path}' holds more than tensors, and reading it would execute code; save "
-            "model.state_dict() instead"
-        ) from error
-    except (EOFError, KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
+    except Exception as error:  # torch's reader raises many kinds for a file of another kind, such as IndexError
+        if isinstance(error, UnpicklingError) and path.read_bytes()[:1] in STARTS:
+            raise SettingError(
+                f"checkpoint: '{path}' holds more than tensors, and reading it would execute code; save "
+                "model.state_dict() instead"
+            ) from error
         raise SettingError(
             f"checkpoint: '{path}' is damaged, or not a file of weights; expected a file saved with "
             "torch.save(model.state_dict(), ...) or safetensors"

@@ -151,7 +151,9 @@ def _loaded(timm: Any, name: str, file: Path, num_classes: int, sized: dict[str,
     if not file.is_file():
         near = [path.name for path in file.parent.glob("*")] if file.parent.is_dir() else []
         close = difflib.get_close_matches(file.name, near, n=1)
-        hint = f"did you mean '{file.parent / close[0]}'?" if close else "expected hub, random or a file of weights"
+        hint = (
+            f"did you mean '{file.parent / close[0]}'?" if close else "expected hub, random, null or a file of weights"
+        )
         raise SettingError(f"model.weights: no file '{file}'; {hint}")
     try:
         state: dict[str, Tensor] = timm.models.load_state_dict(str(file), weights_only=True)

@@ -79,3 +79,12 @@ def test_one_number_that_differs_is_told_whole_and_in_its_column():
     old = pd.DataFrame({"index": [0, 1], "eps_out": [1.0, 4.0], "seconds": [1.0, 2.0]})
     found = differences(old, old.assign(eps_out=[1.0, 3.0], seconds=9.0))
     assert found.to_dict() == {"index": 0.0, "eps_out": 0.25}
+
+
+def test_a_folder_in_place_of_a_record_is_named(finished):
+    record, _ = finished
+    for folder in (record.parent, record.parents[1]):
+        with pytest.raises(
+            SettingError, match=rf"^{folder}: a folder; give the run\.json of one run, such as {record}$"
+        ):
+            made_again(folder, [])

@@ -159,7 +159,7 @@ def test_outputs_of_imagenet_are_found_by_wordnet_number(timm, tmp_path):
         ({"name": "timm/resnet50"}, r"for one on the hub type model\.name=hf-hub:timm/resnet50"),
         ({"name": "local-dir:nowhere", "weights": "hub"}, r"model\.name: 'local-dir:nowhere' holds no network"),
         ({"name": "nowhere:x"}, r"timm cannot make nowhere:x"),
-        ({"weights": "nowhere.pt"}, r"model\.weights: no file 'nowhere\.pt'; expected hub, random or a file"),
+        ({"weights": "nowhere.pt"}, r"model\.weights: no file 'nowhere\.pt'; expected hub, random, null or a file"),
         ({"size": 0}, r"model\.size: expected at least 1"),
         ({"outputs": [0, 1, 2]}, r"model\.outputs: a network with new weights"),
     ],

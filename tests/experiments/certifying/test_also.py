@@ -62,7 +62,7 @@ def test_together_is_the_same_as_alone_for_a_third_of_the_work(plain_of, rows_se
     alone = [certify(plain_of(name, "alone", *more)) for name in METRICS]
     each = sum(rows_seen)
     rows_seen.clear()
-    together = certify_together([plain_of(name, "together", *more, f"shows={name}") for name in METRICS])
+    together = certify_together([plain_of(name, "together", *more, f"shows={name}") for name in METRICS]).tables
     assert each > 3 * 2 * (2 * 300 + 200)
     assert sum(rows_seen) < each / 2.5
     for one, other in zip(tables(alone), tables(together), strict=True):
@@ -72,10 +72,10 @@ def test_together_is_the_same_as_alone_for_a_third_of_the_work(plain_of, rows_se
 
 
 def test_it_continues_where_each_of_them_stands(plain_of, rows_seen):
-    whole = certify_together([plain_of(name, "whole", "limit=3") for name in METRICS])
+    whole = certify_together([plain_of(name, "whole", "limit=3") for name in METRICS]).tables
     certify(plain_of("digits_l2", "cut", "limit=2"))
     certify_together([plain_of(name, "cut", "limit=1") for name in ("digits_tvd", "digits_l2")])
-    cut = certify_together([plain_of(name, "cut", "limit=3") for name in METRICS])
+    cut = certify_together([plain_of(name, "cut", "limit=3") for name in METRICS]).tables
     for one, other in zip(tables(whole), tables(cut), strict=True):
         pd.testing.assert_frame_equal(one, other)
     rows_seen.clear()

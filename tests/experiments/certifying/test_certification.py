@@ -30,7 +30,14 @@ from smoothing import (
 )
 
 ROOT = Path(__file__).parents[3]
-SMALL = ("certifier.n=80", "certifier.m=60", "certifier.delta=0.3", "eps=[0.02,0.05]", "model.min_face_size=34")
+SMALL = (
+    "seed=1",
+    "certifier.n=80",
+    "certifier.m=60",
+    "certifier.delta=0.3",
+    "eps=[0.02,0.05]",
+    "model.min_face_size=34",
+)
 CONTRACT = "index,eps_in,eps_out,smoothing_error,center_radius,distance_quantile,n,m,status,seconds"
 
 

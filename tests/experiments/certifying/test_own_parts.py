@@ -7,14 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from experiments.certifying.certification import choose_examples
+from experiments.certifying.certification import certify, choose_examples
 from experiments.certifying.rows import row
+from experiments.config.settings import Group
 from experiments.data import Digits, Images, LabelledDataset
-from experiments.training.base_function import example_of
+from experiments.training import checkpoints
+from experiments.training.base_function import example_of, new_model, tensor_of, warn_of_pixels
 from experiments.training.loop import _training_images
 from experiments.training.weights import needs_checkpoint
-from smoothing import BaseFunctionError, SettingError
+from smoothing import BaseFunctionError, Gaussian, SettingError
 
 
 def test_weights_that_a_class_with_its_own_would_not_load(composed):
@@ -82,6 +85,13 @@ PIXELS, LABELS = torch.zeros(8, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1]
         (Images(PIXELS, LABELS[:, None]), r"expected labels as whole numbers, .* of shape \(8, 1\)"),
         (Images(PIXELS, LABELS.tolist()), "expected labels as a tensor, got list"),
         (Images(PIXELS, LABELS[:5]), "8 images have 5 labels"),
+        (Images(PIXELS.numpy(), LABELS), r"expected pixels as a tensor, got ndarray; use torch\.from_numpy"),
+        (Images(PIXELS[:, 0], LABELS), r"expected pixels of shape \(n, 1, 2, 2\), .* got \(8, 2, 2\)"),
+        (Images(PIXELS.permute(0, 2, 3, 1), LABELS), r"expected pixels of shape \(n, 1, 2, 2\), .* got \(8, 2, 2, 1\)"),
+        (Images(PIXELS.int() + 300, LABELS), r"expected pixels 0 to 255, because levels is 255, got 300 to 300"),
+        (Images(PIXELS.int() - 1, LABELS), r"expected pixels 0 to 255, because levels is 255, got -1 to -1"),
+        (Images(PIXELS, LABELS + 1), r"expected labels 0 to 1, got 1 to 2; there are 2 classes"),
+        (Images(PIXELS, LABELS - 1), r"expected labels 0 to 1, got -1 to 0; there are 2 classes"),
         ((PIXELS, LABELS), r"expected Images\(pixels, labels\), got tuple"),
     ],
 )
@@ -92,6 +102,56 @@ def test_images_of_another_kind(images, message):
             read()
     with pytest.raises(SettingError, match=rf"dataset: Own\.training\(\): {message}"):
         _training_images(dataset, SimpleNamespace(batch_size=2))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [
+        ((0.5,) * 3, (0.5,) * 3, r"expected one number each, one for each channel, std > 0, got \(0\.5, 0\.5, 0\.5\)"),
+        ((0.5,), (0.0,), "expected one number each, one for each channel, std > 0, got"),
+        ((0.5,), (float("nan"),), "expected one number each, .* std > 0, got"),
+        ((0.5,), (), "expected one number each"),
+    ],
+)
+def test_a_normalisation_of_other_channels_is_refused(mean, std, message):
+    dataset = Own(Images(PIXELS, LABELS))
+    dataset.mean, dataset.std = mean, std
+    with pytest.raises(SettingError, match=rf"^dataset: Own\.mean, std: {message}"):
+        dataset[0]
+
+
+def test_inputs_without_channels_need_no_normalisation(composed):
+    dataset = Own(Images(torch.rand(8, 5), LABELS))
+    dataset.mean, dataset.std, dataset.shape, dataset.levels = (), (), (5,), None
+    assert dataset[1].shape == (5,)
+    plain = composed("experiment=digits_gaussian")
+    assert checkpoints.described(plain, dataset)["normalisation"] == {"mean": [], "std": []}
+    with pytest.raises(SettingError, match=r"^dataset: Own\.mean is missing; set it to a number for each channel$"):
+        new_model(plain, dataset)
+
+
+@pytest.mark.parametrize(("name", "holds"), [("classes", "the names of the"), ("shape", "the shape of an input")])
+def test_what_a_class_does_not_declare_is_named(composed, name, holds, monkeypatch):
+    monkeypatch.delattr(Own, name)
+    with pytest.raises(SettingError, match=rf"^dataset: Own\.{name} is missing; set it to {holds}"):
+        new_model(composed("experiment=digits_gaussian"), Own(Images(PIXELS, LABELS)))
+
+
+def test_training_on_pixels_that_nobody_divided_is_warned_of(capsys):
+    pixels = torch.randint(0, 256, (8, 3, 4, 4)).float()
+    for undivided in (pixels, pixels / 255):
+        warn_of_pixels(None, Images(undivided, LABELS), None, Gaussian(sigma=0.25))
+    warn_of_pixels(None, Images(pixels.byte(), LABELS), 255, Gaussian(sigma=0.25))
+    said = capsys.readouterr().err
+    assert said.startswith("warning: x: its numbers go up to 25")
+    assert said.count("\n") == 1
+
+
+def test_an_index_of_no_example_is_named():
+    dataset = Own(Images(PIXELS[:1], LABELS[:1]))
+    for read in (dataset.check, lambda indices: tensor_of(dataset, indices[-1])):
+        with pytest.raises(SettingError, match=r"^dataset: Own\.indices\(\): 1 is the index of no example \(Own: .*"):
+            read([0, 1])
 
 
 @pytest.mark.parametrize("name", ["''", "../x", "a/b", ".", "..", "/tmp"])
@@ -107,10 +167,31 @@ def test_a_whole_number_typed_as_a_float(composed, typed, whole):
 
 
 def test_a_list_that_others_are_computed_from(composed):
-    with pytest.raises(SettingError, match="it is computed from a setting that is a list; type one number"):
+    with pytest.raises(SettingError, match=r"^noise\.sigma: expected a number, got \[0\.25\]; type one, and -m"):
         composed("experiment=digits_tvd", "noise.sigma=[0.25]")
 
 
 def test_an_example_that_is_no_input_is_named():
     with pytest.raises(SettingError, match=r"^dataset: example 3: x: some of its numbers are NaN"):
         example_of({3: torch.tensor([float("nan")])}, 3, None, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("group", "kind"), [("metric", "Metric"), ("noise", "Noise"), ("certifier", "Certifier")])
+def test_a_class_of_another_kind_is_refused_before_weights_are_looked_for(composed, tmp_path, group, kind):
+    plain = composed("experiment=digits_tvd", f"checkpoints.root={tmp_path}")
+    plain = replace(plain, **{group: Group("torch.nn.ReLU")})
+    with pytest.raises(SettingError, match=rf"^{group}: expected a class derived from smoothing\.{kind}, got ReLU$"):
+        certify(plain)
+
+
+def test_a_folder_of_images_has_no_labels(composed, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    where = ("dataset=folder", f"dataset.root={tmp_path}", "model=mtcnn", "certifier=certify", "device=cpu")
+    with pytest.raises(SettingError, match="Certify needs, and ImageFolder has none; use dataset=classes"):
+        certify(composed("experiment=demo", *where, "~certifier.m", "~certifier.delta"))
+
+
+def test_an_error_of_the_data_set_is_said_once():
+    dataset = Own(Images(PIXELS / 255.0, LABELS))
+    with pytest.raises(SettingError, match=r"^dataset: Own\.testing\(\): expected whole pixels"):
+        example_of(dataset, 0, None, torch.device("cpu"))

@@ -11,6 +11,7 @@ from experiments.certifying import certification
 from experiments.data import Digits
 from experiments.reread import main, reread_run
 from experiments.runs.reader import find_runs
+from experiments.runs.table import read_table
 from experiments.training import loop
 from smoothing import SettingError
 from smoothing.base_function import FrozenFunction
@@ -53,6 +54,35 @@ def no_sampling(monkeypatch):
         monkeypatch.setattr(FrozenFunction, "__call__", lambda *_: pytest.fail("sampled again"))
 
     return stop
+
+
+def test_rows_of_shards_are_taken_by_a_run_of_other_shards(digits, no_sampling, capsys):
+    alone = digits("whole")
+    whole = rows(alone)
+    for index in range(2):
+        digits("parts", "shard.count=2", f"shard.index={index}")
+    no_sampling()
+    capsys.readouterr()
+    table = digits("parts")
+    said = capsys.readouterr().err
+    for index in range(2):
+        assert f"3 examples taken from {table.parent}/certificates.{index}-of-2.csv, not sampled\n" in said
+    pd.testing.assert_frame_equal(rows(table), whole)
+    record = json.loads((table.parent / "run.json").read_text())
+    assert [each["examples"] for each in record["read_again"]] == [[0, 2, 4], [1, 3, 5]]
+    third = digits("parts", "shard.count=3", "shard.index=1")
+    assert pd.read_csv(third)["index"].tolist() == [1, 4]
+    merged, before = (read_table(folder).drop(columns="seconds") for folder in (table.parent, alone.parent))
+    pd.testing.assert_frame_equal(merged, before)
+
+
+def test_only_whole_examples_with_a_record_are_taken(digits):
+    table = digits("parts", "shard.count=2", "shard.index=0")
+    (table.parent / "run.0-of-2.json").rename(table.parent / "run.1-of-2.json")
+    before = pd.read_csv(table)
+    again = pd.read_csv(digits("parts"))
+    assert len(again) == 6, "no record says how the rows of the other file were made"
+    assert len(before) == 3
 
 
 def rows(path):
@@ -180,7 +210,7 @@ def test_examples_that_abstained_too_early_are_named_and_certify_samples_them(ce
         (["certifier.n=5"], "certifier.n=5: expected one of certifier.alpha=, certifier.runner_up="),
         (["alpha=0.1"], "expected one of"),
         (["certifier.alpha"], "certifier.alpha: expected one of"),
-        (["certifier.alpha=much"], "certifier.alpha: .*could not be converted"),
+        (["certifier.alpha=much"], "certifier.alpha: expected a number, got 'much'"),
         (["certifier.alpha=2"], "alpha"),
         (["eps=0.1"], "eps=0.1: expected one of"),
     ],

@@ -1,16 +1,15 @@
 """The command line in a user's folder: mistakes give one line, printed commands run, the user's own files are found."""
 
 import dataclasses
+import errno
 import json
+import os
 import re
-import runpy
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from hydra.core.hydra_config import HydraConfig
 
 from experiments.config.help import explanations
 from experiments.config.schema import keys
@@ -19,112 +18,6 @@ from experiments.config.settings import Figures, Folder, PlotSettings, Settings,
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[3]
-EXPERIMENT = """
-# @package _global_
-defaults:
-  - override /dataset: digits
-  - override /model: null
-  - override /metric: l2
-name: mine
-model:
-  _target_: my_network.Network
-  fails: ""
-certifier: {n: 100, m: 100, delta: 0.3}
-eps: [0.05]
-limit: 2
-"""
-NETWORK = """
-import torch
-
-class Network(torch.nn.Module):
-    pretrained = True
-
-    def __init__(self, fails=""):
-        super().__init__()
-        self.fails = fails
-        if fails == "constructor":
-            {}["a key"]
-
-    def forward(self, x):
-        if self.fails == "torch":
-            torch.nn.functional.linear(x, torch.zeros(3, 7))
-        if self.fails == "stop":
-            raise KeyboardInterrupt
-        return x.flatten(1)
-"""
-FIGURE = """
-_target_: experiments.papers.kumar2021.curves.TotalVariationCurves
-experiments: [mine]
-metric: L2
-h: [0.5]
-claims: center_tvd
-"""
-
-
-@pytest.fixture
-def typed(tmp_path, monkeypatch, capsys):
-    """typed(script, *arguments) -> exit code, stdout and stderr of a command in a folder with a user's files."""
-    for name, text in {"experiment/mine": EXPERIMENT, "figure/my_figure": FIGURE}.items():
-        file = tmp_path / "my conf" / f"{name}.yaml"
-        file.parent.mkdir(parents=True)
-        file.write_text(text.strip())
-    (tmp_path / "my_network.py").write_text(NETWORK)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # restored after the test
-    sys.modules.pop("my_network", None)
-
-    def run(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [str(ROOT / script), *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            runpy.run_path(str(ROOT / script), run_name="__main__")
-        except SystemExit as stopped:
-            code = stopped.code
-        return code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["noise.sigam=0.1"], "noise.sigam: no such key; did you mean noise.sigma?"),
-        (["+noise.sigam=1"], "noise.sigam: no such key; did you mean noise.sigma?"),
-        (["nosie.sigma=0.1"], "nosie: no such key; did you mean noise?"),
-        (["certifer=predict"], "certifer: no such key; did you mean certifier?"),
-        (["sigma=0.5"], "sigma: no such key; did you mean noise.sigma?"),
-        (["results.rot=x"], "results.rot: no such key; did you mean results.root?"),
-        (["metric.x=1"], "metric.x: no such key; known: none"),
-        (["trainer.lr=1"], "trainer: nothing is chosen, so it has no keys; choose one first"),
-        (["hydra.launchr.jobs=2"], "hydra.launchr: no such key; did you mean hydra.launcher?"),
-        (["experiment=digits_gausian"], "did you mean digits_gaussian?"),
-        (["dataset=digit"], "dataset=digit: no file dataset/digit.yaml; did you mean digits?"),
-        (["hydra/launcher=local_paralel"], "did you mean local_parallel?"),
-        (["hydra/launchr=basic"], "hydra/launchr: no such group; did you mean hydra/launcher?"),
-        (["--config-name", "certfy"], "--config-name certfy: no file certfy.yaml in "),
-        (["--config-dir", "nowhere"], "--config-dir: no folder 'nowhere'"),
-        (["--multirunn"], "--multirunn: no such option; did you mean --multirun?"),
-        (["limit"], "limit: expected key=value"),
-        (["eps=[0.1"], "eps=[0.1: expected key=value; close brackets and quotes"),
-        (["limit=three"], "limit: Value 'three' of type 'str' could not be converted to Integer"),
-        (["noise.sigma=0.1,0.2"], "noise.sigma=0.1,0.2: several values need -m"),
-        (["~metrik"], "~metrik: there is no metrik; did you mean metric?"),
-        (["metric=null"], "metric=null: leave it out, or remove a default with '~metric'"),
-        (["seed=1", "-m", "noise.sigam=1"], "noise.sigam: no such key; did you mean noise.sigma?"),
-    ],
-)
-def test_a_mistake_is_one_line_that_says_what_to_type(typed, tmp_path, arguments, line):
-    code, out, err = typed("certify.py", *arguments, "results.root=results")
-    assert code in (1, 2)
-    said = [text for text in err.splitlines() if text.strip()]
-    assert len(said) == 1
-    assert said[0].startswith("certify.py: ")
-    assert line in said[0]
-    assert "HYDRA_FULL_ERROR" not in out + err
-    assert not list(tmp_path.rglob("*.csv"))
 
 
 def test_another_noise_is_not_swept_over_the_experiments_sigma(typed):
@@ -134,14 +27,6 @@ def test_another_noise_is_not_swept_over_the_experiments_sigma(typed):
     code, out, err = typed("train.py", "-m", "experiment=digits_gaussian", "noise=band", "noise.size=9", "trainer.lr=0")
     assert "train.py: not swept: noise.sigma (set by the experiment's file for another choice)" in err
     assert "1 of 1 jobs failed" in out
-
-
-def test_yaml_that_cannot_be_read_is_named_with_its_line(typed, tmp_path):
-    (tmp_path / "my conf" / "experiment" / "broken.yaml").write_text("# @package _global_\nname: [a\nseed: 1\n")
-    code, _, err = typed("certify.py", "--config-dir", "my conf", "experiment=broken")
-    assert code == 1
-    assert re.search(r"^certify.py: .*broken\.yaml.*line 3", err)
-    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("script", ["certify.py", "train.py", "plot.py"])
@@ -167,6 +52,13 @@ def test_help_explains_the_keys_of_what_is_chosen(typed):
     assert re.search(r"^      noise\.sigma=0\.7  standard deviation", out, re.MULTILINE)
     assert re.search(r"^      certifier\.alpha=\S+  \w+", out, re.MULTILINE)
     assert re.search(r"^      of .*digits_gaussian.*mine", out, re.MULTILINE)
+
+
+def test_help_says_what_null_means_in_a_run(typed):
+    _, out, _ = typed("certify.py", "--help", "certifier=center")
+    assert re.search(r"^      noise\.grid=null .*null: the data's levels, if any; 0: no rounding$", out, re.MULTILINE)
+    assert re.search(r"^      certifier\.match=null +null: n and m as given; paper: ", out, re.MULTILINE)
+    assert "float32 noise, whose rounding" not in out
 
 
 @pytest.mark.parametrize(
@@ -209,7 +101,11 @@ def test_the_recorded_command_runs_as_it_stands(typed, tmp_path):
 
 
 def test_what_trains_is_printed_as_it_runs(typed, tmp_path):
-    text = EXPERIMENT.replace("override /model: null", "override /model: small_cnn\n  - override /trainer: digits")
+    text = (
+        (tmp_path / "my conf" / "experiment" / "mine.yaml")
+        .read_text()
+        .replace("override /model: null", "override /model: small_cnn\n  - override /trainer: digits")
+    )
     text = re.sub(r"model:\n.*\n.*\n", "", text).replace("metric: l2", "metric: null\n  - override /certifier: certify")
     text = re.sub(r"certifier: .*\neps: .*\n", "", text).replace("mine", "trained")
     (tmp_path / "my conf" / "experiment" / "trained.yaml").write_text(text.strip())
@@ -223,6 +119,35 @@ def test_what_trains_is_printed_as_it_runs(typed, tmp_path):
     code, out, err = typed("train.py", *words, "trainer.epochs=1")
     assert code == 0, err
     assert out.splitlines()[-1].startswith("my weights/Digits-SmallCNN")
+    (following,) = re.findall(r"^Next: (.*)$", out, re.MULTILINE)
+    _, script, *words = shlex.split(following)
+    assert Path(script) == ROOT / "certify.py"
+    code, _, err = typed("certify.py", *words, "certifier.n=200", "limit=1")
+    assert code == 0, err
+
+
+def test_the_rows_that_were_asked_for_are_printed(typed):
+    words = ["--config-dir", "my conf", "experiment=mine", "eps=[0.02,0.05]"]
+    code, whole, err = typed("certify.py", *words)
+    assert code == 0, err
+    assert "asked for" not in whole
+    code, out, err = typed("certify.py", *words, "indices=[1]")
+    assert (code, err) == (0, "")
+    header, *found, more, _, table = out.splitlines()
+    assert [line.split()[:2] for line in found] == [["1", "0.02"], ["1", "0.05"]]
+    assert header.split()[:2] == ["index", "eps_in"]
+    assert more == "2 of the table's 4 rows were asked for"
+    assert table == whole.splitlines()[-1]
+
+
+def test_input_radii_of_a_certifier_that_takes_none_are_named(typed):
+    words = ["experiment=digits_gaussian", "trainer.epochs=1"]
+    assert typed("train.py", *words)[0] == 0
+    small = ("limit=1", "certifier.n=200", "eps=[0.1]")
+    code, _, err = typed("certify.py", *words, *small)
+    assert code == 0, err
+    assert "left out: eps (Certify takes no input radii)\n" in err
+    assert "left out" not in typed("certify.py", *words, *small[:-1])[2]
 
 
 def test_a_sweep_ends_with_a_table(typed):
@@ -260,7 +185,10 @@ def test_an_own_figure_is_drawn_from_own_results(typed, tmp_path):
     ("only", "message"),
     [
         ("[cohen_bound]", "plot.py: figures.only: no figure cohen_bound; did you mean cohen_bounds?\n"),
-        ("cohen_bounds", "plot.py: figures.only: Invalid value assigned: str is not a ListConfig, list or tuple.\n"),
+        (
+            "cohen_bounds",
+            "plot.py: figures.only: expected a list, got 'cohen_bounds'; write figures.only=[cohen_bounds]\n",
+        ),
     ],
 )
 def test_a_figure_that_is_not_there_is_one_line(typed, only, message):
@@ -295,3 +223,38 @@ def test_a_launcher_finds_the_users_folder(typed, at_once, tmp_path, launcher, w
     assert json.loads(record.read_text())["command"] == shlex.join(
         ["python", str(ROOT / "certify.py"), *where, "experiment=mine", "model.fails=''"]
     )
+
+
+@pytest.mark.parametrize("sbatch", ["echo 'sbatch: error: a' >&2; echo 'sbatch: fatal: no cluster' >&2; exit 1", None])
+def test_slurm_without_a_cluster_is_one_line(typed, tmp_path, monkeypatch, sbatch):
+    pytest.importorskip("submitit")
+    (tmp_path / "bin").mkdir()
+    for name in ("sbatch", "srun") if sbatch else ():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{sbatch}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin" if sbatch else str(tmp_path / "bin"))
+    code, _, err = typed("certify.py", "-m", "--config-dir", "my conf", "experiment=mine", "hydra/launcher=slurm")
+    assert code == 1
+    why = "sbatch: fatal: no cluster" if sbatch else '.*"srun".*'
+    advice = "without a cluster, hydra/launcher=local_parallel runs here"
+    assert re.fullmatch(rf"certify\.py: sbatch failed: {why}; {advice}\n", err)
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "advice"),
+    [
+        ("certify.py", errno.EACCES, "choose another results.root, or change the permissions"),
+        ("certify.py", errno.EROFS, "choose another results.root, or change the permissions"),
+        ("plot.py", errno.EACCES, "choose another figures.root, or change the permissions"),
+        ("certify.py", errno.ENOSPC, "results so far are kept; run the same command to resume"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_one_line(typed, monkeypatch, script, kind, advice):
+    def refused(path, *_, **__):
+        raise OSError(kind, os.strerror(kind), str(path))
+
+    arguments = {"certify.py": ["--config-dir", "my conf", "experiment=mine"], "plot.py": ["figure=cohen_bounds"]}
+    monkeypatch.setattr(Path, "mkdir", refused)
+    code, _, err = typed(script, *arguments[script])
+    assert code == 1
+    assert re.fullmatch(rf"{script}: \S+: {os.strerror(kind)}; {advice}\n", err)

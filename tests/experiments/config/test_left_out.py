@@ -98,3 +98,64 @@ def test_a_mistake_in_an_own_experiment_is_refused_unless_its_group_is_typed(typ
     with pytest.raises(SettingError, match=r"noise\.knid: no such key"):
         typed(*own)
     assert typed(*own, "noise=gaussian").noise.get("knid") is None
+
+
+INLINE = """# @package _global_
+defaults:
+  - override /dataset: null
+  - override /model: null
+  - override /noise: null
+  - override /certifier: null
+  - override /metric: null
+name: mine
+dataset: {_target_: experiments.data.Latents, count: 3}
+model: {_target_: torch.nn.Linear, in_features: 4, out_features: 2}
+noise: {_target_: smoothing.Uniform, sigma: 0.7}
+certifier: {_target_: smoothing.Certify, n: 300, alpha: 0.01}
+metric: {_target_: smoothing.TotalVariation, span: 3}
+trainer: {_target_: experiments.training.AutoencoderTrainer, epochs: 3, batch_size: 8, lr: 0.1}
+eps: ["${noise.sigma}"]
+"""
+
+
+@pytest.fixture
+def inline(tmp_path):
+    """The words that choose an experiment whose file names all its classes itself."""
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(INLINE)
+    return ["experiment=mine", f"hydra.searchpath=[file://{tmp_path}]"]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected", "said"),
+    [
+        ("dataset=digits", {"_target_": "experiments.data.Digits"}, "dataset.count"),
+        ("model=small_cnn", {"_target_": "models.classifiers.SmallCNN"}, "model.in_features, model.out_features"),
+        ("metric=l2", {"_target_": "smoothing.L2", "span": float("inf")}, "metric.span"),
+        (
+            "trainer=mnist",
+            {"_target_": "experiments.training.Trainer", "epochs": 90},
+            "trainer.epochs, trainer.batch_size, trainer.lr",
+        ),
+        ("noise=gaussian", {"_target_": "smoothing.Gaussian", "sigma": 0.7}, ""),
+        ("certifier=center", {"_target_": "smoothing.CenterSmoothing", "n": 300, "m": 1000}, "certifier.alpha"),
+    ],
+)
+def test_a_typed_choice_replaces_a_class_that_the_experiments_file_names(typed, inline, capsys, word, expected, said):
+    found = getattr(typed(*inline, word), word.partition("=")[0]).as_dict()
+    assert {key: found[key] for key in expected} == expected
+    origin = f"left out: {said} (set by the experiment's file for another choice)\n" if said else ""
+    assert capsys.readouterr().err == origin
+
+
+def test_what_is_typed_for_such_a_choice_counts_and_is_checked(typed, inline):
+    assert typed(*inline, "model=small_cnn", "model.width=8").model.get("width") == 8
+    assert typed(*inline, "noise=gaussian", "noise.sigma=0.2").eps == [0.2]
+    with pytest.raises(SettingError, match=r"model\.in_features: no such key"):
+        typed(*inline, "model=small_cnn", "model.in_features=8")
+    assert typed(*inline, "model=small_cnn", "model._target_=models.classifiers.LeNet").model.name == "LeNet"
+
+
+def test_a_key_that_the_choice_sets_is_not_said_to_be_the_experiments(typed, capsys):
+    assert typed("metric=l2", "metric._target_=smoothing.Angular").metric.name == "Angular"
+    assert capsys.readouterr().err == "left out: metric.largest, metric.span (set by metric=l2 for another class)\n"

@@ -96,6 +96,7 @@ def kinds(tmp_path_factory):
         ("halves.Net", r"importing halves\.Net failed: AttributeError: .*missing.* \(.*halves\.py:3\)"),
         ("nowhere.Net", r"no class nowhere\.Net \(no module nowhere\)"),
         ("kinds_of.Net", r"no class kinds_of\.Net \(kinds_of has no Net\)"),
+        ("kinds_of.severl", r"kinds_of has no severl; did you mean kinds_of\.several\?\)"),
         ("kinds_of.Kinds.Net", r"no class kinds_of\.Kinds\.Net \(kinds_of\.Kinds has no Net\)"),
         ("models.nowhere.Net", r"no class models\.nowhere\.Net \(no module models\.nowhere\)"),
         ("kinds_of.value", r"expected a class or a function, got kinds_of\.value, a int"),

@@ -81,7 +81,7 @@ def test_the_small_generator_is_certified_for_two_metrics_at_once(settings, tmp_
     given = ("model.weights=random", "batch_size=40", "limit=1", f"results.root={tmp_path}", "noise.sigma=0.05")
     few = ("certifier.bound=exact", "certifier.n=40", "certifier.m=40", "certifier.delta=0.35", "eps=[0.001]")
     both = [settings(f"experiment=generator_{name}", *given, *few) for name in ("tvd", "l2")]
-    for name, table in zip(("TotalVariation", "L2"), certification.certify_together(both), strict=True):
+    for name, table in zip(("TotalVariation", "L2"), certification.certify_together(both).tables, strict=True):
         (row,) = csv.DictReader(table.open())
         assert row["status"] == "certified"
         assert float(row["smoothing_error"]) < float(row["eps_out"])

@@ -255,3 +255,52 @@ def test_a_network_of_the_suite_is_used_unless_there_is_one_of_ones_own(composed
     own.mkdir()  # training has begun
     with pytest.raises(SettingError, match="no finished checkpoint in"):
         find(plain, plain.dataset.build())
+
+
+NETWORK = """
+from torch import nn
+
+class Network(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))
+
+    def forward(self, x):
+        return self.layers(x)
+"""
+
+
+def test_an_edited_network_is_named_where_its_weights_are_read(trained, composed, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "of_mine.py"
+    file.write_text(NETWORK)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = ("~model.width", "model._target_=of_mine.Network", "trainer.epochs=1")
+    folder = trained(*words)
+    metadata = json.loads((folder / "checkpoint.json").read_text())
+    assert len(metadata["code"]) == 16
+    assert "code" not in metadata["trained_as"]["model"]
+    plain = composed("trainer.epochs=1", "trainer.lr_step=2", *words, f"checkpoints.root={folder.parent}")
+    capsys.readouterr()
+    model_of(plain)
+    assert capsys.readouterr().err == ""
+    assert trained(*words) == folder
+    assert capsys.readouterr().err == f"checkpoint '{folder}' is trained already; delete the folder to train again\n"
+    file.write_text(NETWORK.replace("self.layers(x)", "-self.layers(x)"))
+    told = f"checkpoint '{folder}': the source of Network has changed since it was trained; delete the folder to train"
+    model_of(plain)
+    assert capsys.readouterr().err == f"{told} again\n"
+    trained(*words)
+    assert capsys.readouterr().err == f"{told} again\n"
+    (folder / "checkpoint.json").write_text(json.dumps({k: v for k, v in metadata.items() if k != "code"}))
+    model_of(plain)
+    assert capsys.readouterr().err == "", "an earlier checkpoint holds no hash of it"
+
+
+def test_data_that_have_changed_since_training_are_named(composed, saved, monkeypatch):
+    folder = saved()
+    monkeypatch.setattr(Digits, "fingerprint", lambda self: "other digits")
+    told = rf"no checkpoint '[^']*'; the data have changed since '{folder}' was trained\. Train it: python train\.py"
+    with pytest.raises(SettingError, match=told):
+        model_of(composed())
+    with pytest.raises(SettingError, match=r"no checkpoint '[^']*'\. Train it: "):
+        model_of(composed("noise.sigma=1.0"))
