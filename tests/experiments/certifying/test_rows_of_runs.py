@@ -29,12 +29,8 @@ class Kept(dict):
 
 
 def center_runs(eps, folders):
-    made = [
-        CenterSmoothing(torch.tanh, Gaussian(0.2), m, n=200, m=100, delta=0.2, batch_size=50) for m in (L2(), Squared())
-    ]
-    first = made[0]
-    for other in made[1:]:
-        other.noise = first.noise
+    noise = Gaussian(0.2)
+    made = [CenterSmoothing(torch.tanh, noise, m, n=200, m=100, delta=0.2, batch_size=50) for m in (L2(), Squared())]
     return [Certification(one, eps, folder) for one, folder in zip(made, folders, strict=True)]
 
 
