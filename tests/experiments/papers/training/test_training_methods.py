@@ -103,9 +103,9 @@ def test_the_committed_runs_have_the_published_numbers(committed):
     figure = TrainingTable([path.stem for path in (CONF / "experiment").glob("mnist_*.yaml")])
     runs = selection("training_table_mnist", figure, committed, ()).drawn["training_table_mnist-LeNet"]
     printed = figure.draw(runs).claims
-    assert (printed["quantity"] == ACR).sum() == 10
-    another = printed[printed["case"].str.startswith("MACER, seed 1, sigma = 1")]
-    assert another["within"].sum() >= 0.85 * len(another) > 10
+    assert (printed["quantity"] == ACR).sum() == 11
+    another = printed[printed["case"].str.startswith("MACER, seed 1, sigma = ")]
+    assert another["within"].sum() >= 0.85 * len(another) > 20
     assert another.loc[another["quantity"] == ACR, "within"].all()
     others = printed[~printed["case"].str.startswith("MACER")]
     assert len(others) > 70
