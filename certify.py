@@ -7,7 +7,6 @@ python certify.py experiment=mnist_tvd also=[mnist_l2,mnist_angular]  three metr
 python certify.py --help                                              every group and key
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -18,9 +17,7 @@ from experiments.config.check import checked
 from experiments.config.entry import one_line_errors, run, with_experiment
 from experiments.config.schema import register
 from experiments.config.settings import Settings
-from experiments.report.terminal import ROWS_SHOWN, table_summary, terminal_table
-from experiments.runs.certifier_class import certifier_in
-from experiments.runs.table import read_table
+from experiments.report.terminal import terminal_table
 
 register()
 
@@ -31,23 +28,9 @@ def main(cfg: DictConfig) -> list[Path]:
     composed = [cfg, *(with_experiment(name) for name in cfg.also)]
     done = certification.certify_together([checked(each, Settings) for each in composed])
     for table in done.tables:
-        print(_rows(table.parent, done.asked))
+        print(terminal_table(table.parent, done.asked))
         print(f"\n{table}")
     return done.tables
-
-
-def _rows(folder: Path, asked: Sequence[int]) -> str:
-    """A run's table for the terminal: the rows of the examples that were asked for."""
-    table = read_table(folder)
-    wanted = table[table["index"].isin(asked)]
-    if len(wanted) == len(table):
-        return terminal_table(folder)
-    more = f"{len(wanted)} of the table's {len(table)} rows were asked for"
-    if len(wanted) > ROWS_SHOWN:
-        return "\n".join([*table_summary(wanted), more])
-    certifier = certifier_in(folder)
-    shown = [name for name in certifier.shown if name in table] if certifier else list(table)
-    return f"{wanted[shown].to_string(index=False, float_format=lambda value: f'{value:.4g}')}\n{more}"
 
 
 if __name__ == "__main__":

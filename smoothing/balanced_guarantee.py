@@ -65,9 +65,10 @@ class BalancedSettings:
     alpha3: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("q", "rho", "alpha1", "alpha2", *(("alpha3",) if self.alpha3 is not None else ())):
+        probabilities = ("q", "alpha1", "alpha2", *(("alpha3",) if self.alpha3 is not None else ()))
+        for name in ("rho", *probabilities):
             object.__setattr__(self, name, number(f"certifier.{name}", getattr(self, name)))  # of 64 bits
-        for name in ("q", "alpha1", "alpha2", *(("alpha3",) if self.alpha3 is not None else ())):
+        for name in probabilities:
             if not 0 < getattr(self, name) < 1:
                 raise SettingError(
                     f"certifier.{name}: expected a number strictly between 0 and 1, got {getattr(self, name)}"

@@ -8,6 +8,7 @@ from torch import Tensor
 from smoothing.agreement import agreeing, rows_of
 from smoothing.base_function import FrozenFunction
 from smoothing.errors import BaseFunctionError
+from smoothing.fast_copy import ROUGHLY  # in place of LARGEST, between a network and its fast copy
 
 ROWS = 8  # rows kept for later checks
 MANY, SOME = 64, 4  # rows from everywhere in a batch that are evaluated again: in the longest so far, and in others
@@ -19,8 +20,7 @@ LARGEST = 0.01  # an output may never change by more than this, relative to its 
 # the last digit. For a batch of the same shape, and for one of another size, where layers round differently.
 SAME_SHAPE = 0.01, 4
 ANOTHER_SIZE = 0.05, 256
-SINGLE = 2.0**-23  # unit in the last digit of float32
-ROUGHLY = 0.25  # in place of LARGEST, between a network and its fast copy at a lower precision
+SINGLE = torch.finfo(torch.float32).eps
 NOT_FIXED = "base function: its outputs depend on the batch or on chance; make row i a fixed function of input i"
 OTHER_COPY = (
     "base function: the faster copy of the network is another function: pass lambda batch: network(batch), with the "

@@ -67,7 +67,7 @@ def taken_from_shards(one: Certification, table: TableWriter, indices: Iterable[
         if there:
             found |= {key: rows[key] for index in there for key in one.keys(index)}
             one.folder.begin_from(path, read_record(record), there)
-            told.append(f"{len(there)} example{'s' if len(there) > 1 else ''} taken from {path}, not sampled")
+            told.append(f"{counted(len(there), 'example')} taken from {path}, not sampled")
             missing = [index for index in missing if index not in there]
     table.write([found[key] for index in indices for key in one.keys(index) if key in found])
     return "\n".join(told)

@@ -49,11 +49,19 @@ def summary(run: StoredRun) -> str:
     return "\n".join([*lines, f"  cost: {cost_of([run])}", "", *(f"  {line}" for line in table_summary(run.table))])
 
 
-def terminal_table(folder: Path) -> str:
-    """A run's table for the terminal: all rows, or a summary if there are more than `ROWS_SHOWN`; and the reasons."""
+def terminal_table(folder: Path, asked: Sequence[int] | None = None) -> str:
+    """A run's table for the terminal: its rows, or a summary if there are more than `ROWS_SHOWN`; and the reasons.
+
+    Args:
+        folder: of the run.
+        asked: the examples to show; all if not given.
+    """
     table = read_table(folder)
+    rows = len(table)
+    table = table if asked is None else table[table["index"].isin(asked)]
+    others = [f"{len(table)} of the table's {rows} rows were asked for"] if len(table) < rows else []
     if len(table) > ROWS_SHOWN:
-        return "\n".join(table_summary(table))
+        return "\n".join([*table_summary(table), *others])
     certifier = certifier_in(folder)
     shown = table[[name for name in certifier.shown if name in table] if certifier else list(table)].copy()
     classes = read_record(min(folder.glob("run*.json"))).get("classes", [])
@@ -70,7 +78,7 @@ def terminal_table(folder: Path) -> str:
     examples = read_examples(folder)
     if "file" in examples and (examples["file"] != "").any():
         shown["file"] = shown["index"].map(examples.set_index("index")["file"]).fillna("")
-    lines = [VACUOUS] * bool(vacuous.any()) + _reasons(table)
+    lines = [VACUOUS] * bool(vacuous.any()) + _reasons(table) + others
     text = shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")
     return "\n".join([text, *([""] if lines else []), *lines])
 

@@ -133,7 +133,7 @@ def test_the_rows_that_were_asked_for_are_printed(typed):
     assert "asked for" not in whole
     code, out, err = typed("certify.py", *words, "indices=[1]")
     assert (code, err) == (0, "")
-    header, *found, more, _, table = out.splitlines()
+    header, *found, _, more, _, table = out.splitlines()
     assert [line.split()[:2] for line in found] == [["1", "0.02"], ["1", "0.05"]]
     assert header.split()[:2] == ["index", "eps_in"]
     assert more == "2 of the table's 4 rows were asked for"

@@ -68,6 +68,9 @@ def test_few_rows_come_with_their_reasons(write_center_run, tmp_path):
         "2 abstained: half of the outputs or more are not finite; look for NaN in the outputs of the "
         "model and the metric",
     ]
+    of_one = terminal_table(folder, asked=[2]).splitlines()
+    assert [line.split()[0] for line in of_one[1:3]] == ["2", "2"]
+    assert of_one[3:] == ["", lines[-1], "2 of the table's 6 rows were asked for"]
     assert table_summary(read_table(folder))[0].split()[4] == "vacuous"
     assert table_summary(read_table(folder))[1].split()[2:5] == ["33%", "67%", "33%"]
 
