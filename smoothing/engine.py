@@ -3,7 +3,8 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from math import inf
+from itertools import islice
+from math import ceil, inf
 from typing import Generic
 
 import torch
@@ -105,25 +106,34 @@ class Engine:
 
         Only requests that share batches can fill one together.
         """
-        left = sum(cursor.left for cursor in self._small(under_way)) if self.batch_size else 0
+        left = self._left(under_way)
         while not under_way or self._may_share(under_way[0], left):
-            try:
-                procedure = next(waiting, None)
-            except Exception as error:  # such as an input that is none: raised in its turn
-                under_way.append(_Execution(error=error))
+            wanted = self._wanted(under_way, left)
+            procedures, error = _taken(waiting, wanted)
+            with fixed_arithmetic(torch.device("cpu")):  # once for many: it takes as long as a small procedure
+                begun = [_Execution(procedure) for procedure in procedures]
+            if error:
+                begun.append(_Execution(error=error))
+            under_way.extend(begun)
+            left += self._left(begun)
+            if len(procedures) < wanted:
                 return False
-            if procedure is None:
-                return False
-            with fixed_arithmetic(torch.device("cpu")):
-                under_way.append(_Execution(procedure))
-            left += sum(cursor.left for cursor in self._small([under_way[-1]])) if self.batch_size else 0
         return True
+
+    def _wanted(self, under_way: "deque[_Execution[R]]", left: int) -> int:
+        """How many procedures would fill the next batch if they were like the last one begun; at least 1."""
+        each = self._left([under_way[-1]]) if under_way else 0
+        return ceil((self.batch_size - left) / each) if self.batch_size and each else 1
 
     def _may_share(self, first: "_Execution[R]", left: int) -> bool:
         """Whether the next batch has room: `first`, the oldest procedure, shares batches, and `left` copies are few."""
         if not self.batch_size or first.finished:
             return False
         return self._is_small(first.unfinished[0]) and left < self.batch_size
+
+    def _left(self, executions: "Iterable[_Execution[R]]") -> int:
+        """The number of their copies that are left for shared batches; 0 before the batch size is known."""
+        return sum(cursor.left for cursor in self._small(executions)) if self.batch_size else 0
 
     def _small(self, under_way: "Iterable[_Execution[R]]") -> dict[Cursor, "_Execution[R]"]:
         """The unfinished requests that share batches."""
@@ -212,6 +222,16 @@ class Engine:
         if key not in self._buffers:
             self._buffers = {key: DoubleBuffer(x, batch_size)}  # frees the buffer of another shape
         return self._buffers[key]
+
+
+def _taken(waiting: Iterator[Procedure[R]], wanted: int) -> tuple[list[Procedure[R]], Exception | None]:
+    """The next procedures, as many as wanted, if there are. An error of the iterator is returned: it has its turn."""
+    procedures: list[Procedure[R]] = []
+    try:
+        procedures.extend(islice(waiting, wanted))  # keeps those before an error
+    except Exception as error:  # such as an input that is none
+        return procedures, error
+    return procedures, None
 
 
 def _reduced(parts: list[tuple[Request, int]], outputs: Tensor) -> list[Tensor]:

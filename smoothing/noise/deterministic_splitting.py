@@ -72,7 +72,7 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
     def copies(self, x: Tensor, first: int, count: int) -> Tensor:
         columns = self._table(x).unfold(1, count, 1)
         by_coordinate = columns[self._k(x), self._offsets(x) + first]  # (*shape, count): t = first, ...
-        return by_coordinate.movedim(-1, 0).contiguous()
+        return by_coordinate.movedim(-1, 0)
 
     def affected(self, eps: float) -> int:
         """floor(levels eps): a grid step changes at most one noisy input, the same t before and after (eq. 16).
