@@ -148,7 +148,7 @@ def projected_gradient_ascent(
     """A perturbed input, l2-within `radius` of x, at which the noisy samples' loss is large (Cohen et al., app. J.3).
 
     Steepest ascent in l2 on the mean cross entropy of f at noisy copies of the input, projected on the ball after each
-    step. Fresh noise at every step, keyed as all noise is.
+    step. Fresh noise at every step, keyed as all noise is. The answer is in the ball after rounding (`inside`).
 
     Args:
         f: base classifier in eval mode, (b, *input shape) -> (b, number of classes) scores.
@@ -185,4 +185,19 @@ def projected_gradient_ascent(
             break  # a flat or broken loss: there is no direction to go
         perturbation += step_size / norm * gradient
         perturbation *= min(1.0, radius * (1 - 1e-6) / float(perturbation.norm()))
-    return x + perturbation
+    return inside(x, perturbation, radius)
+
+
+def inside(x: Tensor, perturbation: Tensor, radius: float) -> Tensor:
+    """X + perturbation, rounded to x's dtype and still l2-within `radius` of x: closer to x where rounding leads out.
+
+    Examples:
+        >>> x = torch.tensor([200.0])  # float32 has 65,536 numbers in each unit here
+        >>> float(inside(x, torch.tensor([0.1]), radius=0.1) - x) <= 0.1 < float(x + 0.1 - x)
+        True
+    """
+    for scale in (1.0, 1 - 1e-6, 1 - 1e-5, 1 - 1e-4, 1 - 1e-3, 0.9):
+        found = x + scale * perturbation
+        if float((found.double() - x.double()).norm()) <= radius:
+            return found
+    return x.clone()

@@ -5,7 +5,7 @@ This file counts the noisy inputs at which a class's score is large. `conformal_
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from math import inf
 from typing import Any, ClassVar, Unpack, overload
@@ -74,7 +74,7 @@ class Conformal(Smoothed, Calibrated):
         self.held_out = whole_number("certifier.held_out", held_out, 1)
         self.score, self.num_classes, self.tau = checked_score(score), num_classes, inf
         self.j, self._known = order(self.p, self.n), dict[float, int]()
-        self._calibrated_with: list[int] = []  # numbers of streams
+        self._calibrated_with: set[int] = set()  # numbers of streams
         self._remembered: tuple[Tensor, Tensor] | None = None  # an input, and f's output at it, of calibration
         rank(self.held_out, self.level)
 
@@ -115,6 +115,10 @@ class Conformal(Smoothed, Calibrated):
         return CalibrationScore(float(found.kthvalue(len(found) - self.j + 1).values))
 
     def calibrate(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """See `Calibrated.calibrate`. A row's index, if it has one, is the number of the streams that it used."""
+        self._calibrated_with = {int(row["index"]) for row in rows if "index" in row}
+        self.next_example = max(self.next_example, *(number + 1 for number in self._calibrated_with), 0)
+        self._remembered = None
         self.tau = threshold(np.array([float(row["score"]) for row in rows]), self.level)
 
     def calibrate_on(self, examples: Iterable[tuple[Any, int]]) -> float:
@@ -126,15 +130,15 @@ class Conformal(Smoothed, Calibrated):
             SettingError: they are too few, or no inputs; or a label is not the number of a class.
             BaseFunctionError: see `FrozenFunction` and `class_scores`.
         """
-        rows, self._calibrated_with, self._remembered = [], [], None
+        rows: list[dict[str, float]] = []
+        remembered: tuple[Tensor, Tensor] | None = None
         for x, label in examples:
             given, number = self.input(x), self.number_of(None)
             found = self.engine.run(self.calibrating(given, number, whole_number("label", label)))
-            rows.append({"score": found.score})
-            self._calibrated_with.append(number)
-            if self._remembered is None:
-                self._remembered = given[None], self.f(given[None])
+            rows.append({"index": number, **asdict(found)})
+            remembered = remembered or (given[None], self.f(given[None]))
         self.calibrate(rows)
+        self._remembered = remembered
         return self.tau
 
     def _require_same_f(self) -> None:

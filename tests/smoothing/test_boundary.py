@@ -193,6 +193,15 @@ class TestConformal:
                 g.certify(torch.tensor([1.0]), eps=0.1, example=number)
         g.certify(torch.tensor([1.0]), eps=0.1, example=100)
 
+    def test_the_samples_of_rows_that_were_read_are_not_used_again(self):
+        g = ConformalSets(signs, Gaussian(0.5), n=200, alpha=0.2, beta=0.02, held_out=49)
+        g.calibrate([{"index": 3 * k, "score": 0.5} for k in range(49)])
+        with pytest.raises(SettingError, match="example: expected another number than 144"):
+            g.certify(torch.tensor([1.0]), eps=0.1, example=144)
+        g.certify(torch.tensor([1.0]), eps=0.1, example=143)
+        g.certify(torch.tensor([1.0]), eps=0.1)
+        assert g.next_example == 146
+
     def test_scores_are_rounded_as_at_calibration(self):
         """Batches of few rows round differently. With tied scores, the right class would then be left out."""
         for seed in range(12):

@@ -176,3 +176,9 @@ def test_an_attack_takes_the_class_out_of_ordinary_sets_first():
     assert max(held["smoothed"][1], held["base"][1]) < held["robust"][1] - 0.1
     assert held["base"][0] > held["base"][1]
     assert found[0][1].eps_in == 0.5
+
+
+def test_an_attack_is_calibrated_on_pairs_of_a_users():
+    g = ConformalAttack(linear, NOISE, radii=[0.0, 0.5], **SMALL, copies=64)
+    g.calibrate_on(examples(49, torch.Generator().manual_seed(1)))
+    assert 0 < g.tau < g.smoothed_tau < g.base_tau < 1

@@ -19,6 +19,7 @@ from smoothing import (
     classifier_guarantee,
     projected_gradient_ascent,
 )
+from smoothing.attack import inside
 from smoothing.class_bounds import ClassBounds
 from smoothing.streams import Stage
 from smoothing.votes import Votes
@@ -310,6 +311,17 @@ def test_the_attack_stays_in_its_ball_and_goes_the_worst_way(radius):
     found = projected_gradient_ascent(f, NOISE, x, 1, radius, steps=20, step_size=0.1, samples=200)
     assert radius * 0.99 <= float((found - x).norm()) <= radius
     assert torch.allclose(found - x, -radius * torch.tensor([0.6, 0.8]), atol=0.02 * radius)
+
+
+@pytest.mark.parametrize("radius", [1e-6, 1e-4, 0.01, 0.3, 5.0])
+def test_the_attack_stays_in_its_ball_after_rounding(radius):
+    """At pixels in 0..255, float32 numbers are 1.5e-5 apart, so rounding alone leads out of a small ball."""
+    for seed in range(20):
+        random = torch.Generator().manual_seed(seed)
+        x, step = 255 * torch.rand(3, 16, 16, generator=random), torch.randn(3, 16, 16, generator=random)
+        found = inside(x, step * radius / step.norm(), radius)
+        assert float((found.double() - x.double()).norm()) <= radius
+        assert radius < 0.01 or not torch.equal(found, x)
 
 
 def test_no_adversarial_example_within_the_certified_radius_of_a_network():
