@@ -72,7 +72,9 @@ def save(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
     write_atomically(path / METADATA, text.encode())
 
 
-def keep(path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer], rows: Rows) -> None:
+def keep(
+    path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer], rows: Rows, code: str = ""
+) -> None:
     """After an epoch, write the log, one row per epoch, and the state to resume from, each completely or not at all.
 
     Args:
@@ -80,6 +82,7 @@ def keep(path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Opti
         modules: the model, and the average of its weights if there is one.
         optimizers: all of them.
         rows: the log.
+        code: hash of the source of the user's model; empty for the suite's own.
     """
     log = io.StringIO()
     writer = csv.DictWriter(log, rows[0].keys(), lineterminator="\n")
@@ -92,14 +95,14 @@ def keep(path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Opti
         "optimizers": [each.state_dict() for each in optimizers],
     }
     state = io.BytesIO()
-    torch.save(states | {"rows": rows}, state)
+    torch.save(states | {"rows": rows, "code": code}, state)
     write_atomically(path / RESUME, state.getvalue())
 
 
-def resume(path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer]) -> Rows:
+def resume(path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer], code: str = "") -> Rows:
     """Load the state that `keep` wrote last. Returns the log so far, empty if there is no such state.
 
-    Code in the file is never executed.
+    Code in the file is never executed. It warns on stderr if the state was written under other source than `code`.
 
     Raises:
         SettingError: the state is damaged or of another network.
@@ -116,6 +119,12 @@ def resume(path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Op
         rows: Rows = state["rows"]
     except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
         raise SettingError(f"{path / RESUME}: damaged; move the file away to train from the beginning") from error
+    if code and state.get("code", code) != code:
+        print(
+            f"checkpoint '{path}': the source of the model has changed since epoch {len(rows)}; "
+            "delete the folder to train from the beginning",
+            file=sys.stderr,
+        )
     return rows
 
 

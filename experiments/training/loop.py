@@ -159,7 +159,7 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
     model, *optimizers = fabric.setup(Step(plain_model, fabric.strategy.precision), *plain_optimizers)
     average = _average(trainer, plain_model, plain_optimizers)
     kept = [plain_model, *([average] if average else [])]
-    rows = checkpoints.resume(job.folder, kept, plain_optimizers)
+    rows = checkpoints.resume(job.folder, kept, plain_optimizers, job.code if fabric.is_global_zero else "")
     keep_state_on(fabric.device, plain_optimizers)
     followed = job.settings.logger if fabric.is_global_zero else None
     logger = followed.build(config=job.settings.as_dict()) if followed else None
@@ -177,7 +177,7 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
         written = [f" {name} {value:.4g}" for name, value in figures.items()]
         fabric.print(f"epoch {epoch + 1}/{trainer.epochs}", *written, f" {seconds:.1f} s")
         if fabric.is_global_zero:
-            checkpoints.keep(job.folder, kept, plain_optimizers, rows)
+            checkpoints.keep(job.folder, kept, plain_optimizers, rows, job.code)
             if logger:
                 logger.log(rows[-1:])
         if _any_asked_to_stop(fabric):

@@ -15,7 +15,7 @@ from experiments.config.identity import description, identity, identity_hash
 from experiments.config.schema import register
 from experiments.config.settings import Group, Settings
 from experiments.data import Digits
-from experiments.training import checkpoints, weights
+from experiments.training import checkpoints, loop, weights
 from experiments.training.base_function import build_base_function, new_model
 from experiments.training.weights import find, needs_checkpoint
 from models.face_detector import FaceDetector
@@ -294,6 +294,30 @@ def test_an_edited_network_is_named_where_its_weights_are_read(trained, composed
     (folder / "checkpoint.json").write_text(json.dumps({k: v for k, v in metadata.items() if k != "code"}))
     model_of(plain)
     assert capsys.readouterr().err == "", "an earlier checkpoint holds no hash of it"
+
+
+def test_a_network_that_was_edited_in_the_middle_of_its_training_is_named(trained, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "half_trained.py"
+    file.write_text(NETWORK)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = ("~model.width", "model._target_=half_trained.Network", "trainer.epochs=2")
+    epoch_of = loop._epoch
+
+    def stopped(*each):
+        if each[-1] == 1:
+            raise KeyboardInterrupt
+        return epoch_of(*each)
+
+    monkeypatch.setattr(loop, "_epoch", stopped)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            trained(*words)
+        assert "has changed" not in capsys.readouterr().err
+    monkeypatch.setattr(loop, "_epoch", epoch_of)
+    file.write_text(NETWORK.replace("self.layers(x)", "-self.layers(x)"))
+    folder = trained(*words)
+    told = f"checkpoint '{folder}': the source of the model has changed since epoch 1; delete the folder to "
+    assert f"{told}train from the beginning\n" in capsys.readouterr().err
 
 
 def test_data_that_have_changed_since_training_are_named(composed, saved, monkeypatch):
