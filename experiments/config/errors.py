@@ -29,7 +29,7 @@ def explained(error: Exception, typed: Sequence[str], folders: Sequence[Path] = 
     """
     cause = error.__cause__ or error
     if isinstance(error, MissingConfigException):
-        return _missing_file(error)
+        return _missing_file(error, folders)
     if isinstance(error, OverrideParseException):
         return _not_an_override(error, typed)
     if message := _experiments_file(str(error), typed, tuple(folders or config_folders())):
@@ -62,14 +62,15 @@ def _experiments_file(text: str, typed: Sequence[str], folders: tuple[Path, ...]
     return ""
 
 
-def _missing_file(error: MissingConfigException) -> str:
+def _missing_file(error: MissingConfigException, folders: Sequence[Path]) -> str:
     file, asked_by = error.missing_cfg_file, re.match(r"In '(.*)': ", str(error))
     if not asked_by:
         return f"--config-name {file}: no file {file}.yaml in {', '.join(map(str, config_folders()))}"
     group, _, name = str(file).rpartition("/")
     options = error.options or sorted(p.stem for folder in config_folders() for p in (folder / group).glob("*.yaml"))
     by = "" if asked_by[1] in PRIMARY else f", which {asked_by[1]}.yaml names"
-    return f"{group}={name}: no file {group}/{name}.yaml{by}{suggestion(name, options)}"
+    own = "" if len(folders) > 1 or group.startswith("hydra") else " (a file of your own needs --config-dir)"
+    return f"{group}={name}: no file {group}/{name}.yaml{by}{own}{suggestion(name, options)}"
 
 
 def _not_an_override(error: OverrideParseException, typed: Sequence[str]) -> str:

@@ -22,7 +22,10 @@ pytestmark = pytest.mark.long
         (["trainer.lr=1"], "trainer: nothing is chosen, so it has no keys; choose one first"),
         (["hydra.launchr.jobs=2"], "hydra.launchr: no such key; did you mean hydra.launcher?"),
         (["experiment=digits_gausian"], "did you mean digits_gaussian?"),
-        (["dataset=digit"], "dataset=digit: no file dataset/digit.yaml; did you mean digits?"),
+        (
+            ["dataset=digit"],
+            "dataset=digit: no file dataset/digit.yaml (a file of your own needs --config-dir); did you mean digits?",
+        ),
         (["hydra/launcher=local_paralel"], "did you mean local_parallel?"),
         (["hydra/launchr=basic"], "hydra/launchr: no such group; did you mean hydra/launcher?"),
         (["--config-name", "certfy"], "--config-name certfy: no file certfy.yaml in "),
