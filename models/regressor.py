@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from smoothing import SettingError
+
 
 class Regressor(nn.Module):
     """Two hidden layers, and a number between two bounds: (b, *shape) -> (b, 1).
@@ -13,6 +15,9 @@ class Regressor(nn.Module):
         low: lower bound of the output, in the units of the target.
         high: upper bound of the output, above `low`.
 
+    Raises:
+        SettingError: `high` is not above `low`.
+
     Examples:
         >>> model = Regressor((10,), low=0, high=400)
         >>> model(torch.zeros(3, 10)).shape
@@ -22,7 +27,7 @@ class Regressor(nn.Module):
     def __init__(self, shape: tuple[int, ...], width: int = 64, low: float = 0.0, high: float = 1.0) -> None:
         super().__init__()
         if not low < high:
-            raise ValueError(f"model.high: expected more than model.low = {low}, got {high}")
+            raise SettingError(f"model.high: expected more than model.low = {low}, got {high}")
         self.low, self.high = low, high
         inputs = int(torch.Size(shape).numel())
         self.layers = nn.Sequential(

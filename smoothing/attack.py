@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal, Unpack
 
 import torch
@@ -59,6 +60,9 @@ class Attack(Voting, Certifier):
         samples: noisy copies in each step.
         num_classes: number of classes, see `SmoothedClassifier`.
         evaluation: see `Evaluation`.
+
+    Raises:
+        SettingError: the noise does not certify l2, a factor is not positive, or n and alpha can never certify.
     """
 
     columns = ("index", "label", "predict", "radius", "factor", "adversarial", "success", "status", "seconds")
@@ -88,6 +92,8 @@ class Attack(Voting, Certifier):
                 f"noise: expected one against l2, as the attack is, got {noise} against {noise.threat_norm}"
             )
         super().__init__(f, noise, num_classes=num_classes, **evaluation)
+        if wrong := [factor for factor in factors if not 0 < factor < inf]:
+            raise SettingError(f"certifier.factors: expected positive numbers, got {wrong[0]}")
         self.factors = factors
         self.steps, self.step_size, self.copies = steps, step_size, samples
 
@@ -189,7 +195,7 @@ def projected_gradient_ascent(
 
 
 def inside(x: Tensor, perturbation: Tensor, radius: float) -> Tensor:
-    """X + perturbation, rounded to x's dtype and still l2-within `radius` of x: closer to x where rounding leads out.
+    """The input x + perturbation, rounded to x's dtype. It is moved closer to x if rounding leaves the l2 ball.
 
     Examples:
         >>> x = torch.tensor([200.0])  # float32 has 65,536 numbers in each unit here

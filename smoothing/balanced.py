@@ -133,11 +133,11 @@ class BalancedCenterSmoothing(SampledCenter):
         return balanced_certificate(draws, eps, self.noise, self.metric, self.settings)
 
     def reach(self, draws: CenterDraws, eps_out: float) -> float:
-        """The largest input radius certified within eps_out, from earlier draws; see `reach`."""
+        """The largest input radius certified within eps_out, from earlier draws; see `center_reach.reach`."""
         return reach(draws, eps_out, self.noise, self.metric, self.settings)
 
     def answers_within(self, draws: CenterDraws) -> float:
-        """The largest input radius within which f_hat surely answers, from earlier draws; see `answers_within`."""
+        """The largest input radius within which f_hat surely answers, from earlier draws; see `center_reach`."""
         return answers_within(draws, self.noise, self.settings)
 
     @classmethod

@@ -96,14 +96,14 @@ def why_abstain(inside: int, n: int, settings: BalancedSettings) -> str:
         >>> why_abstain(inside=8600, n=10_000, settings=BalancedSettings(q=0.84, rho=0.1))
         ''
         >>> why_abstain(inside=8400, n=10_000, settings=BalancedSettings(q=0.84, rho=0.1))
-        'the ball of radius rho = 0.1 surely holds 0.8303 of the outputs, less than q = 0.84'
+        'the lower bound on the mass of the ball of radius rho = 0.1 is 0.8303, less than q = 0.84'
     """
     lower = BOUNDS[settings.bound].lower(inside, n, settings.alpha1)
     if lower >= settings.q:
         return ""
     held = max(0.0, lower)
     ball = f"the ball of radius rho = {settings.rho:g}"
-    return f"{ball} surely holds {held:.4f} of the outputs, less than q = {settings.q:g}"
+    return f"the lower bound on the mass of {ball} is {held:.4f}, less than q = {settings.q:g}"
 
 
 def needed_inside(n: int, settings: BalancedSettings) -> int:

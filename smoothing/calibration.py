@@ -11,7 +11,7 @@ ADVICE = "python -m experiments.calibrate experiment=<name> certifier=balanced f
 
 
 def fixed(q: float | None, rho: float | None) -> tuple[float, float]:
-    """Q and rho as plain numbers.
+    """The settings q and rho as plain numbers.
 
     Raises:
         SettingError: one is missing or out of range; the message names the command that finds them.

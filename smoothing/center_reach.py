@@ -19,7 +19,7 @@ def reach(draws: CenterDraws, eps_out: float, noise: Noise, metric: Metric, sett
     and the only random statement at x is the lower bound at level alpha2 on the mass of that ball.
 
     Args:
-        draws: see `balanced_certificate`, as for the others.
+        draws: see `balanced_certificate`.
         eps_out: the wanted output radius, in the metric's units.
         noise: the noise of the draws.
         metric: the metric of the draws.

@@ -20,8 +20,10 @@ class CenterDraws(AsDict):
 
     Attributes:
         base_output: f(x), (*output shape).
-        center: the candidate with the smallest median distance to the n outputs of the first stage, (*output shape).
-        center_radius: that median distance, at least 0.
+        center: the candidate that the certifier chose, (*output shape): with the smallest median distance to the n
+            outputs of the first stage; in balanced center smoothing, with the smallest ball that holds enough of them.
+        center_radius: radius of the ball that is checked, at least 0: that median distance; rho in balanced center
+            smoothing. Under a finite noise: radius of the smallest ball around the center that holds enough outputs.
         n: number of samples in the first stage, and again in the fresh check.
         inside: number of the n fresh outputs within `center_radius` of the center.
         distances: sorted distances of the m certification outputs from the center, (m,), with +inf for an output that
@@ -54,9 +56,10 @@ class OutputCertificate(AsDict):
 
     Attributes:
         eps_in: input radius, in the noise's threat norm and the units of x.
-        eps_out: output radius gamma (1 + beta) R_hat, in the metric's units; +inf if not certified.
+        eps_out: output radius, in the metric's units: gamma (1 + beta) R_hat; gamma (R_hat + rho) in balanced center
+            smoothing; +inf if not certified.
         smoothing_error: d(f(x), f_hat(x)).
-        center_radius: median distance of the first stage's outputs from the center.
+        center_radius: see `CenterDraws`.
         distance_quantile: R_hat, the `order_statistic`-th smallest of m distances; +inf if not certified.
         n: number of samples that choose the center, and again of those that check it.
         m: number of distances for R_hat; 0 if the center was not accepted.
@@ -115,7 +118,7 @@ def statement(
         eps_out: output radius; +inf if not certified.
         r_hat: see `distance_quantile`.
         rank: see `order_statistic`; 0 if not certified.
-        status: see `OutputCertificate`, as for reason.
+        status: see `OutputCertificate`.
         reason: empty if certified.
         failure_probability: what the claim costs if certified; 0 is stored otherwise.
         answers: see `OutputCertificate`.

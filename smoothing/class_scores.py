@@ -31,7 +31,7 @@ def class_scores(outputs: Tensor, score: str, classes: int | None = None) -> Ten
 
 
 def cumulative(logits: Tensor) -> Tensor:
-    """Less the softmax probability of all classes that are more probable: (b, classes) -> (b, classes), at most 0.
+    """Minus the total softmax probability of all more probable classes: (b, classes) -> (b, classes), in [-1, 0].
 
     Examples:
         >>> cumulative(torch.log(torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64))).round(decimals=4) + 0.0

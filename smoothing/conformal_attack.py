@@ -63,7 +63,7 @@ class ConformalAttack(ConformalSets):
     `projected_gradient_ascent` on the loss of f under noise; it knows the label.
 
     Args:
-        f: base classifier, see `ConformalSets`, as for the others.
+        f: base classifier, see `ConformalSets`.
         noise: smoothing distribution; the attack is in l2.
         radii: of the attacks, in the units of the input; 0: no attack.
         steps: number of gradient steps.
@@ -159,3 +159,7 @@ class ConformalAttack(ConformalSets):
 
     def statements(self, drawn: list[AttackedSets], cases: list[float]) -> list[AttackedSets]:
         return drawn
+
+    @classmethod
+    def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
+        return None  # rows do not record the noisy copies of the attack

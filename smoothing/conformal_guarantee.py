@@ -116,7 +116,7 @@ def threshold(found: NDArray[np.float64], level: float | Fraction) -> float:
 
 
 def order(p: float, n: int) -> int:
-    """J = ceil(p n), the number of samples at X that reach T.
+    """The number j = ceil(p n) of samples at X that reach T.
 
     Examples:
         >>> order(0.7, 1000), order(0.7, 27)
@@ -155,7 +155,7 @@ def needed(j: int, n: int, eps: float, noise: Noise, beta: float) -> int:
 
 
 def exact_needed(j: int, eps: float, noise: FiniteNoise) -> int:
-    """T under a finite noise, without sampling: j less `affected(eps)`, at least 0.
+    """The number t of the theorem under a finite noise, without sampling: j - affected(eps), at least 0.
 
     Examples:
         >>> from smoothing import DeterministicSplitting

@@ -127,7 +127,7 @@ class ExactCenterSmoothing(CenterCertifier):
 
 
 def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise, metric: Metric) -> OutputCertificate:
-    """Read the certificate for input radius eps off the distances of all outputs from the center; see the module.
+    """The certificate for input radius eps, from the distances of all outputs from the center; see the module.
 
     Args:
         draws: what `ExactCenterSmoothing.draw` found.
@@ -166,7 +166,7 @@ def exact_statement(
     It holds `needed` + k at x, because at most k = affected(eps) outputs change.
 
     Args:
-        draws: see `exact_center_certificate`, as for eps, noise and metric.
+        draws: see `exact_center_certificate`.
         eps: input radius.
         noise: the noise of the draws.
         metric: the metric of the draws.

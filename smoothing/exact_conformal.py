@@ -19,7 +19,7 @@ class ExactConformalSets(Conformal):
     """`ConformalSets` from all noisy inputs: no sampling error, and one statement about every perturbation at once.
 
     Args:
-        f: base classifier, see `ConformalSets`, as for the others.
+        f: base classifier, see `ConformalSets`.
         noise: a finite noise, such as `DeterministicSplitting`.
         p: the share of an example's noisy inputs that reach its own T, in (0, 1).
         alpha: probability that a set lacks the right class, over calibration and example.

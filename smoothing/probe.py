@@ -12,8 +12,9 @@ from smoothing.fast_copy import ROUGHLY  # in place of LARGEST, between a networ
 
 ROWS = 8  # rows kept for later checks
 MANY, SOME = 64, 4  # rows from everywhere in a batch that are evaluated again: in the longest so far, and in others
-KEPT = (0, 1, 3)  # of these, the rows that are evaluated again. All distances between them differ, so most rows get a
-# new neighbour, at whatever distance a neighbour has an effect.
+# Of these, the rows that are evaluated again. All distances between them differ, so most rows get a new neighbour, at
+# whatever distance a neighbour has an effect.
+KEPT = (0, 1, 3)
 EVERY = 32  # batches between two checks
 LARGEST = 0.01  # an output may never change by more than this, relative to its row's largest number
 # How far outputs may change: as a share of the spread of outputs, so that a common offset hides nothing, plus units in

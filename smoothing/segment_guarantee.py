@@ -111,7 +111,7 @@ def segment_certificate(draws: SegmentDraws, eps: float, noise: Noise, alpha: fl
         n0=draws.n0,
         n=draws.n,
         status="certified" if any_claim else "abstained",
-        reason="" if any_claim else f"at no position is the probability of a class surely at least {tau:.4g}",
+        reason="" if any_claim else f"at no position do the tests show a class with probability at least {tau:.4g}",
         failure_probability=alpha if any_claim else 0.0,
     )
 

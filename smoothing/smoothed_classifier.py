@@ -26,7 +26,7 @@ class Voting(Smoothed):
     """The votes of a base classifier under noise, and the procedures that count them. `SmoothedClassifier` runs these.
 
     Args:
-        f: base classifier, see `SmoothedClassifier`, as for the others.
+        f: base classifier, see `SmoothedClassifier`.
         noise: smoothing distribution in the input space.
         num_classes: number of classes.
         evaluation: see `Evaluation`.

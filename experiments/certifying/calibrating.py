@@ -100,8 +100,8 @@ def chosen(
         needed: (images, SHARES, 1 + eps): what `BalancedCenterSmoothing.calibrating` returns for each image.
         eps: input radii.
         gamma: of the metric.
-        noise: the noise in words, as for images.
-        images: which images.
+        noise: the noise, in words.
+        images: which images, in words.
         largest: the largest distance of two outputs; an output radius of that size says nothing.
 
     Raises:

@@ -37,6 +37,8 @@ def refused(given: Namespace, words: Sequence[str], script: str) -> str:
     """
     if given.config_dir and not Path(given.config_dir).is_dir():
         return f"--config-dir: no folder '{given.config_dir}'"
+    if given.config_dir and (file := _hidden(Path(given.config_dir))):
+        return f"{file}: the suite has another file of this name, which would be read instead; rename yours"
     asks = given.cfg or given.help or given.hydra_help or given.info
     sweeps = given.multirun or "hydra.mode=MULTIRUN" in words
     for word in words:
@@ -46,6 +48,15 @@ def refused(given: Namespace, words: Sequence[str], script: str) -> str:
         if key == "experiment" and script == "plot":
             return f"plot.py has no experiment=; type source=results/{value}"
     return ""
+
+
+def _hidden(folder: Path) -> Path | None:
+    """The first file of the user's that Hydra would not read, because the suite has another with its name."""
+    for ours in sorted(CONF.rglob("*.yaml")):
+        own = folder / ours.relative_to(CONF)
+        if own.is_file() and own.read_bytes() != ours.read_bytes():
+            return own
+    return None
 
 
 def _is_launcher(name: str, config_dir: str | None) -> bool:

@@ -36,7 +36,7 @@ class ImageNetPhotos(LabelledDataset):
 
     Indices 0 to 19 are foolbox's examples of ImageNet, with the labels in their file names (the package is MIT; the
     photographs are ImageNet's, for research). The other four have the class that we think fits best: a tabby cat (281;
-    S. van der Walt, CC0), an espresso (967; R. Martinez, CC0) and a rocket (657, missile; SpaceX, public domain) from
+    S. van der Walt, CC0), an espresso (967; R. Michetti, CC0) and a rocket (657, missile; SpaceX, public domain) from
     scikit-image, and a palace from scikit-learn (698; danielbuechele, CC BY 2.0).
 
     Training images are patches of 128 x 128 pixels of 12 other photographs in these packages and matplotlib: a

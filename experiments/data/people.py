@@ -12,7 +12,7 @@ SIDE = 256
 class People(PackagedPhotographs):
     """Three photographs with a person, 3 x 256 x 256, k / 255: the central square of each, resized.
 
-    The portrait of an astronaut (NASA, public domain), a cameraman (gray; L. Kelly, CC0), and hands that pour from a
+    The portrait of an astronaut (NASA, public domain), a cameraman (gray; L. Varshney, CC0), and hands that pour from a
     beaker (an example of ImageNet in foolbox, for research).
 
     Raises:

@@ -15,7 +15,8 @@ NAMES = ("astronaut", "chelsea", "coffee", "rocket")
 class Photographs(Dataset):
     """Four color photographs, 3 x 224 x 224, float32 k / 255: the central square of each, resized.
 
-    A portrait and a rocket (NASA), a cat (S. van der Walt), a cup of coffee (R. Martinez); all CC0.
+    A portrait (NASA, public domain), a cat (S. van der Walt, CC0), a cup of coffee (R. Michetti, CC0) and a rocket
+    (SpaceX, public domain), from scikit-image.
     """
 
     units = PIXELS

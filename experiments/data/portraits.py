@@ -14,9 +14,9 @@ BOXES = ((130, 0, 308, 218), (76, 0, 456, 465), (169, 76, 285, 218))  # around e
 class Portraits(PackagedPhotographs):
     """Three portraits, 3 x 218 x 178, k / 255: faces as large as CelebA's, cut out and resized (bicubic).
 
-    An astronaut (NASA, public domain), G. Hopper (US Navy, public domain) and a cameraman in profile (gray; L. Kelly,
-    CC0). CelebA's photographs are in no package. `dataset=folder` reads photographs of your own, and `dataset=celeba`
-    reads CelebA.
+    An astronaut (NASA, public domain), G. Hopper (US Navy, public domain) and a cameraman in profile (gray;
+    L. Varshney, CC0). CelebA's photographs are in no package. `dataset=folder` reads photographs of your own, and
+    `dataset=celeba` reads CelebA.
 
     Raises:
         MissingDataError: on access: a package is missing.

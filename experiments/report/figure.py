@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import matplotlib.pyplot as plt
-from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.config.check import checked_group
 from experiments.config.identity import identity_hash
@@ -113,11 +112,6 @@ class TheoryFigure(Figure):
 
     def why_not(self, run: StoredRun) -> str:
         return "the figure needs no runs"
-
-
-def legend_entries(figure: MatplotlibFigure) -> dict[str, Any]:
-    """One legend entry for each label in any panel."""
-    return {label: line for axis in figure.axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
 
 
 @dataclass(frozen=True)

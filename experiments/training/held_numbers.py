@@ -35,8 +35,8 @@ def held_numbers(model: nn.Module) -> Iterator[tuple[str, Tensor | np.ndarray]]:
     """Names and values of the tensors and arrays in the attributes of a model's modules, in a fixed order.
 
     Registered parameters and buffers of the model are left out, and tensors that are attributes of its modules. A
-    module that is not registered, as in a list, is gone through like any object, and a compiled object by what it
-    would be pickled as. Not found are single numbers, and numbers in closures and in global variables.
+    module that is not registered, such as one in a list, is searched like any object. A compiled object is searched
+    through what pickle would store of it. Single numbers, and numbers in closures and global variables, are not found.
     """
     known: dict[int, Any] = {id(module): module for module in model.modules()}  # kept alive, so no id is used again
     for place, module in model.named_modules():

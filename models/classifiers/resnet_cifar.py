@@ -75,9 +75,8 @@ class ResNetCIFAR(nn.Module):
     """
 
     shortcut: ClassVar[type[nn.Module]] = _Padded  # in a block that halves the image
-    initialised_by: ClassVar[Literal["fan_in", "fan_out"]] = (
-        "fan_in"  # initial weights of a convolution have variance 2 / fan
-    )
+    # Initial weights of a convolution have variance 2 / fan.
+    initialised_by: ClassVar[Literal["fan_in", "fan_out"]] = "fan_in"
 
     def __init__(
         self, num_classes: int, in_channels: int, mean: Sequence[float], std: Sequence[float], depth: int = 110

@@ -16,9 +16,8 @@ from smoothing.metrics.base import UNIT, Metric
 from smoothing.user_code import is_out_of_memory
 
 NUMBERS_AT_ONCE = 2**20  # output numbers in one batch of the network; their features may be many times as many
-KEPT_TILES = (
-    2  # of such batches, whose features are kept; enough for the 30 candidates of Smooth-HD at 128 x 128 pixels
-)
+# Such batches whose features are kept; enough for the 30 candidates of Smooth-HD at 128 x 128 pixels.
+KEPT_TILES = 2
 TINY = 1e-10  # is added to norms, so that features of 0 stay 0
 LARGEST = 4.0  # squared distance of two vectors of norm at most 1
 

@@ -67,7 +67,7 @@ class CertifiedCells(OneLevel):
         head(
             figure,
             f"Certified cells of masks of a person, {sigma_text(sigma_of(run))}",
-            "bright: surely a person; dark: surely none; light blue: abstains",
+            "bright: certified as person; dark: certified as background; light blue: abstains",
         )
         return Drawing(figure, pd.DataFrame(rows), pd.DataFrame(), [])
 

@@ -27,8 +27,8 @@ ACCURACY = "certified accuracy"
 FEWEST = 2  # common examples of a paired test
 RADII = 6  # radii of the tests, if they are not given
 OF_CLASSES = (
-    "Differences of the ACR (average certified radius): bootstrap over examples, 95 % interval, below 30 examples with "
-    "Student's. Differences of "
+    "Differences of the ACR (average certified radius): bootstrap over examples, 95 % interval; below 30 examples it "
+    "also contains Student's interval. Differences of "
     "certified accuracy in percentage points: McNemar's exact test on the same examples, Fisher's exact test on "
     "different ones. p is adjusted over the radii (Holm)."
 )

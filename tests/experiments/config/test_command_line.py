@@ -54,6 +54,20 @@ def test_help_explains_the_keys_of_what_is_chosen(typed):
     assert re.search(r"^      of .*digits_gaussian.*mine", out, re.MULTILINE)
 
 
+def test_a_file_that_the_suites_own_would_hide_is_refused(typed, tmp_path):
+    """Hydra reads the suite's file. A copy of it does no harm."""
+    own = tmp_path / "hidden"
+    (own / "metric").mkdir(parents=True)
+    file, ours = own / "metric" / "hamming.yaml", ROOT / "conf" / "metric" / "hamming.yaml"
+    file.write_text("_target_: my_metrics.Hamming\n")
+    code, _, err = typed("certify.py", "--config-dir", str(own), "experiment=mine", "metric=hamming")
+    assert code == 2
+    assert f"{file}: the suite has another file of this name, which would be read instead; rename yours" in err
+    file.write_bytes(ours.read_bytes())
+    _, _, err = typed("certify.py", "--config-dir", str(own), "experiment=mine", "metric=hamming")
+    assert "another file" not in err
+
+
 def test_help_says_what_null_means_in_a_run(typed):
     _, out, _ = typed("certify.py", "--help", "certifier=center")
     assert re.search(r"^      noise\.grid=null .*null: the data's levels, if any; 0: no rounding$", out, re.MULTILINE)
