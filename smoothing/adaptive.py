@@ -17,7 +17,7 @@ from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure
-from smoothing.smoothed_classifier import total
+from smoothing.smoothed_classifier import split, total
 from smoothing.streams import BLOCK, Stage
 
 CHUNK = BLOCK // 2  # the fewest samples between two checks
@@ -175,18 +175,6 @@ class Adaptive(Certify):
             p_lower, p_upper, guess, n_a, n_b, n, self.n0, self.noise, self.alpha, classes, of_no_class
         )
         return AdaptiveCertificate(**asdict(found), decision=decision)
-
-
-def split(counts: Tensor, guess: int) -> tuple[int, int]:
-    """The count of class A, and the largest count of another class.
-
-    Examples:
-        >>> split(torch.tensor([3, 90, 7]), guess=1)
-        (90, 7)
-    """
-    others = counts.tolist()
-    n_a = others.pop(guess)
-    return n_a, max(others, default=0)
 
 
 def chunk(n: int, n_max: int) -> int:

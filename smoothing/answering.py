@@ -44,6 +44,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from smoothing.bisection import least_above
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
 from smoothing.statistics import clopper_pearson_lower, clopper_pearson_upper, exact_order_statistic
@@ -154,12 +155,5 @@ def require_possible(of: Callable[[int, int], Answering], n: int, candidates: in
 
 def _enough(low: int, do: Callable[[int], bool]) -> str:
     """A number above `low` that will do, in words. One less will not."""
-    high = 2 * low
-    while not do(high):
-        low, high = high, 2 * high
-        if high > MOST:
-            return "no number would do"
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if do(middle) else (middle, high)
-    return f"{high} would do"
+    least = least_above(low, do, MOST)
+    return "no number would do" if least is None else f"{least} would do"

@@ -87,10 +87,7 @@ class Attack(Voting, Certifier):
         self.n0, self.n, bounds = classifier_guarantee.require_certifiable(n0, n, alpha)
         self.alpha = bounds.alpha
         instance("noise", noise, Noise, "Gaussian(sigma=0.25)")
-        if noise.threat_norm != "l2":
-            raise SettingError(
-                f"noise: expected one against l2, as the attack is, got {noise} against {noise.threat_norm}"
-            )
+        require_l2(noise)
         super().__init__(f, noise, num_classes=num_classes, **evaluation)
         if wrong := [factor for factor in factors if not 0 < factor < inf]:
             raise SettingError(f"certifier.factors: expected positive numbers, got {wrong[0]}")
@@ -136,6 +133,12 @@ class Attack(Voting, Certifier):
 
     def statements(self, drawn: list[AttackOutcome], cases: list[float]) -> list[AttackOutcome]:
         return drawn
+
+
+def require_l2(noise: Noise) -> None:
+    """Raise SettingError unless the noise certifies l2, the norm of the attacks."""
+    if noise.threat_norm != "l2":
+        raise SettingError(f"noise: expected one against l2, as the attack is, got {noise} against {noise.threat_norm}")
 
 
 def projected_gradient_ascent(

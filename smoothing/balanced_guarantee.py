@@ -28,7 +28,8 @@ from math import inf, nextafter
 
 from smoothing.answering import Answering, require_possible
 from smoothing.arguments import number
-from smoothing.center_guarantee import BOUNDS, SUM_MARGIN, two_balls
+from smoothing.bisection import least_above, least_number
+from smoothing.center_guarantee import BOUNDS, SUM_MARGIN, distances_needed, two_balls
 from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
@@ -113,11 +114,7 @@ def needed_inside(n: int, settings: BalancedSettings) -> int:
         >>> needed_inside(10_000, BalancedSettings(q=0.84, rho=0.1))
         8495
     """
-    low, high = -1, n + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if why_abstain(middle, n, settings) else (low, middle)
-    return high
+    return least_number(lambda inside: not why_abstain(inside, n, settings), -1, n + 1)
 
 
 def answering(n: int, candidates: int, settings: BalancedSettings) -> Answering:
@@ -179,7 +176,8 @@ def balanced_certificate(
         p = noise.mass(settings.rest, eps)
         k = BOUNDS[settings.bound].order_statistic(p, m, settings.alpha2)
         if k is None:
-            status, reason = "failed", f"{m} distances cannot bound their {p:.6g}-quantile; {_needed(p, settings)}"
+            least_m = distances_needed(p, settings.bound, settings.alpha2)
+            status, reason = "failed", f"{m} distances cannot bound their {p:.6g}-quantile; {least_m}"
         elif not (r_hat := float(draws.distances[k - 1])) < inf:
             status, reason = "failed", f"the {k}-th of {m} outputs from the center is not finite"
     return statement(
@@ -236,21 +234,16 @@ def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: B
         smoothing.errors.SettingError: certifier.n: with 100 samples every example abstains at q=0.99; ...
     """
     if why_abstain(n, n, settings):
-        low, high = n, 2 * n
-        while why_abstain(high, high, settings):
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if why_abstain(middle, middle, settings) else (low, middle)
+        least = least_above(n, lambda k: not why_abstain(k, k, settings))
         raise SettingError(
-            f"certifier.n: with {n} samples every example abstains at q={settings.q:g}; expected at least {high}"
+            f"certifier.n: with {n} samples every example abstains at q={settings.q:g}; expected at least {least}"
         )
     for radius in sorted(eps, reverse=True):
         p = noise.mass(settings.rest, radius)
         if BOUNDS[settings.bound].order_statistic(p, m, settings.alpha2) is None:
             raise SettingError(
                 f"certifier.m: {m} samples can never certify eps={radius:g} under {noise} with q={settings.q:g}; "
-                f"{_needed(p, settings)}"
+                f"{distances_needed(p, settings.bound, settings.alpha2)}"
             )
 
 
@@ -275,8 +268,3 @@ def require_checked(draws: CenterDraws, settings: BalancedSettings) -> None:
             f"certifier.rho: these draws were checked with {draws.center_radius:g}, got {settings.rho:g}; apply "
             "`rechecked` to them, or draw again"
         )
-
-
-def _needed(p: float, settings: BalancedSettings) -> str:
-    least = BOUNDS[settings.bound].least_samples(p, settings.alpha2)
-    return "no number would do" if least is None else f"at least {least} are needed"

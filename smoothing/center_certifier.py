@@ -1,20 +1,14 @@
-"""The base class of center smoothing's certifiers: one set of draws serves every input radius."""
+"""The base class of center smoothing's certifiers."""
 
-from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from torch import Tensor
-
-from smoothing.arguments import input_radii
 from smoothing.center_guarantee import CenterDraws, OutputCertificate
-from smoothing.certifier import Certifier
+from smoothing.draws_certifier import DrawsCertifier
 from smoothing.metrics import Metric
-from smoothing.sampling import Procedure
-from smoothing.smoothed import Smoothed
 
 
-class CenterCertifier(Smoothed, Certifier):
-    """A smoothed function with outputs in a metric space. Draws are stored, and each input radius has a row.
+class CenterCertifier(DrawsCertifier[CenterDraws, OutputCertificate]):
+    """A smoothed function with outputs in a metric space.
 
     Attributes:
         metric: distance in the output space.
@@ -26,26 +20,6 @@ class CenterCertifier(Smoothed, Certifier):
     )
     shown = ("index", "eps_in", "eps_out", "smoothing_error", "status", "failure_probability", "seconds")
     younger: ClassVar[tuple[str, ...]] = ("empty",)
-    case = "eps_in"
-    needs_labels = False
     draws = CenterDraws
 
     metric: Metric
-
-    @abstractmethod
-    def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
-        """Draw everything that certificates at x need, for every eps."""
-
-    @abstractmethod
-    def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
-        """The certificate for input radius eps, from earlier draws."""
-
-    def procedure(self, x: Tensor, example: int, label: int) -> Procedure[CenterDraws]:
-        return self.drawing(x, example)
-
-    def cases(self, eps: Any) -> list[float]:
-        """The input radii without repetition. Raises SettingError if one is not a number of at least 0."""
-        return list(dict.fromkeys(input_radii(eps)))
-
-    def statements(self, drawn: CenterDraws, cases: list[float]) -> list[OutputCertificate]:
-        return [self.read(drawn, eps) for eps in cases]

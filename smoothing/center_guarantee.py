@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from smoothing import statistics
 from smoothing.arguments import number
+from smoothing.bisection import least_above
 from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
@@ -182,7 +183,8 @@ def certificate(
         p = noise.mass(0.5 + settings.delta, eps)
         k = BOUNDS[settings.bound].order_statistic(p, m, settings.alpha2)
         if k is None:
-            status, reason = "failed", f"{m} distances cannot bound their {p:.6g}-quantile; {needed(p, settings)}"
+            least_m = distances_needed(p, settings.bound, settings.alpha2)
+            status, reason = "failed", f"{m} distances cannot bound their {p:.6g}-quantile; {least_m}"
         elif not (r_hat := float(draws.distances[k - 1])) < float("inf"):
             status, reason = "failed", f"the {k}-th of {m} outputs from the center is not finite"
     return statement(
@@ -245,14 +247,14 @@ def _rounding(draws: CenterDraws, metric: Metric) -> tuple[float, float]:
     return relative, absolute
 
 
-def needed(p: float, settings: CenterSettings) -> str:
+def distances_needed(p: float, bound: str, alpha2: float) -> str:
     """In words: the least number m of distances that can bound their p-quantile.
 
     Examples:
-        >>> needed(0.99, CenterSettings())
+        >>> distances_needed(0.99, bound="exact", alpha2=0.005)
         'at least 528 are needed'
     """
-    least = BOUNDS[settings.bound].least_samples(p, settings.alpha2)
+    least = BOUNDS[bound].least_samples(p, alpha2)
     return "no number would do" if least is None else f"at least {least} are needed"
 
 
@@ -275,23 +277,15 @@ def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: C
     """
     bound = BOUNDS[settings.bound]
     if bound.median_margin(n, settings.alpha1 / 2) > settings.delta:
-        least = n
-        while bound.median_margin(least, settings.alpha1 / 2) > settings.delta:
-            least *= 2
-        low, high = least // 2, least
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (
-                (middle, high) if bound.median_margin(middle, settings.alpha1 / 2) > settings.delta else (low, middle)
-            )
+        least = least_above(n, lambda k: bound.median_margin(k, settings.alpha1 / 2) <= settings.delta)
         raise SettingError(
             f"certifier.n: {n} samples always abstain at delta={settings.delta} with bound={settings.bound}; "
-            f"at least {high} are needed, about twice that to succeed often"
+            f"at least {least} are needed, about twice that to succeed often"
         )
     for radius in sorted(eps, reverse=True):  # the largest needs the most
         p = noise.mass(0.5 + settings.delta, radius)
         if bound.order_statistic(p, m, settings.alpha2) is None:
             raise SettingError(
                 f"certifier.m: {m} samples can never certify eps={radius:g} under {noise} with bound={settings.bound}; "
-                f"{needed(p, settings)}"
+                f"{distances_needed(p, settings.bound, settings.alpha2)}"
             )

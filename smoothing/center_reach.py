@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from smoothing.balanced_guarantee import BalancedSettings, answering, balanced_radius, require_checked, why_abstain
+from smoothing.bisection import least_number
 from smoothing.center_results import CenterDraws
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
@@ -42,12 +43,12 @@ def reach(draws: CenterDraws, eps_out: float, noise: Noise, metric: Metric, sett
     m = len(draws.distances)
     if m == 0 or why_abstain(draws.inside, draws.n, settings):
         return -1.0
-    low, high = 0, m + 1  # ranks: how many distances the wanted output radius allows
-    while high - low > 1:
-        middle = (low + high) // 2
-        allowed = balanced_radius(draws, float(draws.distances[middle - 1]), metric, settings.rho) <= eps_out
-        low, high = (middle, high) if allowed else (low, middle)
-    mass = clopper_pearson_lower(low, m, settings.alpha2)
+
+    def too_far(rank: int) -> bool:
+        return balanced_radius(draws, float(draws.distances[rank - 1]), metric, settings.rho) > eps_out
+
+    allowed = least_number(too_far, 0, m + 1) - 1  # how many distances the wanted output radius allows
+    mass = clopper_pearson_lower(allowed, m, settings.alpha2)
     return _largest(lambda eps: noise.mass(settings.rest, eps) <= mass)
 
 

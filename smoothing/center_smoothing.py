@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smoothing import center_guarantee
-from smoothing.arguments import input_radii, instance, number, whole_number
+from smoothing.arguments import input_radii, instance, whole_number
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
@@ -69,8 +69,7 @@ class CenterSmoothing(SampledCenter):
         super().__init__(f, noise, **evaluation)
         self.metric = instance("metric", metric, Metric, "L2()")
         self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
-        levels = {"delta": delta, "alpha1": alpha1, "alpha2": alpha2}
-        self.settings = CenterSettings(bound, **{name: number(f"certifier.{name}", v) for name, v in levels.items()})
+        self.settings = CenterSettings(bound, delta, alpha1, alpha2)
         self.center = checked_center(center)
         self.require_feasible([])
 

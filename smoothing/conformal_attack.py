@@ -9,10 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from smoothing.as_dict import AsDict
-from smoothing.attack import projected_gradient_ascent
+from smoothing.attack import projected_gradient_ascent, require_l2
 from smoothing.conformal_guarantee import threshold
 from smoothing.conformal_sets import CalibrationScore, ConformalSets
-from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure
@@ -104,10 +103,7 @@ class ConformalAttack(ConformalSets):
     ) -> None:
         own = {"n": n, "p": p, "alpha": alpha, "beta": beta, "held_out": held_out, "score": score}
         super().__init__(f, noise, num_classes=num_classes, **own, **evaluation)  # type: ignore[arg-type]
-        if noise.threat_norm != "l2":
-            raise SettingError(
-                f"noise: expected one against l2, as the attack is, got {noise} against {noise.threat_norm}"
-            )
+        require_l2(noise)
         self.radii = super().cases(radii)
         self.steps, self.step_size, self.copies = steps, step_size, copies
         self.smoothed_tau = self.base_tau = inf
@@ -129,10 +125,7 @@ class ConformalAttack(ConformalSets):
         self.smoothed_tau, self.base_tau = threshold(scores, self.alpha), threshold(base, self.alpha)
 
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[list[AttackedSets]]:
-        return self.attacking(x, example, label)
-
-    def attacking(self, x: Tensor, example: int, label: int) -> Procedure[list[AttackedSets]]:
-        """Attack x within each radius, and make the three sets there; a procedure for `Engine.run_all`."""
+        """Attack x within each radius, and make the three sets there."""
         found = []
         for eps in self.radii:
             attacked = x

@@ -32,6 +32,7 @@ import scipy
 from numpy.typing import NDArray
 
 from smoothing.as_dict import AsDict
+from smoothing.bisection import least_number
 from smoothing.errors import SettingError
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.rounding import BETA_MARGIN, down
@@ -146,12 +147,11 @@ def needed(j: int, n: int, eps: float, noise: Noise, beta: float) -> int:
     most = down(beta, BETA_MARGIN)
     levels = most ** (1 - np.arange(CELLS + 1) / CELLS)  # a_0, just below beta, ..., 1
     least = np.array([noise.shift(clopper_pearson_lower(j, n, float(a)), eps) for a in levels[:-1]])
-    low, high = 0, n + 1
-    while high - low > 1:
-        t = (low + high) // 2
-        missed = float((levels[1:] * scipy.stats.binom.cdf(t - 1, n, least)).max())
-        low, high = (t, high) if missed <= most else (low, t)
-    return low
+
+    def missed(t: int) -> float:
+        return float((levels[1:] * scipy.stats.binom.cdf(t - 1, n, least)).max())
+
+    return least_number(lambda t: not missed(t) <= most, 0, n + 1) - 1
 
 
 def exact_needed(j: int, eps: float, noise: FiniteNoise) -> int:

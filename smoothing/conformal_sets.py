@@ -205,10 +205,6 @@ class Conformal(Smoothed, Calibrated):
     def statements(self, drawn: Any, cases: list[float]) -> list[Any]:
         return [conformal_set(drawn, eps, self.needed(eps), self.alpha) for eps in cases]
 
-    @classmethod
-    def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
-        return int(row["n"])
-
 
 class ConformalSets(Conformal):
     """Sets of classes that hold the right one with probability 1 - alpha, for every perturbation within eps.

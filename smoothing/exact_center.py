@@ -21,15 +21,15 @@ It says something while floor(L/2) + 1 + k <= L, that is for k <= ceil(L/2) - 1.
 radius of about lambda.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from math import inf
-from typing import Any, Unpack, overload
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from smoothing.arguments import input_radii, instance, several
+from smoothing.arguments import instance
 from smoothing.center_certifier import CenterCertifier
 from smoothing.center_guarantee import CenterDraws, OutputCertificate, output_radius
 from smoothing.center_results import statement
@@ -71,15 +71,6 @@ class ExactCenterSmoothing(CenterCertifier):
     def samples(self) -> int:
         return self.noise.steps
 
-    def draw(self, x: Any, example: int = 0) -> CenterDraws:
-        """The center of all outputs at x, (*input shape), and their distances from it. `example` is not used.
-
-        Raises:
-            SettingError: x is off the noise's grid.
-            BaseFunctionError: see `FrozenFunction`.
-        """
-        return self.engine.run(self.drawing(self.input(x), example))
-
     def _rank(self) -> int:
         """The number of outputs that the center's ball holds."""
         return (self.noise.steps + 1) // 2
@@ -106,24 +97,9 @@ class ExactCenterSmoothing(CenterCertifier):
         """`CenterDraws.held` and `held_within`, if the certificate needs them."""
         return {}
 
-    @overload
-    def certify(self, x: Any, eps: float) -> OutputCertificate: ...
-    @overload
-    def certify(self, x: Any, eps: Iterable[float]) -> list[OutputCertificate]: ...
-    def certify(self, x: Any, eps: float | Iterable[float]) -> OutputCertificate | list[OutputCertificate]:
-        """Certified output radius at x, (*input shape), for an input radius eps >= 0, or a list for several."""
-        one, radii = not several(eps), input_radii(eps)
-        draws = self.draw(x)
-        found = [self.read(draws, radius) for radius in radii]
-        return found[0] if one else found
-
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from draws made earlier."""
         return exact_center_certificate(draws, eps, self.noise, self.metric)
-
-    @classmethod
-    def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
-        return int(row["n"])  # every noisy input once
 
 
 def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise, metric: Metric) -> OutputCertificate:

@@ -12,6 +12,7 @@ import numpy as np
 import scipy
 
 from smoothing.balanced_guarantee import BalancedSettings
+from smoothing.bisection import least_number
 from smoothing.center_guarantee import BOUNDS, CenterSettings, require_feasible
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
@@ -88,10 +89,7 @@ def least_center_samples(n: int, settings: CenterSettings) -> int:
     n distances, so its ball holds a mass distributed as Beta(ceil(n/2), floor(n/2) + 1), and the number of n fresh
     samples in it is beta-binomial. The ball of a center that is fitted to the same n samples may hold a little less.
     """
-    low, high = 0, n
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _accepted(middle, settings) >= ACCEPTED else (middle, high)
+    high = least_number(lambda k: _accepted(k, settings) >= ACCEPTED, 0, n)
     # The counts are whole, so the probability rises in a zigzag: a slightly smaller number may do.
     return next((k for k in range(max(1, high - ZIGZAG), high) if _accepted(k, settings) >= ACCEPTED), high)
 
@@ -160,8 +158,6 @@ def _accepted(n: int, settings: CenterSettings) -> float:
     exact, alpha = BOUNDS["exact"], settings.alpha1 / 2
     if exact.median_margin(n, alpha) > settings.delta:
         return 0.0
-    low, high = -1, n  # the least number inside that is accepted: all n are, as the median margin is small enough
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if 0.5 - exact.lower(middle, n, alpha) <= settings.delta else (middle, high)
-    return float(scipy.stats.betabinom.sf(high - 1, n, (n + 1) // 2, n // 2 + 1))
+    # All n inside are accepted, as the median margin is small enough.
+    least = least_number(lambda inside: 0.5 - exact.lower(inside, n, alpha) <= settings.delta, -1, n)
+    return float(scipy.stats.betabinom.sf(least - 1, n, (n + 1) // 2, n // 2 + 1))

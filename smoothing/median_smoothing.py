@@ -8,8 +8,7 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
-from smoothing.arguments import number, probability, whole_number
-from smoothing.errors import SettingError
+from smoothing.arguments import probability, whole_number
 from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import require_all, require_finite
 from smoothing.noise import FiniteNoise, Noise
@@ -75,7 +74,7 @@ class MedianSmoothing(_Quantile):
     ) -> None:
         super().__init__(f, noise, **evaluation)
         self.n, self.alpha = whole_number("certifier.n", n, 1), probability("certifier.alpha", alpha)
-        self.p = checked_p(p)
+        self.p = probability("certifier.p", p)
 
     @property
     def samples(self) -> int:
@@ -120,7 +119,7 @@ class ExactMedianSmoothing(_Quantile):
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         super().__init__(f, require_finite(noise), **evaluation)
-        self.p = checked_p(p)
+        self.p = probability("certifier.p", p)
 
     @property
     def samples(self) -> int:
@@ -132,11 +131,3 @@ class ExactMedianSmoothing(_Quantile):
 
     def _request(self, x: Tensor, example: int) -> Request:
         return AllCopies(x, self.noise, self._kept)
-
-
-def checked_p(p: float) -> float:
-    """The quantile. Raises SettingError if it is not strictly between 0 and 1."""
-    p = number("certifier.p", p)
-    if not 0 < p < 1:
-        raise SettingError(f"certifier.p: expected a number strictly between 0 and 1, got {p}")
-    return p

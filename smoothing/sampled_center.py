@@ -5,19 +5,18 @@ Algorithms 1 and 2 of Kumar and Goldstein, "Center Smoothing: Certified Robustne
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smoothing.arguments import input_radii, several
 from smoothing.as_dict import AsDict
 from smoothing.center_certifier import CenterCertifier
-from smoothing.center_results import CenterDraws, OutputCertificate
+from smoothing.center_results import CenterDraws
 from smoothing.errors import SettingError
 from smoothing.sampling import Procedure, Samples
 from smoothing.streams import Stage, Stream
@@ -100,10 +99,6 @@ class SampledCenter(CenterCertifier):
         reason = self.why_abstain(radius, count)
         return SmoothedOutput(center, radius, count, self.n, reason, held)
 
-    def draw(self, x: Any, example: int | None = None) -> CenterDraws:
-        """Draw everything that certificates at x need (algorithm 2, up to the distances). Arguments: see `smooth`."""
-        return self.engine.run(self.drawing(self.input(x), self.number_of(example)))
-
     def drawing(self, x: Tensor, example: int) -> Procedure[CenterDraws]:
         """`draw`, as a procedure for `Engine.run_all`."""
         smoothed = yield from self.smoothing(x, example)
@@ -127,56 +122,6 @@ class SampledCenter(CenterCertifier):
             held=smoothed.held,
             held_within=None if smoothed.held is None else smoothed.center_radius,
         )
-
-    @overload
-    def certify(self, x: Any, eps: float, example: int | None = None) -> OutputCertificate: ...
-    @overload
-    def certify(self, x: Any, eps: Iterable[float], example: int | None = None) -> list[OutputCertificate]: ...
-    def certify(
-        self, x: Any, eps: float | Iterable[float], example: int | None = None
-    ) -> OutputCertificate | list[OutputCertificate]:
-        """Certified output radius at x for one input radius or, from the same draws, for several (algorithm 2).
-
-        Args:
-            x: one input, (*input shape); moved to f's device.
-            eps: input radius or radii in the noise's threat norm, in the units of x: a number, or several in a list,
-                tuple, array, tensor or generator.
-            example: see `smooth`.
-
-        Returns:
-            An `OutputCertificate`; a list of them where eps are several.
-
-        Raises:
-            BaseFunctionError: see `FrozenFunction`.
-            SettingError: x is no input, or eps no numbers of at least 0.
-        """
-        one, radii = not several(eps), input_radii(eps)
-        draws = self.draw(x, example)
-        found = [self.read(draws, radius) for radius in radii]
-        return found[0] if one else found
-
-    def certify_all(
-        self, examples: Any, eps: Any, *, first: int | None = None, progress: bool = False
-    ) -> Iterator[tuple[int, Any]]:
-        """Certify examples one after another. Arguments and errors as for `certify`.
-
-        Args:
-            examples: a batch (b, *input shape), a `DataLoader`, a data set, or a list of inputs or of (input, label).
-            eps: one input radius or several.
-            first: `example` of the first one, the others count on from there; the next free number by default.
-            progress: show a bar on stderr.
-
-        Yields:
-            (number, certificate or list of them) of each: `certify(x, eps, example=number)` gives the same.
-        """
-        one, radii = not several(eps), input_radii(eps)
-
-        def read(x: Tensor, example: int) -> Procedure[Any]:
-            draws = yield from self.drawing(x, example)
-            found = [self.read(draws, radius) for radius in radii]
-            return found[0] if one else found
-
-        return self.each(examples, read, first, progress)
 
     def _candidates(self, outputs: Tensor) -> Tensor:
         """Centers to consider in addition to the outputs."""

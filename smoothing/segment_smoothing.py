@@ -9,21 +9,20 @@ from typing import Any, ClassVar, Unpack
 import torch
 from torch import Tensor
 
-from smoothing.arguments import input_radii, number, several, whole_number
-from smoothing.certifier import Certifier
+from smoothing.arguments import probability, whole_number
 from smoothing.classifier_guarantee import ABSTAIN
-from smoothing.errors import BaseFunctionError, SettingError
+from smoothing.draws_certifier import DrawsCertifier
+from smoothing.errors import BaseFunctionError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.noise import Noise
 from smoothing.sampling import Procedure, Samples
 from smoothing.segment_guarantee import SegmentCertificate, SegmentDraws, require_feasible, segment_certificate
-from smoothing.smoothed import Smoothed
 from smoothing.streams import Stage, Stream
 
 MOST_CLASSES = 256  # that class numbers may distinguish
 
 
-class SegmentSmoothing(Smoothed, Certifier):
+class SegmentSmoothing(DrawsCertifier[SegmentDraws, SegmentCertificate]):
     """The most probable class at each position under noise, certified at as many positions as the votes allow.
 
     Args:
@@ -51,8 +50,6 @@ class SegmentSmoothing(Smoothed, Certifier):
         *("index", "eps_in", "certified", "tau", "n0", "n", "status", "seconds", "reason", "failure_probability"),
     )
     shown = ("index", "eps_in", "certified", "status", "failure_probability", "seconds")
-    case = "eps_in"
-    needs_labels = False
     draws: ClassVar[type | None] = SegmentDraws
     rereadable = ("alpha",)
 
@@ -68,36 +65,14 @@ class SegmentSmoothing(Smoothed, Certifier):
     ) -> None:
         super().__init__(f, noise, **evaluation)
         self.n0, self.n = whole_number("certifier.n0", n0, 1), whole_number("certifier.n", n, 1)
-        self.alpha = number("certifier.alpha", alpha)
-        if not 0 < self.alpha < 1:
-            raise SettingError(f"certifier.alpha: expected a probability strictly between 0 and 1, got {alpha}")
+        self.alpha = probability("certifier.alpha", alpha)
 
     @property
     def samples(self) -> int:
         return self.n0 + self.n
 
-    def certify(self, x: Any, eps: Any, example: int | None = None) -> Any:
-        """The certified classes at x, for one input radius or, from the same votes, for several.
-
-        Args:
-            x: one input, (*input shape); moved to f's device.
-            eps: input radius or radii in the noise's threat norm, in the units of x.
-            example: number of the streams of samples, to reproduce a result; fresh ones by default.
-
-        Returns:
-            A `SegmentCertificate`; a list of them where eps are several.
-
-        Raises:
-            BaseFunctionError: see `FrozenFunction`; or outputs that are neither scores nor classes of positions.
-            SettingError: x is no input, or eps no numbers of at least 0.
-        """
-        one, radii = not several(eps), input_radii(eps)
-        draws = self.engine.run(self.drawing(self.input(x), self.number_of(example)))
-        found = [self.read(draws, radius) for radius in radii]
-        return found[0] if one else found
-
     def drawing(self, x: Tensor, example: int) -> Procedure[SegmentDraws]:
-        """The votes that all certificates at x need, as a procedure for `Engine.run_all`."""
+        """`draw`, as a procedure for `Engine.run_all`: votes."""
 
         def request(reduce: Callable[[Tensor], Tensor], count: int, stage: Stage) -> Samples:
             return Samples(x, self.noise, reduce, Stream(self.seed, example, stage), count, shared=True)
@@ -107,7 +82,7 @@ class SegmentSmoothing(Smoothed, Certifier):
         guess = torch.where(counts.amax(dim=0) > 0, counts.argmax(dim=0), ABSTAIN)
 
         def same(outputs: Tensor) -> Tensor:
-            return ((found := classes_of(outputs)) == guess).logical_and(found != ABSTAIN).sum(dim=0)
+            return ((found := position_classes(outputs)) == guess).logical_and(found != ABSTAIN).sum(dim=0)
 
         (estimated,) = yield [request(same, self.n, Stage.ESTIMATION)]
         return SegmentDraws(guess.cpu().numpy(), torch.stack(estimated).sum(dim=0).cpu().numpy(), n0=self.n0, n=self.n)
@@ -116,23 +91,17 @@ class SegmentSmoothing(Smoothed, Certifier):
         """The certificate for input radius eps, from earlier votes."""
         return segment_certificate(draws, eps, self.noise, self.alpha)
 
-    def procedure(self, x: Tensor, example: int, label: int) -> Procedure[SegmentDraws]:
-        return self.drawing(x, example)
-
     def cases(self, eps: Any) -> list[float]:
-        radii = list(dict.fromkeys(input_radii(eps)))
+        radii = super().cases(eps)
         require_feasible(self.n, self.alpha, radii, self.noise)
         return radii
-
-    def statements(self, drawn: SegmentDraws, cases: list[float]) -> list[SegmentCertificate]:
-        return [self.read(drawn, eps) for eps in cases]
 
     @classmethod
     def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
         return int(row["n0"]) + int(row["n"])
 
 
-def classes_of(outputs: Tensor) -> Tensor:
+def position_classes(outputs: Tensor) -> Tensor:
     """The class of each position: (b, classes, *positions) scores, or (b, 1, *positions) classes -> (b, *positions).
 
     int64; -1 where there is none.
@@ -172,7 +141,7 @@ def _may_be_classes(outputs: Tensor) -> bool:
 
 def votes(outputs: Tensor) -> Tensor:
     """Votes of some rows at each position, (classes + 1, *positions), int64; last, those of no class."""
-    classes = classes_of(outputs)
+    classes = position_classes(outputs)
     count = outputs.shape[1] if outputs.shape[1] > 1 else MOST_CLASSES
     counts = torch.zeros(count + 1, *classes.shape[1:], dtype=torch.int64, device=outputs.device)
     return counts.scatter_add_(0, torch.where(classes == ABSTAIN, count, classes), torch.ones_like(classes))

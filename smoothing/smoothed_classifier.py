@@ -76,9 +76,7 @@ class Voting(Smoothed):
         # counts <- SampleUnderNoise(f, x, n, sigma)
         counts = total(estimated)
         of_no_class = n - int(counts.sum())
-        n_a = int(counts[guess])
-        counts[guess] = -1
-        n_b = int(counts.max())
+        n_a, n_b = split(counts, guess)
         # p_A <- LowerConfBound(counts[c_A], n, 1 - alpha); if p_A > 1/2: c_A and sigma Phi^-1(p_A), else ABSTAIN
         u = uniform_number(self.seed, example) if bound == "randomised" else 1.0
         return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, bounds, len(counts), of_no_class, u)
@@ -229,3 +227,15 @@ class SmoothedClassifier(Voting):
 def total(answers: list[Tensor]) -> Tensor:
     """The sum of a request's votes over its batches: (classes,), int64, on the CPU. It waits for the device."""
     return (answers[0] if len(answers) == 1 else torch.stack(answers).sum(dim=0))[:-1].cpu()
+
+
+def split(counts: Tensor, guess: int) -> tuple[int, int]:
+    """The count of class A, and the largest count of another class.
+
+    Examples:
+        >>> split(torch.tensor([3, 90, 7]), guess=1)
+        (90, 7)
+    """
+    others = counts.tolist()
+    n_a = others.pop(guess)
+    return n_a, max(others, default=0)

@@ -67,7 +67,7 @@ def attack_exact_interval(h: ExactMedianSmoothing | ExactMeanSmoothing, x: Tenso
     """
     noise = h.noise
     assert isinstance(noise, DeterministicSplitting)  # whose grid steps `exact_path` takes
-    draws, attempts = h.certify_draws(x), []
+    draws, attempts = h.draw(x), []
     here = float(h.read(draws, 0.0).lower.item())
     for sign in (1, -1):
         for k, there in enumerate(exact_path(_signed(h.f.f, sign), noise, x, GRID_STEPS), 1):

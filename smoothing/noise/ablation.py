@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from smoothing.arguments import sizes, whole_number
+from smoothing.bisection import least_number
 from smoothing.errors import SettingError
 from smoothing.noise.base import Noise
 from smoothing.rounding import down, up
@@ -93,12 +94,11 @@ class Ablation(Noise):
     def radius(self, p_a: float, p_b: float | None = None) -> float:
         p_a = float(p_a)
         p_b = up(1 - p_a) if p_b is None else float(p_b)
-        low, high = 0, self.pixels + 1  # certified (or nothing is), and not
-        while high - low > 1:
-            middle = (low + high) // 2
-            certified = down(p_a - p_b) > up(2 * (self.visible(middle) + 2 * self.tv))
-            low, high = (middle, high) if certified else (low, middle)
-        return float(low)
+
+        def too_far(changed: int) -> bool:
+            return not down(p_a - p_b) > up(2 * (self.visible(changed) + 2 * self.tv))
+
+        return float(least_number(too_far, 0, self.pixels + 1) - 1)
 
     def __repr__(self) -> str:
         return f"Ablation(keep={self.keep} of {self.pixels})"

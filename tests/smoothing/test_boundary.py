@@ -141,7 +141,7 @@ X = torch.tensor([0.5])
 )
 def test_samples_give_no_exact_interval(exact, sampled):
     f = nn.Linear(1, 1)
-    drawn = sampled(f, NOISE).certify_draws(X)
+    drawn = sampled(f, NOISE).draw(X)
     with pytest.raises(SettingError, match="expected the outputs at all 17 noisy inputs"):
         exact(f, NOISE).read(drawn, 0.0)
 

@@ -21,7 +21,11 @@ from smoothing import (
     DeterministicSplitting,
     ExactCenterSmoothing,
     ExactCertify,
+    ExactMedianSmoothing,
     Gaussian,
+    MeanSmoothing,
+    MedianSmoothing,
+    SegmentSmoothing,
     SettingError,
     SmoothedClassifier,
 )
@@ -112,6 +116,31 @@ def test_many_outputs_are_certified_as_one_by_one(make, eps):
         alone = h.certify(XS[k], eps, example=k)
         pairs = zip(found, alone, strict=True) if isinstance(eps, list) else [(found, alone)]
         assert all((a.eps_in, a.eps_out, a.status) == (b.eps_in, b.eps_out, b.status) for a, b in pairs)
+
+
+EIGHTHS = DeterministicSplitting(sigma=0.5, levels=8, shape=(3,))
+
+
+@pytest.mark.parametrize("eps", [0.125, [0.125, 0.25]])
+@pytest.mark.parametrize(
+    "h",
+    [
+        MedianSmoothing(lambda b: b, NOISE, n=400),
+        MeanSmoothing(lambda b: b.clamp(0, 1), NOISE, n=400, low=0, high=1),
+        SegmentSmoothing(lambda b: b[:, None] > 0.5, NOISE, n=400),
+        ExactCenterSmoothing(lambda b: b, EIGHTHS, L2()),
+        ExactMedianSmoothing(lambda b: b, EIGHTHS),
+    ],
+    ids=lambda h: type(h).__name__,
+)
+def test_every_certifier_with_draws_certifies_many(h, eps):
+    xs = (8 * XS[:3]).round() / 8
+    for k, found in h.certify_all(xs, eps, first=5):
+        alone = h.certify(xs[k - 5], eps, example=k)
+        assert isinstance(found, list) == isinstance(eps, list)
+        assert repr(found) == repr(alone)
+    assert k == 7
+    assert repr(h.read(h.draw(xs[0], example=5), 0.125)) == repr(h.certify(xs[0], 0.125, example=5))
 
 
 def test_certificates_come_as_they_are_made_and_a_call_between_takes_other_samples():

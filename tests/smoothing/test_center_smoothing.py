@@ -18,7 +18,7 @@ from smoothing import (
     SettingError,
     certificate,
 )
-from smoothing.center_guarantee import BOUNDS, needed, why_abstain
+from smoothing.center_guarantee import BOUNDS, distances_needed, why_abstain
 from smoothing.medoid import best_center
 
 SIGMA = 0.5
@@ -223,7 +223,7 @@ def test_the_least_n_named_is_the_least():
 
 
 def test_needed_is_what_suffices():
-    assert needed(0.98, CenterSettings(bound="exact")) == "at least 263 are needed"
+    assert distances_needed(0.98, "exact", 0.005) == "at least 263 are needed"
     assert 0.98**263 <= 0.005 < 0.98**262
 
 

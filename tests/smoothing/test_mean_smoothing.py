@@ -156,8 +156,8 @@ def test_the_draws_are_those_of_the_median():
     f, x = (lambda z: z.sum(dim=1)), torch.zeros(2)
     mean = MeanSmoothing(f, NOISE, n=500, low=-2, high=2)
     median = MedianSmoothing(f, NOISE, n=500)
-    kept = median.certify_draws(x, example=3)
-    assert (kept.outputs == mean.certify_draws(x, example=3).outputs).all()
+    kept = median.draw(x, example=3)
+    assert (kept.outputs == mean.draw(x, example=3).outputs).all()
     assert (mean.read(kept, 0.1).lower == mean.certify(x, 0.1, example=3).lower).all()
 
 
@@ -165,7 +165,7 @@ def test_the_draws_are_those_of_the_median():
 def test_alpha_is_shared_among_both_sides_of_all_coordinates(k, bound):
     h = MeanSmoothing(lambda z: z.repeat(1, k), NOISE, n=400, low=-2, high=2, alpha=0.06, bound=bound)
     c = h.certify(torch.zeros(1), 0.1, example=1)
-    kept = h.certify_draws(torch.zeros(1), example=1)
+    kept = h.draw(torch.zeros(1), example=1)
     expected = mean_certificate(kept, 0.1, -2.0, 2.0, moved(band(400, 0.03 / k, bound), 0.1, NOISE), 0.06)
     assert (c.lower == expected.lower).all()
     assert (c.upper == expected.upper).all()

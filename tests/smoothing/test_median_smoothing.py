@@ -221,7 +221,7 @@ def test_exact_ranks_one_step_too_narrow_are_found(monkeypatch):
 
 def test_draws_are_read_again_for_another_alpha_and_quantile():
     wide = MedianSmoothing(lambda x: x, Gaussian(0.5), n=400, alpha=1e-6)
-    kept = wide.certify_draws(torch.zeros(2), example=3)
+    kept = wide.draw(torch.zeros(2), example=3)
     narrow = MedianSmoothing(lambda x: x, Gaussian(0.5), n=400, alpha=0.1, p=0.6)
     again, fresh = narrow.read(kept, 0.1), narrow.certify(torch.zeros(2), 0.1, example=3)
     assert (again.lower == fresh.lower).all()
@@ -235,7 +235,7 @@ def test_draws_are_read_again_for_another_alpha_and_quantile():
         ({"n": 0}, r"certifier\.n: expected at least 1"),
         ({"alpha": 0.0}, r"certifier\.alpha: expected a probability"),
         ({"alpha": nan}, r"certifier\.alpha"),
-        ({"p": 1.0}, r"certifier\.p: expected a number strictly between 0 and 1"),
+        ({"p": 1.0}, r"certifier\.p: expected a probability strictly between 0 and 1"),
     ],
 )
 def test_settings_out_of_range(given, message):

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 
 from smoothing import BaseFunctionError, Gaussian, SegmentSmoothing, SettingError, Splitting, Uniform, segment_guarantee
 from smoothing.segment_guarantee import SegmentDraws, holm, segment_certificate, threshold
-from smoothing.segment_smoothing import classes_of, votes
+from smoothing.segment_smoothing import position_classes, votes
 
 SIGMA, EPS, N, ALPHA, REPETITIONS = 0.5, 0.25, 200, 0.05, 4000
 NOISE = Gaussian(SIGMA)
@@ -105,8 +105,8 @@ def test_no_attack_within_eps_changes_a_certified_class():
 def test_scores_and_class_numbers_and_masks_are_the_same():
     scores = torch.rand(8, 5, 2, 3, generator=torch.Generator().manual_seed(0))
     classes = scores.argmax(dim=1)
-    assert torch.equal(classes_of(scores), classes)
-    assert torch.equal(classes_of(classes[:, None].double()), classes)
+    assert torch.equal(position_classes(scores), classes)
+    assert torch.equal(position_classes(classes[:, None].double()), classes)
     counted = votes(scores)
     assert counted.shape == (6, 2, 3)
     for k in range(5):
@@ -118,9 +118,9 @@ def test_a_position_without_a_class_counts_for_none():
     scores = torch.zeros(6, 2, 1)
     scores[:, 1] = 1
     scores[0, 0], scores[1, 1], scores[2], scores[3, 0] = nan, inf, -inf, -inf
-    assert classes_of(scores)[:, 0].tolist() == [-1, -1, -1, 1, 1, 1]
+    assert position_classes(scores)[:, 0].tolist() == [-1, -1, -1, 1, 1, 1]
     assert votes(scores)[:, 0].tolist() == [0, 3, 3]
-    assert classes_of(torch.tensor([[[3.0, nan]]])).tolist() == [[3, -1]]
+    assert position_classes(torch.tensor([[[3.0, nan]]])).tolist() == [[3, -1]]
     drawn = SegmentDraws(np.array([-1]), np.array([N]), 10, N)
     assert segment_certificate(drawn, EPS, NOISE, ALPHA).status == "abstained"
 
