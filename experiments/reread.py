@@ -19,11 +19,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.again import settings_of
-from experiments.certifying.build import settled
+from experiments.certifying.build import accepted_arguments, settled
 from experiments.certifying.rereading import reread, write_again
 from experiments.certifying.rows import Certification
 from experiments.config.entry import line_of
-from experiments.config.identity import described
+from experiments.config.identity import certifier_identity
 from experiments.config.schema import register
 from experiments.config.settings import Settings
 from experiments.config.targets import parameters
@@ -102,12 +102,10 @@ def _certification(run: StoredRun, settings: Settings, changes: dict[str, Any]) 
         "num_classes": len(classes) or None,
         "seed": settings.seed,
     }
-    wanted = parameters(settings.certifier.target, "certifier")
-    open_ended = any(each.kind is each.VAR_KEYWORD for each in wanted.values())
-    accepted = {name: value for name, value in given.items() if name in wanted or (name == "seed" and open_ended)}
-    certifier = settings.certifier.build(**accepted)
+    wanted = accepted_arguments(settings.certifier)
+    certifier = settings.certifier.build(**{name: value for name, value in given.items() if name in wanted})
     identity = copy.deepcopy(run.identity)
-    identity["certifier"] = described(settings.certifier)
+    identity["certifier"] = certifier_identity(settings.certifier)
     root = Path((changes.get("results") or {}).get("root") or run.folder.parent.parent)
     kept = {name: run.record[name] for name in ("weights", "examples", "classes", "code") if name in run.record}
     folder = RunFolder(root, settings, identity, run.record.get("noise_state"), Contents(**kept))

@@ -83,7 +83,7 @@ def _folder(settings: Settings, dataset: Dataset, base: BaseFunction, own: Conte
 
 def _without_unused_metric(settings: Settings) -> Settings:
     """The settings, without a metric if the certifier accepts none. Raises SettingError if it needs one."""
-    if "metric" not in _parameters(settings.certifier):
+    if "metric" not in accepted_arguments(settings.certifier):
         return replace(settings, metric=None)
     if not settings.metric:
         raise SettingError(f"metric: {settings.certifier.name} needs a metric, such as metric=l2")
@@ -92,7 +92,7 @@ def _without_unused_metric(settings: Settings) -> Settings:
 
 def _require_its_noise(settings: Settings) -> None:
     """Raises SettingError if the certifier needs a noise and there is none."""
-    if "noise" in _parameters(settings.certifier) and not settings.noise:
+    if "noise" in accepted_arguments(settings.certifier) and not settings.noise:
         raise SettingError(f"noise: {settings.certifier.name} needs a noise, such as noise=gaussian")
 
 
@@ -135,7 +135,7 @@ def _certifier(settings: Settings, base: BaseFunction, dataset: Dataset) -> Cert
         "precision": settings.precision,
         "compiled": settings.compiled,
     }
-    wanted = _parameters(settings.certifier)
+    wanted = accepted_arguments(settings.certifier)
     certifier = settings.certifier.build(**{name: value for name, value in given.items() if name in wanted})
     name = type(certifier).__name__
     if not isinstance(certifier, Certifier):  # made by a function
@@ -151,7 +151,7 @@ def _certifier(settings: Settings, base: BaseFunction, dataset: Dataset) -> Cert
     return certifier
 
 
-def _parameters(group: Group) -> set[str]:
+def accepted_arguments(group: Group) -> set[str]:
     """The names of the certifier's arguments. With **kwargs, also those of `EvaluationOptions`."""
     found = parameters(group.target, "certifier")
     others = any(parameter.kind is parameter.VAR_KEYWORD for parameter in found.values())

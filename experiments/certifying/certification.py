@@ -23,7 +23,7 @@ from experiments.data import Dataset, MissingDataError
 from experiments.data.indices import indices_of
 from experiments.machine.device import choose_device, device_name, keep_freed_memory
 from experiments.machine.stopping import stop_if_asked
-from experiments.runs.examples import described
+from experiments.runs.examples import example_rows
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.table import TableWriter, read_table
 from experiments.training.base_function import example_of, input_of
@@ -69,7 +69,7 @@ def certify_together(several: Sequence[Settings]) -> Certified:
     held = held_out(runs[0].certifier, dataset, first.seed)
     indices = dataset.check(choose_examples(dataset, first, held))
     require_other_examples(first, indices)
-    examples = described(dataset, indices)
+    examples = example_rows(dataset, indices)
     for settings, run in zip(several, runs, strict=True):
         _warn_of_another_precision(settings, run.folder)
     logger = first.logger.build(config=first.as_dict()) if first.logger else None

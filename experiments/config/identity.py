@@ -12,7 +12,7 @@ GROUPS = ("dataset", "model", "noise", "certifier", "metric")
 # Training does not use a noise's grid; a run's identity holds the grid under a key of its own.
 NOT_IDENTITY = ("root", "download", "unreadable", "devices", "nodes", "workers", "grid")
 # Options added later, with the values that describe earlier runs. They are left out, so that hashes do not change.
-UNSAID = (
+ADDED_LATER = (
     *(("center", "best"), ("size", None), ("precision", "32-true"), ("precision", "auto")),  # precision: a trainer's
     *(("runner_up", "complement"), ("Certify.bound", "exact"), ("BalancedCenterSmoothing.alpha3", None)),
     *(("ema_decay", 0.0), ("clip_norm", 0.0), ("DenoiserTrainer.mse_epochs", 0)),  # of a trainer
@@ -38,7 +38,7 @@ def description(group: Group, code: bool = True) -> dict[str, Any]:
     kept = {key: value for key, value in group.arguments.items() if key not in NOT_IDENTITY}
     users = not is_suites(group.target)
     name = group.target if users else group.located.__name__
-    kept = {k: v for k, v in kept.items() if (k, v) not in UNSAID and (f"{name}.{k}", v) not in UNSAID}
+    kept = {k: v for k, v in kept.items() if (k, v) not in ADDED_LATER and (f"{name}.{k}", v) not in ADDED_LATER}
     own = {"type": name} | kept
     if (users or getattr(group.located, "identified_by_files", False)) and (files := file_hashes(kept)):
         own["files"] = files
@@ -47,7 +47,7 @@ def description(group: Group, code: bool = True) -> dict[str, Any]:
     return own
 
 
-def described(certifier: Group) -> dict[str, Any]:
+def certifier_identity(certifier: Group) -> dict[str, Any]:
     """The certifier as part of an identity, without the settings whose results are in other settings already."""
     found = description(certifier)
     for name in ("match", "calibration"):  # n and m, or q and rho
@@ -68,7 +68,7 @@ def identity(
     """
     chosen = {name: getattr(settings, name) for name in GROUPS if getattr(settings, name)}
     found: dict[str, Any] = {name: description(group, code=name != "model") for name, group in chosen.items()}
-    found["certifier"] = described(settings.certifier)
+    found["certifier"] = certifier_identity(settings.certifier)
     if fingerprint:
         found["dataset"]["fingerprint"] = fingerprint
     if training:

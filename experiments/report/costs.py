@@ -8,6 +8,7 @@ import pandas as pd
 
 from experiments.config.identity import NOT_SETTINGS
 from experiments.machine.words import counted, device_text
+from experiments.report.titles import numbers_text
 from experiments.runs.certifier_class import certifier_class
 from experiments.runs.reader import StoredRun
 
@@ -98,7 +99,7 @@ def stands_on(runs: list[StoredRun]) -> str:
 
 def _examples(runs: list[StoredRun]) -> str:
     counts = sorted({int(run.table["index"].nunique()) for run in runs})
-    return f"{_range(counts)} example{'s' * (counts[-1] != 1)}"
+    return f"{numbers_text(counts)} example{'s' * (counts[-1] != 1)}"
 
 
 def _training(runs: list[StoredRun]) -> str:
@@ -109,14 +110,10 @@ def _training(runs: list[StoredRun]) -> str:
     parts = []
     if epochs:
         many = f", {counted(len(seeds), 'seed')}" if seeds else ""
-        parts.append(f"trained for {_range(epochs)} epoch{'s' * (epochs[-1] != 1)}{many}")
+        parts.append(f"trained for {numbers_text(epochs)} epoch{'s' * (epochs[-1] != 1)}{many}")
     if any("epochs" not in each for each in trained):
         parts.append("weights from elsewhere")
     return " or ".join(parts)
-
-
-def _range(numbers: list[int]) -> str:
-    return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
 
 
 def provenance_of(runs: list[StoredRun]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from experiments.runs.table import EXAMPLES, read_rows
 from smoothing import SettingError
 
 
-def described(dataset: Dataset, indices: Sequence[int]) -> list[dict[str, Any]]:
+def example_rows(dataset: Dataset, indices: Sequence[int]) -> list[dict[str, Any]]:
     """Index, file, label and class name of each example; empty if the data set has neither files nor labels.
 
     Raises:

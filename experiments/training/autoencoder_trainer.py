@@ -25,11 +25,7 @@ class AutoencoderTrainer(Trainer):
 
     judged_by: ClassVar[str] = "loss"
     replayable: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.stability:
-            raise SettingError(f"trainer.stability: expected 0 for an autoencoder, got {self.stability}")
+    uses_stability: ClassVar[bool] = False
 
     def targets(self, images: Tensor, labels: Tensor) -> Tensor:
         """The clean images, (b, C, H, W)."""

@@ -47,7 +47,7 @@ def trained_as(settings: Settings, dataset: Dataset) -> dict[str, Any]:
     """
     if not settings.trainer:
         raise SettingError("trainer: expected a choice, such as trainer=digits or trainer=sgd_step, got none")
-    return described(settings, dataset) | {"trainer": description(settings.trainer)}
+    return training_conditions(settings, dataset) | {"trainer": description(settings.trainer)}
 
 
 def folder(settings: Settings, dataset: Dataset) -> Path:
@@ -198,7 +198,7 @@ def weights_hash(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def described(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+def training_conditions(settings: Settings, dataset: Dataset) -> dict[str, Any]:
     """`trained_as` without the trainer: what must match between a checkpoint and a certification."""
     data = {key: value for key, value in description(settings.dataset).items() if key not in NOT_TRAINING}
     if dataset.cached_fingerprint:

@@ -185,11 +185,7 @@ class Trainer:
             SettingError: the model's outputs are not scores.
         """
         scores = model(noise(x, Purpose.NOISE))
-        if scores.dim() != 2:
-            raise SettingError(
-                f"trainer: {type(self).__name__} expected a vector of scores for each image, got outputs of shape "
-                f"{tuple(scores.shape[1:])}; use trainer=autoencoder"
-            )
+        self._require_scores(scores)
         loss = functional.cross_entropy(scores, labels)
         if self.stability:
             other = model(noise(x, Purpose.SECOND_NOISE))
@@ -203,12 +199,16 @@ class Trainer:
         Copy k has the k-th noise of the step. Raises SettingError if the model's outputs are not scores.
         """
         scores: Tensor = model(torch.cat([noise(x, k=k) for k in range(copies)]))
-        if scores.dim() != 2:
+        self._require_scores(scores)
+        return scores.unflatten(0, (copies, len(x)))
+
+    def _require_scores(self, outputs: Tensor) -> None:
+        """Raises SettingError unless the outputs are scores, (b, num_classes)."""
+        if outputs.dim() != 2:
             raise SettingError(
                 f"trainer: {type(self).__name__} expected a vector of scores for each image, got outputs of shape "
-                f"{tuple(scores.shape[1:])}; use trainer=autoencoder"
+                f"{tuple(outputs.shape[1:])}; use trainer=autoencoder"
             )
-        return scores.unflatten(0, (copies, len(x)))
 
     def judge(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """A value per image, whose mean is reported, (b,), float64: 1 if the most probable class is right, else 0.

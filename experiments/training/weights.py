@@ -18,11 +18,11 @@ from experiments.data import Dataset
 from experiments.training.checkpoints import (
     METADATA,
     WEIGHTS,
-    described,
     folder,
     read,
     train_command,
     trained_as,
+    training_conditions,
     warn_of_changed_source,
     weights_hash,
     written,
@@ -91,7 +91,7 @@ class Checkpoint:
             noise.restore(self.metadata.get("noise_state", {}))
 
     def _require_match(self, found: dict[str, Any], settings: Settings, dataset: Dataset) -> None:
-        wanted = described(settings, dataset)
+        wanted = training_conditions(settings, dataset)
         for group in CHECKED:
             if wanted[group] != found.get(group):
                 allow = "" if group == "model" else "; or certify it anyway: allow_mismatch=true"

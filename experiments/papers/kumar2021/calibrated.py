@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from experiments.config.command_line import CONF
 from experiments.config.settings import Group
 from experiments.papers.kumar2021.medians import medians_of_certificates, read_again
-from experiments.report.figure import CONF
 from experiments.runs.reader import StoredRun, experiment_of, sigma_of
 from smoothing import BalancedSettings, CenterDraws, CenterSettings, Gaussian, Metric, balanced_certificate
 from smoothing import rechecked as checked_with

@@ -125,7 +125,7 @@ def test_inputs_without_channels_need_no_normalisation(composed):
     dataset.mean, dataset.std, dataset.shape, dataset.levels = (), (), (5,), None
     assert dataset[1].shape == (5,)
     plain = composed("experiment=digits_gaussian")
-    assert checkpoints.described(plain, dataset)["normalisation"] == {"mean": [], "std": []}
+    assert checkpoints.training_conditions(plain, dataset)["normalisation"] == {"mean": [], "std": []}
     with pytest.raises(SettingError, match=r"^dataset: Own\.mean is missing; set it to a number for each channel$"):
         new_model(plain, dataset)
 

@@ -6,7 +6,7 @@ import torch
 
 from experiments.data import Dataset
 from experiments.data.indices import indices_of
-from experiments.runs.examples import described
+from experiments.runs.examples import example_rows
 from smoothing import SettingError
 
 
@@ -47,4 +47,4 @@ def test_what_is_refused(indices, message):
 
 
 def test_a_data_set_without_labels_describes_nothing():
-    assert described(Own([0]), [0]) == []
+    assert example_rows(Own([0]), [0]) == []

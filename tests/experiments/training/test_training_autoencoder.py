@@ -236,7 +236,7 @@ def test_the_papers_settings_of_the_generator():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("+trainer.stability=6",), r"trainer\.stability: expected 0 for an autoencoder, got 6"),
+        (("+trainer.stability=6",), r"trainer\.stability: expected 0 with AutoencoderTrainer, got 6"),
         (("model=small_cnn", "~model.bottleneck"), r"trainer: .*the images' shape, \(1, 8, 8\), got \(10,\)"),
         (("trainer=digits",), r"trainer: Trainer expected a vector of scores .*\(1, 8, 8\).*trainer=autoencoder"),
         (("trainer.devices=2",), r"trainer\.devices: expected 1 on a CPU"),
