@@ -54,6 +54,30 @@ def test_clopper_pearson_agrees_with_scipy_binomtest():
         assert statistics.clopper_pearson_upper(k, n, alpha) == pytest.approx(less.high, rel=1e-7, abs=1e-11)
 
 
+@pytest.mark.parametrize(
+    ("k", "n", "alpha"),
+    [(1000, 10**8, 0.001), (1000, 10**9, 0.001), (999, 10**10, 0.001), (4, 2264, 1.02e-280), (10, 5000, 1e-100)],
+)
+def test_bounds_hold_where_scipys_quantiles_are_wrong(k, n, alpha):
+    """Exact sums of 400 digits. SciPy's lower bound from 1000 of 10^9 has a tail of 1, and 0.001 is allowed."""
+
+    def tail(p, count):  # P[Bin(n, p) <= count]
+        term = total = (1 - p) ** n
+        for j in range(count):
+            term *= (n - j) * p / ((j + 1) * (1 - p))
+            total += term
+        return total
+
+    with mpmath.workdps(400):
+        lower = mpmath.mpf(statistics.clopper_pearson_lower(k, n, alpha))
+        upper = mpmath.mpf(statistics.clopper_pearson_upper(k, n, alpha))
+        mirrored = 1 - mpmath.mpf(statistics.clopper_pearson_lower(n - k, n, alpha))
+        close = 1 - mpmath.mpf(10) ** -6
+        assert close <= (1 - tail(lower, k - 1)) / alpha <= 1
+        assert close <= tail(upper, k) / alpha <= 1
+        assert tail(mirrored, k) <= alpha
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 101, 1000, 1500, 2000])
 @pytest.mark.parametrize("alpha", [0.05, 0.0025])
 def test_exact_median_margin_is_the_least(n, alpha):
