@@ -12,6 +12,7 @@ not.
 import argparse
 import copy
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def _certification(run: StoredRun, settings: Settings, changes: dict[str, Any]) 
     identity = copy.deepcopy(run.identity)
     identity["certifier"] = certifier_identity(settings.certifier)
     root = Path((changes.get("results") or {}).get("root") or run.folder.parent.parent)
-    kept = {name: run.record[name] for name in ("weights", "examples", "classes", "code") if name in run.record}
+    kept = {each.name: run.record[each.name] for each in fields(Contents) if each.name in run.record}
     folder = RunFolder(root, settings, identity, run.record.get("noise_state"), Contents(**kept))
     return Certification(certifier, certifier.cases(settings.eps), folder)
 

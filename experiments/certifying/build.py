@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
-from experiments.certifying.contents import contents_of
+from experiments.certifying.contents import contents_of, metric_hash
 from experiments.certifying.rows import Certification
-from experiments.config.identity import identity
+from experiments.config.identity import flattened, identity
 from experiments.config.left_out import typed_words
 from experiments.config.settings import Group, Settings
 from experiments.config.targets import parameters
 from experiments.data import Dataset, LabelledDataset
 from experiments.runs.contents import Contents
 from experiments.runs.input_space import InputSpace
-from experiments.runs.run_folder import RunFolder, flattened
+from experiments.runs.run_folder import RunFolder
 from experiments.training.base_function import BaseFunction, build_base_function
 from smoothing import Certifier, Metric, Noise, SettingError
 from smoothing.evaluation import EvaluationOptions
@@ -51,7 +51,8 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
         if isinstance(each.f.f, torch.nn.Module):
             each.f.f.to(device)
     own = contents_of(first, dataset, base)
-    folders = [_folder(settings, dataset, base, own) for settings in several]
+    owns = [replace(own, metric=metric_hash(getattr(one, "metric", None))) for one in certifiers]
+    folders = [_folder(settings, dataset, base, each) for settings, each in zip(several, owns, strict=True)]
     return [Certification(*each) for each in zip(certifiers, cases, folders, strict=True)]
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from experiments.certifying.build import assembled
 from experiments.certifying.calibrating import require_other_examples
+from experiments.certifying.contents import input_hash
 from experiments.certifying.held_out import calibrate, held_out, require_not_held_out
 from experiments.certifying.progress import Progress, announcement
 from experiments.certifying.rereading import reread_from_siblings, taken_from_shards
@@ -69,7 +71,8 @@ def certify_together(several: Sequence[Settings]) -> Certified:
     held = held_out(runs[0].certifier, dataset, first.seed)
     indices = dataset.check(choose_examples(dataset, first, held))
     require_other_examples(first, indices)
-    examples = example_rows(dataset, indices)
+    listed = [*indices, *(index for index in held if index not in indices)]
+    examples = example_rows(dataset, listed, partial(input_hash, dataset))
     for settings, run in zip(several, runs, strict=True):
         _warn_of_another_precision(settings, run.folder)
     logger = first.logger.build(config=first.as_dict()) if first.logger else None

@@ -6,11 +6,12 @@ import torch
 
 from experiments.config.settings import Settings
 from experiments.config.user_code import code_hash
-from experiments.data import Dataset, LabelledDataset
+from experiments.data import Dataset, LabelledDataset, MissingDataError
 from experiments.data.indices import indices_of
 from experiments.runs.contents import Contents
 from experiments.training.base_function import BaseFunction, tensor_of
 from experiments.training.checkpoints import state_hash
+from smoothing import Metric
 
 NO_NUMBERS = hashlib.sha256().hexdigest()[:16]  # the hash of a model that holds none
 
@@ -26,6 +27,14 @@ def contents_of(settings: Settings, dataset: Dataset, base: BaseFunction) -> Con
     return Contents(weights, examples, classes, code)
 
 
+def metric_hash(metric: Metric | None) -> str:
+    """Hash of the tensors, arrays and networks that a metric holds; empty if it holds none."""
+    holder = torch.nn.Module()
+    vars(holder)["metric"] = metric
+    found = state_hash(holder)
+    return "" if found == NO_NUMBERS else found
+
+
 def _in_checkpoint(base: BaseFunction) -> bool:
     """Whether the checkpoint holds all weights. A part that brings its own, as in `Denoised`, is not in it."""
     return base.checkpoint is not None and dict(base.model.named_parameters()).keys() <= base.model.state_dict().keys()
@@ -34,9 +43,26 @@ def _in_checkpoint(base: BaseFunction) -> bool:
 def _examples_hash(dataset: Dataset) -> str:
     content, indices = hashlib.sha256(), indices_of(dataset)
     for index in dict.fromkeys([*indices[:1], *indices[len(indices) // 2 :][:1], *indices[-1:]]):
-        x = tensor_of(dataset, index)
-        content.update(f"{index} {x.dtype} {tuple(x.shape)}".encode())
-        content.update(x.detach().cpu().contiguous().numpy().tobytes())
+        _add(content, dataset, index)
     if isinstance(dataset, LabelledDataset):
         content.update(repr([(index, dataset.label(index)) for index in indices]).encode())
     return content.hexdigest()[:16]
+
+
+def input_hash(dataset: Dataset, index: int) -> str | None:
+    """Hash of an example; None if the data set's fingerprint covers it, or it cannot be read."""
+    if dataset.cached_fingerprint:
+        return None
+    content = hashlib.sha256()
+    try:
+        _add(content, dataset, index)
+    except MissingDataError:
+        return None
+    return f"sha256:{content.hexdigest()[:16]}"
+
+
+def _add(content: "hashlib._Hash", dataset: Dataset, index: int) -> None:
+    """Add an example, with its index, dtype and shape, to a hash."""
+    x = tensor_of(dataset, index)
+    content.update(f"{index} {x.dtype} {tuple(x.shape)}".encode())
+    content.update(x.detach().cpu().contiguous().numpy().tobytes())

@@ -79,7 +79,10 @@ def _readable(path: Path, one: Certification, indices: list[int]) -> tuple[Store
         return None, {}
     try:
         run = next((each for each in find_runs(path) if alike(each, one)), None)
-        return run, reread(run, one, indices) if run else {}
+        if run is None:
+            return None, {}
+        changed = one.folder.changed_since(run.folder)
+        return run, reread(run, one, [index for index in indices if index not in changed])
     except (SmoothingError, OSError, KeyError, ValueError):
         return None, {}
 

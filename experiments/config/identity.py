@@ -8,7 +8,7 @@ from experiments.config.settings import Group, Settings
 from experiments.config.user_code import code_hash, file_hashes, is_suites
 
 GROUPS = ("dataset", "model", "noise", "certifier", "metric")
-# Where data is stored and how many processes train do not change the results.
+# Arguments of the suite's classes that do not change the results: where data is stored, and how many processes train.
 # Training does not use a noise's grid; a run's identity holds the grid under a key of its own.
 NOT_IDENTITY = ("root", "download", "unreadable", "devices", "nodes", "workers", "grid")
 # Options added later, with the values that describe earlier runs. They are left out, so that hashes do not change.
@@ -25,7 +25,8 @@ def description(group: Group, code: bool = True) -> dict[str, Any]:
     """A group as part of an identity: the name of its class and the arguments that results depend on.
 
     A class of the suite is described by its name alone, because run.json records the suite's commit. A user's own class
-    is described by its full dotted name, a hash of its source, and hashes of the files that its arguments name.
+    is described by its full dotted name, a hash of its source, and hashes of the files that its arguments name. Of its
+    arguments, only those in its `not_identity` are left out: an argument may have the name of one of the suite's.
 
     Args:
         group: a checked group.
@@ -35,8 +36,9 @@ def description(group: Group, code: bool = True) -> dict[str, Any]:
     Raises:
         SettingError: the user's code is not in a file.
     """
-    kept = {key: value for key, value in group.arguments.items() if key not in NOT_IDENTITY}
     users = not is_suites(group.target)
+    left_out = getattr(group.located, "not_identity", ()) if users else NOT_IDENTITY
+    kept = {key: value for key, value in group.arguments.items() if key not in left_out}
     name = group.target if users else group.located.__name__
     kept = {k: v for k, v in kept.items() if (k, v) not in ADDED_LATER and (f"{name}.{k}", v) not in ADDED_LATER}
     own = {"type": name} | kept
@@ -82,3 +84,11 @@ def identity(
 def identity_hash(identity: dict[str, Any]) -> str:
     """Hash of a run's identity, or of a checkpoint's `trained_as`; the folder's name ends with it."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def flattened(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary as a flat one, with keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

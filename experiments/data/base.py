@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,10 +30,13 @@ class Dataset(ABC):
         units: units of the inputs' numbers, for axis titles, such as `PIXELS` or "cm". Empty: the title has none.
         unreadable: what `check` does when an example cannot be read: "refuse" or "skip". None refuses, and marks a data
             set that offers no such setting.
+        not_identity: arguments that are not part of a run's identity, because they do not change the examples. A run
+            compares each example with the one that its rows are of (examples.csv).
     """
 
     units: str = ""
     unreadable: str | None = None
+    not_identity: ClassVar[tuple[str, ...]] = ("root", "download", "unreadable")
 
     @abstractmethod
     def indices(self) -> list[int]:

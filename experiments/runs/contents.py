@@ -1,8 +1,8 @@
 """Hashes of the weights, examples and classes behind a run's rows, which the settings do not determine.
 
-A run compares them with those in its folder's run.json. A difference in weights, examples or classes is refused,
-because rows would be mixed. A changed source of the user's model only prints a warning, because even a comment changes
-it. The hashes are not part of the identity, so that earlier runs, which did not record them, still resume.
+A run compares them with those in its folder's run.json. A difference in weights, examples, classes or the metric is
+refused, because rows would be mixed. A changed source of the user's model only prints a warning, because even a comment
+changes it. The hashes are not part of the identity, so that earlier runs, which did not record them, still resume.
 """
 
 import sys
@@ -23,12 +23,14 @@ class Contents:
             data set's fingerprint is part of the identity.
         classes: names of the classes, in the order of the labels.
         code: hash of the source of the user's model.
+        metric: hash of the numbers that the metric holds, such as the weights of a network.
     """
 
     weights: str = ""
     examples: str = ""
     classes: list[str] = field(default_factory=list)
     code: str = ""
+    metric: str = ""
 
     def record(self) -> dict[str, Any]:
         """The nonempty fields, for run.json."""
@@ -40,6 +42,7 @@ class Contents:
             "weights": "other weights of the model (or other code, if it has none)",
             "examples": "other examples: the data set's images or labels have changed",
             "classes": "other classes, or classes in another order",
+            "metric": "another metric: the numbers that it holds, such as weights, have changed",
         }
         for name, value in self.record().items():
             if record.get(name, value) == value:

@@ -1,7 +1,7 @@
 """The folder of one run: results/<experiment>/<certifier, noise and samples>-<hash of the identity>/.
 
 certificates.csv            the table (certificates.<k>-of-<K>.csv for shards)
-examples.csv                file, label and class of each example, if the data set has them
+examples.csv                file, label, class and hash of each example, as far as the data set has them
 calibration.csv             the rows of the calibration examples, if the certifier has some
 run.json                    identity, configuration, contents, versions, commit, device, times
 draws/<index>.npz           the draws of an example, from which its certificates can be computed again
@@ -26,9 +26,11 @@ from hydra.core.hydra_config import HydraConfig
 from torch import Tensor
 
 from experiments.config.command_line import command
+from experiments.config.identity import flattened
 from experiments.config.settings import Settings
 from experiments.machine.files import sync_folder, write_atomically
 from experiments.runs.contents import Contents
+from experiments.runs.examples import changed, listed_rows, require_unchanged
 from experiments.runs.folder_name import folder_of
 from experiments.runs.input_space import InputSpace
 from experiments.runs.table import EXAMPLES, Schema, TableWriter
@@ -80,6 +82,7 @@ class RunFolder:
         self._suffix = suffix
         self._settings, self.identity, self._noise_state = settings, identity, noise_state or {}
         self._contents, self._space = contents or Contents(), space or InputSpace()
+        self._inputs: dict[int, str | None] = {}  # hashes of the examples that `describe` listed
         self._refuse_another_identity()
 
     def table(self, schema: Schema) -> TableWriter:
@@ -88,7 +91,14 @@ class RunFolder:
         return TableWriter(self.table_path, schema)
 
     def describe(self, examples: Sequence[dict[str, Any]]) -> None:
-        """Add rows to examples.csv for examples that are not listed yet."""
+        """Add rows to examples.csv for examples that are not listed yet.
+
+        Raises SmoothingError if one of them was another when it was listed: rows would be mixed.
+        """
+        if not examples:
+            return
+        self._inputs |= {row["index"]: row["input"] for row in examples}
+        require_unchanged(self._inputs, self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         with TableWriter(self.path / f"examples{self._suffix}.csv", EXAMPLES) as table:
             table.write(examples)
@@ -138,6 +148,7 @@ class RunFolder:
             examples: the indices of the examples.
         """
         (self.path / "draws").mkdir(parents=True, exist_ok=True)
+        self.describe(listed_rows(source, examples))
         reading = {
             "from": f"{source.parent.name}/{source.name}",
             "examples": examples,
@@ -151,6 +162,10 @@ class RunFolder:
             own = kept | {"identity": self.identity, "config": self._settings.as_dict()}
         own["read_again"] = [*own.get("read_again", []), reading]
         self._write(own)
+
+    def changed_since(self, folder: Path) -> set[int]:
+        """The examples that are others now than those that the rows of another run's folder are of."""
+        return changed(self._inputs, folder)
 
     def copy_draws(self, index: int, source: Path) -> None:
         """Copy an example's draws from another run's folder."""
@@ -282,11 +297,3 @@ def _git(*arguments: str) -> str | None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def flattened(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary as a flat one, with keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -53,7 +53,7 @@ class Schema:
         return tuple(float(row[name]) for name in self.key)
 
 
-EXAMPLES = Schema(columns=("index", "file", "label", "class"), key=("index",))  # of examples.csv
+EXAMPLES = Schema(("index", "file", "label", "class", "input"), ("index",), younger=("input",))  # of examples.csv
 
 
 class TableWriter:

@@ -52,12 +52,14 @@ class Trainer:
         replayable: whether `objective` does the same operations in each step of an epoch, with no numbers from the host
             that change. Then one GPU replays a recorded step (`graphed`), which is faster. A subclass with an objective
             of its own sets it again to say so. A model or a part of it may have replayable = False.
+        not_identity: arguments that are not part of a checkpoint's identity.
 
     Raises:
         SettingError: a value is out of its range.
     """
 
     judged_by: ClassVar[str] = "accuracy"
+    not_identity: ClassVar[tuple[str, ...]] = ("devices", "nodes", "workers")
     uses_stability: ClassVar[bool] = True
     replayable: ClassVar[bool] = True
 

@@ -5,7 +5,7 @@ import importlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +85,8 @@ class FeatureDistance(SquaredFeatureDistance):
     Args:
         features: the network, (n, *output shape), float32 -> a sequence of feature maps, (n, channels, ...) for each
             stage. Row i of each may depend on output i only. A copy in eval mode, made now, is used. Or a dictionary:
-            its class, as `_target_`, and the arguments of the class. It is built when the first distance is computed.
+            its class, as `_target_`, and the arguments of the class. It is built when the first distance is computed,
+            with torch seeded, so that it is the same network in every process.
 
     Raises:
         SettingError: features is neither. When a distance is computed: there is no such class, or the network fails or
@@ -100,6 +101,8 @@ class FeatureDistance(SquaredFeatureDistance):
         >>> metric(a[None], b[None])  # unit vectors at a right angle: 2 for each stage
         tensor([4.0000], dtype=torch.float64)
     """
+
+    identified_by_files: ClassVar[bool] = True  # files that the arguments name are part of a run's identity
 
     def __init__(self, features: nn.Module | dict[str, Any]) -> None:
         if not isinstance(features, nn.Module | dict):
@@ -166,7 +169,10 @@ def _built(settings: dict[str, Any]) -> nn.Module:
     path = str(own.pop("_target_", ""))
     module, _, name = path.rpartition(".")
     try:
-        made = getattr(importlib.import_module(module), name)(**own)
+        make = getattr(importlib.import_module(module), name)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # weights that are not loaded are the same in every process: it is one metric
+            made = make(**own)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise SettingError(f"metric.features: expected the class of a network, got {path} ({error})") from error
     if not isinstance(made, nn.Module):

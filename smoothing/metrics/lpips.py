@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,8 @@ class LPIPS(SquaredFeatureDistance):
         >>> metric, metric.gamma
         (LPIPS(weights='hub'), 2.0)
     """
+
+    identified_by_files: ClassVar[bool] = True  # files that the arguments name are part of a run's identity
 
     def __init__(self, weights: str = "hub") -> None:
         self.weights = weights

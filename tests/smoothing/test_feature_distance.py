@@ -232,3 +232,24 @@ def test_the_network_is_copied_when_the_metric_is_made():
         network.shift.fill_(100.0)
     a, b = torch.tensor([[[1.0]], [[0.0]]]), torch.tensor([[[0.0]], [[3.0]]])
     assert metric(a[None], b[None]).tolist() == pytest.approx([2.0])
+
+
+def test_features_without_weights_are_one_network_in_every_process():
+    """torch is seeded while they are built; the caller's random numbers do not change."""
+    settings = {"_target_": f"{__name__}.Untrained"}
+    a, b = torch.rand(2, 1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    first = FeatureDistance(settings)(a, b)
+    after = torch.rand(1)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(1), after)
+    assert torch.equal(FeatureDistance(settings)(a, b), first)
+
+
+class Untrained(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 5, 3)
+
+    def forward(self, images):
+        return [self.layer(images)]

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
+from experiments.config.identity import flattened
 from experiments.papers.yours.titles import class_name
 from experiments.report.symbols import SIGMA
 from experiments.runs.reader import StoredRun, noise_matches
-from experiments.runs.run_folder import flattened
 
 NOT_SHOWN = ("weights", "fingerprint", "code", "shape", "noisy")  # no reader can read them, or they follow from others
 SAMPLES = ("certifier.n", "certifier.m", "certifier.alpha")  # whose values a note gives

@@ -21,6 +21,7 @@ from smoothing import CenterSmoothing, SettingError, SmoothingError
 
 MINE = """
 import torch
+from experiments.data import Dataset
 from smoothing import L2 as TheirL2
 
 
@@ -47,6 +48,44 @@ class Trained(torch.nn.Module):
 class L2(TheirL2):
     def _distance(self, a, b):
         return 1 * super()._distance(a, b)
+
+
+class Halved(TheirL2):
+    # Its argument has the name of one that data sets have.
+    def __init__(self, root: float = 1.0) -> None:
+        super().__init__()
+        self.root = root
+
+    def _distance(self, a, b):
+        return super()._distance(a, b) / self.root
+
+
+class Weighted(TheirL2):
+    # Its weight is a new one in every process.
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = torch.nn.Linear(1, 1)
+
+
+class Coarse(Net):
+    # Its argument has the name of one that noises have.
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, x):
+        return super().forward(x[:, :, :: self.grid, :: self.grid])
+
+
+class Stored(Dataset):
+    def __init__(self, root: str) -> None:
+        self.images = torch.load(root, weights_only=True)
+
+    def indices(self):
+        return list(range(len(self.images)))
+
+    def __getitem__(self, index):
+        return self.images[index]
 """
 
 BARE = """
@@ -91,6 +130,51 @@ def test_an_edited_metric_of_the_users_own_is_another_run(run):
     assert after != own
     before, tenfold = (read_table(folder)["eps_out"][0] for folder in (own, after))
     assert tenfold == pytest.approx(10 * before, rel=1e-9)
+
+
+HALVED, COARSE = (
+    ("metric._target_=own_module.Halved", "~metric.largest", "~metric.span"),
+    ("model._target_=own_module.Coarse",),
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((*HALVED, "+metric.root=1"), (*HALVED, "+metric.root=2")),
+        ((*COARSE, "+model.grid=1"), (*COARSE, "+model.grid=2")),
+    ],
+)
+def test_an_argument_with_a_name_that_the_suite_leaves_out_is_part_of_the_identity(run, first, second):
+    assert run("limit=1", *first) != run("limit=1", *second)
+
+
+def test_a_metric_that_holds_other_numbers_is_refused(run):
+    run("limit=1", "metric._target_=own_module.Weighted", "~metric.largest", "~metric.span")
+    with pytest.raises(SmoothingError, match=r"its rows are of another metric: the numbers that it holds"):
+        run("limit=2", "metric._target_=own_module.Weighted", "~metric.largest", "~metric.span")
+
+
+STORED = ("dataset._target_=own_module.Stored", "+dataset.root=x.pt", "limit=null")
+
+
+def test_an_example_that_has_changed_is_refused(run, capsys):
+    """Not the first, the middle or the last."""
+    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.save(images, "x.pt")
+    folder = run(*STORED)
+    assert run(*STORED) == folder
+    assert len(read_table(folder)) == 5
+    images[1] += 0.01
+    torch.save(images, "x.pt")
+    with pytest.raises(SmoothingError, match=r"example 1 of the data set has changed; move the folder away, or set"):
+        run(*STORED)
+    capsys.readouterr()
+    again = run(*STORED, "certifier.alpha2=0.01")
+    assert f"4 examples read again from {folder}, not sampled" in capsys.readouterr().err
+    assert len(read_table(again)) == 5
+    with pytest.raises(SmoothingError, match=r"example 1 of the data set has changed"):
+        run(*STORED)
 
 
 def test_an_edited_model_is_said_and_continued(run, capsys):
@@ -197,7 +281,7 @@ def test_examples_say_which_is_which(run):
     examples, dataset = read_examples(folder), Digits()
     assert list(examples["index"]) == sorted(dataset.indices()[:3])
     assert [dataset.label(index) for index in examples["index"]] == list(examples["label"])
-    assert list(examples.columns) == ["index", "file", "label", "class"]
+    assert list(examples.columns) == ["index", "file", "label", "class", "input"]
 
 
 def test_the_file_and_the_class_are_shown(run, monkeypatch):
