@@ -25,7 +25,7 @@ def test_the_ten_lines_of_python_run(capsys):
 
 
 def test_a_users_own_metric_runs(capsys):
-    code, lines = code_with("class Hamming")
+    code, lines = code_with("class ChangedClasses")
     assert lines <= 15
     exec(code, {})
     assert re.fullmatch(r"at most \d+% of the pixels change\n", capsys.readouterr().out)
