@@ -70,6 +70,7 @@ def certify_together(several: Sequence[Settings]) -> Certified:
     runs = assembled(several, dataset, device)
     held = held_out(runs[0].certifier, dataset, first.seed)
     indices = dataset.check(choose_examples(dataset, first, held))
+    whole = choose_examples(dataset, replace(first, shard=Shard()), held) if first.shard.count > 1 else indices
     require_other_examples(first, indices)
     listed = [*indices, *(index for index in held if index not in indices)]
     examples = example_rows(dataset, listed, partial(input_hash, dataset))
@@ -87,7 +88,7 @@ def certify_together(several: Sequence[Settings]) -> Certified:
             image = example_of(dataset, missing[0], runs[0].certifier.f.f, device)
             for run in runs:
                 arithmetic = _prepare(run.certifier, image, len(missing), first.batch_size, runs[0].folder)
-                run.folder.begin(device_name(device), arithmetic)
+                run.folder.begin(device_name(device), arithmetic, len(whole))
             x, where = input_of(runs[0].certifier.f.f, image[None])[0], runs[0].folder.path
             print(
                 announcement(runs[0].certifier, x, device_name(device), where, len(missing)),
@@ -103,7 +104,6 @@ def certify_together(several: Sequence[Settings]) -> Certified:
     if logger:
         logger.table("certificates", read_table(runs[0].folder.path))
         logger.finish()
-    whole = choose_examples(dataset, replace(first, shard=Shard()), held) if first.shard.count > 1 else indices
     return Certified([run.folder.table_path for run in runs], whole)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.report.claims import verdict_words
-from experiments.runs.reader import StoredRun
+from experiments.runs.reader import StoredRun, unfinished
 from experiments.runs.wandb import WandbLogger
 
 CLAIM_ROWS_SHOWN = 8  # cases of a claim listed in the terminal; if there are more, only the failed ones
@@ -62,9 +62,10 @@ class Drawn:
         return Path(f"{self.stem}.{'png' if self.drawing.figure else next(iter(self.drawing.texts))}")
 
 
-def with_note(drawing: Drawing, apart: str) -> Drawing:
-    """The drawing with what tells it apart from others as its first note, if anything does."""
-    return replace(drawing, notes=[f"With {apart}.", *drawing.notes]) if apart else drawing
+def with_notes(drawing: Drawing, apart: str, runs: Sequence[StoredRun]) -> Drawing:
+    """The drawing with more notes first: what tells it apart from others, if anything does, and its unfinished runs."""
+    first = [f"With {apart}."] if apart else []
+    return replace(drawing, notes=[*first, *filter(None, map(unfinished, runs)), *drawing.notes])
 
 
 def write(drawing: Drawing, runs: Sequence[StoredRun], stem: Path, remarks: Path) -> Drawn:

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from experiments.config.check import checked_group
 from experiments.config.identity import identity_hash
 from experiments.report.costs import told_apart
-from experiments.report.drawing import Drawing, Drawn, with_note, write
+from experiments.report.drawing import Drawing, Drawn, with_notes, write
 from experiments.report.left_out import NO_ROWS, LeftOut, apart, explanation
 from experiments.report.sources import Source
 from experiments.runs.reader import StoredRun, find_runs
@@ -134,7 +134,7 @@ class Selection:
         """Draw and write all drawings to files in a folder."""
         remarks = Path(inspect.getfile(type(self.figure))).with_name("remarks.csv")
         return [
-            write(with_note(self.figure.draw(runs), self._apart(name)), runs, out / name, remarks)
+            write(with_notes(self.figure.draw(runs), self._apart(name), runs), runs, out / name, remarks)
             for name, runs in self.drawn.items()
         ]
 

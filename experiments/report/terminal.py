@@ -10,7 +10,7 @@ from experiments.machine.words import counted
 from experiments.report.costs import cost_of, provenance_of
 from experiments.runs.certifier_class import certifier_in
 from experiments.runs.examples import read_examples
-from experiments.runs.reader import StoredRun, find_runs, median_with_abstentions, read_record
+from experiments.runs.reader import StoredRun, find_runs, median_with_abstentions, read_record, unfinished
 from experiments.runs.table import answers_in, empty_examples, is_empty, read_table
 from smoothing import SmoothingError
 
@@ -46,6 +46,7 @@ def summary(run: StoredRun) -> str:
     lines = [str(run.folder), *(f"  {heading}: {text}" for heading, text in made.items())]
     if run.table.empty:
         return "\n".join([*lines, "  no rows yet"])
+    lines += [f"  unfinished: {left}"] if (left := unfinished(run)) else []
     return "\n".join([*lines, f"  cost: {cost_of([run])}", "", *(f"  {line}" for line in table_summary(run.table))])
 
 

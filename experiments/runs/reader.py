@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from experiments.machine.words import counted
 from experiments.runs.certifier_class import certifier_class
 from experiments.runs.run_folder import load_draws
 from experiments.runs.table import read_table
@@ -48,6 +49,13 @@ class StoredRun:
         folder = self.folder / "draws"
         found = {index: load_draws(folder / f"{index}.npz", kind) for index in self.table["index"].unique()}
         return {int(index): kept[0] for index, kept in found.items() if kept is not None}
+
+
+def unfinished(run: StoredRun) -> str:
+    """How many of a run's examples have rows, if not all have; empty otherwise. Earlier runs do not say."""
+    asked = max(read_record(path).get("asked", 0) for path in run.folder.glob("run*.json"))
+    done = run.table["index"].nunique() if len(run.table) else 0
+    return f"{run.folder}: {done} of {counted(asked, 'example')}; run its command again to finish" * (done < asked)
 
 
 def find_runs(source: Path) -> list[StoredRun]:

@@ -103,25 +103,20 @@ class RunFolder:
         with TableWriter(self.path / f"examples{self._suffix}.csv", EXAMPLES) as table:
             table.write(examples)
 
-    def begin(self, device: str, arithmetic: dict[str, Any]) -> None:
+    def begin(self, device: str, arithmetic: dict[str, Any], asked: int | None = None) -> None:
         """Record in run.json that the run starts or resumes.
 
         Args:
             device: name of the device.
             arithmetic: precision, compilation and batch size of the base function.
+            asked: number of examples that were asked for, in all shards.
         """
         (self.path / "draws").mkdir(parents=True, exist_ok=True)
         for folder in (self.path, self.path.parent):
             sync_folder(folder)
-        start = {
-            "started": _now(),
-            "ended": None,
-            "device": device,
-            "arithmetic": arithmetic,
-            **_command(),
-            **provenance(),
-        }
-        record = self._record()
+        start = {"started": _now(), "ended": None, "device": device, "arithmetic": arithmetic}
+        start |= _command() | provenance()
+        record, planned = self._record(), {} if asked is None else {"asked": asked}
         if record is None:
             self._write(
                 {
@@ -131,13 +126,14 @@ class RunFolder:
                     **({"noise_state": self._noise_state} if self._noise_state else {}),
                     **self._contents.record(),
                     **self._space.record(),
+                    **planned,
                     **start,
                     "resumed": [],
                 }
             )
         else:
             record["resumed"].append(start)
-            self._write(record)
+            self._write(record | planned)
 
     def begin_from(self, source: Path, record: dict[str, Any], examples: list[int]) -> None:
         """Record in run.json that rows are read again from another run, whose provenance is kept.
@@ -158,7 +154,7 @@ class RunFolder:
         }
         own = self._record()
         if own is None:
-            kept = {key: value for key, value in record.items() if key not in ("command", "read_again")}
+            kept = {key: value for key, value in record.items() if key not in ("command", "read_again", "asked")}
             own = kept | {"identity": self.identity, "config": self._settings.as_dict()}
         own["read_again"] = [*own.get("read_again", []), reading]
         self._write(own)

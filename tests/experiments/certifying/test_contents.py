@@ -14,8 +14,12 @@ from experiments.certifying.certification import certify, one_line_warnings
 from experiments.certifying.rows import is_correct
 from experiments.data import Digits
 from experiments.papers.kumar2021.faces import _without_face
-from experiments.report.terminal import terminal_table
+from experiments.papers.yours import Compare
+from experiments.report.figure import drawings
+from experiments.report.sources import Source
+from experiments.report.terminal import summary, terminal_table
 from experiments.runs.examples import read_examples
+from experiments.runs.reader import find_runs, unfinished
 from experiments.runs.table import Schema, TableWriter, read_table
 from smoothing import CenterSmoothing, SettingError, SmoothingError
 
@@ -175,6 +179,22 @@ def test_an_example_that_has_changed_is_refused(run, capsys):
     assert len(read_table(again)) == 5
     with pytest.raises(SmoothingError, match=r"example 1 of the data set has changed"):
         run(*STORED)
+
+
+def test_a_run_with_rows_of_some_examples_is_not_shown_as_finished(run, tmp_path, capsys):
+    folder = run("limit=5", "shard.count=2", "shard.index=0")
+    (stored,) = find_runs(folder)
+    left = f"{folder}: 3 of 5 examples; run its command again to finish"
+    assert unfinished(stored) == left
+    assert f"  unfinished: {left}\n" in summary(stored)
+    (drawn,) = drawings("compare", Compare(), Path("r"), [Source("", folder)], tmp_path / "figures")
+    assert left in drawn.drawing.notes
+    run("limit=5", "shard.count=2", "shard.index=1")
+    (stored,) = find_runs(folder)
+    assert unfinished(stored) == ""
+    assert "unfinished" not in summary(stored)
+    run("limit=7", "shard.count=2", "shard.index=1")
+    assert unfinished(find_runs(folder)[0]).startswith(f"{folder}: 6 of 7 examples")
 
 
 def test_an_edited_model_is_said_and_continued(run, capsys):
