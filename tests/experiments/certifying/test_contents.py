@@ -177,6 +177,15 @@ def test_an_example_that_has_changed_is_refused(run, capsys):
         run(*STORED)
 
 
+def test_an_example_that_is_another_each_time_is_refused_before_anything_is_sampled(run):
+    torch.save(torch.rand(5, 1, 8, 8), "x.pt")
+    edited("return self.images[index]", "return self.images[index] + (index == 2) * torch.rand(())")
+    with pytest.raises(SettingError, match=r"^dataset: example 2 is another each time that it is read; leave out ran"):
+        run(*STORED, "indices=[2,3]")
+    assert not list(Path("r").rglob("certificates.csv"))
+    assert not list(Path("r").rglob("examples.csv"))
+
+
 def test_an_edited_model_is_said_and_continued(run, capsys):
     folder = run("limit=1")
     assert "source of the model" not in capsys.readouterr().err
