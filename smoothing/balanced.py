@@ -22,6 +22,7 @@ from smoothing.evaluation import EvaluationOptions
 from smoothing.matching import balanced_distances
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
+from smoothing.metrics.checks import require_largest
 from smoothing.noise import Noise
 from smoothing.rounding import DISTANCE_MARGIN, down
 from smoothing.sampled_center import SampledCenter, checked_center
@@ -98,6 +99,7 @@ class BalancedCenterSmoothing(SampledCenter):
             )
         super().__init__(f, noise, **evaluation)
         self.metric = instance("metric", metric, Metric, "L2()")
+        require_largest(metric, metric.largest)
         self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
         share, radius = fixed(q, rho)
         levels = {"alpha1": alpha1, "alpha2": alpha2, "alpha3": alpha3}

@@ -117,7 +117,7 @@ def why_abstain(center_radius: float, inside: int, n: int, settings: CenterSetti
     """
     bound, alpha = BOUNDS[settings.bound], settings.alpha1 / 2
     if not center_radius < float("inf"):
-        return "half of the outputs or more are not finite"
+        return "half of the distances or more are not finite"
     delta1 = bound.median_margin(n, alpha)
     delta2 = 0.5 - bound.lower(inside, n, alpha)
     if not max(delta1, delta2) <= settings.delta:

@@ -17,6 +17,7 @@ from smoothing.evaluation import EvaluationOptions
 from smoothing.matching import matched_settings
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
+from smoothing.metrics.checks import require_largest
 from smoothing.noise import Noise
 from smoothing.sampled_center import SampledCenter, checked_center
 from smoothing.sampling import Procedure, whole
@@ -68,6 +69,7 @@ class CenterSmoothing(SampledCenter):
             )
         super().__init__(f, noise, **evaluation)
         self.metric = instance("metric", metric, Metric, "L2()")
+        require_largest(metric, metric.largest)
         self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
         self.settings = CenterSettings(bound, delta, alpha1, alpha2)
         self.center = checked_center(center)

@@ -38,6 +38,7 @@ from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import require_all, require_finite
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
+from smoothing.metrics.checks import require_largest
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.sampling import AllCopies, Procedure, whole
 
@@ -66,6 +67,7 @@ class ExactCenterSmoothing(CenterCertifier):
     ) -> None:
         super().__init__(f, require_finite(noise), **evaluation)
         self.metric = instance("metric", metric, Metric, "L2()")
+        require_largest(metric, metric.largest)
 
     @property
     def samples(self) -> int:

@@ -15,6 +15,7 @@ from smoothing.evaluation import Evaluation, EvaluationOptions
 from smoothing.fixed import Fixed
 from smoothing.inputs import Inputs, inputs_of
 from smoothing.noise import Noise
+from smoothing.noise.bounds_check import require_bounds
 from smoothing.sampling import Procedure
 
 R = TypeVar("R")
@@ -33,7 +34,8 @@ class Smoothed(Fixed):
             stays above every number that this object has used, so no two such calls share samples.
 
     Raises:
-        SettingError: an argument is out of its range, or a class where an instance is expected.
+        SettingError: an argument is out of its range, or a class where an instance is expected; or the noise declares
+            impossible bounds (`require_bounds`).
     """
 
     axes: ClassVar[int | None] = None  # of f's outputs, the batch's included; None: any number
@@ -46,6 +48,7 @@ class Smoothed(Fixed):
     ) -> None:
         chosen = Evaluation.of(**evaluation)
         self.noise = instance("noise", noise, Noise, "Gaussian(sigma=0.25)")
+        require_bounds(noise)
         self.seed = chosen.seed
         self.f = FrozenFunction(function(f), chosen.precision, chosen.compiled)
         self.engine = Engine(self.f, chosen.batch_size, chosen.on_samples)

@@ -28,9 +28,11 @@ from experiments.machine.stopping import stop_if_asked
 from experiments.runs.examples import example_rows
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.table import TableWriter, read_table
-from experiments.training.base_function import example_of, input_of
+from experiments.training.base_function import example_of, input_of, tensor_of
 from smoothing import Certifier, Predict, SettingError, SmoothingWarning
 from smoothing.inputs import pixels_warning
+
+READ_AGAIN = 4  # of the examples: half of all random flips leave an image as it was
 
 
 def certify(settings: Settings) -> Path:
@@ -72,6 +74,7 @@ def certify_together(several: Sequence[Settings]) -> Certified:
     indices = dataset.check(choose_examples(dataset, first, held))
     whole = choose_examples(dataset, replace(first, shard=Shard()), held) if first.shard.count > 1 else indices
     require_other_examples(first, indices)
+    _require_fixed(dataset, indices[:READ_AGAIN])
     listed = [*indices, *(index for index in held if index not in indices)]
     examples = example_rows(dataset, listed, partial(input_hash, dataset))
     for settings, run in zip(several, runs, strict=True):
@@ -105,6 +108,16 @@ def certify_together(several: Sequence[Settings]) -> Certified:
         logger.table("certificates", read_table(runs[0].folder.path))
         logger.finish()
     return Certified([run.folder.table_path for run in runs], whole)
+
+
+def _require_fixed(dataset: Dataset, indices: Sequence[int]) -> None:
+    """Raise SettingError if an example is another each time that it is read: a certificate is about one input."""
+    for index in indices:
+        one, other = tensor_of(dataset, index), tensor_of(dataset, index)
+        if one.dtype != other.dtype or not torch.equal(one, other):
+            raise SettingError(
+                f"dataset: example {index} is another each time that it is read; leave out random augmentation"
+            )
 
 
 def _fill_without_sampling(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from smoothing import SettingError
@@ -24,12 +25,12 @@ def declared(dataset: Any, name: str) -> Any:
 
 
 def require_pixels(where: str, pixels: Any, levels: int | None, shape: Sequence[int] | None) -> None:
-    """Raise SettingError unless pixels are a tensor of inputs of this shape, and whole numbers from 0 to levels.
+    """Raise SettingError unless pixels are a tensor of inputs of this shape, and whole numbers from 0 to levels if set.
 
     Args:
         where: start of the message, such as "dataset: Table.testing()".
         pixels: (n, *shape).
-        levels: the largest value; None: they are any numbers.
+        levels: the largest value; None: they are any numbers, but no bytes.
         shape: shape of an input; None: unknown.
     """
     if not isinstance(pixels, Tensor):
@@ -38,6 +39,11 @@ def require_pixels(where: str, pixels: Any, levels: int | None, shape: Sequence[
         raise SettingError(
             f"{where}: expected whole pixels 0 to {levels} (uint8), which are divided by levels={levels}, "
             f"got {pixels.dtype}; return ({levels} * pixels).round().byte()"
+        )
+    if not levels and pixels.dtype == torch.uint8:
+        raise SettingError(
+            f"{where}: expected float32 numbers, because levels is None, got torch.uint8; set levels = 255 if they are "
+            "pixels, or return pixels.float()"
         )
     if shape is not None and tuple(pixels.shape[1:]) != tuple(shape):
         raise SettingError(
@@ -65,11 +71,23 @@ def require_labels(where: str, labels: Tensor, classes: Sequence[str]) -> None:
 
 
 def require_normalisation(dataset: Any, channels: int | None) -> None:
-    """Raise SettingError unless mean and std have a number for each channel, std > 0, or are both empty."""
+    """Raise SettingError unless mean and std have a number for each channel, std > 0, or are both empty.
+
+    With levels, inputs are in [0, 1], so a mean outside of it or a std above 1 is one of pixels 0 to levels.
+
+    Args:
+        dataset: it declares mean, std and levels.
+        channels: of an input; None: unknown.
+    """
     mean, std = dataset.mean, dataset.std
     if len(mean) != len(std) or any(not each > 0 for each in std) or (len(mean) and channels not in (None, len(mean))):
         many = "one number each" if channels == 1 else f"{channels or len(mean)} numbers each"
         raise SettingError(
             f"dataset: {type(dataset).__name__}.mean, std: expected {many}, one for each channel, std > 0, got {mean}, "
             f"{std}"
+        )
+    if (levels := dataset.levels) and (any(not 0 <= each <= 1 for each in mean) or any(each > 1 for each in std)):
+        raise SettingError(
+            f"dataset: {type(dataset).__name__}.mean, std: expected mean and std in units of 0 to 1, because pixels "
+            f"are divided by levels={levels}, got {mean}, {std}; divide by {levels}"
         )

@@ -86,7 +86,8 @@ class Listing:
             count, more = len(self.left_out), len(self.left_out) - NAMED
             names = ", ".join(path.relative_to(self.root).as_posix() for path in sorted(self.left_out)[:NAMED])
             rest = f" and {more} more" if more > 0 else ""
-            print(f"'{self.root}': left out {count} that are no images or classes: {names}{rest}", file=sys.stderr)
+            kinds = "files of other kinds, hidden files or folders without images"
+            print(f"'{self.root}': left out {count} {kinds}: {names}{rest}", file=sys.stderr)
 
     def _entries(self, folder: Path) -> list["os.DirEntry[str]"]:
         """A folder's entries that are not hidden, sorted by name. Raises MissingDataError if it cannot be read."""

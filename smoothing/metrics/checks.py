@@ -25,6 +25,7 @@ TOLERANCE = 1e-5  # allowed error, relative to the largest distance between them
 NOISE = 1e-10  # allowed error on top of that, relative to the largest number, and absolute for larger ones than 1
 NEAR = 1e-3  # relative to the largest number: outputs that differ by less may have distances of rounding errors only,
 NOISE_OF_NEAR = 1e-6  # which are this large if a metric computes in float32
+ROUNDED = -1e-5  # a negative distance above this is no similarity but a rounding error
 NEGATIVE = 1e-6  # a distance in [-NEGATIVE, 0) is a rounding error
 
 Distances = Callable[[Any, Tensor, Tensor], Tensor]
@@ -78,6 +79,14 @@ def is_empty(metric: "Metric", output: Tensor) -> bool:
         what = f"{found.dtype} of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
         raise SettingError(f"metric: {metric}.empty: expected one bool for each output, (n,), got {what}")
     return bool(found)
+
+
+def require_largest(metric: "Metric", largest: Any, name: str = "largest") -> None:
+    """Raise SettingError unless `largest`, which the metric gives as its `name`, is a number above 0."""
+    if not (isinstance(largest, Real) and float(largest) > 0):  # NaN is not above 0
+        raise SettingError(
+            f"metric: {metric}.{name}: expected a number above 0, infinite if no bound is known, got {largest!r}"
+        )
 
 
 def require_outputs(metric: "Metric", outputs: Any) -> None:
@@ -162,14 +171,20 @@ def _require_distance(metric: "Metric", points: Tensor) -> None:
     require_distances(metric, everything, (n, n), device)
     require_distances(metric, to_first, (n,), device)
     require_distances(metric, to_same, (n,), device)
+    require_largest(metric, metric.largest_distance(points.shape[1:]), "largest_distance")
     d = everything.double().nan_to_num(torch.inf, posinf=torch.inf)
     slack = _slack(points, d)
 
     def refuse(what: str) -> None:
         raise SettingError(f"metric: {metric} is not a distance: on the first outputs {what}")
 
+    if n > 1 and bool(everything[~torch.eye(n, dtype=torch.bool, device=device)].isnan().all()):
+        raise SettingError(f"metric: {metric} gives NaN for finite outputs; expected a number for any two of them")
     if bool((d < -slack).any()):
-        refuse(f"d(a, b) = {float(d.min()):.6g}; expected at least 0, a distance and not a similarity")
+        advice = (
+            "add .clamp(min=0) against rounding errors" if d.min() >= ROUNDED else "a distance and not a similarity"
+        )
+        refuse(f"d(a, b) = {float(d.min()):.6g}; expected at least 0, {advice}")
     itself = d.diagonal()[d.diagonal().isfinite()]
     if bool((itself > slack).any()):
         refuse(f"d(a, a) = {float(itself.max()):.6g}; expected 0, a distance and not a similarity")

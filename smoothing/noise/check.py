@@ -1,11 +1,12 @@
 """A check of a noise that users may write: independent copies, from the source alone, and an input left as it is."""
 
+import warnings
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from smoothing.errors import BaseFunctionError
+from smoothing.errors import BaseFunctionError, SmoothingWarning
 from smoothing.noise.base import Noise
 
 COPIES = ((2**14, 64), (2**18, 16))  # of each of three blocks, for inputs of at most so many numbers
@@ -14,7 +15,7 @@ DIFFERENT = 8  # different copies that a block must have before an equal block i
 
 
 def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], random: bool) -> None:
-    """Raise BaseFunctionError if a noise breaks what every certificate relies on.
+    """Check what every certificate relies on, and warn if all copies are the input itself.
 
     A certificate takes the copies of an input for independent samples, and a resumed run for the same ones. A noise may
     still be wrong in ways that few copies do not show. Of large inputs, only two copies are drawn twice.
@@ -25,6 +26,9 @@ def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], 
         block: (number, count) -> the first `count` copies of the block with this number, (count, *shape), from its
             beginning.
         random: whether blocks have independent copies. Those of a finite noise are enumerated.
+
+    Raises:
+        BaseFunctionError: the copies are no independent samples, or the input is changed.
     """
     count = next((copies for largest, copies in COPIES if x.numel() <= largest), TWO)
     before = x.clone()
@@ -34,6 +38,13 @@ def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], 
     if not _equal(first, again):
         raise BaseFunctionError(
             f"noise: {noise} gives other copies when it is asked again; take every random number from `source`"
+        )
+    if random and _equal(first, x.expand_as(first)):
+        warnings.warn(
+            f"noise: the copies that were drawn all equal the input: {noise}; is sigma too small, or is the noise "
+            "forgotten?",
+            SmoothingWarning,
+            stacklevel=2,
         )
     if not random or count == TWO:
         return

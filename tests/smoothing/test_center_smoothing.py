@@ -143,6 +143,11 @@ def test_outputs_that_are_not_finite_count_as_outside():
     assert "not finite" in c.reason
 
 
+def test_a_ball_without_a_finite_radius_is_about_distances():
+    c = read(replace(draws(np.zeros(0)), center_radius=math.inf), SIGMA)
+    assert (c.status, c.not_finite, c.reason) == ("abstained", 0, "half of the distances or more are not finite")
+
+
 @pytest.mark.parametrize(("share", "status"), [(0.02, "certified"), (0.3, "failed"), (0.9, "abstained")])
 def test_a_base_function_that_returns_nan_for_some_samples(share, status):
     def f(batch):

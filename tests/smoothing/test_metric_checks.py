@@ -10,6 +10,7 @@ from smoothing import (
     L2,
     LPIPS,
     Angular,
+    BalancedCenterSmoothing,
     CenterDraws,
     CenterSettings,
     CenterSmoothing,
@@ -73,6 +74,7 @@ WRONG = {
     "Kullback-Leibler": (kl, r"d\(a, b\) and d\(b, a\) differ"),
     "weighted by one end": (lambda a, b: norm(a, b) * (1 + a.double().abs().sum(dim=1)), "differ"),
     "always the first": (lambda a, b: norm(a, b[:1].expand_as(a)), "not a distance"),
+    "NaN": (lambda a, b: norm(a, b) / 0 * 0, r"gives NaN for finite outputs"),
     "chance": (lambda a, b: norm(a, b) * torch.rand(len(a)), "not a distance"),
 }
 
@@ -182,6 +184,35 @@ def test_what_is_below_zero_later_on_is_outside_every_ball():
     rounded = own(lambda a, b: 1 - cosine(a, b) - 1e-16, gamma=2.0)
     assert rounded(outputs + 1, outputs + 1).tolist() == pytest.approx([0.0] * 10, abs=1e-15)
     assert (rounded(outputs + 1, outputs + 1) >= 0).all()
+
+
+def test_what_is_below_zero_by_rounding_only_is_to_be_clamped():
+    nearly_equal = torch.ones(5, 64) + 2e-3 * torch.rand(5, 64, generator=torch.Generator().manual_seed(0))
+    rounded = own(lambda a, b: 1 - torch.cosine_similarity(a, b) - 5e-6, gamma=2.0)
+    with pytest.raises(SettingError, match=r"d\(a, b\) = -.*e-06; expected at least 0, add \.clamp\(min=0\)"):
+        rounded.pairwise(nearly_equal, nearly_equal)
+
+
+def test_some_distances_of_nan_are_infinite():
+    some = own(lambda a, b: torch.where((a[:, 0] == 0) != (b[:, 0] == 0), torch.nan, norm(a, b)))
+    assert some.pairwise(torch.arange(3.0)[:, None], torch.zeros(1, 1)).flatten().tolist() == [0, torch.inf, torch.inf]
+
+
+@pytest.mark.parametrize("largest", [None, "1", torch.nan, 0, -1.0])
+def test_a_largest_distance_that_is_none_is_refused(largest):
+    noise, asked = DeterministicSplitting(0.5, 4, (2,)), []
+    for certifier in (
+        lambda metric: certified(metric),
+        lambda metric: certified(metric, CenterSmoothingHD),
+        lambda metric: BalancedCenterSmoothing(asked.append, Gaussian(0.5), metric, n=1000, m=1000, q=0.5, rho=1.0),
+        lambda metric: ExactCenterSmoothing(asked.append, noise, metric),
+    ):
+        with pytest.raises(
+            SettingError, match=rf"metric: Own\(\)\.largest: expected a number above 0, .* {largest!r}$"
+        ):
+            certifier(own(norm, largest=largest))
+    with pytest.raises(SettingError, match=r"metric: Own\(\)\.largest_distance: expected a number above 0"):
+        own(norm, largest_distance=lambda self, shape: largest)(torch.rand(9, 2), torch.rand(1, 2))
 
 
 def test_a_pseudometric_and_equal_outputs_are_no_mistakes():

@@ -197,6 +197,15 @@ def test_a_run_with_rows_of_some_examples_is_not_shown_as_finished(run, tmp_path
     assert unfinished(find_runs(folder)[0]).startswith(f"{folder}: 6 of 7 examples")
 
 
+def test_an_example_that_is_another_each_time_is_refused_before_anything_is_sampled(run):
+    torch.save(torch.rand(5, 1, 8, 8), "x.pt")
+    edited("return self.images[index]", "return self.images[index] + (index == 2) * torch.rand(())")
+    with pytest.raises(SettingError, match=r"^dataset: example 2 is another each time that it is read; leave out ran"):
+        run(*STORED, "indices=[2,3]")
+    assert not list(Path("r").rglob("certificates.csv"))
+    assert not list(Path("r").rglob("examples.csv"))
+
+
 def test_an_edited_model_is_said_and_continued(run, capsys):
     folder = run("limit=1")
     assert "source of the model" not in capsys.readouterr().err

@@ -111,6 +111,13 @@ def test_images_of_another_kind(images, message):
         ((0.5,), (0.0,), "expected one number each, one for each channel, std > 0, got"),
         ((0.5,), (float("nan"),), "expected one number each, .* std > 0, got"),
         ((0.5,), (), "expected one number each"),
+        (
+            (125.3,),
+            (0.5,),
+            r"expected mean and std in units of 0 to 1, .* levels=255, got \(125\.3,\), .*; divide by 255$",
+        ),
+        ((-0.1,), (0.5,), "expected mean and std in units of 0 to 1"),
+        ((0.5,), (63.0,), "expected mean and std in units of 0 to 1"),
     ],
 )
 def test_a_normalisation_of_other_channels_is_refused(mean, std, message):
@@ -118,6 +125,17 @@ def test_a_normalisation_of_other_channels_is_refused(mean, std, message):
     dataset.mean, dataset.std = mean, std
     with pytest.raises(SettingError, match=rf"^dataset: Own\.mean, std: {message}"):
         dataset[0]
+
+
+def test_inputs_without_levels_are_no_bytes_and_have_any_mean():
+    dataset = Own(Images(PIXELS.float(), LABELS))
+    dataset.levels, dataset.mean, dataset.std = None, (125.3,), (63.0,)
+    assert dataset[0].dtype == torch.float32
+    dataset = Own(Images(PIXELS, LABELS))
+    dataset.levels = None
+    message = r"expected float32 numbers, because levels is None, got torch\.uint8; set levels = 255"
+    with pytest.raises(SettingError, match=rf"^dataset: Own\.training\(\): {message}"):
+        _training_images(dataset, SimpleNamespace(batch_size=2))
 
 
 def test_inputs_without_channels_need_no_normalisation(composed):

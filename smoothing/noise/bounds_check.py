@@ -1,0 +1,90 @@
+"""A check of what a noise declares: its threat norm, and bounds that are no impossible numbers.
+
+It finds gross mistakes, such as `shift` and `mass` exchanged; it proves nothing. A bound that raises an error of its
+own, such as SettingError at an eps that it refuses, is not checked there: it raises it again when it is used.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from math import inf
+from numbers import Real
+from typing import Any
+
+from smoothing.errors import SettingError
+from smoothing.noise.base import Noise
+
+THREATS = ("l2", "l1", "l0", "patch")
+EPS = (0.0, 0.01, 0.1, 1.0, 10.0)
+WHOLE = (0.0, 1.0, 2.0, 10.0)  # numbers of pixels
+PROBABILITIES = (0.001, 0.1, 0.5, 0.9, 0.999)
+OF_CLASS_A = (0.6, 0.9, 0.999)
+ROUNDING = 1e-9  # a bound without outward rounding is no gross mistake
+
+
+def require_bounds(noise: Noise) -> None:
+    """Check a noise's threat norm, and its shift, mass and radius at a few numbers.
+
+    Args:
+        noise: the noise.
+
+    Raises:
+        SettingError: threat_norm is no name, or another spelling of a known one, such as "L2"; a bound is no number or impossible, or moves the wrong way with eps or
+            p_a.
+
+    Examples:
+        >>> from smoothing import Gaussian
+        >>> require_bounds(Gaussian(sigma=0.5))
+    """
+    threat = getattr(noise, "threat_norm", None)
+    if not isinstance(threat, str) or (re.sub(r"\W|_", "", threat).lower() in ("", *THREATS) and threat not in THREATS):
+        raise SettingError(
+            f"noise.threat_norm: expected l2, l1, l0, patch or a name of your own, got {threat!r}; set it in "
+            f"{_name(noise)}"
+        )
+    distances = WHOLE if threat in ("l0", "patch") else EPS
+    for p in PROBABILITIES:
+        least = _values(noise, "shift", [(p, eps) for eps in distances], 0, p)
+        _require_order("shift", least, -1)
+        most = _values(noise, "mass", [(p, eps) for eps in distances], p, 1)
+        _require_order("mass", most, 1)
+    radii = _values(noise, "radius", [(p,) for p in OF_CLASS_A], 0, inf)
+    _require_order("radius", radii, 1)
+
+
+def _values(noise: Noise, name: str, at: Sequence[tuple[float, ...]], least: float, most: float) -> dict[str, float]:
+    """The values of a bound, by the text of the call. Raises SettingError if one is not from `least` to `most`."""
+    found = {}
+    for numbers in at:
+        call = f"{_name(noise)}.{name}({', '.join(f'{number:g}' for number in numbers)})"
+        expected = f"expected a number of at least {least:g}" + ("" if most == inf else f" and at most {most:g}")
+        try:
+            value: Any = getattr(noise, name)(*numbers)
+        except (TypeError, AttributeError, NameError) as error:  # a mistake in the code
+            raise SettingError(f"noise: {call}: {error}; {expected}") from error
+        except Exception:  # such as SettingError, NotImplementedError, or an overflow at a large eps
+            continue
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise SettingError(f"noise: {call} gives {_kind(value)}; {expected}, as float(...)")
+        found[call] = float(value)
+        if not least - ROUNDING <= found[call] <= most + ROUNDING:  # or NaN
+            raise SettingError(f"noise: {call} gives {found[call]:.6g}; {expected}")
+    return found
+
+
+def _require_order(name: str, values: dict[str, float], sign: int) -> None:
+    """Raise SettingError if the values of a bound ever move against the sign: 1 for up, -1 for down."""
+    for (one, before), (other, after) in pairwise(values.items()):
+        if sign * after < sign * before - ROUNDING:
+            raise SettingError(
+                f"noise: {one} gives {before:.6g} and {other} {after:.6g}; expected {name} never to "
+                f"{'in' if sign < 0 else 'de'}crease with {'p_a' if name == 'radius' else 'eps'}"
+            )
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _name(noise: Noise) -> str:
+    return type(noise).__name__

@@ -1,0 +1,129 @@
+"""What a noise declares is checked once: its threat norm, and bounds that are no impossible numbers."""
+
+from math import nan
+
+import pytest
+import torch
+
+from smoothing import (
+    L2,
+    Ablation,
+    BandAblation,
+    BlockAblation,
+    CenterSmoothing,
+    DeterministicSplitting,
+    Gaussian,
+    SettingError,
+    SmoothedClassifier,
+    SmoothingWarning,
+    Splitting,
+    Uniform,
+)
+from smoothing.noise.bounds_check import require_bounds
+
+
+def own(**changed):
+    return type("Own", (Gaussian,), changed)(0.5)
+
+
+def refuses(self, p, eps=0):
+    raise SettingError("noise.shift: this one is computed elsewhere")
+
+
+def unfinished(self, *given):
+    raise NotImplementedError
+
+
+def overflows(self, p, eps):
+    return 1 - (1 - p) / (10.0 ** (400 * eps)) if eps <= 1 else 10.0 ** (400 * eps)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        *(Gaussian(sigma, grid) for sigma, grid in [(0.5, 0), (0.5, 255), (1e-60, 0), (1e6, 0), (0.002, 255)]),
+        *(Uniform(sigma, grid) for sigma, grid in [(0.5, 0), (0.01, 255), (1e4, 0)]),
+        Splitting(0.5, 255),
+        Splitting(0.3, 1),
+        DeterministicSplitting(0.5, 16, (3,)),
+        DeterministicSplitting(0.3, 1, (3,)),
+        *(Ablation(keep, (1, 2, 2)) for keep in (1, 4)),
+        Ablation(45, (1, 28, 28)),
+        BandAblation(4, (3, 32, 32)),
+        BandAblation(2, (1, 1, 2)),
+        BlockAblation(12, (1, 28, 28)),
+        BlockAblation(1, (1, 1, 1)),
+        own(shift=refuses),
+        own(mass=unfinished, radius=unfinished),
+        own(mass=overflows),
+        own(radius=lambda self, p_a, p_b=None: 1),
+    ],
+    ids=str,
+)
+def test_noises_that_declare_what_is_possible(noise):
+    require_bounds(noise)
+
+
+WRONG = {
+    "another spelling": ({"threat_norm": "L_2"}, r"noise.threat_norm: expected l2, l1, l0, patch or .*, got 'L_2'"),
+    "no norm": ({"threat_norm": None}, r"noise.threat_norm: expected l2, l1, l0, patch or .*, got None"),
+    "a probability that rises": (
+        {"shift": Gaussian.mass},
+        r"Own.shift\(0\.001, 0\.01\) gives .*; expected .* most 0\.001",
+    ),
+    "a probability that falls": (
+        {"mass": Gaussian.shift},
+        r"Own.mass\(0\.001, 0\.01\) gives .*; expected .* least 0\.001",
+    ),
+    "percent": ({"mass": lambda self, p0, eps: 100 * p0}, r"Own.mass\(0\.1, 0\) gives 10; .* and at most 1"),
+    "below 0": ({"shift": lambda self, p, eps: p - eps}, r"Own.shift\(0\.001, 0\.01\) gives -0\.009; .*at least 0"),
+    "NaN": ({"shift": lambda self, p, eps: nan}, r"Own.shift\(0\.001, 0\) gives nan; expected a number"),
+    "nothing": ({"mass": lambda self, p0, eps: None}, r"Own.mass\(0\.001, 0\) gives None; expected a number"),
+    "a tensor": ({"mass": lambda self, p0, eps: torch.tensor(1.0)}, r"gives Tensor; .*, as float\(\.\.\.\)"),
+    "a signature": (
+        {"shift": lambda self, p: p},
+        r"Own.shift\(0\.001, 0\): .*positional argument.*; expected a number",
+    ),
+    "a typing mistake": ({"shift": lambda self, p, eps: self.sigm}, r"Own.shift\(0\.001, 0\): .*no attribute 'sigm'"),
+    "less shift for more": (
+        {"shift": lambda self, p, eps: p * min(1, eps)},
+        r"Own.shift\(0\.001, 0\) gives 0 and .* 1e-05; expected shift never to increase with eps",
+    ),
+    "less mass for more": (
+        {"mass": lambda self, p0, eps: 1 if eps < 1 else p0},
+        r"Own.mass\(0\.001, 0\.1\) gives 1 and .* 0\.001; expected mass never to decrease with eps",
+    ),
+    "a radius below 0": ({"radius": lambda self, p_a, p_b=None: -1.0}, r"Own.radius\(0\.6\) gives -1; .*at least 0"),
+    "a radius of NaN": ({"radius": lambda self, p_a, p_b=None: nan}, r"Own.radius\(0\.6\) gives nan"),
+    "no radius": ({"radius": lambda self, p_a, p_b=None: None}, r"Own.radius\(0\.6\) gives None"),
+    "a radius that falls": (
+        {"radius": lambda self, p_a, p_b=None: 1 - p_a},
+        r"Own.radius\(0\.6\) gives 0\.4 and Own.radius\(0\.9\) 0\.1; expected radius never to decrease with p_a",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_impossible_bounds_are_refused_in_one_line_before_anything_is_sampled(wrong):
+    changed, message = WRONG[wrong]
+    noise = own(**changed, sample=None)
+    for certifier in (
+        lambda: SmoothedClassifier(lambda x: x, noise),
+        lambda: CenterSmoothing(lambda x: x, noise, L2(), n=1000, m=1000, delta=0.2),
+    ):
+        with pytest.raises(SettingError, match=message) as error:
+            certifier()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 300, 300)])
+def test_copies_that_all_equal_the_input_are_a_warning(shape):
+    forgotten = own(sample=lambda self, x, count, source: x.expand(count, *x.shape).clone())
+    for noise in (forgotten, Gaussian(sigma=1e-60)):
+        with pytest.warns(SmoothingWarning, match="noise: the copies that were drawn all equal the input: .*forgotten"):
+            SmoothedClassifier(lambda x: x.flatten(1)[:, :2], noise).predict(torch.full(shape, 0.5), n=20)
+
+
+def test_copies_of_little_noise_are_no_warning(recwarn):
+    SmoothedClassifier(lambda x: x[:, :2], Gaussian(sigma=0.002, grid=255)).predict(torch.full((9,), 0.2), n=100)
+    assert not [each for each in recwarn if issubclass(each.category, SmoothingWarning)]
