@@ -29,8 +29,8 @@ def require_bounds(noise: Noise) -> None:
         noise: the noise.
 
     Raises:
-        SettingError: threat_norm is no name, or another spelling of a known one, such as "L2"; a bound is no number or impossible, or moves the wrong way with eps or
-            p_a.
+        SettingError: threat_norm is no name, or another spelling of a known one, such as "L2"; a bound is no number or
+            impossible, or moves the wrong way with eps or p_a.
 
     Examples:
         >>> from smoothing import Gaussian
