@@ -38,6 +38,8 @@ from experiments.training.step_noise import Purpose, StepNoise
 from experiments.training.trainer import Trainer
 from smoothing import Noise, SettingError
 from smoothing.arithmetic import float32_products
+from smoothing.base_function import require_statistics
+from smoothing.fast_copy import computed_members
 from smoothing.streams import BlockSource
 
 
@@ -76,6 +78,8 @@ def train(settings: Settings) -> Path:
         torch.manual_seed(trainer.seed)
         model = new_model(settings, dataset)
     trainer.require(model)
+    trainer.require_classes(dataset)
+    require_statistics(model)
     leftovers = [folder / name for name in (checkpoints.RESUME, checkpoints.LOCK)]  # of a run killed at its end
     if (folder / checkpoints.METADATA).exists() and not any(path.exists() for path in leftovers):
         checkpoints.say_trained(folder, settings)
@@ -152,7 +156,7 @@ def _fit(fabric: Fabric, job: Job) -> None:
 def _fit_all(fabric: Fabric, job: Job) -> None:
     trainer = job.trainer
     # Spawned processes share the memory of the weights. Without a copy, each would update the weights of the others.
-    plain_model = copy.deepcopy(job.model)
+    plain_model = copy.deepcopy(job.model, computed_members(job.model))
     if fabric.world_size > 1:
         plain_model = nn.SyncBatchNorm.convert_sync_batchnorm(plain_model)
     plain_optimizers = trainer.make_optimizers(plain_model)
@@ -274,7 +278,8 @@ def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
     """Test results in float32: the mean of `judge` on clean images, and under one draw of training noise per image."""
     testing, trainer = job.dataset.testing(), job.trainer
     clean = noisy = 0.0
-    model = copy.deepcopy(model).float().eval()  # after trainer.precision=bf16-true, weights are bfloat16
+    # After trainer.precision=bf16-true, weights are bfloat16.
+    model = copy.deepcopy(model, computed_members(model)).float().eval()
     with torch.inference_mode():
         positions = np.arange(len(testing))
         chunks = [positions[first : first + trainer.batch_size] for first in positions[:: trainer.batch_size]]
