@@ -26,6 +26,7 @@ from experiments.config.settings import Settings
 from experiments.config.user_code import code_hash
 from experiments.data import LabelledImages, TargetDataset
 from experiments.data.augmentation import Augmentation
+from experiments.data.base import require_dataset
 from experiments.machine import stopping
 from experiments.machine.device import choose_device, keep_freed_memory
 from experiments.machine.lock import Lock
@@ -66,7 +67,7 @@ def train(settings: Settings) -> Path:
         SmoothingError: settings or data cannot be used; the message says what to do.
     """
     device = choose_device(settings.device)
-    dataset = settings.dataset.build()
+    dataset = require_dataset(settings.dataset.build())
     folder = checkpoints.folder(settings, dataset)
     trainer = settings.trainer.build()  # type: ignore[union-attr]  # `folder` has refused None
     if not isinstance(trainer, Trainer):

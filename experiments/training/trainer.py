@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from experiments.data import TargetDataset
+from experiments.data import Dataset, TargetDataset
 from experiments.training.step_noise import Purpose, StepNoise, key
 from smoothing import SettingError
 from smoothing.outputs import not_tensor
@@ -138,8 +138,13 @@ class Trainer:
     def require(self, model: nn.Module) -> None:
         """Raises SettingError if this trainer cannot train the model. This base class accepts any model."""
 
-    def require_classes(self, dataset: TargetDataset) -> None:
-        """Raises SettingError if a classifier is to be trained and the data set has fewer than two classes."""
+    def require_classes(self, dataset: Dataset) -> None:
+        """Raises SettingError if the data set has no training inputs, or fewer than two classes for a classifier."""
+        if not isinstance(dataset, TargetDataset):
+            raise SettingError(
+                "dataset: expected a class derived from experiments.data.LabelledDataset or TargetDataset to train on, "
+                f"got {type(dataset).__name__}; see docs/add_a_data_set.md"
+            )
         if type(self).judge is Trainer.judge and len(dataset.classes) < 2:
             raise SettingError(
                 f"dataset: expected at least two classes to train a classifier, got {len(dataset.classes)} in "
