@@ -12,6 +12,7 @@ from experiments.training import RegressionTrainer, checkpoints, loop
 from experiments.training.base_function import build_base_function
 from experiments.training.step import evaluated
 from experiments.training.trainer import Trainer
+from experiments.training.weights_file import load_weights
 from smoothing import BaseFunctionError, SettingError
 
 FEW = ("trainer.epochs=1", "device=cpu", "~model.width")
@@ -132,3 +133,15 @@ def test_nothing_to_train():
         evaluated(TRAINER, x, labels, lambda x, *_: x, 0, Plain(10).requires_grad_(False))
     with pytest.raises(SettingError, match="model: Flatten has no parameters, so there is nothing to train"):
         TRAINER.make_optimizers(nn.Flatten())
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "model._orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("inner", ["layer", "model", "module"])
+def test_prefixes_that_other_training_code_adds(tmp_path, prefix, inner):
+    """They are removed, but not those of the network's own names."""
+    saved, loaded = (nn.Sequential(), nn.Sequential())
+    for network in (saved, loaded):
+        network.add_module(inner, nn.Linear(3, 2))
+    torch.save({prefix + name: value for name, value in saved.state_dict().items()}, tmp_path / "a.pt")
+    load_weights(tmp_path / "a.pt", loaded)
+    assert torch.equal(loaded[0].weight, saved[0].weight)
