@@ -35,7 +35,8 @@ def load_weights(path: Path, model: nn.Module) -> None:
         shown = lines[0][:200] if lines else str(error)
         others = [name for name in weights if name not in expected]
         if others and expected.keys() - weights.keys():
-            shown += f"; the file has {', '.join(others[:SHOWN])}{', ...' if len(others) > SHOWN else ''} instead"
+            names = [*others[:SHOWN], *(["..."] if len(others) > SHOWN else [])]
+            shown = f"{shown.rstrip('.')}; the file has {', '.join(names)} instead"
         raise SettingError(
             f"checkpoint: the weights in '{path}' do not fit {type(model).__name__}; set model=... to the saved "
             f"network: {shown}"
