@@ -11,6 +11,7 @@ not.
 
 import argparse
 import copy
+import difflib
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -34,6 +35,8 @@ from experiments.runs.contents import Contents
 from experiments.runs.reader import StoredRun, find_runs
 from experiments.runs.run_folder import RunFolder
 from smoothing import Noise, SettingError
+
+CLOSE = 0.85  # similarity of a mistyped key, such as certifer.alpha; certifier.n is not meant as certifier.alpha
 
 
 def reread_run(run: StoredRun, words: list[str]) -> tuple[Path, list[int]]:
@@ -72,11 +75,14 @@ def reread_run(run: StoredRun, words: list[str]) -> tuple[Path, list[int]]:
 
 def _changes(words: list[str], allowed: list[str], name: str) -> dict[str, Any]:
     """The changed settings: nested. Raises SettingError."""
+    names = (*allowed, "results.root")
     for word in words:
         key, equals, _ = word.partition("=")
-        if not equals or key not in (*allowed, "results.root"):
+        if not equals or key not in names:
+            close = difflib.get_close_matches(key, names, n=1, cutoff=CLOSE) if equals else []
+            near = f"did you mean {close[0]}? " if close else ""
             raise SettingError(
-                f"{word}: expected one of {', '.join(f'{each}=' for each in (*allowed, 'results.root'))}: "
+                f"{word}: {near}expected one of {', '.join(f'{each}=' for each in names)}: "
                 f"other settings of {name} need new samples, with certify.py"
             )
     try:
@@ -137,12 +143,16 @@ def main() -> None:
     given = parser.parse_args()
     register()
     runs = find_runs(given.runs)
+    said = set[str]()
     failed = 0 if runs else _said(SettingError(f"{given.runs}: no run.json here or below; give a folder of certify.py"))
     for run in runs:
         try:
             folder, left = reread_run(run, given.settings)
         except Exception as error:
-            failed += _said(error)
+            failed += 1
+            if line_of(error) not in said:
+                _said(error)
+            said.add(line_of(error))
             continue
         print(f"\n{terminal_table(folder)}\n{folder}")
         if left:

@@ -172,8 +172,7 @@ class FrozenFunction:
                     f" (it is used directly, because it cannot be copied: {self.not_copied})" if self.not_copied else ""
                 )
                 raise BaseFunctionError(f"{where} is in training mode; call .eval() before certifying{why}")
-            if _without_statistics(module):
-                raise BaseFunctionError(f"{where} normalises by its batch; use track_running_stats=True")
+        require_statistics(self.f)
 
     def _require_one_shape(self, batch: Tensor, outputs: Tensor) -> None:
         shape = self._output_shapes.setdefault(tuple(batch.shape[1:]), tuple(outputs.shape[1:]))
@@ -209,6 +208,14 @@ def _versions(parts: NetworkParts) -> list[tuple[int, int]]:
 
 def _in_training(module: nn.Module) -> bool:
     return bool(getattr(module, "training", False))
+
+
+def require_statistics(f: nn.Module) -> None:
+    """Raises BaseFunctionError if the network has a batch normalisation without running statistics."""
+    for name, module in f.named_modules():
+        if _without_statistics(module):
+            where = f"base function: {name or type(module).__name__}"
+            raise BaseFunctionError(f"{where} normalises by its batch; use track_running_stats=True")
 
 
 def _without_statistics(module: nn.Module) -> bool:

@@ -56,11 +56,7 @@ def snapshot(f: nn.Module) -> tuple[nn.Module, str]:
     """
     if any(is_lazy(tensor) for tensor in (*f.parameters(), *f.buffers())):
         raise BaseFunctionError("base function: it has lazy layers without weights; call it once on a batch first")
-    memo: dict[int, Any] = {}
-    for module in f.modules():
-        for value in vars(module).values():
-            if isinstance(value, Tensor) and value.grad_fn is not None:
-                memo[id(value)] = value.detach().clone()  # deepcopy refuses it; old weight_norm keeps one
+    memo = computed_members(f)
     try:
         with torch.inference_mode(False), torch.no_grad():
             copied = copy.deepcopy(f, memo)
@@ -76,6 +72,15 @@ def snapshot(f: nn.Module) -> tuple[nn.Module, str]:
     for parameter in copied.parameters():
         parameter.requires_grad_(False)
     return copied, ""
+
+
+def computed_members(f: nn.Module) -> dict[int, Any]:
+    """A memo for `copy.deepcopy`, with copies of the tensors with a gradient that modules keep, which it refuses.
+
+    The old weight_norm and spectral_norm keep one, and compute it again in each forward pass.
+    """
+    held = [value for module in f.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    return {id(value): value.detach().clone() for value in held if value.grad_fn is not None}
 
 
 def _tied(memo: dict[int, Any]) -> bool:

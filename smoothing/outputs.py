@@ -38,7 +38,7 @@ def as_numbers(outputs: Any, batch: Tensor) -> Tensor:
     """
     if not isinstance(outputs, Tensor):
         wanted = f"a tensor with one row for each of {len(batch)} inputs"
-        raise BaseFunctionError(f"base function: expected {wanted}, got {_not_tensor(outputs)}")
+        raise BaseFunctionError(f"base function: expected {wanted}, got {not_tensor(outputs)}")
     fault = _fault(outputs, batch)
     if fault:
         raise BaseFunctionError(f"base function: expected a tensor of {len(batch)} outputs, got {fault}")
@@ -84,7 +84,7 @@ def _fault(outputs: Tensor, batch: Tensor) -> str:
     return ""
 
 
-def _not_tensor(outputs: Any) -> str:
+def not_tensor(outputs: Any) -> str:
     """A return value that is not a tensor, in words, and how to return a tensor instead."""
     name = type(outputs).__name__
     if outputs is None:

@@ -14,6 +14,7 @@ from experiments.config.left_out import typed_words
 from experiments.config.settings import Group, Settings
 from experiments.config.targets import parameters
 from experiments.data import Dataset, LabelledDataset
+from experiments.data.base import require_dataset
 from experiments.runs.contents import Contents
 from experiments.runs.input_space import InputSpace
 from experiments.runs.run_folder import RunFolder
@@ -28,6 +29,7 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
     Raises:
         SettingError: the settings cannot be used, or several differ in more than their metric.
     """
+    require_dataset(dataset)
     _require_alike(several)
     several = [_without_unused_metric(settings) for settings in several]
     first = several[0]
@@ -145,9 +147,10 @@ def _certifier(settings: Settings, base: BaseFunction, dataset: Dataset) -> Cert
     if missing := [column for column in ("index", certifier.case) if column and column not in columns]:
         raise SettingError(f"certifier: {name}.columns: expected a column {missing[0]}, which identifies a row")
     if certifier.needs_labels and not isinstance(dataset, LabelledDataset):
+        derive = ", or derive your class from experiments.data.LabelledDataset" if hasattr(dataset, "label") else ""
         raise SettingError(
             f"dataset: expected labels, which {name} needs, and {type(dataset).__name__} has none; use dataset=classes "
-            "for images of your own in one folder for each class"
+            f"for images of your own in one folder for each class{derive}"
         )
     return certifier
 

@@ -107,6 +107,9 @@ def line_of(error: Exception, typed: Sequence[str] = (), folders: Sequence[Path]
         advice = "results so far are kept; run the same command to resume"
         advice = f"choose another {root}, or change the permissions" if error.errno in NOT_WRITABLE else advice
         return f"{where}{error.strerror}; {advice}"
+    if isinstance(error, FileNotFoundError) and _in_mkdir(error):
+        root = ROOTS.get(Path(_script()).stem, "folder")
+        return f"{error.filename}: the folder cannot be made ({error.strerror}); choose another {root}"
     if isinstance(error, NotADirectoryError | FileExistsError) and error.filename:
         return f"{error.filename}: {error.strerror}; a file is where a folder must be, so choose another path"
     if line := explained(error, typed, folders):
@@ -123,6 +126,13 @@ def with_experiment(name: str) -> DictConfig:
         return compose(job.job.config_name, words)
     except HydraException as error:
         raise SettingError(f"also: {name}: {explained(error, words)}") from error
+
+
+def _in_mkdir(error: Exception) -> bool:
+    """Whether the suite could not make a folder, as in a file system that the kernel makes, such as /proc."""
+    frames = traceback.extract_tb(error.__traceback__)
+    above = [frame for frame in frames if frame.name != "mkdir"]
+    return frames[-1].name == "mkdir" and bool(above) and above[-1].filename.startswith(OURS)
 
 
 def _message(error: Exception) -> str:

@@ -62,7 +62,7 @@ def located(target: str, group: str = "") -> Callable[..., Any]:
     try:
         thing = _followed(present_name(target))
     except _NotThereError as error:
-        raise SettingError(f"{key}: no class {target} ({error}){_hidden(target)}") from error
+        raise SettingError(f"{key}: no class {target or repr(target)} ({error}){_hidden(target)}") from error
     except (Exception, SystemExit) as error:
         shown = str(error).strip().partition("\n")[0]
         raise SettingError(
@@ -198,6 +198,8 @@ def _imported(name: str, target: str) -> ModuleType:
 def _hidden(target: str) -> str:
     """End of a message: what to do if the suite's module hides the user's, or the user's is not on Python's path."""
     top = target.partition(".")[0]
+    if not top:
+        return ""
     places = dict.fromkeys(Path(entry or ".").resolve() for entry in (*sys.path, "."))
     candidates = [path for place in places if place != ROOT for path in (place / f"{top}.py", place / top)]
     own = next((path for path in candidates if path.is_file() or any(path.glob("*.py"))), None)

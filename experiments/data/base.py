@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from experiments.data.declared import declared, require_labels, require_normalisation, require_pixels
 from smoothing import SettingError, SmoothingError
+from smoothing.user_code import LIBRARIES, innermost
 
 PIXELS = "pixels in [0, 1]"
 NAMED = 3  # unreadable examples that a message names
@@ -83,7 +84,7 @@ class Dataset(ABC):
                 example(self, index)
                 readable.append(index)
             except MissingDataError as error:
-                faults.append(str(error))
+                faults.append(str(error).removeprefix("dataset: "))
         if not faults:
             return readable
         more = f"; {len(faults) - NAMED} more" if len(faults) > NAMED else ""
@@ -99,10 +100,31 @@ class Dataset(ABC):
         return readable
 
 
+def require_dataset(made: object) -> Any:
+    """The object that `dataset._target_` has made. Raises SettingError if its class is not a `Dataset`."""
+    if not isinstance(made, Dataset):
+        raise SettingError(
+            f"dataset: expected a class derived from experiments.data.Dataset, got {type(made).__name__}; see "
+            "docs/add_a_data_set.md"
+        )
+    return made
+
+
 def example(dataset: Dataset, index: int) -> Tensor:
-    """An example whose index is one of `Dataset.indices`. Raises SettingError if there is no such example."""
+    """An example whose index is one of `Dataset.indices`.
+
+    Raises:
+        SettingError: there is no such example.
+        MissingDataError: it cannot be read.
+    """
     try:
         return dataset[index]
+    except OSError as error:
+        frame = innermost(error, LIBRARIES)
+        where = f" ({frame.filename}:{frame.lineno}, in {frame.name})" if frame else ""
+        raise MissingDataError(
+            f"dataset: example {index} cannot be read: {type(error).__name__}: {error}{where}"
+        ) from error
     except IndexError as error:
         raise SettingError(
             f"dataset: {type(dataset).__name__}.indices(): {index} is the index of no example ({error})"

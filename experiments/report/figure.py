@@ -134,9 +134,18 @@ class Selection:
         """Draw and write all drawings to files in a folder."""
         remarks = Path(inspect.getfile(type(self.figure))).with_name("remarks.csv")
         return [
-            write(with_notes(self.figure.draw(runs), self._apart(name), runs), runs, out / name, remarks)
+            write(with_notes(self._draw(runs), self._apart(name), runs), runs, out / name, remarks)
             for name, runs in self.drawn.items()
         ]
+
+    def _draw(self, runs: list[StoredRun]) -> Drawing:
+        """Raises SettingError if the figure returns something else."""
+        drawing: object = self.figure.draw(runs)
+        if not isinstance(drawing, Drawing):
+            raise SettingError(
+                f"figure: {type(self.figure).__name__}.draw: expected a Drawing, got {type(drawing).__name__}"
+            )
+        return drawing
 
     def _apart(self, name: str) -> str:
         """What tells a drawing apart from others of its experiment. Empty if there is one."""

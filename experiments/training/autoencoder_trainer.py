@@ -43,6 +43,7 @@ class AutoencoderTrainer(Trainer):
             SettingError: the model's outputs are not of the images' shape.
         """
         outputs = model(noise(x))
+        self._require_tensor(outputs)
         if outputs.shape != images.shape:
             raise SettingError(
                 f"trainer: AutoencoderTrainer expected outputs of the images' shape, {tuple(images.shape[1:])}, got "

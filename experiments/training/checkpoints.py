@@ -66,7 +66,10 @@ def folder_of(identity: dict[str, Any], settings: Settings) -> Path:
 
 def save(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
     """Write the weights and then the metadata, which marks the checkpoint as finished."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    plain = torch.contiguous_format
+    weights = {  # cloned, because safetensors refuses tied weights: one memory under two names
+        name: value.detach().cpu().clone(memory_format=plain) for name, value in model.state_dict().items()
+    }
     write_atomically(path / WEIGHTS, as_safetensors(weights))
     text = json.dumps(metadata | {"weights": weights_hash(path / WEIGHTS)}, indent=2) + "\n"
     write_atomically(path / METADATA, text.encode())

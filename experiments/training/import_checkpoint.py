@@ -25,6 +25,7 @@ from experiments.config.command_line import CONF
 from experiments.config.schema import register
 from experiments.config.settings import Settings
 from experiments.data import LabelledDataset
+from experiments.data.base import require_dataset
 from experiments.runs.run_folder import provenance
 from experiments.training import checkpoints
 from experiments.training.base_function import new_model, new_noise
@@ -47,7 +48,7 @@ def import_checkpoint(file: Path, settings: Settings) -> Path:
         MissingDataError: the data set is missing; its normalisation and classes are needed.
     """
     arch, state = _read(file)
-    dataset = settings.dataset.build()
+    dataset = require_dataset(settings.dataset.build())
     model = new_model(settings, dataset)
     own, normalisation = translated(model, state)
     _require_normalisation(file, normalisation, dataset)

@@ -26,6 +26,7 @@ from experiments.config.settings import Settings
 from experiments.config.user_code import code_hash
 from experiments.data import LabelledImages, TargetDataset
 from experiments.data.augmentation import Augmentation
+from experiments.data.base import require_dataset
 from experiments.machine import stopping
 from experiments.machine.device import choose_device, keep_freed_memory
 from experiments.machine.lock import Lock
@@ -38,6 +39,8 @@ from experiments.training.step_noise import Purpose, StepNoise
 from experiments.training.trainer import Trainer
 from smoothing import Noise, SettingError
 from smoothing.arithmetic import float32_products
+from smoothing.base_function import require_statistics
+from smoothing.fast_copy import computed_members
 from smoothing.streams import BlockSource
 
 
@@ -64,7 +67,7 @@ def train(settings: Settings) -> Path:
         SmoothingError: settings or data cannot be used; the message says what to do.
     """
     device = choose_device(settings.device)
-    dataset = settings.dataset.build()
+    dataset = require_dataset(settings.dataset.build())
     folder = checkpoints.folder(settings, dataset)
     trainer = settings.trainer.build()  # type: ignore[union-attr]  # `folder` has refused None
     if not isinstance(trainer, Trainer):
@@ -76,6 +79,8 @@ def train(settings: Settings) -> Path:
         torch.manual_seed(trainer.seed)
         model = new_model(settings, dataset)
     trainer.require(model)
+    trainer.require_classes(dataset)
+    require_statistics(model)
     leftovers = [folder / name for name in (checkpoints.RESUME, checkpoints.LOCK)]  # of a run killed at its end
     if (folder / checkpoints.METADATA).exists() and not any(path.exists() for path in leftovers):
         checkpoints.say_trained(folder, settings)
@@ -152,7 +157,7 @@ def _fit(fabric: Fabric, job: Job) -> None:
 def _fit_all(fabric: Fabric, job: Job) -> None:
     trainer = job.trainer
     # Spawned processes share the memory of the weights. Without a copy, each would update the weights of the others.
-    plain_model = copy.deepcopy(job.model)
+    plain_model = copy.deepcopy(job.model, computed_members(job.model))
     if fabric.world_size > 1:
         plain_model = nn.SyncBatchNorm.convert_sync_batchnorm(plain_model)
     plain_optimizers = trainer.make_optimizers(plain_model)
@@ -274,7 +279,8 @@ def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
     """Test results in float32: the mean of `judge` on clean images, and under one draw of training noise per image."""
     testing, trainer = job.dataset.testing(), job.trainer
     clean = noisy = 0.0
-    model = copy.deepcopy(model).float().eval()  # after trainer.precision=bf16-true, weights are bfloat16
+    # After trainer.precision=bf16-true, weights are bfloat16.
+    model = copy.deepcopy(model, computed_members(model)).float().eval()
     with torch.inference_mode():
         positions = np.arange(len(testing))
         chunks = [positions[first : first + trainer.batch_size] for first in positions[:: trainer.batch_size]]

@@ -37,6 +37,7 @@ class RegressionTrainer(Trainer):
             SettingError: the model's outputs are not of the targets' shape.
         """
         outputs = model(noise(x))
+        self._require_tensor(outputs)
         if outputs.shape != targets.shape:
             raise SettingError(
                 f"trainer: RegressionTrainer expected outputs of the targets' shape, {tuple(targets.shape[1:])}, got "

@@ -43,6 +43,7 @@ class SegmentTrainer(Trainer):
             SettingError: the outputs are not scores of the targets' positions.
         """
         scores = model(noise(x))
+        self._require_tensor(scores)
         if scores.dim() < 3 or scores.shape[1] < 2 or scores.shape[2:] != targets.shape[1:]:
             raise SettingError(
                 f"trainer: SegmentTrainer expected scores (classes, *positions) for label maps of shape "

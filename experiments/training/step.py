@@ -55,6 +55,11 @@ def evaluated(
     if loss.dim():
         raise SettingError(f"{name}: expected a loss of shape (), got {tuple(loss.shape)}; return the batch mean")
     if not loss.requires_grad:
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise SettingError(
+                f"model: no parameter of {type(model).__name__} requires a gradient, so there is nothing to train; "
+                "call requires_grad_() on those to train"
+            )
         raise SettingError(
             f"{name}: expected a loss with a gradient; compute it from the model's outputs, outside torch.no_grad()"
         )

@@ -2,15 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from experiments.data import Dataset, TargetDataset
 from experiments.training.step_noise import Purpose, StepNoise, key
 from smoothing import SettingError
+from smoothing.outputs import not_tensor
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "auto")
@@ -136,6 +138,19 @@ class Trainer:
     def require(self, model: nn.Module) -> None:
         """Raises SettingError if this trainer cannot train the model. This base class accepts any model."""
 
+    def require_classes(self, dataset: Dataset) -> None:
+        """Raises SettingError if the data set has no training inputs, or fewer than two classes for a classifier."""
+        if not isinstance(dataset, TargetDataset):
+            raise SettingError(
+                "dataset: expected a class derived from experiments.data.LabelledDataset or TargetDataset to train on, "
+                f"got {type(dataset).__name__}; see docs/add_a_data_set.md"
+            )
+        if type(self).judge is Trainer.judge and len(dataset.classes) < 2:
+            raise SettingError(
+                f"dataset: expected at least two classes to train a classifier, got {len(dataset.classes)} in "
+                f"{type(dataset).__name__}"
+            )
+
     def make_optimizers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
         """One optimizer per phase of the training, in order. This base class has one phase."""
         return [self._optimizer(self.optimizer, self.lr, model)]
@@ -204,12 +219,21 @@ class Trainer:
         self._require_scores(scores)
         return scores.unflatten(0, (copies, len(x)))
 
-    def _require_scores(self, outputs: Tensor) -> None:
+    def _require_scores(self, outputs: Any) -> None:
         """Raises SettingError unless the outputs are scores, (b, num_classes)."""
-        if outputs.dim() != 2:
+        self._require_tensor(outputs)
+        if outputs.dim() == 2:
+            return
+        got = "one number; return scores, not class numbers"
+        if outputs.dim() > 1:
+            got = f"outputs of shape {tuple(outputs.shape[1:])}; use trainer=autoencoder"
+        raise SettingError(f"trainer: {type(self).__name__} expected a vector of scores for each image, got {got}")
+
+    def _require_tensor(self, outputs: Any) -> None:
+        """Raises SettingError unless the model's outputs are a tensor."""
+        if not isinstance(outputs, Tensor):
             raise SettingError(
-                f"trainer: {type(self).__name__} expected a vector of scores for each image, got outputs of shape "
-                f"{tuple(outputs.shape[1:])}; use trainer=autoencoder"
+                f"trainer: {type(self).__name__} expected a tensor of the model's outputs, got {not_tensor(outputs)}"
             )
 
     def judge(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -222,6 +246,7 @@ class Trainer:
         Raises:
             SettingError: the outputs are not scores.
         """
+        self._require_tensor(outputs)
         if outputs.dim() != 2:
             raise SettingError(
                 f"trainer: {type(self).__name__} expected scores of shape ({len(labels)}, num_classes) as outputs, got "
@@ -234,6 +259,8 @@ class Trainer:
         return key(self.seed, purpose, epoch, step)
 
     def _optimizer(self, name: str, lr: float, model: nn.Module) -> torch.optim.Optimizer:
+        if not any(True for _ in model.parameters()):
+            raise SettingError(f"model: {type(model).__name__} has no parameters, so there is nothing to train")
         if name != "sgd":
             kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
             return kind(model.parameters(), lr, weight_decay=self.weight_decay)

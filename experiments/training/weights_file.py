@@ -12,7 +12,8 @@ from smoothing import SettingError
 
 WRAPPED = ("state_dict", "model_state_dict", "model", "net")  # keys under which other training code saves the weights
 STARTS = (b"P", b"\x80")  # first bytes of files that torch.save writes: zip, and pickle in earlier versions
-PREFIX = "module."  # nn.DataParallel adds it to every name
+PREFIXES = ("module.", "_orig_mod.", "model.")  # DataParallel, torch.compile and Lightning add one to every name
+SHOWN = 3  # names that a message shows
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -24,17 +25,27 @@ def load_weights(path: Path, model: nn.Module) -> None:
     weights = _read(path)
     if not isinstance(model, nn.Module):
         raise SettingError(f"checkpoint: expected a torch.nn.Module to load '{path}' into, got {type(model).__name__}")
-    if weights and all(name.startswith(PREFIX) for name in weights):
-        weights = {name.removeprefix(PREFIX): value for name, value in weights.items()}
+    expected = model.state_dict()
+    while not expected.keys() & weights.keys() and (prefix := _prefix(weights)):
+        weights = {name.removeprefix(prefix): value for name, value in weights.items()}
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]]
         shown = lines[0][:200] if lines else str(error)
+        others = [name for name in weights if name not in expected]
+        if others and expected.keys() - weights.keys():
+            names = [*others[:SHOWN], *(["..."] if len(others) > SHOWN else [])]
+            shown = f"{shown.rstrip('.')}; the file has {', '.join(names)} instead"
         raise SettingError(
             f"checkpoint: the weights in '{path}' do not fit {type(model).__name__}; set model=... to the saved "
             f"network: {shown}"
         ) from error
+
+
+def _prefix(weights: dict[str, Tensor]) -> str:
+    """The prefix of `PREFIXES` that all names have; empty if there is none."""
+    return next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in weights)), "")
 
 
 def _read(path: Path) -> dict[str, Tensor]:

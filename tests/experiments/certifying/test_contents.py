@@ -252,6 +252,11 @@ def test_a_file_of_weights_is_a_checkpoint_by_its_content(run):
     torch.save({"last.weight": torch.ones(3, 64)}, "pre.pt")
     with pytest.raises(SettingError, match=r"checkpoint: the weights in 'pre\.pt' do not fit Trained; set model=.*: "):
         run(*classes, *given)
+    torch.save({f"fc{k}.weight": torch.ones(3, 64) for k in range(4)}, "pre.pt")
+    with pytest.raises(
+        SettingError, match=r"Missing.*\w.; the file has fc0\.weight, fc1\.weight, fc2\.weight, \.\.\. instead"
+    ):
+        run(*classes, *given)
     torch.save(torch.nn.Linear(2, 2), "pre.pt")
     with pytest.raises(SettingError, match=r"'pre\.pt' holds more than tensors"):
         run(*classes, *given)

@@ -12,8 +12,8 @@ from PIL import Image
 from experiments.certifying.certification import certify, choose_examples
 from experiments.certifying.rows import row
 from experiments.config.settings import Group
-from experiments.data import Digits, Images, LabelledDataset
-from experiments.training import checkpoints
+from experiments.data import Digits, ImageFolder, Images, LabelledDataset, MissingDataError
+from experiments.training import checkpoints, loop
 from experiments.training.base_function import example_of, new_model, tensor_of, warn_of_pixels
 from experiments.training.loop import _training_images
 from experiments.training.weights import needs_checkpoint
@@ -202,11 +202,39 @@ def test_a_class_of_another_kind_is_refused_before_weights_are_looked_for(compos
         certify(plain)
 
 
-def test_a_folder_of_images_has_no_labels(composed, tmp_path):
+@pytest.mark.parametrize("run", [certify, loop.train], ids=["certify", "train"])
+def test_a_data_set_of_another_kind_is_refused(composed, tmp_path, run):
+    plain = composed("experiment=digits_gaussian", f"checkpoints.root={tmp_path}", "device=cpu")
+    plain = replace(plain, dataset=Group("torchvision.datasets.FakeData"))
+    expected = r"^dataset: expected a class derived from experiments\.data\.Dataset, got FakeData; see docs/add_a"
+    with pytest.raises(SettingError, match=expected):
+        run(plain)
+
+
+def test_a_file_that_an_example_lacks_is_named():
+    class Absent(Digits):
+        def __getitem__(self, index):
+            return super().__getitem__(index) if index else open("nowhere.npy")
+
+    told = r"example 0 cannot be read: FileNotFoundError: .*'nowhere\.npy' \(.*parts\.py:\d+, in __getitem__\)$"
+    with pytest.raises(MissingDataError, match=rf"^dataset: 1 of 2 examples cannot be read: {told}"):
+        Absent().check([0, 1])
+    with pytest.raises(MissingDataError, match=rf"^dataset: {told}") as caught:
+        tensor_of(Absent(), 0)
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+def test_a_folder_of_images_has_no_labels(composed, tmp_path, monkeypatch):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     where = ("dataset=folder", f"dataset.root={tmp_path}", "model=mtcnn", "certifier=certify", "device=cpu")
-    with pytest.raises(SettingError, match="Certify needs, and ImageFolder has none; use dataset=classes"):
-        certify(composed("experiment=demo", *where, "~certifier.m", "~certifier.delta"))
+    plain = composed("experiment=demo", *where, "~certifier.m", "~certifier.delta")
+    told = "Certify needs, and ImageFolder has none; use dataset=classes for images of your own in one folder for each"
+    with pytest.raises(SettingError, match=f"{told} class$"):
+        certify(plain)
+    monkeypatch.setattr(ImageFolder, "label", lambda *_: 0, raising=False)
+    derive = r", or derive your class from experiments\.data\.LabelledDataset"
+    with pytest.raises(SettingError, match=f"{told} class{derive}$"):
+        certify(plain)
 
 
 def test_an_error_of_the_data_set_is_said_once():

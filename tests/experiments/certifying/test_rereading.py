@@ -213,10 +213,13 @@ def test_examples_that_abstained_too_early_are_named_and_certify_samples_them(ce
         (["certifier.alpha=much"], "certifier.alpha: expected a number, got 'much'"),
         (["certifier.alpha=2"], "alpha"),
         (["eps=0.1"], "eps=0.1: expected one of"),
+        (["certifer.alpha=0.1"], r"certifer\.alpha=0\.1: did you mean certifier\.alpha\? expected one of"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(digits, monkeypatch, capsys, words, told):
-    monkeypatch.setattr("sys.argv", ["reread", str(digits("old", limit=1).parent), *words])
+    digits("old", limit=1)
+    runs = digits("old", "certifier.n=500", limit=1).parent.parent
+    monkeypatch.setattr("sys.argv", ["reread", str(runs), *words])
     capsys.readouterr()
     with pytest.raises(SystemExit, match="1"):
         main()

@@ -272,3 +272,18 @@ def test_a_folder_that_cannot_be_written_is_one_line(typed, monkeypatch, script,
     code, _, err = typed(script, *arguments[script])
     assert code == 1
     assert re.fullmatch(rf"{script}: \S+: {os.strerror(kind)}; {advice}\n", err)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that the kernel makes")
+@pytest.mark.parametrize(
+    ("script", "root", "words"),
+    [
+        ("certify.py", "results.root", ["--config-dir", "my conf", "experiment=mine"]),
+        ("train.py", "checkpoints.root", ["experiment=digits_gaussian", "trainer.epochs=1", "device=cpu"]),
+        ("plot.py", "figures.root", ["figure=cohen_bounds"]),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_one_line(typed, script, root, words):
+    code, _, err = typed(script, *words, f"{root}=/proc/x")
+    assert code == 1
+    assert re.fullmatch(rf"{script}: /proc/x: the folder cannot be made \(No such .*\); choose another {root}\n", err)

@@ -159,6 +159,14 @@ def test_functions():
     assert made("anything", known=2, more="x", list=[1])[1] == (2, {"more": "x", "list": [1]})
 
 
+@pytest.mark.parametrize("target", ["", ".Net"])
+def test_an_empty_name_is_hidden_by_nothing(target):
+    with pytest.raises(
+        SettingError, match=r"_target_: no class \S+ \(expected a dotted name, such as my_models.Net\)$"
+    ):
+        checked_group("model", {"_target_": target})
+
+
 def test_a_factory_of_torchvisions_is_a_model():
     node = checked_group("model", {"_target_": "torchvision.models.resnet18", "num_classes": 7})
     assert node == Group("torchvision.models.resnet18", {"weights": None, "progress": True, "num_classes": 7})

@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.certifying.rows import row
 from experiments.config.identity import identity
-from experiments.report.figure import drawings
+from experiments.report.figure import TheoryFigure, drawings
 from experiments.report.terminal import terminal_table
 from experiments.runs.reader import find_runs, median_with_abstentions
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.table import Schema, TableWriter
-from smoothing import CenterDraws, CenterSettings, CenterSmoothing, Gaussian, Jaccard, certificate
+from smoothing import CenterDraws, CenterSettings, CenterSmoothing, Gaussian, Jaccard, SettingError, certificate
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,16 @@ def test_runs_without_draws_or_at_other_eps_are_left_out(runs, tmp_path, figure,
     assert drawings("f", boxes, runs, None, tmp_path / "figures")[0].runs == [second]
     curves.eps = [0.7]
     assert drawings("f", curves, runs, None, tmp_path / "figures") == []
+
+
+@pytest.mark.parametrize("returned", [None, MatplotlibFigure()])
+def test_what_is_no_drawing_is_refused(tmp_path, returned):
+    class Own(TheoryFigure):
+        def draw(self, runs):
+            return returned
+
+    with pytest.raises(SettingError, match=rf"^figure: Own\.draw: expected a Drawing, got {type(returned).__name__}$"):
+        drawings("own", Own(), tmp_path, None, tmp_path)
 
 
 def test_verdicts_of_an_earlier_drawing_do_not_stay(runs, tmp_path, figure):
