@@ -44,12 +44,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from smoothing.bisection import least_above
+from smoothing.bisection import MOST, least_above
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
 from smoothing.statistics import clopper_pearson_lower, clopper_pearson_upper, exact_order_statistic
-
-MOST = 2**40  # samples or candidates; if more were needed, no number is named
 
 
 @dataclass(frozen=True)

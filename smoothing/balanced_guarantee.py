@@ -28,7 +28,7 @@ from math import inf, nextafter
 
 from smoothing.answering import Answering, require_possible
 from smoothing.arguments import number
-from smoothing.bisection import least_above, least_number
+from smoothing.bisection import MOST, least_above, least_number
 from smoothing.center_guarantee import BOUNDS, SUM_MARGIN, distances_needed, two_balls
 from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
 from smoothing.errors import SettingError
@@ -234,10 +234,9 @@ def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: B
         smoothing.errors.SettingError: certifier.n: with 100 samples every example abstains at q=0.99; ...
     """
     if why_abstain(n, n, settings):
-        least = least_above(n, lambda k: not why_abstain(k, k, settings))
-        raise SettingError(
-            f"certifier.n: with {n} samples every example abstains at q={settings.q:g}; expected at least {least}"
-        )
+        least = least_above(n, lambda k: not why_abstain(k, k, settings), MOST)
+        enough = f"expected at least {least}" if least else "no number would do"
+        raise SettingError(f"certifier.n: with {n} samples every example abstains at q={settings.q:g}; {enough}")
     for radius in sorted(eps, reverse=True):
         p = noise.mass(settings.rest, radius)
         if BOUNDS[settings.bound].order_statistic(p, m, settings.alpha2) is None:

@@ -1,7 +1,8 @@
 """The least whole number with a property that all larger numbers share."""
 
 from collections.abc import Callable
-from math import inf
+
+MOST = 2**40  # samples or candidates; if more were needed, no number is named
 
 
 def least_number(will_do: Callable[[int], bool], low: int, high: int) -> int:
@@ -17,11 +18,11 @@ def least_number(will_do: Callable[[int], bool], low: int, high: int) -> int:
     return high
 
 
-def least_above(low: int, will_do: Callable[[int], bool], most: float = inf) -> int | None:
+def least_above(low: int, will_do: Callable[[int], bool], most: int) -> int | None:
     """The least whole number above `low`, >= 1, that will do. `low` itself will not. None if none up to `most` will.
 
     Examples:
-        >>> least_above(3, lambda k: k * k >= 50), least_above(3, lambda k: False, most=1000)
+        >>> least_above(3, lambda k: k * k >= 50, most=1000), least_above(3, lambda k: False, most=1000)
         (8, None)
     """
     high = 2 * low

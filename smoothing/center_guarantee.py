@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from smoothing import statistics
 from smoothing.arguments import number
-from smoothing.bisection import least_above
+from smoothing.bisection import MOST, least_above
 from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
@@ -277,10 +277,10 @@ def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: C
     """
     bound = BOUNDS[settings.bound]
     if bound.median_margin(n, settings.alpha1 / 2) > settings.delta:
-        least = least_above(n, lambda k: bound.median_margin(k, settings.alpha1 / 2) <= settings.delta)
+        least = least_above(n, lambda k: bound.median_margin(k, settings.alpha1 / 2) <= settings.delta, MOST)
+        enough = f"at least {least} are needed, about twice that to succeed often" if least else "no number would do"
         raise SettingError(
-            f"certifier.n: {n} samples always abstain at delta={settings.delta} with bound={settings.bound}; "
-            f"at least {least} are needed, about twice that to succeed often"
+            f"certifier.n: {n} samples always abstain at delta={settings.delta} with bound={settings.bound}; {enough}"
         )
     for radius in sorted(eps, reverse=True):  # the largest needs the most
         p = noise.mass(0.5 + settings.delta, radius)

@@ -53,7 +53,7 @@ class StoredRun:
 
 def unfinished(run: StoredRun) -> str:
     """How many of a run's examples have rows, if not all have; empty otherwise. Earlier runs do not say."""
-    asked = max(read_record(path).get("asked", 0) for path in run.folder.glob("run*.json"))
+    asked = max((read_record(path).get("asked", 0) for path in run.folder.glob("run*.json")), default=0)
     done = run.table["index"].nunique() if len(run.table) else 0
     return f"{run.folder}: {done} of {counted(asked, 'example')}; run its command again to finish" * (done < asked)
 
