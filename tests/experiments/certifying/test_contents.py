@@ -197,6 +197,19 @@ def test_a_run_with_rows_of_some_examples_is_not_shown_as_finished(run, tmp_path
     assert unfinished(find_runs(folder)[0]).startswith(f"{folder}: 6 of 7 examples")
 
 
+def test_an_unreadable_first_example_is_skipped_where_that_is_asked(run, capsys):
+    torch.save(torch.rand(3, 1, 8, 8), "x.pt")
+    edited(
+        "        return self.images[index]",
+        "        if index == 0:\n            raise OSError('broken')\n        return self.images[index]",
+    )
+    with pytest.raises(SmoothingError, match=r"dataset: 1 of 3 examples cannot be read: example 0 cannot be read: OSE"):
+        run(*STORED)
+    edited("class Stored(Dataset):", "class Stored(Dataset):\n    unreadable = 'skip'\n")
+    sys.modules.pop("own_module")
+    assert read_table(run(*STORED))["index"].tolist() == [1, 2]
+
+
 def test_an_example_that_is_another_each_time_is_refused_before_anything_is_sampled(run):
     torch.save(torch.rand(5, 1, 8, 8), "x.pt")
     edited("return self.images[index]", "return self.images[index] + (index == 2) * torch.rand(())")
