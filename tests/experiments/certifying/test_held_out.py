@@ -11,10 +11,11 @@ import torch
 from experiments.certifying import held_out as module
 from experiments.certifying.certification import certify, choose_examples
 from experiments.certifying.held_out import held_out
+from experiments.data import Digits
 from experiments.reread import reread_run
 from experiments.runs.reader import find_runs
 from experiments.training.base_function import new_model
-from smoothing import ConformalSets, Gaussian, SettingError
+from smoothing import ConformalSets, Gaussian, SettingError, SmoothingError
 from smoothing.conformal_guarantee import threshold
 
 QUICK = ("experiment=digits_conformal", "certifier.n=64", "certifier.held_out=40", "eps=[0.0,0.1]", "limit=25")
@@ -63,6 +64,15 @@ def test_calibration_examples_are_a_random_part(settings):
     faces = settings("experiment=faces_jaccard").dataset.build()
     with pytest.raises(SettingError, match="dataset: expected labels, to calibrate on, and Faces has none"):
         held_out(certifier, faces, 0)
+
+
+def test_a_calibration_example_that_has_changed_is_refused(certified, tmp_path, monkeypatch):
+    held = rows(certified(tmp_path), "calibration")["index"]
+    read = Digits.__getitem__
+    index = sorted(held)[len(held) // 2]
+    monkeypatch.setattr(Digits, "__getitem__", lambda self, k: read(self, k) * (0.5 if k == index else 1))
+    with pytest.raises(SmoothingError, match=rf"example {index} of the data set has changed"):
+        certified(tmp_path)
 
 
 def test_no_calibration_example_is_certified(settings, once):
