@@ -86,6 +86,14 @@ def test_every_certifier_noise_and_metric(lines, name):
     assert [line for line in found if line["error"] or line["races"] or line["differs"]] == []
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", [*CERTIFIERS, "special"])
+def test_on_a_real_gpu_the_same_numbers_each_time(lines, name):
+    found = lines("on_a_gpu.py", name)
+    assert found
+    assert [line for line in found if line["error"] or line["differs"]] == []
+
+
 def test_planted_faults_are_found(lines):
     found = dict(lines("faults.py"))
     harmless = {"no fault", "read, then read", "cuda and cuda:0", "copied"}
