@@ -13,6 +13,7 @@ CELLS = 2**16  # cells of a table, one for each value of the first 16 bits
 MOST_TABLED = 2.0**12  # largest scale with a table: beyond it, too many cells contain two whole numbers
 DOUBT = 1e-9  # relative; far more than the error of a quantile
 UNDECIDED = np.iinfo(np.int16).min
+HALF = torch.tensor(0.5, dtype=torch.float64)  # integers plus it are float64, in one pass over the memory
 
 
 def fine_uniform(bits: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def fine_uniform(bits: Tensor) -> Tensor:
         >>> fine_uniform(torch.tensor([-(2**63), 0, 2**62]))
         tensor([-1.0000e+00,  5.4210e-20,  5.0000e-01], dtype=torch.float64)
     """
-    return bits.double().add_(0.5).mul_(2.0**-63)
+    return (bits + HALF).mul_(2.0**-63)
 
 
 def fine_normal(bits: Tensor) -> Tensor:
@@ -34,8 +35,8 @@ def fine_normal(bits: Tensor) -> Tensor:
         >>> fine_normal(torch.tensor([-(2**62), 2**62])).tolist()  # the quartiles
         [-0.6744897501960817, 0.6744897501960817]
     """
-    v = fine_uniform(bits)
-    return torch.special.ndtri(v.abs().div_(2)).copysign_(v)
+    t = bits + HALF
+    return torch.special.ndtri(t.abs().mul_(2.0**-64)).copysign_(t)
 
 
 def rounded_normal(bits: Tensor, scale: float) -> Tensor:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2_contingency, ks_2samp
 
 from experiments.benchmarks.gpu import FAILED
 
 FALSE_ALARM = 1e-6  # probability that a comparison of equal laws fails
 RARE = 20  # classes with fewer counts in all are counted as one
-DIGITS = 6  # decimals that are compared, so that rounding does not tell equal numbers apart
+CLOSE = 1e-5  # numbers that differ by less, relative to 1 + their size, are equal but for rounding
 
 
 def p_of_counts(one: ArrayLike, other: ArrayLike) -> float:
@@ -22,13 +22,20 @@ def p_of_counts(one: ArrayLike, other: ArrayLike) -> float:
     return float(chi2_contingency(table).pvalue) if table.shape[1] > 1 else 1.0
 
 
-def p_of_numbers(one: ArrayLike, other: ArrayLike) -> float:
+def p_of_numbers(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """The p-value of equal laws behind two samples of numbers, (n,) and (m,), +inf allowed, both nonempty.
 
-    Equal numbers make the p-value larger, never smaller.
+    Equal numbers make the p-value larger, never smaller. So numbers that are close are taken for equal. (Rounding each
+    to some digits would not do: two that are equal but for rounding may lie on either side of a boundary.)
     """
-    rounded = (np.round(np.asarray(values, dtype=float), DIGITS) for values in (one, other))
-    return float(ks_2samp(*rounded, method="asymp").pvalue)
+    numbers = np.concatenate([np.asarray(values, dtype=float) for values in (one, other)])
+    order = np.argsort(numbers)
+    low, high = numbers[order][:-1], numbers[order][1:]
+    with np.errstate(invalid="ignore"):  # inf - inf
+        apart = high - low > CLOSE * (1 + np.abs(low))
+    places = np.empty(len(numbers))
+    places[order] = np.concatenate([[0], np.cumsum(apart)])
+    return float(ks_2samp(places[: len(one)], places[len(one) :], method="asymp").pvalue)
 
 
 def compared(p_values: Mapping[str, float]) -> Iterator[str]:

@@ -43,8 +43,11 @@ def test_a_planted_difference_of_numbers_is_found():
 
 
 def test_rounding_tells_no_numbers_apart():
-    halves = RANDOM.integers(2, size=2000) / 2
-    assert p_of_numbers(halves, halves + 1e-9) > 0.99
+    values = RANDOM.choice([0.1234565, 0.3, 2.5], size=2000)
+    assert p_of_numbers(values, values + RANDOM.normal(0, 1e-7, size=2000)) == 1
+    assert p_of_numbers(values, np.where(values == 0.3, 0.3001, values)) < FALSE_ALARM
+    never = np.full(2000, np.inf)
+    assert p_of_numbers(never, never) == 1
 
 
 def test_every_difference_is_named():
