@@ -60,7 +60,7 @@ SECTIONS = (
     Section("two_gpus", 20),
     Section("streams", 20),
     Section("law_of_votes", 20),
-    Section("law_of_centers", 60),
+    Section("law_of_centers", 120),
     Section("idle", 40, ("pandas", "sklearn", "safetensors")),
     Section("bench", 90, ("pandas", "sklearn", "safetensors")),
     Section("batch_size", 60, ("safetensors",)),
