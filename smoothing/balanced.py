@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smoothing import balanced_guarantee
-from smoothing.arguments import input_radii, instance, number, whole_number
+from smoothing.arguments import input_radii, number, whole_number
 from smoothing.balanced_guarantee import BalancedSettings, answering, balanced_certificate, needed_inside
 from smoothing.calibration import calibrated, fixed
 from smoothing.center_guarantee import BOUNDS
@@ -22,7 +22,6 @@ from smoothing.evaluation import EvaluationOptions
 from smoothing.matching import balanced_distances
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
-from smoothing.metrics.checks import require_largest
 from smoothing.noise import Noise
 from smoothing.rounding import DISTANCE_MARGIN, down
 from smoothing.sampled_center import SampledCenter, checked_center
@@ -97,9 +96,7 @@ class BalancedCenterSmoothing(SampledCenter):
             raise SettingError(
                 f"certifier.match: expected paper, in a run of certify.py, which then finds m, got {match}"
             )
-        super().__init__(f, noise, **evaluation)
-        self.metric = instance("metric", metric, Metric, "L2()")
-        require_largest(metric, metric.largest)
+        super().__init__(f, noise, metric, **evaluation)
         self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
         share, radius = fixed(q, rho)
         levels = {"alpha1": alpha1, "alpha2": alpha2, "alpha3": alpha3}

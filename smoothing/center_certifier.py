@@ -1,17 +1,30 @@
 """The base class of center smoothing's certifiers."""
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, Unpack
 
+from torch import Tensor
+
+from smoothing.arguments import instance
 from smoothing.center_guarantee import CenterDraws, OutputCertificate
 from smoothing.draws_certifier import DrawsCertifier
+from smoothing.evaluation import EvaluationOptions
 from smoothing.metrics import Metric
+from smoothing.metrics.checks import require_largest
+from smoothing.noise import Noise
 
 
 class CenterCertifier(DrawsCertifier[CenterDraws, OutputCertificate]):
     """A smoothed function with outputs in a metric space.
 
-    Attributes:
+    Args:
+        f: base function, as for `Smoothed`.
+        noise: smoothing distribution in the input space.
         metric: distance in the output space.
+        evaluation: see `Evaluation`.
+
+    Raises:
+        SettingError: as for `Smoothed`; or the metric declares an impossible largest distance (`require_largest`).
     """
 
     columns: ClassVar[tuple[str, ...]] = (
@@ -22,4 +35,13 @@ class CenterCertifier(DrawsCertifier[CenterDraws, OutputCertificate]):
     younger: ClassVar[tuple[str, ...]] = ("empty",)
     draws = CenterDraws
 
-    metric: Metric
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        metric: Metric,
+        **evaluation: Unpack[EvaluationOptions],
+    ) -> None:
+        super().__init__(f, noise, **evaluation)
+        self.metric = instance("metric", metric, Metric, "L2()")
+        require_largest(metric, metric.largest)

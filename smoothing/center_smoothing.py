@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from smoothing import center_guarantee
-from smoothing.arguments import input_radii, instance, whole_number
+from smoothing.arguments import input_radii, whole_number
 from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.matching import matched_settings
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
-from smoothing.metrics.checks import require_largest
 from smoothing.noise import Noise
 from smoothing.sampled_center import SampledCenter, checked_center
 from smoothing.sampling import Procedure, whole
@@ -67,9 +66,7 @@ class CenterSmoothing(SampledCenter):
                 f"certifier.match: expected paper, in a run of certify.py, which then finds n and m, got {match}; "
                 "elsewhere, compute n and m with smoothing.matching.matched_samples"
             )
-        super().__init__(f, noise, **evaluation)
-        self.metric = instance("metric", metric, Metric, "L2()")
-        require_largest(metric, metric.largest)
+        super().__init__(f, noise, metric, **evaluation)
         self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
         self.settings = CenterSettings(bound, delta, alpha1, alpha2)
         self.center = checked_center(center)

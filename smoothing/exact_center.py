@@ -29,7 +29,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smoothing.arguments import instance
 from smoothing.center_certifier import CenterCertifier
 from smoothing.center_guarantee import CenterDraws, OutputCertificate, output_radius
 from smoothing.center_results import statement
@@ -38,7 +37,6 @@ from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import require_all, require_finite
 from smoothing.medoid import best_center
 from smoothing.metrics import Metric
-from smoothing.metrics.checks import require_largest
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.sampling import AllCopies, Procedure, whole
 
@@ -65,9 +63,7 @@ class ExactCenterSmoothing(CenterCertifier):
         metric: Metric,
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
-        super().__init__(f, require_finite(noise), **evaluation)
-        self.metric = instance("metric", metric, Metric, "L2()")
-        require_largest(metric, metric.largest)
+        super().__init__(f, require_finite(noise), metric, **evaluation)
 
     @property
     def samples(self) -> int:

@@ -5,11 +5,12 @@ logger=none, the default, logs nothing. logger=wandb logs offline unless logger.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from experiments.runs.so_far import so_far
+from smoothing import SettingError
 
 
 class WandbLogger:
@@ -20,17 +21,23 @@ class WandbLogger:
         mode: offline (stored under `folder`/wandb until `wandb sync`, without network access) or online.
         folder: the folder that wandb writes to.
         config: the run's configuration.
+
+    Raises:
+        SettingError: the folder cannot be made.
     """
 
-    def __init__(self, project: str, mode: str, folder: str, config: dict[str, Any]) -> None:
+    def __init__(self, project: str, mode: Literal["offline", "online"], folder: str, config: dict[str, Any]) -> None:
         import wandb
 
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingError(f"logger.folder: {folder} cannot be made ({error.strerror}); choose another") from error
         quiet = wandb.Settings(silent=True, console="off")
         self._wandb, self._rows = wandb, list[dict[str, Any]]()
         self._run = wandb.init(
             project=project,
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
             dir=folder,
             name=config.get("name"),
             config=config,

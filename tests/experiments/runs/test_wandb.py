@@ -6,10 +6,12 @@ import threading
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from experiments.config.check import checked_group
 from experiments.report.figure import CONF
 from experiments.runs.so_far import so_far
+from smoothing import SettingError
 
 pytest.importorskip("wandb")
 
@@ -45,8 +47,6 @@ def files_of(folder):
 
 
 def test_offline_writes_files_and_asks_no_network(asked, tmp_path):
-    from omegaconf import OmegaConf
-
     node = OmegaConf.to_container(OmegaConf.load(CONF / "logger" / "wandb.yaml")) | {"folder": str(tmp_path)}
     assert node["mode"] == "offline"
     png = tmp_path / "figure.png"
@@ -63,6 +63,18 @@ def test_offline_writes_files_and_asks_no_network(asked, tmp_path):
     assert list(file.parent.glob("files/media/images/center_faces*.png"))
     assert list(file.parent.glob("files/media/table/certificates*.json"))
     assert asked == []
+
+
+def test_a_mode_or_a_folder_that_cannot_be_is_named(tmp_path):
+    node = OmegaConf.to_container(OmegaConf.load(CONF / "logger" / "wandb.yaml"))
+    with pytest.raises(SettingError, match=r"^logger\.mode: expected one of offline, online, got on$"):
+        checked_group("logger", node | {"mode": "on"})
+    (tmp_path / "file").touch()
+    logger = checked_group("logger", node | {"folder": str(tmp_path / "file" / "folder")})
+    with pytest.raises(
+        SettingError, match=r"folder cannot be made \(Not a directory\); choose another$"
+    ):
+        logger.build(config={})
 
 
 def test_training_logs_its_losses(asked, trained, tmp_path):
