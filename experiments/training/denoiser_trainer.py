@@ -11,6 +11,7 @@ from torch.nn import functional
 from experiments.training.step_noise import StepNoise
 from experiments.training.trainer import Trainer
 from smoothing import SettingError
+from smoothing.outputs import not_tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,23 +130,42 @@ class DenoiserTrainer(Trainer):
 
         The scores are f(x) while the classifier is trained on clean images, and f(D(x~)) otherwise. In front of a
         classifier that brings its weights, they are followed by f(x): (b, 2, num_classes).
+
+        Raises:
+            SettingError: the denoiser's outputs are not images like x, or the classifier's are not scores.
         """
-        classifier, denoiser = _parts(model)
         if self.phase(epoch) == 0:
             with torch.no_grad():
-                seen = denoiser(noise(x)) if self.retrained else x
-            scores = classifier(seen)
+                seen = self._denoised(model, noise(x)) if self.retrained else x
+            scores = self._scores(model, seen)
             return functional.cross_entropy(scores, labels), scores
-        denoised = denoiser(noise(x))
+        denoised = self._denoised(model, noise(x))
         with torch.no_grad():
-            clean = classifier(x)
+            clean = self._scores(model, x)
         by_mse = self.loss != "stability" or epoch < self.clean_epochs + self.mse_epochs
         with torch.set_grad_enabled(not by_mse):
-            scores = classifier(denoised)
+            scores = self._scores(model, denoised)
         outputs = scores if self.clean_epochs else torch.stack([scores, clean], dim=1)
         if by_mse:
             return functional.mse_loss(denoised, x), outputs
         return functional.cross_entropy(scores, clean.argmax(dim=1)), outputs
+
+    def _denoised(self, model: nn.Module, noisy: Tensor) -> Tensor:
+        """The denoiser's images, of the shape of the noisy ones. Another shape would be broadcast by the loss."""
+        found: Any = _parts(model)[1](noisy)
+        if not isinstance(found, Tensor) or found.shape != noisy.shape:
+            got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else not_tensor(found)
+            raise SettingError(
+                f"trainer: {type(self).__name__} expected images of shape {tuple(noisy.shape)} from the denoiser, "
+                f"got {got}"
+            )
+        return found
+
+    def _scores(self, model: nn.Module, images: Tensor) -> Tensor:
+        found: Any = _parts(model)[0](images)
+        self._require_scores(found)
+        scores: Tensor = found
+        return scores
 
     def judge(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """As `Trainer.judge`. In front of a classifier that brings its weights, the class of the clean image is right.

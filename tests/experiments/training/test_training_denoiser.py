@@ -419,6 +419,28 @@ def test_a_model_without_a_denoiser_is_refused():
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "returned", "epoch", "message"),
+    [
+        ("classifier", lambda y: {"logits": y}, 0, r"a tensor of the model's outputs, got dict; wrap it .* \.logits"),
+        ("classifier", lambda y: y.argmax(dim=1), 0, "a vector of scores for each image, got one number"),
+        ("classifier", lambda y: y[..., None], 2, r"a vector of scores for each image, got outputs of shape \(10, 1\)"),
+        (
+            "denoiser",
+            lambda y: y[:, :, :1],
+            2,
+            r"images of shape \(6, 1, 8, 8\) from the denoiser, got shape",
+        ),
+        ("denoiser", lambda y: (y, y), 2, "from the denoiser, got tuple of 2; wrap it so"),
+    ],
+)
+def test_outputs_of_a_part_that_do_not_fit_are_refused(pair, part, returned, epoch, message):
+    getattr(pair, part).register_forward_hook(lambda module, inputs, outputs: returned(outputs))
+    trainer = DenoiserTrainer(4, 6, 0.1, clean_epochs=2)
+    with pytest.raises(SettingError, match=f"^trainer: DenoiserTrainer expected .*{message}"):
+        trainer.objective(pair, torch.rand(6, 1, 8, 8), torch.arange(6), lambda x: x, epoch)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("loss", ["mse", "stability"])
 def test_on_a_gpu(trained, loss):
