@@ -71,9 +71,7 @@ def test_a_mode_or_a_folder_that_cannot_be_is_named(tmp_path):
         checked_group("logger", node | {"mode": "on"})
     (tmp_path / "file").touch()
     logger = checked_group("logger", node | {"folder": str(tmp_path / "file" / "folder")})
-    with pytest.raises(
-        SettingError, match=r"folder cannot be made \(Not a directory\); choose another$"
-    ):
+    with pytest.raises(SettingError, match=r"folder cannot be made \(Not a directory\); choose another$"):
         logger.build(config={})
 
 
