@@ -121,9 +121,11 @@ class Engine:
         return True
 
     def _wanted(self, under_way: "deque[_Execution[R]]", left: int) -> int:
-        """How many procedures would fill the next batch if they were like the last one begun; at least 1."""
-        each = self._left([under_way[-1]]) if under_way else 0
-        return ceil((self.batch_size - left) / each) if self.batch_size and each else 1
+        """How many procedures would fill the next batch if they asked for what the last one begun does; at least 1."""
+        if not self.batch_size or not under_way:
+            return 1
+        each = sum(cursor.request.count for cursor in self._small([under_way[-1]]))
+        return ceil((self.batch_size - left) / each) if each else 1
 
     def _may_share(self, first: "_Execution[R]", left: int) -> bool:
         """Whether the next batch has room: `first`, the oldest procedure, shares batches, and `left` copies are few."""

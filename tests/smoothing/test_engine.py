@@ -124,6 +124,27 @@ def test_no_more_examples_are_begun_than_a_batch_needs():
     assert len(begun) <= 4  # whose 20 selection samples each fill one batch
 
 
+@pytest.mark.parametrize("counts", [(333,), (100, 333)])
+def test_few_examples_are_begun_when_little_is_left_of_the_last_one(counts):
+    """999 of 1000 rows, later 998, ...: one copy of an example may be left for the next batch."""
+    begun, ahead = 0, []
+
+    def counting(number):
+        nonlocal begun
+        begun += 1
+        stages = zip((Stage.SELECTION, Stage.ESTIMATION), counts, strict=False)
+        answers = yield [
+            Samples(torch.zeros(2), NOISE, len, Stream(0, number, stage), count, shared=True) for stage, count in stages
+        ]
+        return sum(map(sum, answers))
+
+    engine = Engine(FrozenFunction(lambda batch: batch), 1000)
+    for result, _ in engine.run_all(counting(i) for i in range(1500)):
+        assert result == sum(counts)
+        ahead.append(begun - len(ahead))
+    assert max(ahead) <= 2 * 1000 / sum(counts) + 2
+
+
 def test_what_an_example_raises_is_raised_in_its_turn():
     f, noise = Network(), DeterministicSplitting(0.5, 5, (1, 6, 6))
     p = ExactCertify(f, noise, batch_size=1000)
