@@ -13,7 +13,8 @@ CELLS = 2**16  # cells of a table, one for each value of the first 16 bits
 MOST_TABLED = 2.0**12  # largest scale with a table: beyond it, too many cells contain two whole numbers
 DOUBT = 1e-9  # relative; far more than the error of a quantile
 UNDECIDED = np.iinfo(np.int16).min
-HALF = torch.tensor(0.5, dtype=torch.float64)  # integers plus it are float64, in one pass over the memory
+# Integers plus it are float64, in one pass over the memory.
+HALF = torch.tensor(0.5, dtype=torch.float64, device="cpu")
 
 
 def fine_uniform(bits: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """A caller's global settings do not affect a certificate, and are restored afterwards."""
 
+import subprocess
+import sys
 from contextlib import contextmanager, nullcontext
 
 import pytest
@@ -130,6 +132,15 @@ def test_certificates_are_the_same_whatever_surrounds_them(name, certifiers):
         before = state()
         assert found(certifiers) == expected
         assert state() == before
+
+
+def test_the_default_device_may_be_another_while_the_library_is_imported():
+    words = (
+        "import torch; torch.set_default_device('meta'); import smoothing; torch.set_default_device(None);"
+        "noise = smoothing.Gaussian(0.5, grid=255); x = torch.zeros(3);"
+        "print(smoothing.SmoothedClassifier(lambda x: torch.cat([x, -x], dim=1), noise).predict(x, n=20).n)"
+    )
+    assert subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout == "20\n"
 
 
 @pytest.mark.parametrize("name", SURROUNDINGS)
