@@ -12,7 +12,7 @@ from math import ceil, isfinite, log, sqrt
 import scipy  # its parts are imported at their first use, which takes half a second
 
 from smoothing.errors import SettingError
-from smoothing.rounding import BETA_MARGIN, TAIL_MARGIN, down, up
+from smoothing.rounding import BETA_MARGIN, MANY, TAIL_MARGIN, TAIL_MARGIN_OF_MANY, down, up
 
 HALVINGS = 200  # of the interval between a bound that is wrong and the trivial one
 
@@ -62,7 +62,7 @@ def clopper_pearson_lower(k: int, n: int, alpha: float) -> float:
     if k == 0:
         return 0.0
     bound = down(float(scipy.stats.beta.ppf(alpha, k, n - k + 1)), BETA_MARGIN)
-    return _checked(bound, 0.0, lambda p: scipy.special.betainc(k, n - k + 1, p), alpha)
+    return _checked(bound, 0.0, lambda p: scipy.special.betainc(k, n - k + 1, p), n, alpha)
 
 
 def clopper_pearson_upper(k: int, n: int, alpha: float) -> float:
@@ -79,10 +79,10 @@ def clopper_pearson_upper(k: int, n: int, alpha: float) -> float:
     if k == n:
         return 1.0
     bound = min(1.0, up(float(scipy.stats.beta.isf(alpha, k + 1, n - k)), BETA_MARGIN))
-    return _checked(bound, 1.0, lambda p: scipy.special.betaincc(k + 1, n - k, p), alpha)
+    return _checked(bound, 1.0, lambda p: scipy.special.betaincc(k + 1, n - k, p), n, alpha)
 
 
-def _checked(bound: float, safe: float, tail: Callable[[float], float], alpha: float) -> float:
+def _checked(bound: float, safe: float, tail: Callable[[float], float], n: int, alpha: float) -> float:
     """The bound, or a looser one if its tail is above alpha: SciPy's beta quantiles are sometimes wrong.
 
     At 1000 successes in 10^9 trials and alpha = 0.001, SciPy 1.17 gives twice the right number.
@@ -90,10 +90,11 @@ def _checked(bound: float, safe: float, tail: Callable[[float], float], alpha: f
     Args:
         bound: a bound on p.
         safe: the trivial bound, 0 or 1.
-        tail: p -> the probability of a count at least as extreme, with a relative error below `TAIL_MARGIN`.
+        tail: p -> the probability of a count at least as extreme, with a relative error below the margin for n.
+        n: number of trials.
         alpha: the largest allowed probability.
     """
-    allowed = down(alpha, TAIL_MARGIN)
+    allowed = down(alpha, TAIL_MARGIN_OF_MANY if n > MANY else TAIL_MARGIN)
     if tail(bound) <= allowed:
         return bound
     wrong = bound if isfinite(bound) else 1 - safe
