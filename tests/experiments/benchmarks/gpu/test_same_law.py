@@ -42,6 +42,14 @@ def test_a_planted_difference_of_numbers_is_found():
     assert p_of_numbers(numbers, np.where(numbers > 1, np.inf, numbers)) < FALSE_ALARM
 
 
+@pytest.mark.parametrize("size", [1.0, 0.01, 0.001])
+def test_a_planted_difference_of_small_numbers_is_found(size):
+    """Distances may be small, and so many that each is close to the next."""
+    numbers = size * RANDOM.uniform(size=20_000)
+    assert p_of_numbers(numbers, 1.2 * size * RANDOM.uniform(size=20_000)) < FALSE_ALARM
+    assert p_of_numbers(numbers, size * RANDOM.uniform(size=20_000)) > 1e-3
+
+
 def test_rounding_tells_no_numbers_apart():
     values = RANDOM.choice([0.1234565, 0.3, 2.5], size=2000)
     assert p_of_numbers(values, values + RANDOM.normal(0, 1e-7, size=2000)) == 1
