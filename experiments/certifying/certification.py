@@ -71,8 +71,10 @@ def certify_together(several: Sequence[Settings]) -> Certified:
     dataset: Dataset = first.dataset.build()
     runs = assembled(several, dataset, device)
     held = held_out(runs[0].certifier, dataset, first.seed)
-    indices = dataset.check(choose_examples(dataset, first, held))
-    whole = choose_examples(dataset, replace(first, shard=Shard()), held) if first.shard.count > 1 else indices
+    chosen = choose_examples(dataset, first, held)
+    indices = dataset.check(chosen)
+    whole = choose_examples(dataset, replace(first, shard=Shard()), held) if first.shard.count > 1 else chosen
+    skipped = sorted(set(chosen) - set(indices))
     require_other_examples(first, indices)
     _require_fixed(dataset, indices[:READ_AGAIN])
     listed = [*indices, *(index for index in held if index not in indices)]
@@ -91,7 +93,7 @@ def certify_together(several: Sequence[Settings]) -> Certified:
             image = example_of(dataset, missing[0], runs[0].certifier.f.f, device)
             for run in runs:
                 arithmetic = _prepare(run.certifier, image, len(missing), first.batch_size, runs[0].folder)
-                run.folder.begin(device_name(device), arithmetic, len(whole))
+                run.folder.begin(device_name(device), arithmetic, len(whole), skipped)
             x, where = input_of(runs[0].certifier.f.f, image[None])[0], runs[0].folder.path
             print(
                 announcement(runs[0].certifier, x, device_name(device), where, len(missing)),

@@ -103,20 +103,23 @@ class RunFolder:
         with TableWriter(self.path / f"examples{self._suffix}.csv", EXAMPLES) as table:
             table.write(examples)
 
-    def begin(self, device: str, arithmetic: dict[str, Any], asked: int | None = None) -> None:
+    def begin(
+        self, device: str, arithmetic: dict[str, Any], asked: int | None = None, skipped: Sequence[int] = ()
+    ) -> None:
         """Record in run.json that the run starts or resumes.
 
         Args:
             device: name of the device.
             arithmetic: precision, compilation and batch size of the base function.
             asked: number of examples that were asked for, in all shards.
+            skipped: those of this shard that cannot be read, and have no rows.
         """
         (self.path / "draws").mkdir(parents=True, exist_ok=True)
         for folder in (self.path, self.path.parent):
             sync_folder(folder)
         start = {"started": _now(), "ended": None, "device": device, "arithmetic": arithmetic}
         start |= _command() | provenance()
-        record, planned = self._record(), {} if asked is None else {"asked": asked}
+        record, planned = self._record(), {} if asked is None else {"asked": asked, "skipped": list(skipped)}
         if record is None:
             self._write(
                 {
@@ -154,7 +157,8 @@ class RunFolder:
         }
         own = self._record()
         if own is None:
-            kept = {key: value for key, value in record.items() if key not in ("command", "read_again", "asked")}
+            apart = ("command", "read_again", "asked", "skipped")
+            kept = {key: value for key, value in record.items() if key not in apart}
             own = kept | {"identity": self.identity, "config": self._settings.as_dict()}
         own["read_again"] = [*own.get("read_again", []), reading]
         self._write(own)
