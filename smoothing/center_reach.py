@@ -45,7 +45,7 @@ def reach(draws: CenterDraws, eps_out: float, noise: Noise, metric: Metric, sett
         return -1.0
 
     def too_far(rank: int) -> bool:
-        return balanced_radius(draws, float(draws.distances[rank - 1]), metric, settings.rho) > eps_out
+        return not balanced_radius(draws, float(draws.distances[rank - 1]), metric, settings.rho) <= eps_out  # or NaN
 
     allowed = least_number(too_far, 0, m + 1) - 1  # how many distances the wanted output radius allows
     mass = clopper_pearson_lower(allowed, m, settings.alpha2)

@@ -181,7 +181,7 @@ def test_the_reach_is_the_largest_eps_within_the_wanted_radius(noise):
         assert eps > 0
         assert balanced_certificate(draws, eps * (1 - 1e-9), noise, L2(), SETTINGS).eps_out <= wanted
         assert balanced_certificate(draws, eps * (1 + 1e-6), noise, L2(), SETTINGS).eps_out > wanted
-    assert reach(draws, 0.89, noise, L2(), SETTINGS) == -1
+    assert reach(draws, 0.89, noise, L2(), SETTINGS) == reach(draws, float("nan"), noise, L2(), SETTINGS) == -1
     assert reach(draws_of(np.linspace(0, 1, 2000), inside=0), 1.5, noise, L2(), SETTINGS) == -1
     with pytest.raises(SettingError, match="expected exact to compute the reach"):
         reach(draws, 1.5, noise, L2(), replace(SETTINGS, bound="paper"))
