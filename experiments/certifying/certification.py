@@ -227,7 +227,7 @@ def choose_examples(dataset: Dataset, settings: Settings, held: Sequence[int] = 
                 dataset[index]
             except IndexError as error:
                 raise SettingError(f"indices: {error}") from error
-            except MissingDataError:
+            except (MissingDataError, OSError):
                 continue  # `Dataset.check` reports it
     if not chosen:
         source = "indices" if indices is not None else f"dataset: {type(dataset).__name__}.indices()"

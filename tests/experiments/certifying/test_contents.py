@@ -208,6 +208,7 @@ def test_an_unreadable_first_example_is_skipped_where_that_is_asked(run, capsys)
     edited("class Stored(Dataset):", "class Stored(Dataset):\n    unreadable = 'skip'\n")
     sys.modules.pop("own_module")
     assert read_table(run(*STORED))["index"].tolist() == [1, 2]
+    assert read_table(run(*STORED, "indices=[0,2]", "seed=2"))["index"].tolist() == [2]
     for index in (0, 1):
         folder = run(*STORED, "seed=1", "shard.count=2", f"shard.index={index}")
         assert bool(unfinished(find_runs(folder)[0])) == (index == 0)
