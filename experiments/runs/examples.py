@@ -49,7 +49,7 @@ def _written(file: str | None) -> str | None:
 
 def read_examples(folder: Path) -> pd.DataFrame:
     """All rows of examples.csv in a run folder, of all shards, sorted by index; empty if there is no such file."""
-    return read_rows(folder, "examples", EXAMPLES.key)
+    return read_rows(folder, "examples", EXAMPLES.key, words=("file", "class"))
 
 
 def changed(inputs: Mapping[int, str | None], folder: Path) -> set[int]:

@@ -140,19 +140,20 @@ def read_table(folder: Path) -> pd.DataFrame:
     return read_rows(folder, "certificates", Schema.of(certifier).key if certifier else None)
 
 
-def read_rows(folder: Path, name: str, key: tuple[str, ...] | None) -> pd.DataFrame:
+def read_rows(folder: Path, name: str, key: tuple[str, ...] | None, words: Sequence[str] = ()) -> pd.DataFrame:
     """As `read_table`, for the files <name>.csv and <name>.<k>-of-<K>.csv of a run folder.
 
     Args:
         folder: the run's folder.
         name: name of the files.
         key: the columns that identify a row; None: all columns but the seconds.
+        words: columns of words: "01" is not read as 1.
     """
     parts = []
     for path in sorted([*folder.glob(f"{name}.csv"), *folder.glob(f"{name}.*-of-*.csv")]):
         if content := _whole_lines(path.read_bytes()):
             _parsed(path, content, key or ("index",))
-            parts.append(pd.read_csv(io.BytesIO(content), keep_default_na=False))
+            parts.append(pd.read_csv(io.BytesIO(content), keep_default_na=False, dtype=dict.fromkeys(words, str)))
     if not parts:
         return pd.DataFrame()
     rows = pd.concat(parts, ignore_index=True)

@@ -7,7 +7,9 @@ import pytest
 
 from experiments.config.identity import identity_hash
 from experiments.config.settings import Folder
+from experiments.runs.examples import listed_rows
 from experiments.runs.run_folder import RunFolder
+from experiments.runs.table import EXAMPLES, TableWriter
 
 GAUSSIAN = {"noise": {"type": "Gaussian", "sigma": 0.25}, "certifier": {"type": "Certify", "n": 100_000, "alpha": 0.1}}
 CENTER = {"type": "BalancedCenterSmoothing", "n": 40, "m": 60, "q": 0.8}
@@ -44,3 +46,15 @@ def test_a_folder_of_an_earlier_name_is_continued(settings, tmp_path):
     assert RunFolder(tmp_path, settings("experiment=digits_gaussian"), GAUSSIAN).path == old
     another = GAUSSIAN | {"seed": 1}
     assert RunFolder(tmp_path, settings("experiment=digits_gaussian"), another).path != old
+
+
+def test_examples_are_read_as_they_were_listed(tmp_path):
+    """Names of classes and files may be numbers."""
+    rows = [
+        {"index": 3, "file": "007", "label": 1, "class": "01", "input": None},
+        {"index": 7, "file": "010", "label": None, "class": "10", "input": "sha256:1"},
+    ]
+    with TableWriter(tmp_path / "examples.csv", EXAMPLES) as table:
+        table.write(rows)
+    assert listed_rows(tmp_path) == rows
+    assert listed_rows(tmp_path, [7]) == rows[1:]
