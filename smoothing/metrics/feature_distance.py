@@ -171,7 +171,9 @@ def _built(settings: dict[str, Any]) -> nn.Module:
     try:
         make = getattr(importlib.import_module(module), name)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # weights that are not loaded are the same in every process: it is one metric
+            # Weights that are not loaded are the same in every process: it is one metric. `torch.manual_seed` would
+            # also seed the caller's GPUs.
+            torch.default_generator.manual_seed(0)
             made = make(**own)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise SettingError(f"metric.features: expected the class of a network, got {path} ({error})") from error

@@ -96,7 +96,7 @@ def _load(weights: str) -> nn.Module:
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # lpips uses a deprecated argument of torchvision
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         network: Any = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval().requires_grad_(False)
     if found is not None:
         trunk = {name: f"features.{name.partition('.')[2]}" for name in network.net.state_dict()}

@@ -234,11 +234,12 @@ def test_the_network_is_copied_when_the_metric_is_made():
     assert metric(a[None], b[None]).tolist() == pytest.approx([2.0])
 
 
-def test_features_without_weights_are_one_network_in_every_process():
-    """torch is seeded while they are built; the caller's random numbers do not change."""
+def test_features_without_weights_are_one_network_in_every_process(monkeypatch):
+    """torch is seeded while they are built; the caller's random numbers do not change, on GPUs neither."""
     settings = {"_target_": f"{__name__}.Untrained"}
     a, b = torch.rand(2, 1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(1)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("GPUs are seeded") if not seed else ...)
     first = FeatureDistance(settings)(a, b)
     after = torch.rand(1)
     torch.manual_seed(1)
