@@ -136,7 +136,9 @@ class Trainer:
         return self.devices * self.nodes
 
     def require(self, model: nn.Module) -> None:
-        """Raises SettingError if this trainer cannot train the model. This base class accepts any model."""
+        """Raises SettingError if this trainer cannot train the model. This base class accepts any `nn.Module`."""
+        if not isinstance(model, nn.Module):
+            raise SettingError(f"model: expected a torch.nn.Module to train, got {type(model).__name__}")
 
     def require_classes(self, dataset: Dataset) -> None:
         """Raises SettingError if the data set has no training inputs, or fewer than two classes for a classifier."""

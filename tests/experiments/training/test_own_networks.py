@@ -59,6 +59,10 @@ class OfTheBatch(Plain):
         return self.layer(self.norm(images.flatten(1)))
 
 
+def function(num_classes: int):
+    return lambda images: images.flatten(1)[:, :num_classes]
+
+
 class OneClass(Digits):
     def __init__(self) -> None:
         super().__init__()
@@ -84,6 +88,7 @@ def test_it_is_trained_saved_and_loaded(composed, tmp_path, name, decay):
     ("words", "error", "message"),
     [
         ((target("OfTheBatch"),), BaseFunctionError, "norm normalises by its batch; use track_running_stats=True"),
+        ((target("function"),), SettingError, "model: expected a torch.nn.Module to train, got function"),
         (
             (target("Plain"), f"dataset._target_={__name__}.OneClass"),
             SettingError,
