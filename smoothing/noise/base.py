@@ -154,11 +154,11 @@ class FiniteNoise(Noise):
         """The largest radius with affected(radius) <= count, for a count of 0 to steps - 1."""
 
     def enumerate(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
-        """All noisy copies of x, (*shape), in batches (b, *shape) with b <= batch_size. Raises as `require` does."""
+        """All noisy copies of x, (*shape), in contiguous batches (b, *shape), b <= batch_size. Raises as `require`."""
         self.require(x)
         for first in range(0, self.steps, batch_size):
             count = min(batch_size, self.steps - first)
-            yield require_copies(self.copies(x, first, count), x, count, self)
+            yield require_copies(self.copies(x, first, count), x, count, self).contiguous()
 
 
 def require_copies(copies: Tensor, x: Tensor, count: int, noise: Noise) -> Tensor:

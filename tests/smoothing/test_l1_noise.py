@@ -73,6 +73,7 @@ def test_every_offset_takes_every_level_once(sigma):
 def test_enumeration_does_not_depend_on_the_batch_size(batch_size):
     noise, x = DeterministicSplitting(1.0, 16, (1, 3, 3)), grid_image(16, (1, 3, 3))
     batches = list(noise.enumerate(x, batch_size))
+    assert all(batch.is_contiguous() for batch in batches)
     assert all(len(batch) <= batch_size for batch in batches)
     assert torch.equal(torch.cat(batches), torch.cat(list(noise.enumerate(x, 13))))
 
