@@ -53,11 +53,13 @@ class StoredRun:
 
 def unfinished(run: StoredRun) -> str:
     """How many of a run's readable examples have rows, if not all have; empty otherwise. Earlier runs do not say."""
-    records = [read_record(path) for path in run.folder.glob("run*.json")]
+    paths = list(run.folder.glob("run*.json"))
+    records = [read_record(path) for path in paths]
     skipped = {index for record in records for index in record.get("skipped", [])}
     asked = max((record.get("asked", 0) for record in records), default=0) - len(skipped)
     done = run.table["index"].nunique() if len(run.table) else 0
-    return f"{run.folder}: {done} of {counted(asked, 'example')}; run its command again to finish" * (done < asked)
+    how = "run its command again" + " for each shard" * any("-of-" in path.name for path in paths)
+    return f"{run.folder}: {done} of {counted(asked, 'example')}; {how} to finish" * (done < asked)
 
 
 def find_runs(source: Path) -> list[StoredRun]:

@@ -184,7 +184,7 @@ def test_an_example_that_has_changed_is_refused(run, capsys):
 def test_a_run_with_rows_of_some_examples_is_not_shown_as_finished(run, tmp_path, capsys):
     folder = run("limit=5", "shard.count=2", "shard.index=0")
     (stored,) = find_runs(folder)
-    left = f"{folder}: 3 of 5 examples; run its command again to finish"
+    left = f"{folder}: 3 of 5 examples; run its command again for each shard to finish"
     assert unfinished(stored) == left
     assert f"  unfinished: {left}\n" in summary(stored)
     (drawn,) = drawings("compare", Compare(), Path("r"), [Source("", folder)], tmp_path / "figures")
