@@ -22,12 +22,12 @@ def least_above(low: int, will_do: Callable[[int], bool], most: int) -> int | No
     """The least whole number above `low`, >= 1, that will do. `low` itself will not. None if none up to `most` will.
 
     Examples:
-        >>> least_above(3, lambda k: k * k >= 50, most=1000), least_above(3, lambda k: False, most=1000)
-        (8, None)
+        >>> [least_above(3, lambda k: k >= least, most=1000) for least in (8, 900, 1000, 1001)]
+        [8, 900, 1000, None]
     """
-    high = 2 * low
-    while not will_do(high):
-        low, high = high, 2 * high
-        if high > most:
-            return None
-    return least_number(will_do, low, high)
+    while low < most:
+        high = min(2 * low, most)
+        if will_do(high):
+            return least_number(will_do, low, high)
+        low = high
+    return None

@@ -35,7 +35,7 @@ class Noise(Fixed):
     example, shift(p, eps) = Phi(Phi^-1(p) - eps / sigma).
 
     Attributes:
-        threat_norm: the perturbations that certificates are about: a norm ("l2", "l1" or "l0"), or "patch".
+        threat_norm: the perturbations that certificates are about: "l2", "l1", "l0", "patch", or a name of your own.
         radius_units: units of input radii, such as "pixels"; empty for those of the inputs' numbers.
         rowwise: whether `sample` makes each copy from its own row of the numbers that it draws, with `count` rows each
             time. Then the copies of several blocks are drawn together, which is faster.
