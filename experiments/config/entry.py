@@ -132,7 +132,7 @@ def _in_mkdir(error: Exception) -> bool:
     """Whether the suite could not make a folder, as in a file system that the kernel makes, such as /proc."""
     frames = traceback.extract_tb(error.__traceback__)
     above = [frame for frame in frames if frame.name != "mkdir"]
-    return frames[-1].name == "mkdir" and bool(above) and above[-1].filename.startswith(OURS)
+    return bool(frames and above) and frames[-1].name == "mkdir" and above[-1].filename.startswith(OURS)
 
 
 def _message(error: Exception) -> str:

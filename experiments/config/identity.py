@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.config.settings import Group, Settings
 from experiments.config.user_code import code_hash, file_hashes, is_suites
+from smoothing import SettingError
 
 GROUPS = ("dataset", "model", "noise", "certifier", "metric")
 # Arguments of the suite's classes that do not change the results: where data is stored, and how many processes train.
@@ -34,10 +35,12 @@ def description(group: Group, code: bool = True) -> dict[str, Any]:
             a changed source only prints a warning (`Contents`).
 
     Raises:
-        SettingError: the user's code is not in a file.
+        SettingError: the user's code is not in a file, or its `not_identity` is a string.
     """
     users = not is_suites(group.target)
     left_out = getattr(group.located, "not_identity", ()) if users else NOT_IDENTITY
+    if isinstance(left_out, str):  # whose letters would be names, too
+        raise SettingError(f"{group.target}.not_identity: expected a tuple of names, such as ({left_out!r},)")
     kept = {key: value for key, value in group.arguments.items() if key not in left_out}
     name = group.target if users else group.located.__name__
     kept = {k: v for k, v in kept.items() if (k, v) not in ADDED_LATER and (f"{name}.{k}", v) not in ADDED_LATER}

@@ -153,6 +153,13 @@ def test_an_argument_with_a_name_that_the_suite_leaves_out_is_part_of_the_identi
     assert run("limit=1", *first) != run("limit=1", *second)
 
 
+def test_names_that_are_left_out_are_a_tuple(run):
+    """A string would leave out each argument whose name is a part of it."""
+    edited("class Halved(TheirL2):", "class Halved(TheirL2):\n    not_identity = 'root'\n")
+    with pytest.raises(SettingError, match=r"^own_module\.Halved\.not_identity: expected a tuple .* \('root',\)$"):
+        run("limit=1", *HALVED)
+
+
 def test_a_metric_that_holds_other_numbers_is_refused(run):
     run("limit=1", "metric._target_=own_module.Weighted", "~metric.largest", "~metric.span")
     with pytest.raises(SmoothingError, match=r"its rows are of another metric: the numbers that it holds"):
