@@ -21,7 +21,7 @@ from experiments.config.entry import one_line_errors, run
 from experiments.config.left_out import typed_words
 from experiments.config.schema import register
 from experiments.config.settings import Settings
-from experiments.training import checkpoints, loop
+from experiments.training import checkpoints
 from experiments.training.weights import needs_checkpoint
 
 register()
@@ -39,6 +39,8 @@ def main(cfg: DictConfig) -> list[Path]:
     if not needs_checkpoint(settings):
         print(f"{settings.model.name} brings its own weights, so there is nothing to train. Next: {_certify()}")
         return []
+    from experiments.training import loop  # here, because importing Lightning takes seconds
+
     folder = loop.train(settings)
     metadata = checkpoints.read(folder)
     for name, value in metadata.items():

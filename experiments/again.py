@@ -26,7 +26,6 @@ from experiments.config.schema import register, schema
 from experiments.config.settings import Folder, Settings, Shard
 from experiments.runs.reader import read_record
 from experiments.runs.table import read_table
-from experiments.training.loop import train
 from experiments.training.weights import needs_checkpoint
 from smoothing import SettingError
 
@@ -82,6 +81,8 @@ def made_again(
     if checkpoints_root:
         settings = replace(settings, checkpoints=Folder(checkpoints_root))
     if needs_checkpoint(settings):
+        from experiments.training.loop import train  # here, because importing Lightning takes seconds
+
         train(settings)
     with tempfile.TemporaryDirectory() as folder:
         new = read_table(certify(replace(settings, results=Folder(folder))).parent)

@@ -33,7 +33,6 @@ from math import log
 import numpy as np
 import scipy
 from numpy.typing import NDArray
-from scipy.special import betaincc, betaln
 
 from smoothing.rounding import down, up
 from smoothing.statistics import require_counts
@@ -63,9 +62,10 @@ def log_wealth(k: NDArray[np.int64] | int, n: int, q: Values | float) -> Values:
     """
     a, b = np.asarray(k) + 0.5, n - np.asarray(k) + 0.5
     with np.errstate(divide="ignore"):
-        tail = np.log(betaincc(a, b, q))
+        tail = np.log(scipy.special.betaincc(a, b, q))
     prior = np.log(2 * np.arctan2(np.sqrt(1 - q), np.sqrt(q)))  # pi P[t > q], as B(1/2, 1/2) = pi
-    evidence: Values = betaln(a, b) + tail - prior - (a - 0.5) * np.log(q) - (b - 0.5) * np.log1p(-np.asarray(q))
+    beta = scipy.special.betaln(a, b)
+    evidence: Values = beta + tail - prior - (a - 0.5) * np.log(q) - (b - 0.5) * np.log1p(-np.asarray(q))
     return evidence
 
 

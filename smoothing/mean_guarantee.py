@@ -38,8 +38,8 @@ from math import inf, nextafter
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from smoothing.as_dict import AsDict
 from smoothing.noise import Noise
@@ -123,7 +123,7 @@ def band(n: int, alpha: float, bound: Bound = "exact") -> Band:
     if bound == "paper":
         margin = hoeffding_margin(n, alpha)
         return Band(tuple(range(1, n + 1)), tuple(max(0.0, down(r / n - margin)) for r in range(1, n + 1)))
-    wanted = np.rint(n * ndtr(np.linspace(-REACH, REACH, RANKS - 1))).astype(int)
+    wanted = np.rint(n * scipy.special.ndtr(np.linspace(-REACH, REACH, RANKS - 1))).astype(int)
     ranks = tuple(sorted({int(r) for r in wanted if 1 <= r <= n} | {n}))
     return Band(ranks, tuple(clopper_pearson_lower(r, n, alpha / len(ranks)) for r in ranks))
 

@@ -12,7 +12,6 @@ from math import floor, log, log1p, log2, sqrt
 import numpy as np
 import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from smoothing.errors import SettingError
 from smoothing.rounding import down, up
@@ -46,7 +45,8 @@ def cohen_radius(sigma: float, p_a: float, p_b: float | None = None) -> float:
     p_b = _checked(sigma, p_a, p_b)
     if p_a <= p_b:
         return 0.0
-    return max(0.0, down(sigma / 2 * (down(float(ndtri(p_a))) - up(float(ndtri(p_b))))))
+    low, high = float(scipy.special.ndtri(p_b)), float(scipy.special.ndtri(p_a))
+    return max(0.0, down(sigma / 2 * (down(high) - up(low))))
 
 
 def lecuyer_radius(sigma: float, p_a: float, p_b: float | None = None) -> float:

@@ -3,11 +3,21 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+SLOW = ("scipy.stats", "scipy.optimize", "sklearn", "torchvision", "lightning_fabric", "torch._dynamo", "triton")
+CERTIFY = f"""
+import atexit, gc, runpy, sys
+slow = {("matplotlib", *SLOW)}
+atexit.register(lambda: print([name for name in slow if name in sys.modules], gc.get_freeze_count() > 0))
+del sys.argv[0]
+runpy.run_path("certify.py", run_name="__main__")
+"""
 DRAW_FEW = """
 import runpy, sys
 from experiments.report import figure
@@ -128,3 +138,32 @@ def test_a_file_where_the_results_belong_is_one_line(python, tmp_path):
     assert done.returncode == 1
     assert "Not a directory; a file is where a folder must be" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def alone(*arguments):
+    """A command in a process of its own, which also ends as usual: the forks of `python` skip that."""
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_a_finished_run_is_shown_without_packages_that_are_slow_to_import(python, tmp_path):
+    words = ["experiment=digits_gaussian", "trainer.epochs=1", "device=cpu", f"checkpoints.root={tmp_path / 'weights'}"]
+    assert python("train.py", *words).returncode == 0
+    words += ["certifier.n=200", "limit=2", "batch_size=100", f"results.root={tmp_path / 'results'}"]
+    first = python("certify.py", *words)
+    assert first.returncode == 0, first.stderr
+    again = alone("-c", CERTIFY, "certify.py", *words)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == f"{first.stdout}[] True\n"
+
+
+def test_no_command_imports_slow_packages_before_it_reads_its_settings():
+    """What is imported before `run` is never collected, and Triton complains of that at exit."""
+    commands = "certify, plot, train, experiments.calibrate, experiments.again, experiments.reread"
+    done = alone("-c", f"import {commands}, sys; print([name for name in {SLOW} if name in sys.modules])")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+@pytest.mark.parametrize("script", ["plot.py", "train.py"])
+def test_a_command_ends_without_a_word_on_stderr(script):
+    done = alone(script, "--help")
+    assert (done.returncode, done.stderr) == (0, "")

@@ -44,13 +44,14 @@ def groups(settings: type) -> list[str]:
 def schema(settings: type) -> DictConfig:
     """A settings class as Hydra's schema. A group may be any dictionary here; `check` compares it with its class."""
     fields: list[tuple[str, Any, Any]] = []
+    known = keys(settings)
     for f in dataclasses.fields(settings):
-        key = keys(settings)[f.name]
+        key = known[f.name]
         kind: Any = dict[str, Any] if key.kind is Group else key.kind
         default = {} if key.kind is Group and not key.optional else _default(f)
         fields.append((f.name, kind | None if key.optional else kind, field(default_factory=partial(_same, default))))
     node: DictConfig = OmegaConf.structured(make_dataclass(settings.__name__, fields))
-    for name, key in keys(settings).items():
+    for name, key in known.items():
         if key.kind is Group:
             node._get_node(name)._set_flag("struct", False)  # type: ignore[union-attr]  # `check` explains unknown keys better
         elif dataclasses.is_dataclass(key.kind):

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import binomtest, bootstrap, fisher_exact, mannwhitneyu, ttest_1samp, ttest_ind, wilcoxon
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -49,13 +49,13 @@ def mcnemar(one: Flags, other: Flags) -> float:
     """
     only_one, only_other = int(np.sum(one & ~other)), int(np.sum(other & ~one))
     discordant = only_one + only_other
-    return float(binomtest(only_one, discordant, 0.5).pvalue) if discordant else 1.0
+    return float(scipy.stats.binomtest(only_one, discordant, 0.5).pvalue) if discordant else 1.0
 
 
 def fisher(one: Flags, other: Flags) -> float:
     """Fisher's exact p-value that two shares are equal, of different examples: (n,) and (m,)."""
     table = [[int(np.sum(flags)), int(np.sum(~flags))] for flags in (one, other)]
-    return float(fisher_exact(table).pvalue)
+    return float(scipy.stats.fisher_exact(table).pvalue)
 
 
 def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
@@ -74,7 +74,7 @@ def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
     fewest = min(map(len, samples))
     if fewest < FEWEST:
         return Difference(mean, -np.inf, np.inf)
-    found = bootstrap(
+    found = scipy.stats.bootstrap(
         samples,
         _mean if paired else _difference_of_means,
         n_resamples=RESAMPLES,
@@ -87,7 +87,7 @@ def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
     if fewest >= FEW:
         return Difference(mean, float(found.low), float(found.high))
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):  # equal values have no variance
-        test = ttest_1samp(samples[0], 0) if paired else ttest_ind(one, other, equal_var=False)
+        test = scipy.stats.ttest_1samp(samples[0], 0) if paired else scipy.stats.ttest_ind(one, other, equal_var=False)
         students = test.confidence_interval(LEVEL)
     return Difference(mean, float(np.fmin(found.low, students.low)), float(np.fmax(found.high, students.high)))
 
@@ -95,19 +95,19 @@ def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
 def sign_test(one: Values, other: Values) -> Signs:
     """The exact sign test of equal medians of differences. Values may be infinite; two infinite ones are tied."""
     smaller, larger = int(np.sum(one < other)), int(np.sum(one > other))
-    p = float(binomtest(smaller, smaller + larger, 0.5).pvalue) if smaller + larger else 1.0
+    p = float(scipy.stats.binomtest(smaller, smaller + larger, 0.5).pvalue) if smaller + larger else 1.0
     return Signs(smaller, larger, len(one) - smaller - larger, p)
 
 
 def signed_rank(one: Values, other: Values) -> float:
     """Wilcoxon's signed-rank p-value, ties left out. A difference with one infinite value has the largest rank."""
     differences = _finite(one, other)
-    return float(wilcoxon(differences).pvalue) if np.any(differences) else 1.0
+    return float(scipy.stats.wilcoxon(differences).pvalue) if np.any(differences) else 1.0
 
 
 def rank_sum(one: Values, other: Values) -> float:
     """The Mann-Whitney p-value for values of different examples, which may be infinite: (n,) and (m,)."""
-    return float(mannwhitneyu(one, other).pvalue)
+    return float(scipy.stats.mannwhitneyu(one, other).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -94,7 +94,7 @@ class TableWriter:
         self._writer = csv.DictWriter(self._file, columns, extrasaction="ignore", lineterminator="\n")
         if not whole:
             self._writer.writeheader()
-        sync_folder(path.parent)
+            sync_folder(path.parent)  # before the first row; a file with whole lines is in a folder that was synced
 
     def holds(self, keys: Iterable[Key]) -> bool:
         """Whether the table holds all these rows."""

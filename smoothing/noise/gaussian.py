@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import ClassVar
 
-from scipy.special import ndtr, ndtri
+import scipy
 from torch import Tensor
 
 from smoothing.arguments import number
@@ -80,13 +80,13 @@ class Gaussian(Noise):
 
     def shift(self, p: float, eps: float) -> float:
         """The shift Phi(Phi^-1(p - tv) - eps / sigma) - tv, rounded down."""
-        quantile = down(float(ndtri(max(0.0, float(p) - self.tv))))
-        return max(0.0, down(float(ndtr(quantile - up(float(eps) / self.sigma)))) - self.tv)
+        quantile = down(float(scipy.special.ndtri(max(0.0, float(p) - self.tv))))
+        return max(0.0, down(float(scipy.special.ndtr(quantile - up(float(eps) / self.sigma)))) - self.tv)
 
     def mass(self, p0: float, eps: float) -> float:
         """The mass Phi(Phi^-1(p0 + tv) + eps / sigma) + tv, rounded up."""
-        quantile = up(float(ndtri(min(1.0, float(p0) + self.tv))))
-        return min(1.0, up(float(ndtr(quantile + up(float(eps) / self.sigma)))) + self.tv)
+        quantile = up(float(scipy.special.ndtri(min(1.0, float(p0) + self.tv))))
+        return min(1.0, up(float(scipy.special.ndtr(quantile + up(float(eps) / self.sigma)))) + self.tv)
 
     def radius(self, p_a: float, p_b: float | None = None) -> float:
         """The radius sigma / 2 (Phi^-1(p_a - 2 tv) - Phi^-1(p_b + 2 tv)) (Cohen et al. 2019, theorem 1).

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
 from experiments.papers.cohen2019.results import CLAIMS
 from experiments.report.claims import verdicts
@@ -84,18 +84,21 @@ def half_width(tau: float, sigma: float = 1.0) -> float:
     for name, value in (("tau", tau), ("sigma", sigma)):
         if not 0 < value < float("inf"):
             raise SettingError(f"{name}: expected a positive number, got {value}")
+    norm = scipy.stats.norm
     return float(-sigma * norm.ppf(norm.cdf(tau / sigma) / 2))
 
 
 def probability_of_a(x: ArrayLike, tau: float, sigma: float = 1.0) -> Values:
     """P[x + N(0, sigma^2) is outside of [-t, t]], t = `half_width`: any shape, least at 0 (lemma 5)."""
     t, at = half_width(tau, sigma), np.abs(np.asarray(x, dtype=np.float64))
+    norm = scipy.stats.norm
     return norm.sf((t + at) / sigma) + norm.cdf((at - t) / sigma)
 
 
 def interval_mass(low: ArrayLike, high: ArrayLike) -> Values:
     """P[low <= N(0, 1) <= high] for low <= high. Any shapes; accurate in both tails."""
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    norm = scipy.stats.norm
     return np.where(low > 0, norm.sf(low) - norm.sf(high), norm.cdf(high) - norm.cdf(low))
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from experiments.papers.cohen2019.published import EXPECTED as LAYOUT
 from experiments.papers.cohen2019.published import UNKNOWN, published_runs
@@ -99,7 +99,7 @@ def alpha_of(run: StoredRun) -> float:
     largest = run.table["radius"].max()
     if largest <= limit_of(run) * (1 + ROUNDING):
         return float(run.identity["certifier"]["alpha"])
-    return float(norm.cdf(largest / sigma_of(run)) ** run.identity["certifier"]["n"])
+    return float(scipy.stats.norm.cdf(largest / sigma_of(run)) ** run.identity["certifier"]["n"])
 
 
 def alpha_notes(runs: list[StoredRun]) -> list[str]:

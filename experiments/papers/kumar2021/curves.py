@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+import scipy
 
 from experiments.papers.kumar2021.calibrated import balanced_medians_of
 from experiments.papers.kumar2021.certificates import (
@@ -262,4 +262,4 @@ def expectation_bound(h: float, k: int) -> float:
     The bound of Wolf (2019), from center smoothing's appendix F: sqrt(k) erf(h / (2 sqrt(2))) =
     sqrt(k) (2 Phi(h / 2) - 1). It is the total variation distance of the two Gaussians times the diameter of [0, 1]^k.
     """
-    return sqrt(k) * (2 * float(norm.cdf(h / 2)) - 1)
+    return sqrt(k) * (2 * float(scipy.stats.norm.cdf(h / 2)) - 1)

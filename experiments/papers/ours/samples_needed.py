@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
+import scipy
 
 from experiments.report.claims import verdicts
 from experiments.report.text_table import Table
@@ -74,7 +74,7 @@ def least_samples_below(p: float, alpha: float, q: float) -> int:
     start = 1
     while True:
         m = np.arange(start, start + AT_ONCE)
-        found = m[binom.sf(np.floor(q * m) - 1, m, p) <= alpha]
+        found = m[scipy.stats.binom.sf(np.floor(q * m) - 1, m, p) <= alpha]
         for candidate in found.tolist():
             k = exact_order_statistic(p, candidate, alpha)
             if k is not None and k <= q * candidate:

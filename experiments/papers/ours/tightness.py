@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
+import scipy
 
 from experiments.report.claims import ROW
 from experiments.report.figure import Drawing, Figure
@@ -90,7 +90,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def allowed(certificates: int, level: float) -> int:
     """The number of violations that is exceeded with probability at most CHANCE if each has probability `level`."""
-    return int(binom.isf(CHANCE, certificates, level)) if level > 0 else 0
+    return int(scipy.stats.binom.isf(CHANCE, certificates, level)) if level > 0 else 0
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
+import scipy
 
 from experiments.papers.yours.series import Series, sigma_of_any
 from experiments.report.certified_accuracy import OUTSIDE, Values, certified_accuracy, rows_of
@@ -96,7 +96,7 @@ def median_interval(values: Values) -> tuple[float, float]:
     below it with the same.
     """
     ordered, n = np.sort(values), len(values)
-    k = int(binom.ppf(OUTSIDE, n, 0.5))  # the largest k for which that is at most OUTSIDE
+    k = int(scipy.stats.binom.ppf(OUTSIDE, n, 0.5))  # the largest k for which that is at most OUTSIDE
     return (float(ordered[k - 1]), float(ordered[n - k])) if k >= 1 else (0.0, float("inf"))
 
 

@@ -100,6 +100,19 @@ def test_every_row_is_on_the_disk_when_it_is_written(tmp_path, monkeypatch):
             assert [int(line["index"]) for line in csv.DictReader(synced[-1].splitlines())] == list(range(index + 1))
 
 
+def test_a_new_table_is_in_its_folder_for_good_before_its_first_row(tmp_path, monkeypatch):
+    steps = []
+    monkeypatch.setattr("experiments.runs.table.sync_folder", lambda folder: steps.append(folder))
+    monkeypatch.setattr("os.fsync", lambda descriptor: steps.append("rows"))
+    for asked in ([row(0)], [row(0)], [row(0), row(1)]):
+        with TableWriter(tmp_path / "a.csv", Schema.of(Predict)) as table:
+            table.write(asked)
+    assert steps == [tmp_path, "rows", "rows", "rows"]
+    (tmp_path / "a.csv").write_text("")  # as a kill between the two leaves it
+    TableWriter(tmp_path / "a.csv", Schema.of(Predict)).__exit__(None, None, None)
+    assert steps[4:] == [tmp_path]
+
+
 def test_a_row_that_is_there_is_not_written_again(tmp_path):
     row = dict.fromkeys(CenterSmoothing.columns, 0)
     for _ in range(2):

@@ -61,6 +61,7 @@ def typed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr("gc.freeze", lambda: None)  # this process goes on
     monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # restored after the test
     sys.modules.pop("my_network", None)
 
