@@ -5,6 +5,7 @@ makes distant outputs look close. A result of the wrong shape is broadcast into 
 checks on the first outputs are cheap and find gross mistakes; they prove nothing.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from numbers import Real
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from smoothing.errors import SettingError
+from smoothing.errors import SettingError, SmoothingWarning
 from smoothing.user_code import shown
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ NOISE = 1e-10  # allowed error on top of that, relative to the largest number, a
 NEAR = 1e-3  # relative to the largest number: outputs that differ by less may have distances of rounding errors only,
 NOISE_OF_NEAR = 1e-6  # which are this large if a metric computes in float32
 ROUNDED = -1e-5  # a negative distance above this is no similarity but a rounding error
+CLEARLY = 1.25  # at the mean of two outputs, a squared distance with gamma = 2 is equal to its bound but for rounding
 NEGATIVE = 1e-6  # a distance in [-NEGATIVE, 0) is a rounding error
 
 Distances = Callable[[Any, Tensor, Tensor], Tensor]
@@ -196,6 +198,29 @@ def _require_distance(metric: "Metric", points: Tensor) -> None:
     detour = metric.gamma * (d[:, :, None] + d[None]).amin(dim=1)
     if bool(((d > detour + slack) & d.isfinite()).any()):
         refuse(f"d(a, c) is more than {metric.gamma:g} (d(a, b) + d(b, c)); set a larger gamma, one that always holds")
+    _warn_of_means(metric, points, d, slack)
+
+
+def _warn_of_means(metric: "Metric", points: Tensor, d: Tensor, slack: float) -> None:
+    """Warn if gamma is too small for the means of two outputs, which in some spaces are no outputs.
+
+    Noisy outputs are about equally far from one another, so that a squared distance looks like a distance between them.
+    """
+    if len(points) < 2 or not points.is_floating_point():
+        return
+    means, by_row = (points[:-1] + points[1:]) / 2, _unchecked(type(metric), "__call__")
+    try:
+        halves = [by_row(metric, means, ends).double() for ends in (points[:-1], points[1:])]
+    except Exception:  # the means are no outputs for this metric
+        return
+    if bool((d.diagonal(1) > CLEARLY * metric.gamma * (halves[0] + halves[1]) + slack).any()):
+        warnings.warn(
+            f"metric: {metric}: d(a, c) is more than {metric.gamma:g} (d(a, b) + d(b, c)) for two outputs and b, their "
+            "mean. Where b may be an output, certificates are wrong: set a larger gamma, such as 2 for a squared "
+            "distance",
+            SmoothingWarning,
+            stacklevel=2,
+        )
 
 
 def _unchecked(cls: type, name: str) -> Distances:

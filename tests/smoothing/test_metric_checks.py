@@ -1,5 +1,6 @@
 """Results of a user's metric are checked: wrong shapes, other types and similarities are refused."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +18,12 @@ from smoothing import (
     CenterSmoothingHD,
     DeterministicSplitting,
     ExactCenterSmoothing,
+    FiniteSpace,
     Gaussian,
     Jaccard,
     Metric,
     SettingError,
+    SmoothingWarning,
     TotalVariation,
     certificate,
 )
@@ -134,6 +137,30 @@ def test_a_gamma_that_outputs_do_not_obey_is_refused(power, gamma):
     with pytest.raises(SettingError, match=rf"d\(a, c\) is more than {gamma:g} \(d\(a, b\) \+ d\(b, c\)\)"):
         too_small.pairwise(line, line)
     own(lambda a, b: norm(a, b) ** power, gamma=2.0 ** (power - 1)).pairwise(line, line)
+
+
+@pytest.mark.parametrize("gamma", [1, 2])
+def test_a_squared_distance_of_outputs_that_are_equally_far_apart_is_a_warning(gamma):
+    """Random outputs of many numbers are: no three of them show that gamma is too small. Means of two do."""
+
+    squared = own(lambda a, b: norm(a, b) ** 2, gamma=gamma)
+    outputs = torch.randn(6, 1000, generator=torch.Generator().manual_seed(0))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        squared.pairwise(outputs, outputs)
+    said = [str(each.message) for each in caught if issubclass(each.category, SmoothingWarning)]
+    assert [text.partition(" for two outputs")[0] for text in said] == [
+        "metric: Own(): d(a, c) is more than 1 (d(a, b) + d(b, c))"
+    ] * (gamma == 1)
+
+
+def test_means_that_are_no_outputs_are_left_out():
+    """They are no points of a finite space, and not of whole numbers."""
+    points = torch.tensor([[0.0], [1.0], [2.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FiniteSpace([[0, 1, 2], [1, 0, 1], [2, 1, 0]]).pairwise(points, points)
+        TotalVariation().pairwise(torch.randint(9, (3, 1, 2, 2)), torch.randint(9, (3, 1, 2, 2)))
 
 
 def test_an_override_that_disagrees_is_refused():
