@@ -3,8 +3,9 @@
 python -m experiments.reread results/digits_gaussian certifier.alpha=0.01
 python -m experiments.reread results/faces_jaccard/<run> certifier.bound=paper "eps=[0.1,0.2]"
 
-Give a run's folder, or a folder of runs. The new rows have a run folder of their own beside the old one, or in another
-results.root. It is the folder of `certify.py` with the same settings, which adds the examples that need new samples.
+Give a run's folder, or a folder of runs, of which those that cannot be read again are named and left out. The new rows
+have a run folder of their own beside the old one, or in another results.root. It is the folder of `certify.py` with the
+same settings, which adds the examples that need new samples.
 Choose alpha before you look at the rows: each certificate is false with probability alpha, but the best of several is
 not.
 """
@@ -29,6 +30,7 @@ from experiments.config.identity import certifier_identity
 from experiments.config.schema import register
 from experiments.config.settings import Settings
 from experiments.config.targets import parameters
+from experiments.machine.words import counted
 from experiments.report.terminal import terminal_table
 from experiments.runs.certifier_class import certifier_class
 from experiments.runs.contents import Contents
@@ -37,6 +39,7 @@ from experiments.runs.run_folder import RunFolder
 from smoothing import Noise, SettingError
 
 CLOSE = 0.85  # similarity of a mistyped key, such as certifer.alpha; certifier.n is not meant as certifier.alpha
+SHOWN = 10  # examples that a line names
 
 
 def reread_run(run: StoredRun, words: list[str]) -> tuple[Path, list[int]]:
@@ -144,26 +147,36 @@ def main() -> None:
     register()
     runs = find_runs(given.runs)
     said = set[str]()
-    failed = 0 if runs else _said(SettingError(f"{given.runs}: no run.json here or below; give a folder of certify.py"))
+    left_out = broken = 0
+    if not runs:
+        _said(SettingError(f"{given.runs}: no run.json here or below; give a folder of certify.py"))
     for run in runs:
         try:
             folder, left = reread_run(run, given.settings)
         except Exception as error:
-            failed += 1
+            left_out += 1
+            broken += not isinstance(error, SettingError)  # such as damaged draws
             if line_of(error) not in said:
                 _said(error)
             said.add(line_of(error))
             continue
         print(f"\n{terminal_table(folder)}\n{folder}")
         if left:
-            many = f"{len(left)} examples need" if len(left) > 1 else f"example {left[0]} needs"
-            print(f"{many} new samples; certify.py with these settings adds them")
-    sys.exit(1 if failed else 0)
+            print(_needs_samples(left))
+    if 0 < left_out < len(runs):
+        print(f"reread: {left_out} of {counted(len(runs), 'run')} left out", file=sys.stderr)
+    sys.exit(1 if broken or left_out == len(runs) else 0)
 
 
-def _said(error: Exception) -> int:
+def _needs_samples(left: list[int]) -> str:
+    """The line about the examples of a run that need new samples."""
+    shown = ", ".join(map(str, left[:SHOWN])) + ", ..." * (len(left) > SHOWN)
+    which = f"examples {shown} ({len(left)}) need" if len(left) > 1 else f"example {left[0]} needs"
+    return f"{which} new samples; certify.py with these settings adds them"
+
+
+def _said(error: Exception) -> None:
     print(f"reread: {line_of(error)}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

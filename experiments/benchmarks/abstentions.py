@@ -23,7 +23,7 @@ from experiments.benchmarks.attempts import Objective
 from experiments.certifying.calibrating import SHARES, chosen
 from experiments.data.digits import Digits
 from experiments.machine.files import write_atomically
-from experiments.runs.run_folder import provenance
+from experiments.runs.provenance import provenance
 from smoothing import BalancedCenterSmoothing, CenterSmoothing, Gaussian, TotalVariation
 from smoothing.sampled_center import SampledCenter
 

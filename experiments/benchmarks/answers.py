@@ -19,7 +19,7 @@ from torch import Tensor
 from experiments.benchmarks import attacked_models as models
 from experiments.benchmarks.abstentions import EXAMPLES, FACTORS, SEED, SIGMA, certifiers
 from experiments.machine.files import write_atomically
-from experiments.runs.run_folder import provenance
+from experiments.runs.provenance import provenance
 from smoothing import BalancedCenterSmoothing
 
 RATIOS = (0.5, 1.0, 2.0)

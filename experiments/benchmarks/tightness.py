@@ -22,7 +22,7 @@ import torch
 from experiments.benchmarks.attacked_cases import CENTER, CLASSIFY, all_cases
 from experiments.machine.files import write_atomically
 from experiments.papers.ours.tightness import FOLDER, RECORD, TABLE, summary
-from experiments.runs.run_folder import provenance
+from experiments.runs.provenance import provenance
 
 SEED = 0
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -146,6 +147,8 @@ def _certifier(settings: Settings, base: BaseFunction, dataset: Dataset) -> Cert
     columns = getattr(certifier, "columns", ())
     if missing := [column for column in ("index", certifier.case) if column and column not in columns]:
         raise SettingError(f"certifier: {name}.columns: expected a column {missing[0]}, which identifies a row")
+    if not isinstance(certifier.samples, Integral) or certifier.samples < 0:
+        raise SettingError(f"certifier: {name}.samples: expected a whole number of at least 0, got {certifier.samples}")
     if certifier.needs_labels and not isinstance(dataset, LabelledDataset):
         derive = ", or derive your class from experiments.data.LabelledDataset" if hasattr(dataset, "label") else ""
         raise SettingError(

@@ -4,6 +4,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,16 @@ from smoothing.combining import combining
 from smoothing.sampling import Procedure
 
 Row = dict[str, Any]
+STATUSES = (
+    *("certified", "abstained", "failed", "misclassified", "predicted", "attacked", "skipped", "fooled", "resisted"),
+)
+CHECKED = {
+    "failure_probability": 1,
+    "p_lower": 1,
+    "p_upper": 1,
+    "radius": inf,
+    "eps_out": inf,
+}  # with the largest value
 KNOWN = {"index", "label", "predict", "correct", "seconds"}  # columns that the run fills
 
 
@@ -103,11 +114,28 @@ def rows_of_each(
 
 
 def row(schema: Schema, statement: Any, *, index: int, label: int = ABSTAIN, seconds: float) -> Row:
-    """A statement as a row of a table; see `Certifier`."""
+    """A statement as a row of a table; see `Certifier`.
+
+    Raises SettingError if its status is unknown, or if it is a certificate with an impossible number.
+    """
     values = {field.name: getattr(statement, field.name) for field in dataclasses.fields(statement)}
     answer = {"predict": values.get("prediction"), "correct": is_correct(statement, label)}
     values |= answer | {"index": index, "label": label, "seconds": seconds}
-    return {name: _plain(name, values[name]) for name in schema.columns}
+    found = {name: _plain(name, values[name]) for name in schema.columns}
+    _require_possible(found, type(statement).__name__)
+    return found
+
+
+def _require_possible(found: Row, statement: str) -> None:
+    """Raises SettingError if a row's status is unknown, or if a certificate's probability or radius is impossible."""
+    status = found.get("status", "certified")
+    if status not in STATUSES:
+        raise SettingError(f"certifier: {statement}.status: expected one of {', '.join(STATUSES)}, got {status!r}")
+    for name, value in found.items() if found.get("status") == "certified" else ():
+        checked = name in CHECKED or (name.startswith("p_") and isinstance(value, int | float))
+        if checked and not (isinstance(value, int | float) and 0 <= value <= CHECKED.get(name, inf)):
+            most = f" to {CHECKED[name]}" if CHECKED.get(name, inf) < inf else " or more"
+            raise SettingError(f"certifier: {statement}.{name}: expected 0{most} where certified, got {value}")
 
 
 def _plain(column: str, value: Any) -> Any:

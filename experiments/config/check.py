@@ -58,13 +58,17 @@ def checked(cfg: DictConfig, kind: type[T], typed: Sequence[str] | None = None) 
         raise SettingError(f"{where}: {worded(error, where)}") from error
     _refuse_huge_integers(values)
     _require_folder_name(values.get("name"))
+    _require_seed(values.get("seed", 0))
     for group in groups(kind):
         if values.get(group):
             values[group] = checked_group(group, values[group])
         elif known[group].optional:
             values[group] = None
         else:
-            raise SettingError(f"{group}: expected a choice, got none; --help lists the choices")
+            raise SettingError(
+                f"{group}: expected a choice, got none; --help lists the choices; or set a class of your own, "
+                f"{group}._target_="
+            )
     for name, key in known.items():
         if key.kind in (Figures, Folder, Shard):
             values[name] = key.kind(**values[name])
@@ -80,11 +84,9 @@ def checked_group(group: str, node: dict[str, Any]) -> Group:
         raise SettingError(f"{group}._target_: expected a dotted name, such as my_models.Net, got {target}")
     taken = arguments(target, GIVEN.get(group, ()), group)
     written = {key: value for key, value in node.items() if key != "_target_"}
-    for key in written:
-        if key not in taken.known and not taken.others:
-            raise SettingError(
-                f"{group}.{key}: no such key{suggestion(key, taken.known, group)}{_swept(f'{group}.{key}')}"
-            )
+    if unknown := [] if taken.others else [f"{group}.{key}" for key in written if key not in taken.known]:
+        near = suggestion(unknown[0].partition(".")[2], taken.known, group)
+        raise SettingError(f"{unknown[0]}: no such key{near}{_swept(unknown[0]) or _of_another_class(group, unknown)}")
     declared = {key: value for key, value in written.items() if key in taken.known}
     try:
         merged = OmegaConf.merge(taken.schema, declared)
@@ -140,6 +142,21 @@ def _require_folder_name(name: Any) -> None:
     """Raises SettingError if the experiment's name cannot be that of a folder in results.root."""
     if name is not None and (not str(name).strip(". ") or Path(str(name)).name != str(name)):
         raise SettingError(f"name: expected the name of a folder for the results, got {str(name)!r}")
+
+
+def _require_seed(seed: int) -> None:
+    """Raises SettingError if a run's seed is negative, which neither training nor noise accepts."""
+    if seed < 0:
+        raise SettingError(f"seed: expected at least 0, got {seed}")
+
+
+def _of_another_class(group: str, unknown: Sequence[str]) -> str:
+    """End of a message: unknown keys that nobody typed. They are of the choice whose `_target_` is replaced."""
+    typed = {word.lstrip("+~").partition("=")[0] for word in typed_words()}
+    if f"{group}._target_" not in typed or unknown[0] in typed:
+        return ""
+    words = " ".join(f"'~{key}'" for key in unknown if key not in typed)
+    return f". It is set for another class than {group}._target_=; to remove it, type also {words}"
 
 
 def _swept(key: str) -> str:

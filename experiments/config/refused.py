@@ -1,6 +1,7 @@
 """What is refused on the command line before Hydra reads it, because Hydra would ignore it or say something else."""
 
 import difflib
+import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -12,6 +13,8 @@ from hydra.core.override_parser.types import RangeSweep
 from hydra.errors import HydraException
 
 from experiments.config.command_line import CONF
+from experiments.config.schema import keys
+from experiments.config.settings import Settings
 
 LAUNCHER = "hydra/launcher="
 OF_PLUGINS = ("submitit_slurm", "submitit_local", "joblib", "ray", "ray_aws", "rq")
@@ -37,6 +40,10 @@ def refused(given: Namespace, words: Sequence[str], script: str) -> str:
     """
     if given.config_dir and not Path(given.config_dir).is_dir():
         return f"--config-dir: no folder '{given.config_dir}'"
+    if given.config_path and "://" not in given.config_path:
+        folder = Path(sys.argv[0]).resolve().parent / given.config_path  # as Hydra does
+        if not folder.is_dir():
+            return f"--config-path: no folder '{folder}'; to add files of your own to the suite's, use --config-dir"
     if given.config_dir and (file := _hidden(Path(given.config_dir))):
         return f"{file}: the suite has another file of this name, which would be read instead; rename yours"
     asks = given.cfg or given.help or given.hydra_help or given.info
@@ -88,5 +95,7 @@ def removed_group(words: Iterable[str]) -> str:
     for word in words:
         group, _, value = word.partition("=")
         if value == "null" and (CONF / group).is_dir():
-            return f"{word}: leave it out, or remove a default with '~{group}'"
+            needed = (key := keys(Settings).get(group)) and not key.optional
+            own = f"; for a class of your own, '~{group}' {group}._target_=my_module.MyClass" if needed else ""
+            return f"{word}: leave it out, or remove a default with '~{group}'{own}"
     return ""

@@ -9,13 +9,10 @@ draws/<index>.npz           the draws of an example, from which its certificates
 
 import io
 import json
-import platform
-import subprocess
 import zlib
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, fields
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, get_type_hints
 from zipfile import BadZipFile
@@ -28,19 +25,16 @@ from torch import Tensor
 from experiments.config.command_line import command
 from experiments.config.identity import flattened
 from experiments.config.settings import Settings
+from experiments.config.user_code import targets
 from experiments.machine.files import sync_folder, write_atomically
 from experiments.runs.contents import Contents
 from experiments.runs.examples import changed, listed_rows, require_unchanged
 from experiments.runs.folder_name import folder_of
 from experiments.runs.input_space import InputSpace
+from experiments.runs.provenance import provenance
 from experiments.runs.table import EXAMPLES, Schema, TableWriter
 from smoothing import CenterDraws, SmoothingError
 
-NOT_CODE = tuple(f":(top,exclude){path}" for path in ("results", "figures", "docs", "*.md"))  # for git
-PACKAGES = (
-    *("torch", "torchvision", "numpy", "scipy", "hydra-core", "facenet-pytorch", "scikit-image", "scikit-learn"),
-    *("lightning-fabric", "safetensors", "foolbox"),
-)
 READ_AS: dict[Any, Any] = {Tensor: torch.from_numpy, bool: bool, str: str}  # else arrays
 READ_AS |= {kind: number for number in (int, float) for kind in (number, number | None)}
 
@@ -118,7 +112,7 @@ class RunFolder:
         for folder in (self.path, self.path.parent):
             sync_folder(folder)
         start = {"started": _now(), "ended": None, "device": device, "arithmetic": arithmetic}
-        start |= _command() | provenance()
+        start |= _command() | provenance(targets(self._settings.as_dict()))
         record, planned = self._record(), {} if asked is None else {"asked": asked, "skipped": list(skipped)}
         if record is None:
             self._write(
@@ -153,7 +147,7 @@ class RunFolder:
             "examples": examples,
             "at": _now(),
             **_command(),
-            **provenance(),
+            **provenance(targets(self._settings.as_dict())),
         }
         own = self._record()
         if own is None:
@@ -266,33 +260,6 @@ def _command() -> dict[str, str]:
         return {}
     hydra = HydraConfig.get()
     return {"command": command(hydra.job.name, hydra.overrides.task)}
-
-
-def provenance() -> dict[str, Any]:
-    """The suite's commit, whether its code or configuration differs from it, and the versions of the main packages.
-
-    Committed results and drawings do not count: a resumed run changes its own.
-    """
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    status = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *NOT_CODE)
-    return {
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": None if status is None else status != "",
-        "versions": versions,
-    }
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        here = Path(__file__).parent
-        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def _now() -> str:

@@ -13,6 +13,7 @@ from experiments.config.targets import parameters
 from experiments.data import Dataset, Images, LabelledDataset, LabelledImages, TargetDataset
 from experiments.data.base import example
 from experiments.data.declared import declared
+from experiments.training.checkpoints import state_hash
 from experiments.training.weights import Checkpoint, find
 from smoothing import Noise, SettingError, SmoothingError
 from smoothing.inputs import as_tensor, pixels_warning, placed
@@ -29,7 +30,7 @@ class BaseFunction:
     Attributes:
         model: the model with its weights loaded, on the CPU.
         noise: the noise of certification, with its state restored from the checkpoint; None for a run without noise.
-        checkpoint: the source of the weights; None for a model that brings its own.
+        checkpoint: the source of the weights; None for a model that brings its own, or that has none.
     """
 
     model: nn.Module
@@ -45,12 +46,19 @@ def build_base_function(settings: Settings, dataset: Dataset) -> BaseFunction:
         MissingDataError: the data set is missing.
     """
     noise, model = new_noise(settings, dataset), new_model(settings, dataset)
-    checkpoint = find(settings, dataset)
+    checkpoint = find(settings, dataset) if settings.checkpoint or _has_numbers(model) else None
     if checkpoint:
         checkpoint.load(model, settings, dataset)
     if checkpoint and noise and settings.noise:
         checkpoint.restore(noise, settings.noise)
     return BaseFunction(model, noise, checkpoint)
+
+
+def _has_numbers(model: Any) -> bool:
+    """Whether a model may have weights. Only a torch.nn.Module that holds no numbers, such as Flatten, has none."""
+    if not isinstance(model, nn.Module) or tensors_of(model):
+        return True
+    return state_hash(model) != state_hash(nn.Identity())  # numbers in lists or objects
 
 
 def new_noise(settings: Settings, dataset: Dataset) -> Noise | None:

@@ -24,9 +24,10 @@ from experiments.config.check import checked
 from experiments.config.command_line import CONF
 from experiments.config.schema import register
 from experiments.config.settings import Settings
+from experiments.config.user_code import targets
 from experiments.data import LabelledDataset
 from experiments.data.base import require_dataset
-from experiments.runs.run_folder import provenance
+from experiments.runs.provenance import provenance
 from experiments.training import checkpoints
 from experiments.training.base_function import new_model, new_noise
 from models.classifiers.released import translated
@@ -67,7 +68,7 @@ def import_checkpoint(file: Path, settings: Settings) -> Path:
         "imported_from": file.name,
         "released_arch": arch,
         "normalisation_in_file": bool(normalisation),
-        **provenance(),
+        **provenance(targets(settings.as_dict())),
     }
     checkpoints.save(folder, model, metadata)
     return folder

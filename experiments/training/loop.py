@@ -23,14 +23,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from experiments.config.settings import Settings
-from experiments.config.user_code import code_hash
+from experiments.config.user_code import code_hash, targets
 from experiments.data import LabelledImages, TargetDataset
 from experiments.data.augmentation import Augmentation
 from experiments.data.base import require_dataset
 from experiments.machine import stopping
 from experiments.machine.device import choose_device, keep_freed_memory
 from experiments.machine.lock import Lock
-from experiments.runs.run_folder import provenance
+from experiments.runs.provenance import provenance
 from experiments.training import checkpoints
 from experiments.training.base_function import input_of, new_model, new_noise, warn_of_pixels
 from experiments.training.graphed import GraphedSteps, can_be_replayed, keep_state_on
@@ -202,7 +202,7 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
             "processes": fabric.world_size,
             "trainer": asdict(trainer),
             **({"code": job.code} if job.code else {}),
-            **provenance(),
+            **provenance(targets(job.settings.as_dict())),
         }
         checkpoints.save(job.folder, final, metadata)
         (job.folder / checkpoints.RESUME).unlink()

@@ -117,6 +117,8 @@ def find(settings: Settings, dataset: Dataset) -> Checkpoint | None:
             return Checkpoint(path, weights_hash(path), None)
         except OSError as error:
             raise SettingError(f"checkpoint: '{path}' cannot be read: {error.strerror}") from error
+    if settings.checkpoint and not path.exists():
+        raise SettingError(f"checkpoint: no file or folder '{path}'; leave checkpoint= out to use that of train.py")
     if not (path / METADATA).is_file() or not (path / WEIGHTS).is_file():
         state = "no finished checkpoint in" if path.is_dir() else "no checkpoint"
         changed = "" if settings.checkpoint else _of_earlier_data(settings, dataset)
@@ -151,8 +153,9 @@ def _trained(path: Path) -> Path:
 def needs_checkpoint(settings: Settings) -> bool:
     """Whether the weights come from a checkpoint. Raises SettingError if the settings name no source of weights.
 
-    A class with `pretrained = True` brings its own weights. A function may load weights itself, such as torchvision's
-    (model.weights=DEFAULT) and timm's (model.pretrained=true). This counts only without a trainer and a checkpoint.
+    A class or function with `pretrained = True` brings its own weights. A function may load weights itself, such as
+    torchvision's (model.weights=DEFAULT) and timm's (model.pretrained=true). This counts only without a trainer and a
+    checkpoint.
     """
     model = settings.model
     if getattr(model.located, "pretrained", False) is True:
@@ -166,8 +169,9 @@ def needs_checkpoint(settings: Settings) -> bool:
         return True
     if model.get("weights") or model.get("pretrained") is True:
         return False
+    place = "in the class, set " if isinstance(model.located, type) else f"below the function, set {model.name}."
     raise SettingError(
         f"model: {model.name} needs weights. Set the trainer that made them (trainer=digits or sgd_step), "
-        "checkpoint=<folder of train.py, or a file of weights>, or model.weights; in a class that brings its own "
-        "weights, set pretrained = True"
+        "checkpoint=<folder of train.py, or a file of weights>, or model.weights; if it brings its own weights: "
+        f"{place}pretrained = True"
     )

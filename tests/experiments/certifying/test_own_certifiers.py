@@ -1,12 +1,16 @@
 """A user's own certifier: what does not fit its table is one line, and never a row."""
 
-from dataclasses import dataclass, replace
+import importlib
+import pkgutil
+from dataclasses import dataclass, is_dataclass, replace
+from typing import get_args
 
 import pytest
 import torch
 
+import smoothing
 from experiments.certifying.build import _certifier
-from experiments.certifying.rows import Certification, rows_of_each
+from experiments.certifying.rows import STATUSES, Certification, rows_of_each
 from experiments.config.settings import Group
 from experiments.data import Digits
 from experiments.training.base_function import BaseFunction
@@ -73,6 +77,25 @@ class Fails(Count):
         raise KeyError("no such thing")
 
 
+@dataclass(frozen=True)
+class Bounded(Votes):
+    p_within: float = float("nan")
+    radius: float = 0.0
+    failure_probability: float = 0.001
+
+
+class Says(Count):
+    columns = (*Count.columns, "p_within", "radius", "failure_probability")
+    said: dict
+
+    def statements(self, drawn, cases):
+        return [Bounded(eps, 0, 20, **self.said) for eps in cases]
+
+
+def saying(**said):
+    return type("Says", (Says,), {"said": said})
+
+
 class Images(dict):
     def label(self, index):
         return index
@@ -106,6 +129,25 @@ def test_a_certifier_that_fits_has_a_row_for_each_case(labelled):
         (Turned, SettingError, r"statements: expected eps_in = 0\.1 in statement 0, got 0\.2"),
         (NoDataclass, SettingError, r"statements: expected dataclasses, got a dict"),
         (AnotherColumn, SettingError, r"statements: Votes has no field for the column radius"),
+        (saying(status="ok"), SettingError, r"Bounded\.status: expected one of certified, abstained, .*, got 'ok'"),
+        (saying(status=None), SettingError, r"Bounded\.status: expected one of certified, .*, got None"),
+        (saying(), SettingError, r"Bounded\.p_within: expected 0 or more where certified, got nan"),
+        (
+            saying(p_within=torch.tensor(-0.5)),
+            SettingError,
+            r"p_within: expected 0 or more where certified, got -0\.5",
+        ),
+        (
+            saying(p_within=1.0, failure_probability=1.5),
+            SettingError,
+            r"failure_probability: expected 0 to 1 where certified, got 1",
+        ),
+        (saying(p_within=1.0, radius=None), SettingError, r"radius: expected 0 or more where certified, got None"),
+        (
+            saying(p_within=1.0, radius=float("nan")),
+            SettingError,
+            r"radius: expected 0 or more where certified, got nan",
+        ),
         (Fails, BaseFunctionError, r"metric or certifier: KeyError: 'no such thing' \(.*in procedure\)"),
     ],
 )
@@ -113,6 +155,21 @@ def test_what_does_not_fit_is_one_line(certifier, error, message):
     with pytest.raises(error, match=message) as raised:
         rows(certifier)
     assert "\n" not in str(raised.value)
+
+
+def test_numbers_of_a_row_that_is_no_certificate_may_be_missing(labelled):
+    (found,) = rows(saying(status="abstained", radius=float("nan")))
+    assert [row["status"] for row in found] == ["abstained"] * 2
+
+
+def test_every_status_of_the_library_is_known():
+    found = set()
+    for module in pkgutil.iter_modules(smoothing.__path__, "smoothing."):
+        things = vars(importlib.import_module(module.name)).values()
+        found |= {
+            each for thing in things if is_dataclass(thing) for each in get_args(thing.__annotations__.get("status"))
+        }
+    assert {"certified", "abstained", "failed", "predicted"} <= found <= {*STATUSES}
 
 
 WITHOUT_KEYS = """
@@ -132,6 +189,14 @@ class NoCase(NoIndex):
 
 class NoColumns(NoIndex):
     columns = ()
+
+
+class NoNumber(NoIndex):
+    columns, samples = ("index",), None
+
+
+class Negative(NoNumber):
+    samples = -1
 """
 
 
@@ -141,6 +206,8 @@ class NoColumns(NoIndex):
         ("my_keys.NoIndex", r"NoIndex\.columns: expected a column index, which identifies a row"),
         ("my_keys.NoCase", r"NoCase\.columns: expected a column sigma, which identifies a row"),
         ("my_keys.NoColumns", r"NoColumns\.columns: expected a column index"),
+        ("my_keys.NoNumber", r"NoNumber\.samples: expected a whole number of at least 0, got None"),
+        ("my_keys.Negative", r"Negative\.samples: expected a whole number of at least 0, got -1"),
         ("smoothing.SmoothedClassifier", r"expected a class derived from smoothing\.Certifier, got SmoothedClassifier"),
     ],
 )

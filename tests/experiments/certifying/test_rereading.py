@@ -3,13 +3,15 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from experiments.certifying import certification
 from experiments.data import Digits
-from experiments.reread import main, reread_run
+from experiments.reread import _needs_samples, main, reread_run
+from experiments.runs.committed import committed_files
 from experiments.runs.reader import find_runs
 from experiments.runs.table import read_table
 from experiments.training import loop
@@ -18,6 +20,7 @@ from smoothing.base_function import FrozenFunction
 
 NEW = ["certifier.alpha=0.05", "certifier.runner_up=bounded", "certifier.bound=randomised"]
 QUICK = ("experiment=digits_gaussian", "trainer.epochs=3", "trainer.lr_step=2", "device=cpu")
+RESULTS = Path(__file__).parents[3] / "results" / "digits_gaussian"
 CENTER = ("metric=l2", "certifier.n=300", "certifier.m=400")
 
 
@@ -240,3 +243,42 @@ def test_a_run_whose_samples_depend_on_alpha_is_refused(digits, monkeypatch, cap
     with pytest.raises(SystemExit, match="1"):
         main()
     assert "no run.json here or below" in capsys.readouterr().err
+
+
+def test_runs_that_cannot_be_read_again_are_named_and_left_out(monkeypatch, capsys, tmp_path):
+    """The command of the README, on the committed results: attacks and predictions among certificates."""
+    before = {tmp_path / "old" / path.relative_to(RESULTS): path.read_bytes() for path in committed_files(RESULTS)}
+    for path, content in before.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    folders = {path.parent for path in before if path.name == "run.json"}
+    attacks = sum(folder.name.startswith("attack-") for folder in folders)
+    monkeypatch.setattr(
+        "sys.argv", ["reread", f"{tmp_path}/old", "certifier.alpha=0.01", f"results.root={tmp_path}/new"]
+    )
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 0
+    out, err = capsys.readouterr()
+    *named, count = err.strip().splitlines()
+    assert all("rows of Attack cannot be read again" in line for line in named)
+    assert (len(named), count) == (attacks, f"reread: {attacks} of {len(folders)} runs left out")
+    assert len(find_runs(tmp_path / "new")) == len(folders) - attacks > attacks > 0
+    assert "example 11 needs new samples; certify.py with these settings adds them" in out
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_damaged_run_among_others_is_an_error(centers, monkeypatch, tmp_path, capsys):
+    runs = centers("old", "certifier=center", "certifier.delta=0.3", "eps=0.02").parent.parent
+    other = centers("old", "certifier=center", "certifier.delta=0.3", "certifier.n=200", "eps=0.02").parent
+    (other / "draws" / "0.npz").write_bytes(b"PK")
+    monkeypatch.setattr("sys.argv", ["reread", str(runs), "eps=0.03", f"results.root={tmp_path / 'new'}"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert "0.npz: damaged draws" in capsys.readouterr().err
+
+
+def test_examples_that_need_new_samples_are_named():
+    assert _needs_samples([3, 5]).startswith("examples 3, 5 (2) need new samples; ")
+    assert _needs_samples(list(range(11))).startswith("examples 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... (11) need")

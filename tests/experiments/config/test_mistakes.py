@@ -49,7 +49,21 @@ pytestmark = pytest.mark.long
         (["noise.sigma=0.1,0.2"], "noise.sigma=0.1,0.2: several values need -m"),
         (["~metrik"], "~metrik: there is no metrik; did you mean metric?"),
         (["hydra/launcher=slurm"], "hydra/launcher=slurm: needs -m"),
-        (["metric=null"], "metric=null: leave it out, or remove a default with '~metric'"),
+        (["metric=null"], "metric=null: leave it out, or remove a default with '~metric'\n"),
+        (["model=null"], "with '~model'; for a class of your own, '~model' model._target_=my_module.MyClass"),
+        (["~model"], "--help lists the choices; or set a class of your own, model._target_="),
+        (
+            ["experiment=digits_gaussian", "model._target_=my_network.Network"],
+            "model.width: no such key; known: fails. It is set for another class than model._target_=; to remove it, "
+            "type also '~model.width'",
+        ),
+        (["experiment=digits_gaussian", "model._target_=my_network.Network", "model.width=3"], "known: fails\n"),
+        (["seed=-1"], "seed: expected at least 0, got -1"),
+        (
+            ["experiment=digits_gaussian", "checkpoint=nothing.pt"],
+            "checkpoint: no file or folder 'nothing.pt'; leave checkpoint= out to use that of train.py",
+        ),
+        (["--config-path", "/nowhere"], "--config-path: no folder '/nowhere'; to add files of your own"),
         (["seed=1", "-m", "noise.sigam=1"], "noise.sigam: no such key; did you mean noise.sigma?"),
     ],
 )
@@ -59,7 +73,7 @@ def test_a_mistake_is_one_line_that_says_what_to_type(typed, tmp_path, arguments
     said = [text for text in err.splitlines() if text.strip()]
     assert len(said) == 1
     assert said[0].startswith("certify.py: ")
-    assert line in said[0]
+    assert line in said[0] + "\n"
     assert "HYDRA_FULL_ERROR" not in out + err
     assert not list(tmp_path.rglob("*.csv"))
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -16,7 +17,7 @@ from experiments.config.schema import register
 from experiments.config.settings import Group, Settings
 from experiments.data import Digits
 from experiments.training import checkpoints, loop, weights
-from experiments.training.base_function import build_base_function, new_model
+from experiments.training.base_function import _has_numbers, build_base_function, new_model
 from experiments.training.weights import find, needs_checkpoint
 from models.face_detector import FaceDetector
 from smoothing import SettingError
@@ -91,7 +92,9 @@ def test_a_missing_one_names_the_command_that_makes_it(composed, tmp_path):
         model_of(composed("noise.sigma=0.5"))
     assert "python train.py experiment=digits_gaussian noise.sigma=0.5" in str(error.value)
     assert str(tmp_path) in str(error.value)
-    with pytest.raises(SettingError, match=r"no checkpoint '/nowhere'.*python train\.py"):
+    with pytest.raises(
+        SettingError, match=r"no file or folder '/nowhere'; leave checkpoint= out to use that of train\.py$"
+    ):
         model_of(composed("checkpoint=/nowhere"))
 
 
@@ -217,6 +220,21 @@ def test_what_needs_a_checkpoint(composed):
     plain = replace(composed(), trainer=None)
     with pytest.raises(SettingError, match=r"SmallCNN needs weights.*pretrained = True"):
         needs_checkpoint(plain)
+    function = replace(plain, model=Group("torchvision.models.resnet18"))
+    with pytest.raises(SettingError, match=r"resnet18 needs weights.*below the function, set resnet18\.pretrained = "):
+        needs_checkpoint(function)
+
+
+def test_a_network_that_holds_no_numbers_needs_none(composed):
+    """Not even with a trainer, which could not train it."""
+    base = build_base_function(replace(composed(), model=Group("torch.nn.Flatten")), Digits())
+    assert base.checkpoint is None
+    assert _has_numbers(torch.nn.Linear(1, 1))
+    for held in (torch.ones(2), [torch.ones(2)], [torch.nn.Linear(1, 1)], np.ones(2)):
+        plain = torch.nn.Identity()
+        plain.held = held
+        assert _has_numbers(plain)
+    assert _has_numbers(lambda x: x), "a function may hold weights anywhere"
 
 
 def test_a_classifier_needs_labels(composed):
