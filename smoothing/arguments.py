@@ -1,6 +1,7 @@
 """Checks of arguments. Each function returns a plain value, or raises SettingError with what was expected."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Set
 from math import isfinite
 from numbers import Integral, Real
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import Tensor, nn
 
-from smoothing.errors import SettingError
+from smoothing.errors import SettingError, SmoothingWarning
 
 T = TypeVar("T")
 
@@ -70,6 +71,17 @@ def sizes(name: str, value: object) -> tuple[int, ...]:
     if not isinstance(value, Iterable) or isinstance(value, str):
         raise SettingError(f"{name}: expected a shape, such as (3, 32, 32), got {_described(value)}")
     return tuple(whole_number(name, size, 1) for size in value)
+
+
+def warn_if_channels_last(shape: tuple[int, ...]) -> None:
+    """Warn if a shape looks like (H, W, channels): channels come first, and all else counts as pixels."""
+    if len(shape) == 3 and shape[-1] in (1, 3, 4) and shape[0] > 4:
+        warnings.warn(
+            f"noise.shape: {shape} is read as {shape[0]} channels of {shape[1]} x {shape[2]} pixels; channels come "
+            f"first, as ({shape[2]}, {shape[0]}, {shape[1]})",
+            SmoothingWarning,
+            stacklevel=4,
+        )
 
 
 def probability(name: str, value: object) -> float:

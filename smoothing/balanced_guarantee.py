@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from math import inf, nextafter
 
 from smoothing.answering import Answering, require_possible
-from smoothing.arguments import number
+from smoothing.arguments import instance, number
 from smoothing.bisection import MOST, least_above, least_number
 from smoothing.center_guarantee import BOUNDS, SUM_MARGIN, distances_needed, two_balls
 from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
@@ -262,6 +262,7 @@ def require_answering(
 
 
 def require_checked(draws: CenterDraws, settings: BalancedSettings) -> None:
+    instance("settings", settings, BalancedSettings, "BalancedSettings(q=0.84, rho=0.9)")
     if draws.center_radius != settings.rho:
         raise SettingError(
             f"certifier.rho: these draws were checked with {draws.center_radius:g}, got {settings.rho:g}; apply "

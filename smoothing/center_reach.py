@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from smoothing.arguments import instance
 from smoothing.balanced_guarantee import BalancedSettings, answering, balanced_radius, require_checked, why_abstain
 from smoothing.bisection import least_number
 from smoothing.center_results import CenterDraws
@@ -27,7 +28,8 @@ def reach(draws: CenterDraws, eps_out: float, noise: Noise, metric: Metric, sett
         settings: what to claim; bound="exact".
 
     Raises:
-        SettingError: the draws were checked with another rho, or the bound is not exact.
+        SettingError: the draws were checked with another rho, the bound is not exact, or the settings are of plain
+            center smoothing.
 
     Examples:
         >>> import numpy as np
@@ -74,6 +76,7 @@ def answers_within(draws: CenterDraws, noise: Noise, settings: BalancedSettings)
         >>> round(answers_within(draws, Gaussian(sigma=0.5), BalancedSettings(q=0.5, rho=0.9, alpha3=0.005)), 3)
         0.861
     """
+    instance("settings", settings, BalancedSettings, "BalancedSettings(q=0.84, rho=0.9, alpha3=0.005)")
     if settings.alpha3 is None or draws.held is None or draws.held_within != settings.rho:
         raise SettingError(
             f"draws: expected those of BalancedCenterSmoothing with alpha3 and rho={settings.rho:g}; draw again"

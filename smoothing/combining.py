@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from smoothing.errors import SettingError
-from smoothing.sampling import Procedure, R, Request
+from smoothing.sampling import Checked, Drawn, Procedure, R, Request
 
 
 def combining(procedures: Sequence[Procedure[R]]) -> Procedure[list[R]]:
@@ -20,7 +20,7 @@ def combining(procedures: Sequence[Procedure[R]]) -> Procedure[list[R]]:
         The results, in the order of the procedures.
 
     Raises:
-        SettingError: a procedure is not a generator.
+        SettingError: a procedure is not a generator, or one of them requests the same samples twice.
     """
     for procedure in procedures:
         if not isinstance(procedure, Generator):
@@ -30,6 +30,7 @@ def combining(procedures: Sequence[Procedure[R]]) -> Procedure[list[R]]:
             )
     results: dict[int, R] = {}
     answers: list[Any] = [None] * len(procedures)
+    drawn = [Drawn() for _ in procedures]  # one procedure may use the samples of another, but none of its own again
     while len(results) < len(procedures):
         asked: dict[object, list[tuple[int, int, Any]]] = {}  # requests for the same copies: procedure, place, request
         for i, procedure in enumerate(procedures):
@@ -40,12 +41,13 @@ def combining(procedures: Sequence[Procedure[R]]) -> Procedure[list[R]]:
             except StopIteration as stop:
                 results[i] = stop.value
                 continue
+            drawn[i].require_fresh(requests)
             answers[i] = [None] * len(requests)
             for place, request in enumerate(requests):
                 asked.setdefault(_copies(request), []).append((i, place, request))
-        found: list[Any] = yield [
+        found: list[Any] = yield Checked(
             replace(group[0][2], reduce=_each([request.reduce for *_, request in group])) for group in asked.values()
-        ]
+        )
         for group, parts in zip(asked.values(), found, strict=True):
             for position, (i, place, _) in enumerate(group):
                 answers[i][place] = [part[position] for part in parts]

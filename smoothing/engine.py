@@ -19,7 +19,7 @@ from smoothing.double_buffer import DoubleBuffer
 from smoothing.errors import SettingError
 from smoothing.evaluation import unnoticed
 from smoothing.probe import Probe
-from smoothing.sampling import Procedure, R, Request
+from smoothing.sampling import Checked, Drawn, Procedure, R, Request
 from smoothing.user_code import shown
 
 MOST_UNCHECKED = 8  # after this many batches without a check, f is checked before a result is returned
@@ -259,6 +259,7 @@ class _Execution(Generic[R]):
         self.error = error
         self.result: R
         self.cursors: list[Cursor] = []
+        self._drawn = Drawn()
         if procedure is not None:
             self._procedure = procedure
             self._ask(None)
@@ -290,6 +291,8 @@ class _Execution(Generic[R]):
                 except StopIteration as stop:
                     self.result, self.finished, requests = stop.value, True, []
                 self.cursors = [Cursor(request) for request in requests]
+                if not isinstance(requests, Checked):
+                    self._drawn.require_fresh(cursor.request for cursor in self.cursors)
         except Exception as error:
             self.error, self.finished, self.cursors = error, True, []
         self._asking += time.perf_counter() - started

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader, RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from smoothing.base_function import FrozenFunction
 from smoothing.errors import SettingError, SmoothingWarning
@@ -16,6 +16,7 @@ from smoothing.noise import Noise
 PIXEL_SIGMA = 2.0  # sigma is smaller for pixels in [0, 1], and larger for pixels in 0..255
 UNSCALED = (15, 255)  # range of the largest value of an image of 4 to 8 bits that was not divided
 FEWEST = 16  # numbers that an input needs for this warning
+SHUFFLING = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 
 
 def as_tensor(x: Any) -> Tensor:
@@ -159,13 +160,16 @@ def inputs_of(examples: Any) -> Iterator[Any]:
             data set.
 
     Raises:
-        SettingError: examples is something else, such as a pair (inputs, labels).
+        SettingError: examples is something else, such as a pair (inputs, labels); or, in its turn, an example is
+            neither an input nor a pair.
 
     Examples:
         >>> [x.shape for x in inputs_of(torch.zeros(2, 3))]
         [torch.Size([3]), torch.Size([3])]
     """
-    if isinstance(examples, DataLoader) and isinstance(examples.sampler, RandomSampler):
+    if isinstance(examples, DataLoader) and any(
+        isinstance(each, SHUFFLING) for each in (examples.sampler, getattr(examples.batch_sampler, "sampler", None))
+    ):
         warnings.warn(
             "examples: the DataLoader shuffles, so example k is the k-th that it gives, not the k-th of its data set; "
             "use shuffle=False",
@@ -201,8 +205,19 @@ def _is_labelled_batch(examples: Any) -> bool:
 
 
 def _without_target(example: Any) -> Any:
-    """The input of a pair (input, target)."""
-    return example[0] if isinstance(example, tuple) and len(example) == 2 and hasattr(example[0], "shape") else example
+    """The input of a pair (input, target), or an example that may be an input. Raises SettingError for others."""
+    if isinstance(example, tuple) and len(example) == 2 and hasattr(example[0], "shape"):
+        return example[0]
+    parts = isinstance(example, tuple) or (isinstance(example, list) and any(getattr(e, "shape", ()) for e in example))
+    if isinstance(example, dict) or (parts and not _is_pair(example)):
+        first = next(iter(example), 0) if isinstance(example, dict) else 0
+        kinds = ", ".join(type(each).__name__ for each in example)
+        raise SettingError(
+            "examples: expected each to be an input or a pair (input, label), got "
+            f"{f'a dict of {list(example)}' if isinstance(example, dict) else f'parts ({kinds})'}; pass the inputs "
+            f"alone, such as [example[{first!r}] for example in examples]"
+        )
+    return example
 
 
 def _rows(batch: Any) -> Any:

@@ -8,7 +8,7 @@ is sent, for each of them, the list of what `reduce` returned, in the order of t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TypeVar
@@ -16,6 +16,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from smoothing.blocks import Blocks, Draw, numbers_at_once
+from smoothing.errors import SettingError
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.noise.base import describes, require_copies
 from smoothing.noise.check import require_sound
@@ -133,6 +134,51 @@ class AllCopies(Request):
 
     def _copies(self, first: int, count: int) -> Tensor:
         return require_copies(self.noise.copies(self.x, first, count), self.x, count, self.noise)
+
+
+class Drawn:
+    """The samples that one procedure has requested so far. A bound needs samples that nothing else has used.
+
+    Examples:
+        >>> import torch
+        >>> from smoothing import Gaussian
+        >>> from smoothing.streams import Stage
+        >>> twice = [Samples(torch.zeros(2), Gaussian(0.5), whole, Stream(0, 0, Stage.SELECTION), 100)] * 2
+        >>> Drawn().require_fresh(twice)
+        Traceback (most recent call last):
+            ...
+        smoothing.errors.SettingError: certifier: samples 0 to 99 of stage SELECTION were requested already; ...
+    """
+
+    def __init__(self) -> None:
+        self._ranges: dict[Stream, list[tuple[Tensor, int, int]]] = {}
+
+    def require_fresh(self, requests: Iterable[Request]) -> None:
+        """Note requests. Those for all copies of a finite noise are not random, so they may be repeated.
+
+        Another tensor x is another input, such as one that was attacked: its samples make a statement of their own.
+
+        Raises:
+            SettingError: a request is for samples of the same input and stream as an earlier one.
+        """
+        for request in requests:
+            if (stream := getattr(request, "stream", None)) is None:
+                continue
+            x, first, end = request.x, request.first, request.first + request.count
+            ranges = self._ranges.setdefault(stream, [])
+            for other, begin, stop in ranges:
+                if other is x and (least := max(begin, first)) < (most := min(stop, end)):
+                    raise SettingError(
+                        f"certifier: samples {least} to {most - 1} of stage {getattr(stream.stage, 'name', '')} were "
+                        "requested already; a bound needs fresh samples: use another stage, or first=..."
+                    )
+            if ranges and ranges[-1][0] is x and ranges[-1][2] == first:  # such as those of a certifier in many steps
+                first = ranges.pop()[1]
+            ranges.append((x, first, end))
+
+
+class Checked(list[Request]):
+    """Requests of several procedures, for each of which `Drawn.require_fresh` was called."""
 
 
 def whole(outputs: Tensor) -> Tensor:

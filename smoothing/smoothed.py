@@ -35,7 +35,7 @@ class Smoothed(Fixed):
 
     Raises:
         SettingError: an argument is out of its range, or a class where an instance is expected; or the noise declares
-            impossible bounds (`require_bounds`).
+            impossible bounds (`require_bounds`, which warns of contradictory ones).
     """
 
     axes: ClassVar[int | None] = None  # of f's outputs, the batch's included; None: any number

@@ -18,6 +18,7 @@ LIBRARIES = tuple(
     for place in (*site.getsitepackages(), sysconfig.get_path("stdlib"), str(Path(torch.__file__).parent))
 )
 ABOUT_SHAPES = ("shape", "size", "dimension", "channels")  # words in an error's message
+ABOUT_DTYPES = ("dtype", "input type", "scalar type")
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def shown(who: str, always: bool = True, given: tuple[int, ...] | None = None) -
         who: name of the user's code that runs inside, such as "base function".
         always: do so even if no line of user code is found. Otherwise such an error, which may be a fault of this
             library, is raised unchanged.
-        given: shape of the batch that it was given. An error about shapes says so.
+        given: shape of the batch that it was given. An error about shapes says so, one about dtypes what to do.
     """
     try:
         yield
@@ -40,12 +41,16 @@ def shown(who: str, always: bool = True, given: tuple[int, ...] | None = None) -
             raise
         message = " ".join(str(error).split()) or "no message"
         where = f" ({frame.filename}:{frame.lineno}, in {frame.name})" if frame else ""
-        hint = f"; {_hint(given)}" if given and any(word in message.lower() for word in ABOUT_SHAPES) else ""
+        hint = _hint(given, message.lower()) if given else ""
         raise BaseFunctionError(f"{who}: {type(error).__name__}: {message}{where}{hint}") from error
 
 
-def _hint(given: tuple[int, ...]) -> str:
-    return f"it was given {given[0]} inputs {given[1:]}; x is one input, and for many inputs there is certify_all"
+def _hint(given: tuple[int, ...], message: str) -> str:
+    if any(word in message for word in ABOUT_DTYPES):
+        return "; pass x in the dtype of f's weights, such as x.half(), or use model.float()"
+    if any(word in message for word in ABOUT_SHAPES):
+        return f"; it was given {given[0]} inputs {given[1:]}; x is one input, and for many inputs there is certify_all"
+    return ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

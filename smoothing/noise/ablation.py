@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from smoothing.arguments import sizes, whole_number
+from smoothing.arguments import sizes, warn_if_channels_last, whole_number
 from smoothing.bisection import least_number
 from smoothing.errors import SettingError
 from smoothing.noise.base import Noise
@@ -57,6 +57,7 @@ class Ablation(Noise):
         self.shape = sizes("noise.shape", shape)
         if len(self.shape) < 2:
             raise SettingError(f"noise.shape: expected (channels, ...), got {self.shape}")
+        warn_if_channels_last(self.shape)
         self.pixels = prod(self.shape[1:])
         self.keep = whole_number("noise.keep", keep, 1)
         if self.keep > self.pixels:

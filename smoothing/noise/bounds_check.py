@@ -1,17 +1,18 @@
-"""A check of what a noise declares: its threat norm, and bounds that are no impossible numbers.
+"""A check of what a noise declares: its threat norm, and bounds that are possible and do not contradict each other.
 
 It finds gross mistakes, such as `shift` and `mass` exchanged; it proves nothing. A bound that raises an error of its
 own, such as SettingError at an eps that it refuses, is not checked there: it raises it again when it is used.
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
 from numbers import Real
 from typing import Any
 
-from smoothing.errors import SettingError
+from smoothing.errors import SettingError, SmoothingWarning
 from smoothing.noise.base import Noise
 
 THREATS = ("l2", "l1", "l0", "patch")
@@ -19,11 +20,14 @@ EPS = (0.0, 0.01, 0.1, 1.0, 10.0)
 WHOLE = (0.0, 1.0, 2.0, 10.0)  # numbers of pixels
 PROBABILITIES = (0.001, 0.1, 0.5, 0.9, 0.999)
 OF_CLASS_A = (0.6, 0.9, 0.999)
+SLACK = 1e-6  # of bounds that are computed from each other
 ROUNDING = 1e-9  # a bound without outward rounding is no gross mistake
 
 
 def require_bounds(noise: Noise) -> None:
     """Check a noise's threat norm, and its shift, mass and radius at a few numbers.
+
+    Warn if `shift` is less than `radius` or `mass` promises: at least 1/2 within the radius, and p0 from mass(p0, eps).
 
     Args:
         noise: the noise.
@@ -50,6 +54,29 @@ def require_bounds(noise: Noise) -> None:
         _require_order("mass", most, 1)
     radii = _values(noise, "radius", [(p,) for p in OF_CLASS_A], 0, inf)
     _require_order("radius", radii, 1)
+    for p in OF_CLASS_A:
+        for call, eps in _values(noise, "radius", [(p,)], 0, inf).items():
+            if _contradicts(noise, p, eps, 0.5, call):
+                return
+    for p0 in PROBABILITIES:
+        for eps in distances:
+            for call, p in _values(noise, "mass", [(p0, eps)], p0, 1).items():
+                if p < 1 and _contradicts(noise, p, eps, p0, call):
+                    return
+
+
+def _contradicts(noise: Noise, p: float, eps: float, least: float, promise: str) -> bool:
+    """Warn if shift(p, eps) is below `least`, which another bound promises."""
+    for call, found in _values(noise, "shift", [(p, eps)], 0, p).items():
+        if found < least - SLACK - 4 * noise.tv:
+            warnings.warn(
+                f"noise: {call} gives {found:.6g}, and {promise} promises at least {least:g}; one of them is wrong, "
+                "and certificates may be false",
+                SmoothingWarning,
+                stacklevel=4,
+            )
+            return True
+    return False
 
 
 def _values(noise: Noise, name: str, at: Sequence[tuple[float, ...]], least: float, most: float) -> dict[str, float]:

@@ -12,6 +12,9 @@ from smoothing.noise.base import Noise
 COPIES = ((2**14, 64), (2**18, 16))  # of each of three blocks, for inputs of at most so many numbers
 TWO = 2  # of one block, for larger inputs, for which more would take much memory
 DIFFERENT = 8  # different copies that a block must have before an equal block is suspicious
+UNUSUAL = 4  # copies besides the most frequent one that a block must have before a pattern is suspicious
+ROUNDING = 2.0**-20  # of a sum of two numbers of 1; sums of independent copies are rarely within CLOSE of 0
+CLOSE = 1e-3
 
 
 def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], random: bool) -> None:
@@ -46,16 +49,52 @@ def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], 
             SmoothingWarning,
             stacklevel=2,
         )
-    if not random or count == TWO:
-        return
-    others = [block(number, count).clone() for number in (1, 2)]
-    if _different(first) >= DIFFERENT and all(_equal(first, other) for other in others):
+    if random and count > TWO:
+        _require_independent(noise, x, [first, *(block(number, count).clone() for number in (1, 2))])
+
+
+def _require_independent(noise: Noise, x: Tensor, blocks: list[Tensor]) -> None:
+    """Raise BaseFunctionError if the copies of three blocks, (count, *shape), show that they are not independent.
+
+    Each pattern has to be in all three blocks. Independent copies have it with probability below 10^-6, also if they
+    have few values: the largest is that of two equally probable values in blocks of 16.
+    """
+    first, *others = blocks
+    numbers = _numbered(first)
+    same, advice = all(_equal(first, other) for other in others), "draw random numbers of shape (count, *x.shape)"
+    if len(set(numbers)) >= DIFFERENT and same:
         raise BaseFunctionError(f"noise: {noise} repeats its copies; take every random number from `source`")
-    blocks = [first, *others]
-    if all(_different(each) == 1 for each in blocks) and not all(_equal(first, other) for other in others):
-        raise BaseFunctionError(
-            f"noise: {noise} repeats one copy {count} times; draw random numbers of shape (count, *x.shape)"
-        )
+    if len(set(numbers)) == 1 and not same and all(len(set(_numbered(other))) == 1 for other in others):
+        raise BaseFunctionError(f"noise: {noise} repeats one copy {len(first)} times; {advice}")
+    patterns = _patterns(numbers)
+    for other in others:  # numbered only if the first block has a pattern
+        patterns = patterns and patterns & _patterns(_numbered(other))
+    if patterns:
+        raise BaseFunctionError(f"noise: {noise} repeats copies within a block of {len(first)}; {advice}")
+    if all(_mirrored(each, x) for each in blocks):
+        raise BaseFunctionError(f"noise: {noise} draws pairs of copies whose mean is the input; {advice}")
+
+
+def _patterns(numbers: list[int]) -> set[tuple[int, bool]]:
+    """The ways in which copies, by their numbers, repeat others: each p-th one, or p neighbours (True)."""
+    count = len(numbers)
+    if count - max(map(numbers.count, numbers)) < UNUSUAL:  # such as those of noise that moves few inputs
+        return set()
+    found = {(p, False) for p in range(2, count // 2 + 1) if numbers[p:] == numbers[:-p]}
+    return found | {
+        (p, True) for p in range(2, count // 2 + 1) if all(numbers[i] == numbers[i - i % p] for i in range(count))
+    }
+
+
+def _mirrored(copies: Tensor, x: Tensor) -> bool:
+    """Whether all copies differ, and half of them have another one opposite of x, up to rounding."""
+    noise = (copies.double() - x.double()).reshape(len(copies), -1)
+    size = noise.norm(dim=1)
+    sizes = size + size[:, None]
+    apart = (sizes.square() - 2 * (size * size[:, None] - noise @ noise.T)).clamp(min=0).sqrt()  # from -(the other)
+    rounded = ROUNDING * (sizes + 2 * x.double().norm())
+    opposite = (apart <= rounded.minimum(CLOSE * sizes)).fill_diagonal_(False)
+    return bool(opposite.any(dim=1).sum() * 2 >= len(copies)) and len(set(_numbered(copies))) == len(copies)
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
@@ -63,7 +102,12 @@ def _equal(a: Tensor, b: Tensor) -> bool:
     return bool(torch.equal(a.nan_to_num(), b.nan_to_num()) and torch.equal(a.isnan(), b.isnan()))
 
 
-def _different(copies: Tensor) -> int:
-    """The number of different copies in a block."""
-    flat = copies.flatten(1)
-    return len(torch.cat([flat.nan_to_num(), flat.isnan().to(flat.dtype)], dim=1).unique(dim=0))
+def _numbered(copies: Tensor) -> list[int]:
+    """A number for each copy of a block, equal for equal copies."""
+    flat = copies.reshape(len(copies), -1)
+    numbers: list[int] = (
+        torch.cat([flat.nan_to_num(), flat.isnan().to(flat.dtype)], dim=1)
+        .unique(dim=0, return_inverse=True)[1]
+        .tolist()
+    )
+    return numbers

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from smoothing.arguments import sizes, whole_number
+from smoothing.arguments import sizes, warn_if_channels_last, whole_number
 from smoothing.errors import SettingError
 from smoothing.noise.base import FiniteNoise
 from smoothing.rounding import down, up
@@ -45,6 +45,7 @@ class PatchAblation(FiniteNoise):
         self.shape = sizes("noise.shape", shape)
         if len(self.shape) != 3:
             raise SettingError(f"noise.shape: expected (channels, H, W), got {self.shape}")
+        warn_if_channels_last(self.shape)
         self.size = whole_number("noise.size", size, 1)
         if self.size > (most := self._largest()):
             raise SettingError(f"noise.size: expected 1 to {most} pixels of an image {self.shape}, got {size}")

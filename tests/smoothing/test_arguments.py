@@ -11,8 +11,11 @@ from torch import nn
 
 from smoothing import (
     L2,
+    Ablation,
     Adaptive,
     Attack,
+    BandAblation,
+    BlockAblation,
     CenterSmoothing,
     CenterSmoothingHD,
     Certify,
@@ -23,6 +26,7 @@ from smoothing import (
     Predict,
     SettingError,
     SmoothedClassifier,
+    SmoothingWarning,
     Splitting,
     Uniform,
 )
@@ -233,3 +237,20 @@ def test_plain_numbers():
     assert number("a", np.float32(0.5)) == number("a", torch.tensor(0.5, requires_grad=True)) == 0.5
     assert probability("a", np.array(0.5)) == 0.5
     assert input_radii(range(3)) == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("kind", [Ablation, BandAblation, BlockAblation])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_shape_with_channels_last_gives_a_warning(kind, channels):
+    said = rf"noise\.shape: .*is read as 8 channels of 9 x {channels} pixels; .* as \({channels}, 8, 9\)"
+    with pytest.warns(SmoothingWarning, match=said) as found:
+        kind(1, (8, 9, channels))
+    assert len(found) == 1
+
+
+def test_other_shapes_do_not(recwarn):
+    for shape in [(3, 8, 8), (1, 28, 28), (4, 4, 4), (1, 1, 1), (3, 1, 3), (16, 8, 8), (1, 8, 3)]:
+        for kind in (Ablation, BandAblation, BlockAblation):
+            kind(1, shape)
+    Ablation(1, (8, 3))
+    assert not recwarn.list

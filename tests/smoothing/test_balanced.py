@@ -13,11 +13,13 @@ from smoothing import (
     BalancedCenterSmoothing,
     BalancedSettings,
     CenterDraws,
+    CenterSettings,
     CenterSmoothing,
     Gaussian,
     SettingError,
     Splitting,
     Uniform,
+    answers_within,
     balanced_certificate,
     reach,
     rechecked,
@@ -171,6 +173,18 @@ def test_draws_checked_with_another_radius_are_refused():
     for read in (balanced_certificate, reach):
         with pytest.raises(SettingError, match=r"were checked with 0\.9, got 0\.8"):
             read(draws_of([1.0]), 0.1, NOISE, L2(), replace(SETTINGS, rho=0.8))
+
+
+def test_settings_of_plain_center_smoothing_are_refused_in_one_line():
+    plain, draws = CenterSettings(delta=0.2, alpha1=0.005, alpha2=0.005), draws_of([1.0])
+    for read in (
+        lambda: reach(draws, 0.1, NOISE, L2(), plain),
+        lambda: balanced_certificate(draws, 0.1, NOISE, L2(), plain),
+        lambda: answers_within(draws, NOISE, plain),
+    ):
+        with pytest.raises(SettingError, match=r"settings: expected an instance of BalancedSettings, .* got ") as error:
+            read()
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("noise", [NOISE, Uniform(1.0), Splitting(1.0, levels=16), Gaussian(SIGMA, grid=16)])

@@ -1,6 +1,8 @@
 """What a noise declares is checked once: its threat norm, and bounds that are no impossible numbers."""
 
-from math import nan
+import re
+from contextlib import suppress
+from math import inf, nan
 
 import pytest
 import torch
@@ -56,12 +58,58 @@ def overflows(self, p, eps):
         own(shift=refuses),
         own(mass=unfinished, radius=unfinished),
         own(mass=overflows),
-        own(radius=lambda self, p_a, p_b=None: 1),
+        own(radius=lambda self, p_a, p_b=None: 0),
+        own(
+            shift=lambda self, p, eps: p if eps == 0 else max(0.0, p - eps),
+            mass=lambda self, p0, eps: 1.0,
+            radius=refuses,
+        ),
     ],
     ids=str,
 )
-def test_noises_that_declare_what_is_possible(noise):
+def test_noises_that_declare_what_is_possible(noise, recwarn):
     require_bounds(noise)
+    assert not recwarn.list
+
+
+def test_no_noise_of_the_library_contradicts_itself(recwarn):
+    scales, grids = [1e-60, 1e-3, 0.01, 0.12, 0.25, 0.5, 1.0, 3.0, 100.0, 1e9], [0, 1, 10, 255, 2**16]
+    for sigma in scales:
+        for grid in grids:
+            for kind in (Gaussian, Uniform):
+                with suppress(SettingError):  # too coarse a grid
+                    require_bounds(kind(sigma, grid))
+        for levels in (1, 16, 255):
+            with suppress(SettingError):
+                require_bounds(DeterministicSplitting(sigma, levels, (2,)))
+                require_bounds(Splitting(sigma, levels))
+    for shape in [(1, 1, 1), (1, 1, 5), (1, 3, 3), (1, 28, 28), (3, 32, 48)]:
+        for size in (1, 2, 3, 12, 28):
+            for kind in (Ablation, BandAblation, BlockAblation):
+                with suppress(SettingError):
+                    require_bounds(kind(size, shape))
+    assert not recwarn.list
+
+
+CONTRADICTIONS = {
+    "ten times": ({"radius": lambda self, p_a, p_b=None: 10 * Gaussian.radius(self, p_a)}, r"Own.radius\(0\.6\)"),
+    "a little": ({"radius": lambda self, p_a, p_b=None: 1.01 * Gaussian.radius(self, p_a)}, r"Own.radius\(0\.6\)"),
+    "another sigma": ({"shift": lambda self, p, eps: Gaussian(0.25).shift(p, eps)}, r"Own.radius\(0\.6\)"),
+    "sigma forgotten in the radius": ({"radius": lambda self, p, p_b=None: Gaussian(1.0).radius(p)}, r"Own.radius\("),
+    "half of the mass": ({"mass": lambda self, p0, eps: Gaussian.mass(self, p0, eps / 2)}, r"Own.mass\("),
+    "infinite": ({"radius": lambda self, p_a, p_b=None: inf}, r"Own.radius\(0\.6\)"),
+}
+
+
+@pytest.mark.parametrize("kind", CONTRADICTIONS)
+def test_bounds_that_contradict_each_other_are_a_warning(kind, recwarn):
+    changed, promise = CONTRADICTIONS[kind]
+    SmoothedClassifier(lambda x: x, own(**changed))
+    (found,) = recwarn.list
+    assert found.category is SmoothingWarning
+    assert re.match(
+        rf"noise: Own.shift\(.*\) gives .*, and {promise}.* promises at least .*; .*false$", str(found.message)
+    )
 
 
 WRONG = {

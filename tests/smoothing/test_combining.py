@@ -79,4 +79,4 @@ def test_an_error_of_one_is_raised():
         raise RuntimeError("mine")
 
     with pytest.raises(BaseFunctionError, match="RuntimeError: mine"):
-        run(asking(samples(), samples()), failing())
+        run(asking(samples(), samples(first=70)), failing())

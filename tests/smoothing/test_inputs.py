@@ -11,6 +11,7 @@ from torch import nn
 
 from smoothing import (
     L2,
+    BaseFunctionError,
     CenterSmoothing,
     Certify,
     DeterministicSplitting,
@@ -254,6 +255,52 @@ def test_a_batch_with_its_labels_is_no_list_of_two_inputs(kind):
 def test_a_loader_that_shuffles_gives_a_warning():
     with pytest.warns(SmoothingWarning, match=r"example k is the k-th that it gives"):
         assert len(list(inputs_of(torch.utils.data.DataLoader(Pairs(), shuffle=True)))) == 3
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [torch.utils.data.SubsetRandomSampler(range(3)), torch.utils.data.WeightedRandomSampler([1, 1, 1], 3)],
+    ids=lambda sampler: type(sampler).__name__,
+)
+def test_a_loader_that_draws_at_random_gives_a_warning(sampler):
+    for given in ({"sampler": sampler}, {"batch_sampler": torch.utils.data.BatchSampler(sampler, 2, False)}):
+        with pytest.warns(SmoothingWarning, match=r"example k is the k-th that it gives"):
+            assert len(list(inputs_of(torch.utils.data.DataLoader(Pairs(), **given)))) == 3
+
+
+@pytest.mark.parametrize(
+    ("example", "got"),
+    [
+        ({"image": X, "label": 3}, r"a dict of \['image', 'label'\]; pass .*, such as \[example\['image'\] for"),
+        ((X, 3, 0.5), r"parts \(Tensor, int, float\); .* \[example\[0\] for example in examples\]"),
+        ([X, X, X], r"parts \(Tensor, Tensor, Tensor\)"),
+        (("x.png", 3), r"parts \(str, int\)"),
+    ],
+)
+def test_examples_of_other_parts_are_refused_in_one_line(example, got):
+    g = SmoothedClassifier(lambda b: b.flatten(1)[:, :2], NOISE)
+    with pytest.raises(SettingError, match=f"examples: expected each to be an input or a pair .*, got {got}") as error:
+        list(g.certify_all([example], n=500))
+    assert "\n" not in str(error.value)
+
+
+def test_a_single_number_is_an_input():
+    f = lambda b: torch.stack([b, -b], 1)  # noqa: E731
+    assert SmoothedClassifier(f, NOISE).certify(torch.tensor(0.5), n=500).prediction == 0
+    noise = DeterministicSplitting(0.5, 2, ())
+    assert SmoothedClassifier(f, noise).certify_exactly(torch.tensor(0.5)).prediction == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("layer", [nn.Linear(4, 2), nn.Conv2d(1, 2, 4), nn.LayerNorm(4)], ids=str)
+def test_a_network_in_half_precision_says_what_to_pass(layer, dtype):
+    g = SmoothedClassifier(nn.Sequential(copy.deepcopy(layer), nn.Flatten()).to(dtype), NOISE)
+    with pytest.raises(
+        BaseFunctionError, match=r"base function: .*; pass x in the dtype of .*x\.half\(\), or use"
+    ) as e:
+        g.certify(X, n=500)
+    assert "\n" not in str(e.value)
+    assert g.certify(X.to(dtype), n=500).n == 500
 
 
 @pytest.mark.parametrize("examples", [None, 3, "images", {"a": X}, torch.tensor(0.5)])
