@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
 
+from experiments.machine.words import counted
 from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, Radii, kind_of
-from experiments.papers.yours.differences import texts_of
+from experiments.papers.yours.differences import other_inputs, texts_of
 from experiments.papers.yours.run_settings import differing, trained_elsewhere
 from experiments.papers.yours.series import Series, by_source, names_in, panels_of, series_of
 from experiments.papers.yours.titles import (
@@ -218,10 +219,18 @@ def _has_band(table: pd.DataFrame) -> bool:
 
 
 def _example_notes(series: list[Series]) -> list[str]:
-    """A note if the runs have different test examples."""
-    sets = {frozenset(run.table["index"]) for one in series for run in one.runs}
+    """Notes if the runs have different test examples, by index or by what is in them."""
+    runs = [run for one in series for run in one.runs]
+    sets = {frozenset(run.table["index"]) for run in runs}
     sizes = numbers_text([len(indices) for indices in sets])
-    return [f"the runs have different test examples, {sizes} each"] if len(sets) > 1 else []
+    notes = [f"the runs have different test examples, {sizes} each"] if len(sets) > 1 else []
+    if changed := other_inputs(runs):
+        notes.append(
+            f"the data set has changed between the runs: {counted(len(changed), 'test example')}, such as "
+            f"{min(changed)}, {'is' if len(changed) == 1 else 'are'} not the same in all of them; runs of different "
+            "data are not compared example by example"
+        )
+    return notes
 
 
 def _infinite_notes(table: pd.DataFrame) -> list[str]:

@@ -69,6 +69,35 @@ def test_different_examples_are_not_paired(drawn, write_classes, tmp_path, capsy
     assert "the runs have different test examples, 10 to 20 each" in printed
 
 
+def listed(folder, inputs):
+    """Write examples.csv with these inputs."""
+    lines = [f"{k},,,,{text}" for k, text in enumerate(inputs)]
+    (folder / "examples.csv").write_text("\n".join(["index,file,label,class,input", *lines]) + "\n")
+
+
+@pytest.mark.parametrize(("other", "paired"), [("new", False), ("old", True), ("", True)])
+def test_examples_of_changed_data_are_not_paired(drawn, write_classes, tmp_path, capsys, other, paired):
+    """Equal indices and labels do not make them the same. Earlier runs have no hashes."""
+    listed(write_classes("a", [0.5] * 30), [f"old{k}" for k in range(30)])
+    listed(write_classes("b", [0.4] * 30), [*(f"old{k}" for k in range(29)), other and f"{other}29"])
+    drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    printed = capsys.readouterr().out
+    assert ("30 common examples" in printed) is paired
+    assert ("30 and 30 different examples" in printed) is not paired
+    said = "the data set has changed between the runs: 1 test example, such as 29, is not the same in all of them"
+    assert (said in printed) is not paired
+
+
+def test_outputs_of_changed_data_are_not_paired(drawn, write_center_run, tmp_path, capsys):
+    for name in ("a", "b"):
+        folder = write_center_run(name, "Digits", "Autoencoder", "L2", 0.1, [1.0] * 9, [0.1] * 9)
+        listed(folder, [f"{name}{k}" for k in range(9)])
+    drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    printed = capsys.readouterr().out
+    assert "9 and 9 different examples" in printed
+    assert "9 test examples, such as 0, are not the same in all of them" in printed
+
+
 def test_the_envelope_is_the_best_over_sigma_and_says_that_it_is_optimistic(drawn, two_methods, tmp_path, capsys):
     (path,) = drawn("compare", tmp_path, source=two_methods, envelope=True)
     table = pd.read_csv(path.with_suffix(".csv")).query("source == 'ours'")
