@@ -5,6 +5,7 @@ depends only on expected.csv and the number of test examples (`share_tolerances`
 the noise of the test examples (`Measured`): its tolerance is negative. Each check has one of four `KINDS`.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ KINDS = {
     "theorem": "true by construction: it tests the code and is no evidence of a reproduction",
     "ours": "a statement of ours, not of the paper",
 }
+RELATIONS = ("below", "at most", "about")
 HOLDS, FAILS, CLOSE = "holds", "does not hold", "too close to tell"
+COLUMNS = ("figure", "claim", "quantity", "relation", "paper", "tolerance", "reason", "kind")  # of claims.csv
 ROW = ("claim", "case", "quantity", "relation", "kind", "paper", "ours", "difference", "tolerance", "within", "reason")
 LEAST_SHARE = 0.005  # a printed 0.00 may be a share up to this one
 
@@ -114,13 +117,21 @@ def verdicts(claims: Path, figure: str, ours: dict[str, dict[str, Any]]) -> pd.D
         ours: our numbers, by quantity and then by case: floats, or `Measured` ones, whose noise makes the tolerance of
             "below" and "at most" smaller. A number that is NaN, or whose noise is, never holds.
 
+    A claim about a quantity that is not among ours is left out: these runs may not have it. Where one of ours is in no
+    claim of the file, either may be misspelled: stderr then names both.
+
     Raises:
-        SettingError: a claim has an unknown kind.
+        SettingError: a column is missing, or a claim has an unknown kind or relation.
     """
+    said = pd.read_csv(claims)
+    if missing := [name for name in COLUMNS if name not in said]:
+        raise SettingError(f"{claims}: expected the columns {', '.join(COLUMNS)}; {', '.join(missing)} is missing")
+    for column, known in (("kind", tuple(KINDS)), ("relation", RELATIONS)):
+        for word in said.loc[~said[column].isin(known), column]:
+            raise SettingError(f"{claims}: expected one of {', '.join(known)} as {column}, got '{word}'")
+    _say_unmatched(claims, figure, said, set(ours))
     rows = []
-    for claim in pd.read_csv(claims).query("figure == @figure").itertuples():
-        if claim.kind not in KINDS:
-            raise SettingError(f"{claims}: expected one of {', '.join(KINDS)} as kind, got '{claim.kind}'")
+    for claim in said[said["figure"] == figure].itertuples():
         for case, given in ours.get(claim.quantity, {}).items():
             number = given if isinstance(given, Measured) else Measured(given, 0.0)
             difference, tolerance = number.value - claim.paper, claim.tolerance - number.noise
@@ -145,6 +156,30 @@ def verdicts(claims: Path, figure: str, ours: dict[str, dict[str, Any]]) -> pd.D
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _say_unmatched(claims: Path, figure: str, said: pd.DataFrame, ours: set[str]) -> None:
+    """Print on stderr what is claimed but not computed, if something is computed but in no claim of the file.
+
+    Args:
+        claims: the file, for messages.
+        figure: id of the figure.
+        said: the whole file.
+        ours: the quantities that the figure computes for these runs.
+    """
+    claimed = set(said.loc[said["figure"] == figure, "quantity"])
+    lacking, others, computed = (
+        ", ".join(f"'{name}'" for name in sorted(names))
+        for names in (claimed - ours, ours - set(said["quantity"]), ours)
+    )
+    if ours and not claimed:
+        print(f"{claims}: no claims of figure {figure}, which computes {computed}", file=sys.stderr)
+    elif others and lacking:
+        print(
+            f"{claims}: claims of figure {figure} are not checked, because it does not compute their quantity, "
+            f"{lacking}; it computes {others}, which no claim is about",
+            file=sys.stderr,
+        )
 
 
 def verdict_words(claims: pd.DataFrame) -> "pd.Series[str]":

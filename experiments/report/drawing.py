@@ -12,9 +12,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from experiments.report.claims import verdict_words
+from experiments.report.claims import ROW, verdict_words
 from experiments.runs.reader import StoredRun, unfinished
 from experiments.runs.wandb import WandbLogger
+from smoothing import SettingError
 
 CLAIM_ROWS_SHOWN = 8  # cases of a claim listed in the terminal; if there are more, only the failed ones
 
@@ -60,6 +61,37 @@ class Drawn:
     def path(self) -> Path:
         """The PNG of a figure, or the Markdown of a table."""
         return Path(f"{self.stem}.{'png' if self.drawing.figure else next(iter(self.drawing.texts))}")
+
+
+def require_drawing(found: object, source: str) -> Drawing:
+    """What a figure returned, if it is a whole `Drawing`.
+
+    Args:
+        found: what it returned.
+        source: its name, for messages.
+
+    Raises:
+        SettingError: it is no Drawing, or a field is of another type, or a table has no text.
+    """
+    if not isinstance(found, Drawing):
+        raise SettingError(f"figure: {source}: expected a Drawing, got {type(found).__name__}")
+    lines, texts = found.notes, found.texts
+    listed = isinstance(lines, list | tuple) and all(isinstance(line, str) for line in lines)
+    by_suffix = isinstance(texts, dict) and all(isinstance(text, str) for pair in texts.items() for text in pair)
+    verdicts = isinstance(found.claims, pd.DataFrame) and (found.claims.empty or set(ROW) <= set(found.claims))
+    for name, whole, expected in (
+        ("figure", isinstance(found.figure, MatplotlibFigure | None), "a Figure of matplotlib, or None for a table"),
+        ("table", isinstance(found.table, pd.DataFrame), "a DataFrame"),
+        ("claims", verdicts, f"an empty DataFrame, or one with the columns {', '.join(ROW)}"),
+        ("notes", listed, "a list of texts"),
+        ("texts", by_suffix, "texts by file suffix"),
+        ("texts", found.figure or texts, 'the text of a table, such as {"md": ...}, where there is no figure'),
+        ("partial", isinstance(found.partial, str), "a text"),
+    ):
+        if not whole:
+            got = type(getattr(found, name)).__name__
+            raise SettingError(f"figure: {source}: {name} of the Drawing: expected {expected}, got {got}")
+    return found
 
 
 def with_notes(drawing: Drawing, apart: str, runs: Sequence[StoredRun]) -> Drawing:

@@ -11,8 +11,9 @@ import matplotlib.pyplot as plt
 
 from experiments.config.check import checked_group
 from experiments.config.identity import identity_hash
+from experiments.config.targets import located
 from experiments.report.costs import told_apart
-from experiments.report.drawing import Drawing, Drawn, with_notes, write
+from experiments.report.drawing import Drawing, Drawn, require_drawing, with_notes, write
 from experiments.report.left_out import NO_ROWS, LeftOut, apart, explanation
 from experiments.report.sources import Source
 from experiments.runs.reader import StoredRun, find_runs
@@ -89,9 +90,13 @@ def figure_of(name: str, node: dict[str, Any]) -> Figure:
     """The figure that a file of conf/figure describes. A user's own file may leave out `paper`, `item` and `shows`.
 
     Raises:
-        SettingError: a key is unknown or a value is invalid (`checked_group`).
+        SettingError: the class is no Figure, a key is unknown or a value is invalid (`checked_group`).
     """
     own = {key: value for key, value in node.items() if key not in ABOUT}
+    target = own.get("_target_")
+    kind = located(target, f"figure {name}") if isinstance(target, str) else Figure
+    if not (isinstance(kind, type) and issubclass(kind, Figure)):
+        raise SettingError(f"figure {name}._target_: expected a class derived from Figure, got {target}")
     figure: Figure = checked_group(f"figure {name}", own).build()
     figure.paper, figure.item, figure.shows = (str(node.get(key) or "") for key in ABOUT)
     return figure
@@ -131,21 +136,14 @@ class Selection:
     found: int
 
     def draw(self, out: Path) -> list[Drawn]:
-        """Draw and write all drawings to files in a folder."""
+        """Draw and write all drawings to files in a folder. Raises SettingError if the figure returns no `Drawing`."""
         remarks = Path(inspect.getfile(type(self.figure))).with_name("remarks.csv")
-        return [
-            write(with_notes(self._draw(runs), self._apart(name), runs), runs, out / name, remarks)
-            for name, runs in self.drawn.items()
-        ]
-
-    def _draw(self, runs: list[StoredRun]) -> Drawing:
-        """Raises SettingError if the figure returns something else."""
-        drawing: object = self.figure.draw(runs)
-        if not isinstance(drawing, Drawing):
-            raise SettingError(
-                f"figure: {type(self.figure).__name__}.draw: expected a Drawing, got {type(drawing).__name__}"
-            )
-        return drawing
+        source = f"{type(self.figure).__name__}.draw"
+        drawn = []
+        for name, runs in self.drawn.items():
+            drawing = require_drawing(self.figure.draw(runs), source)
+            drawn.append(write(with_notes(drawing, self._apart(name), runs), runs, out / name, remarks))
+        return drawn
 
     def _apart(self, name: str) -> str:
         """What tells a drawing apart from others of its experiment. Empty if there is one."""

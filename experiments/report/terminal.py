@@ -102,7 +102,9 @@ def table_summary(table: pd.DataFrame) -> list[str]:
     for column, heading, mean in CURVES:
         if column in table:
             held = table[column].where(table["correct"].astype(bool), -1.0).to_numpy(dtype=np.float64)
-            lines += _aligned([("r", *_radii(held)), (heading, *(f"{(held >= r).mean():.3f}" for r in _radii(held)))])
+            shares = [("r", *_radii(held)), (heading, *(f"{(held >= r).mean():.3f}" for r in _radii(held)))]
+            none = "all examples abstained" if (table["status"] == "abstained").all() else "no example is correct"
+            lines += _aligned(shares) if table["correct"].any() else [f"{heading}: 0 at every r, because {none}"]
             lines.append(f"{mean}: {held.clip(min=0).mean():.4g}")
     return lines + _reasons(table)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from experiments.machine.words import counted
 from experiments.runs.certifier_class import certifier_class
+from experiments.runs.examples import listed_rows
 from experiments.runs.run_folder import load_draws
 from experiments.runs.table import read_table
 from smoothing import CenterDraws, SettingError
@@ -40,6 +41,11 @@ class StoredRun:
     @cached_property
     def table(self) -> pd.DataFrame:
         return read_table(self.folder)
+
+    @cached_property
+    def inputs(self) -> dict[int, str]:
+        """The hash of each listed example, by index. Earlier runs and the authors' files have none."""
+        return {row["index"]: row["input"] for row in listed_rows(self.folder) if row["input"]}
 
     @cached_property
     def draws(self) -> dict[int, Any]:

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
 
+from experiments.machine.words import counted
 from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, Radii, kind_of
-from experiments.papers.yours.differences import texts_of
+from experiments.papers.yours.curve_names import LETTERS, name_panels
+from experiments.papers.yours.differences import other_inputs, texts_of
 from experiments.papers.yours.run_settings import differing, trained_elsewhere
-from experiments.papers.yours.series import Series, by_source, names_in, panels_of, series_of
+from experiments.papers.yours.series import Series, by_source, joined, names_in, panels_of, series_of, sigma_text
 from experiments.papers.yours.titles import (
     data_text,
     input_radius_title,
@@ -20,20 +21,18 @@ from experiments.papers.yours.titles import (
     space_notes,
     space_of,
 )
-from experiments.papers.yours.values import largest_radius, medians_of, steps_of
-from experiments.report.direct_labels import SIZE, Curve, write_names
+from experiments.papers.yours.values import largest_radius, medians_of, steps_of, why_zero
+from experiments.report.direct_labels import Curve
 from experiments.report.figure import LINES, Drawing
-from experiments.report.layout import head
-from experiments.report.symbols import OUT
+from experiments.report.layout import head, panels
+from experiments.report.symbols import OUT, SIGMA
 from experiments.report.titles import data_title, examples_text, numbers_text, wrapped
 from experiments.runs.reader import StoredRun
 from smoothing import SettingError
 
-WIDTH, HEIGHT = 4.4, 2.4  # inches of a panel: one column, so that it is legible on a phone
+HEIGHT = 2.4  # inches of a panel
 COLORS = 6  # of the cycle in paper.mplstyle
-PADDING = 2.0  # lines of text around those of a legend
-WRAPPED, TITLE = 40, 60  # letters of a line of a legend, and of a title
-LONG = 26  # letters of a name that is too long to be written beside a curve
+MANY = 4  # panels; if there are more, two are side by side
 FEW_DECADES = 30  # a distance axis with a larger ratio is logarithmic
 INFINITE = "\u25b2 infinite"  # the mark on the upper edge
 QUANTITIES = {"eps_out": f"median {OUT}", "smoothing_error": "median smoothing error"}
@@ -42,21 +41,21 @@ QUANTITIES = {"eps_out": f"median {OUT}", "smoothing_error": "median smoothing e
 class Compare(ComparedRuns):
     """Compares runs: step curves of certified accuracy with 95 % bands over test examples, or medians of outputs.
 
-    A panel has at most five series. If there are more, each sigma has a panel. Differences of runs at equal sigma are
-    tested, and the results printed and written.
+    A panel has at most five series; see `panels_of`. Differences of runs at equal sigma are tested, and the results
+    printed and written.
 
     Args:
         radii: see `ComparedRuns`.
         envelope: see `ComparedRuns`.
-        columns: panels side by side.
+        columns: panels side by side. None: one, which is legible on a phone; two if there are more than four panels.
 
     Raises:
         SettingError: columns is below 1, or a radius is negative.
     """
 
-    def __init__(self, radii: Radii = None, envelope: bool = False, columns: int = 1) -> None:
+    def __init__(self, radii: Radii = None, envelope: bool = False, columns: int | None = None) -> None:
         super().__init__(radii, envelope)
-        if columns < 1:
+        if columns is not None and columns < 1:
             raise SettingError(f"figure.columns: expected at least 1, got {columns}")
         self.columns = columns
 
@@ -66,7 +65,7 @@ class Compare(ComparedRuns):
         figure, table = self._accuracies(series) if of_classes else self._medians(series)
         _head(figure, series, table)
         notes = [*space_notes(runs), *differing(by_source(runs)), *_example_notes(series)]
-        notes += [] if of_classes else _infinite_notes(table)
+        notes += _zero_notes(series) if of_classes else _infinite_notes(table)
         if envelope:
             return Drawing(
                 figure, table, pd.DataFrame(), [*_envelope_notes(series), *trained_elsewhere(by_source(runs)), *notes]
@@ -74,62 +73,66 @@ class Compare(ComparedRuns):
         return Drawing(figure, table, pd.DataFrame(), notes, texts_of(series, self.radii, outputs=not of_classes))
 
     def _accuracies(self, series: list[Series]) -> tuple[MatplotlibFigure, pd.DataFrame]:
-        panels = panels_of(series)
-        figure, axes = self._axes(len(panels))
+        parted = panels_of(series)
+        figure, axes = self._axes(len(parted))
         parts, drawn = [], []
-        for axis, (title, some) in zip(axes, panels, strict=True):
+        for axis, (title, some) in zip(axes, parted, strict=True):
             end = 1.05 * largest_radius(some) or 1.0
             curves = [steps_of(one, end) for one in some]
             parts += [curve.assign(series=one.name, source=one.source) for one, curve in zip(some, curves, strict=True)]
-            styles = zip(curves, names_in(some), _styles(some, panels), strict=True)
+            names = [_with_zero(one, name) for one, name in zip(some, names_in(some), strict=True)]
+            styles = zip(curves, names, _styles(some, parted), strict=True)
             drawn.append([_draw_steps(axis, curve, name, *style) for curve, name, style in styles])
-            axis.set(xlim=(0, end), ylim=(0, 1), title=wrapped(title, TITLE))
-        self._finish(figure, axes, "certified accuracy", radius_title(space_of(series[0].run)), drawn)
+            axis.set(xlim=(0, end), ylim=(0, 1))
+            _set_title(axis, title)
+        _finish(figure, axes, "certified accuracy", radius_title(space_of(series[0].run)), drawn)
         table = pd.concat(parts, ignore_index=True)
         return figure, table[["series", "source", "sigma", "radius", "accuracy", "low", "high", "examples"]]
 
     def _medians(self, series: list[Series]) -> tuple[MatplotlibFigure, pd.DataFrame]:
-        panels = panels_of(series)
+        parted = panels_of(series)
         table = pd.concat([medians_of(one).assign(series=one.name, source=one.source) for one in series])
         curves = {id(one): medians_of(one) for one in series}
         quantities = [name for name in QUANTITIES if name in table]
-        figure, axes = self._axes(len(panels) * len(quantities))
+        figure, axes = self._axes(len(parted) * len(quantities))
         drawn = []
         for k, axis in enumerate(axes):
-            name, (title, some) = quantities[k % len(quantities)], panels[k // len(quantities)]
+            name, (title, some) = quantities[k % len(quantities)], parted[k // len(quantities)]
             shown = [curves[id(one)] for one in some]
-            styles = zip(shown, names_in(some), _styles(some, panels), strict=True)
+            styles = zip(shown, names_in(some), _styles(some, parted), strict=True)
             drawn.append([_draw_medians(axis, curve, name, label, *style) for curve, label, style in styles])
             every = pd.concat(shown)
-            axis.set(xlim=(0, 1.06 * every["eps_in"].max()), title=wrapped(title, TITLE))
+            axis.set(xlim=(0, 1.06 * every["eps_in"].max()))
+            _set_title(axis, title)
             axis.set_ylabel(_quantity_title(name, series[0].run))
             _scale(axis, every[name])
-        self._finish(figure, axes, "", input_radius_title(space_of(series[0].run)), drawn)
+        _finish(figure, axes, "", input_radius_title(space_of(series[0].run)), drawn)
         return figure, table[
             ["series", "source", "sigma", *(name for name in curves[id(series[0])] if name != "sigma")]
         ]
 
     def _axes(self, count: int) -> tuple[MatplotlibFigure, list[Axes]]:
-        columns = min(self.columns, count)
-        rows = -(-count // columns)
-        figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=(WIDTH * columns, 0.4 + HEIGHT * rows))
-        for spare in axes.flat[count:]:
-            spare.remove()
-        return figure, list(axes.flat[:count])
+        return panels(count, HEIGHT, self.columns or (2 if count > MANY else 1))
 
-    def _finish(
-        self, figure: MatplotlibFigure, axes: list[Axes], ylabel: str, xlabel: str, drawn: list[list[Curve]]
-    ) -> None:
-        """Label the axes at the edges of the figure, and the curves."""
-        for k, axis in enumerate(axes):
-            axis.xaxis.set_major_formatter("{x:g}")
-            if ylabel and k % self.columns == 0:
-                axis.set_ylabel(ylabel)
-            if k + self.columns >= len(axes):
-                axis.set_xlabel(xlabel)
-        figure.draw_without_rendering()  # places the axes
-        for axis, curves in zip(axes, drawn, strict=True):
-            _name_curves(axis, curves)
+
+def _finish(figure: MatplotlibFigure, axes: list[Axes], ylabel: str, xlabel: str, drawn: list[list[Curve]]) -> None:
+    """Label the axes at the edges of the figure, and the curves."""
+    columns = _columns(axes[0])
+    for k, axis in enumerate(axes):
+        axis.xaxis.set_major_formatter("{x:g}")
+        if ylabel and k % columns == 0:
+            axis.set_ylabel(ylabel)
+        if k + columns >= len(axes):
+            axis.set_xlabel(xlabel)
+    name_panels(figure, list(zip(axes, drawn, strict=True)))
+
+
+def _columns(axis: Axes) -> int:
+    return axis.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
+
+
+def _set_title(axis: Axes, title: str) -> None:
+    axis.set_title(wrapped(title, int(LETTERS * axis.figure.get_figwidth() / _columns(axis))))  # type: ignore[union-attr]
 
 
 def _styles(some: list[Series], panels: list[tuple[str, list[Series]]]) -> list[tuple[str, Any]]:
@@ -174,28 +177,6 @@ def _scale(axis: Axes, values: "pd.Series[float]") -> None:
         axis.set_ylim(0, 1.15 * finite.max() if len(finite) and finite.max() > 0 else 1)
 
 
-def _name_curves(axis: Axes, curves: list[Curve]) -> None:
-    """Names beside the curves; in a legend if they are long or have no room."""
-    drawn = [curve for curve in curves if len(curve.x)]
-    short = all(len(curve.name) <= LONG for curve in curves) and len(drawn) == len(curves)
-    if not (short and write_names(axis, drawn)):
-        lines, names = axis.get_legend_handles_labels()
-        texts = [wrapped(name, WRAPPED) for name in names]
-        _make_room(axis, sum(text.count("\n") + 1 for text in texts))
-        axis.legend(lines, texts, loc="upper left", fontsize=SIZE, handlelength=2.2).set(in_layout=False)
-
-
-def _make_room(axis: Axes, lines: int) -> None:
-    """Raise the upper limit, so that a legend of so many lines of text covers no curve. Ticks stay below it."""
-    bottom, top = axis.get_ylim()
-    ticks = [tick for tick in axis.get_yticks() if bottom <= tick <= top]
-    share = min(0.7, (1.35 * lines + PADDING) * SIZE / (0.75 * 72 * HEIGHT))
-    transform = axis.transScale.transform
-    low, high = (float(transform((0, y))[1]) for y in (bottom, top))
-    raised = axis.transScale.inverted().transform((0, low + (high - low) / (1 - share)))[1]
-    axis.set(ylim=(bottom, raised), yticks=ticks)
-
-
 def _quantity_title(name: str, run: StoredRun) -> str:
     metric = metric_text(run)
     return f"{QUANTITIES[name]}\n({metric})" if metric else QUANTITIES[name]
@@ -218,10 +199,30 @@ def _has_band(table: pd.DataFrame) -> bool:
 
 
 def _example_notes(series: list[Series]) -> list[str]:
-    """A note if the runs have different test examples."""
-    sets = {frozenset(run.table["index"]) for one in series for run in one.runs}
+    """Notes if the runs have different test examples, by index or by what is in them."""
+    runs = [run for one in series for run in one.runs]
+    sets = {frozenset(run.table["index"]) for run in runs}
     sizes = numbers_text([len(indices) for indices in sets])
-    return [f"the runs have different test examples, {sizes} each"] if len(sets) > 1 else []
+    notes = [f"the runs have different test examples, {sizes} each"] if len(sets) > 1 else []
+    if changed := other_inputs(runs):
+        notes.append(
+            f"the data set has changed between the runs: {counted(len(changed), 'test example')}, such as "
+            f"{min(changed)}, {'is' if len(changed) == 1 else 'are'} not the same in all of them; runs of different "
+            "data are not compared example by example"
+        )
+    return notes
+
+
+def _with_zero(one: Series, name: str) -> str:
+    """A name, with the reason why nothing of its curve is seen."""
+    why = why_zero(one)
+    return f"{name} ({why.replace(' examples', '')})" if why else name
+
+
+def _zero_notes(series: list[Series]) -> list[str]:
+    """The series of classes whose certified accuracy is 0, and why."""
+    zero = {joined(one.name, sigma_text(one)).replace(SIGMA, "sigma"): why_zero(one) for one in series}
+    return [f"{name}: certified accuracy 0, because {why}" for name, why in zero.items() if why]
 
 
 def _infinite_notes(table: pd.DataFrame) -> list[str]:

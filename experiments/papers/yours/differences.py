@@ -1,6 +1,6 @@
 """Is a difference between two series more than the noise of the test set? As rows, and as text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from experiments.report.significance import (
     signed_rank,
 )
 from experiments.report.symbols import SIGMA
+from experiments.runs.reader import StoredRun
 
 MOST_SHOWN = 12  # pairs in the terminal; the CSV has all
 ACCURACY = "certified accuracy"
@@ -49,7 +50,7 @@ class Pair:
     Attributes:
         one: the first.
         other: the second.
-        paired: whether they have the same examples. Then only the common ones are compared.
+        paired: whether the examples that they have in common are the same data. Then only these are compared.
         tables: their rows, in the same order of examples if paired. By index.
     """
 
@@ -107,10 +108,20 @@ def texts_of(series: Sequence[Series], radii: Sequence[float] | None, *, outputs
     return {"md": "\n".join([*lines, "", about, ""]), "tests.csv": table.to_csv(index=False)}
 
 
+def other_inputs(runs: Iterable[StoredRun]) -> set[int]:
+    """The examples that are other data in some of the runs, by index: their hashes in examples.csv differ.
+
+    An example without a hash may be any data.
+    """
+    listed: dict[int, str] = {}
+    return {index for run in runs for index, found in run.inputs.items() if listed.setdefault(index, found) != found}
+
+
 def _pair(one: Series, other: Series) -> Pair:
     tables = (one.run.table.set_index("index"), other.run.table.set_index("index"))
     common = tables[0].index.unique().intersection(tables[1].index.unique(), sort=False)
-    paired = len(common) >= FEWEST and _same_labels(*(table.loc[common] for table in tables))
+    same = other_inputs([one.run, other.run]).isdisjoint(common)
+    paired = len(common) >= FEWEST and same and _same_labels(*(table.loc[common] for table in tables))
     if paired:
         tables = (tables[0].loc[common], tables[1].loc[common])
     return Pair(one, other, paired, tables)

@@ -57,6 +57,8 @@ def differing(by_source: Mapping[str, Sequence[StoredRun]]) -> list[str]:
 
     Args:
         by_source: the runs of each source.
+
+    Training sigma is left out if every run is certified at its own: sigma then says it.
     """
     known = {name for runs in by_source.values() for run in runs for name in settings_of(run)}
     values: dict[str, dict[str, list[str]]] = {name: {} for name in known}
@@ -66,6 +68,12 @@ def differing(by_source: Mapping[str, Sequence[StoredRun]]) -> list[str]:
                 sources = values[name].setdefault(_written(own.get(name, UNSET)), [])
                 sources += [source] if source not in sources else []
     differ = {name: found for name, found in values.items() if len(found) > 1}
+    if all(
+        "noise" in (run.identity.get("training") or {}) and noise_matches(run)
+        for runs in by_source.values()
+        for run in runs
+    ):
+        differ.pop(TRAINING, None)
     notes = [
         f"{name} differs: {'; '.join(f'{value} for {_listed(sources)}' for value, sources in differ[name].items())}"
         for name in SAMPLES

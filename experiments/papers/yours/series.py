@@ -62,20 +62,24 @@ def by_source(runs: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:
 def panels_of(series: Sequence[Series]) -> list[tuple[str, list[Series]]]:
     """Title and series of each panel, with at most `MOST` series.
 
-    All in one panel if they are few. Else one panel for each sigma, if a sigma has several series, then one for each
-    setting, then parts of these. Settings that a panel shares are its title.
+    All in one panel if they are few. Else one panel for each sigma with several series, and one for all others; then
+    one for each setting, then parts of these. What the series of a panel share, and others do not, is its title.
     """
     if len(series) <= MOST:
         settings = {one.settings for one in series}
         return [(settings.pop() if len(settings) == 1 else "", list(series))]
     by_sigma = _grouped(series, lambda one: (one.sigma is None, one.sigma or 0.0))
+    several = [group for group in by_sigma if len(group) > 1]
+    others = [one for one in series if [one] in by_sigma]
     panels = []
-    for group in by_sigma if max(map(len, by_sigma)) > 1 else [list(series)]:
+    for group in [*several, *([others] if others else [])]:
         for part in [group] if len(group) <= MOST else _grouped(group, lambda one: one.settings):
             cuts = [part[k : k + MOST] for k in range(0, len(part), MOST)]
             for k, cut in enumerate(cuts):
+                sources = {one.source for one in (cut if len(cut) > 1 else series)}
+                own = sources.pop() if len(sources) == 1 < len({one.source for one in series}) else ""
                 settings, sigmas = ({one.settings for one in cut}, {sigma_text(one) for one in cut})
-                shared = (found.pop() if len(found) == 1 else "" for found in (sigmas, settings))
+                shared = (own, *(found.pop() if len(found) == 1 else "" for found in (sigmas, settings)))
                 panels.append((joined(*shared, f"{k + 1} of {len(cuts)}" if len(cuts) > 1 else ""), cut))
     return panels
 

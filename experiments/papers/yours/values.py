@@ -41,6 +41,15 @@ def largest_radius(series: Sequence[Series]) -> float:
     return found
 
 
+def why_zero(series: Series) -> str:
+    """Why the certified accuracy of a series is 0 at every radius; empty if it is not."""
+    tables = [run.table for run in series.runs]
+    if any(table["correct"].any() for table in tables):
+        return ""
+    abstained = all((table["status"] == "abstained").all() for table in tables)
+    return "all examples abstained" if abstained else "no example is correct"
+
+
 def round_radii(largest: float, most: int) -> list[float]:
     """At most `most` round numbers from 0 to `largest`."""
     step = next((step for step in STEPS if step * most > largest), largest / (most - 1))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.certifying.rows import row
 from experiments.config.identity import identity
-from experiments.report.figure import TheoryFigure, drawings
+from experiments.report.figure import Drawing, TheoryFigure, drawings, figure_of
 from experiments.report.terminal import terminal_table
 from experiments.runs.reader import find_runs, median_with_abstentions
 from experiments.runs.run_folder import RunFolder
@@ -130,6 +130,42 @@ def test_what_is_no_drawing_is_refused(tmp_path, returned):
 
     with pytest.raises(SettingError, match=rf"^figure: Own\.draw: expected a Drawing, got {type(returned).__name__}$"):
         drawings("own", Own(), tmp_path, None, tmp_path)
+
+
+EMPTY = pd.DataFrame()
+PARTS = [
+    ({"figure": "x"}, "figure of the Drawing: expected a Figure of matplotlib, or None for a table, got str"),
+    ({"table": None}, "table of the Drawing: expected a DataFrame, got NoneType"),
+    (
+        {"claims": []},
+        r"claims of the Drawing: expected an empty DataFrame, or one with the columns claim, .*, got list",
+    ),
+    ({"claims": pd.DataFrame({"claim": ["c"]})}, "claims of the Drawing: expected .*, quantity, .*, got DataFrame"),
+    ({"notes": "text"}, "notes of the Drawing: expected a list of texts, got str"),
+    ({"notes": [1]}, "notes of the Drawing: expected a list of texts, got list"),
+    ({"texts": ["md"]}, "texts of the Drawing: expected texts by file suffix, got list"),
+    ({"figure": None}, "texts of the Drawing: expected the text of a table, such as .*, where there is no figure"),
+    ({"partial": True}, "partial of the Drawing: expected a text, got bool"),
+]
+
+
+@pytest.mark.parametrize(("part", "expected"), PARTS)
+def test_a_part_of_a_drawing_that_is_of_another_type_is_named(tmp_path, part, expected):
+    class Own(TheoryFigure):
+        def draw(self, runs):
+            return Drawing(**({"figure": MatplotlibFigure(), "table": EMPTY, "claims": EMPTY, "notes": []} | part))
+
+    with pytest.raises(SettingError, match=rf"^figure: Own\.draw: {expected}"):
+        drawings("own", Own(), tmp_path, None, tmp_path)
+    assert not list(tmp_path.glob("own*"))
+
+
+@pytest.mark.parametrize("target", ["experiments.data.Digits", "experiments.report.figure.figure_of"])
+def test_a_class_that_is_no_figure_is_named(target):
+    with pytest.raises(
+        SettingError, match=rf"^figure fu\._target_: expected a class derived from Figure, got {target}$"
+    ):
+        figure_of("fu", {"_target_": target, "experiments": []})
 
 
 def test_verdicts_of_an_earlier_drawing_do_not_stay(runs, tmp_path, figure):

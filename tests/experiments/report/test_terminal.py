@@ -22,6 +22,14 @@ def test_certified_accuracy_at_radii():
     assert lines[3] == "ACR (average certified radius): 0.2125"
 
 
+@pytest.mark.parametrize(
+    ("status", "why"), [("abstained", "all examples abstained"), ("certified", "no example is correct")]
+)
+def test_a_certified_accuracy_of_0_has_a_reason(status, why):
+    lines = table_summary(rows(status=status, correct=False, radius=0.0))
+    assert lines[1:] == [f"certified accuracy: 0 at every r, because {why}", "ACR (average certified radius): 0"]
+
+
 def test_medians_with_abstentions_as_infinite():
     out = rows(eps_in=0.5, status=["certified", "certified", "abstained", "failed"], smoothing_error=0.1)
     header, line = table_summary(out.assign(eps_out=[1.0, 2.0, float("inf"), float("inf")]))

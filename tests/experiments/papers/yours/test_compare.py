@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import binomtest
 
 from experiments.papers.yours.compare import Compare
+from experiments.papers.yours.run_settings import differing
 from experiments.papers.yours.series import MOST, names_in, pairs_of, panels_of, series_of
 from experiments.papers.yours.values import median_interval, round_radii
 from experiments.report.figure import selection
@@ -67,6 +68,35 @@ def test_different_examples_are_not_paired(drawn, write_classes, tmp_path, capsy
     assert "a minus b, sigma = 0.5, 20 and 10 different examples" in printed
     assert "a minus c, sigma = 0.5, 10 common examples" in printed
     assert "the runs have different test examples, 10 to 20 each" in printed
+
+
+def listed(folder, inputs):
+    """Write examples.csv with these inputs."""
+    lines = [f"{k},,,,{text}" for k, text in enumerate(inputs)]
+    (folder / "examples.csv").write_text("\n".join(["index,file,label,class,input", *lines]) + "\n")
+
+
+@pytest.mark.parametrize(("other", "paired"), [("new", False), ("old", True), ("", True)])
+def test_examples_of_changed_data_are_not_paired(drawn, write_classes, tmp_path, capsys, other, paired):
+    """Equal indices and labels do not make them the same. Earlier runs have no hashes."""
+    listed(write_classes("a", [0.5] * 30), [f"old{k}" for k in range(30)])
+    listed(write_classes("b", [0.4] * 30), [*(f"old{k}" for k in range(29)), other and f"{other}29"])
+    drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    printed = capsys.readouterr().out
+    assert ("30 common examples" in printed) is paired
+    assert ("30 and 30 different examples" in printed) is not paired
+    said = "the data set has changed between the runs: 1 test example, such as 29, is not the same in all of them"
+    assert (said in printed) is not paired
+
+
+def test_outputs_of_changed_data_are_not_paired(drawn, write_center_run, tmp_path, capsys):
+    for name in ("a", "b"):
+        folder = write_center_run(name, "Digits", "Autoencoder", "L2", 0.1, [1.0] * 9, [0.1] * 9)
+        listed(folder, [f"{name}{k}" for k in range(9)])
+    drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    printed = capsys.readouterr().out
+    assert "9 and 9 different examples" in printed
+    assert "9 test examples, such as 0, are not the same in all of them" in printed
 
 
 def test_the_envelope_is_the_best_over_sigma_and_says_that_it_is_optimistic(drawn, two_methods, tmp_path, capsys):
@@ -165,6 +195,52 @@ def test_the_title_has_what_no_curve_says(drawn, two_methods, write_classes, wri
     ]
 
 
+@pytest.fixture
+def shown(monkeypatch):
+    """The figures drawn so far."""
+    found = []
+    monkeypatch.setattr(plt, "close", found.append)
+    return found
+
+
+@pytest.mark.parametrize(("count", "high"), [(1, False), (5, True)])
+def test_a_long_legend_leaves_room_for_the_curves(drawn, write_classes, tmp_path, shown, count, high):
+    """It takes less than half of a panel, or stands below it."""
+    for k in range(count):
+        write_classes(f"m{k}", [0.5 + 0.1 * k] * 10)
+    words = "a method with a name that says all of its settings, number"
+    drawn("compare", tmp_path, source=[Source(f"{words} {k}", tmp_path / f"m{k}") for k in range(count)], files=True)
+    shown[0].draw_without_rendering()
+    (axis,) = shown[0].axes
+    assert axis.get_ylim()[1] < 2
+    assert (shown[0].get_figheight() > 4) == high
+    box, panel = axis.get_legend().get_window_extent(), axis.get_window_extent()
+    if high:
+        assert box.y1 < axis.xaxis.get_label().get_window_extent().y0 < panel.y0
+    assert box.y0 > 0
+    assert box.x1 < shown[0].bbox.x1
+
+
+def test_many_panels_are_two_side_by_side(drawn, write_center_run, tmp_path, shown):
+    for sigma in (0.1, 0.2, 0.3):
+        for name in "ab":
+            write_center_run(name, "Digits", "Autoencoder", "L2", sigma, eps=(0.1, 0.2))
+    drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    assert len(shown[0].axes) == 6
+    assert shown[0].axes[0].get_gridspec().ncols == 2
+    assert shown[0].get_figwidth() == 5.5
+
+
+def test_a_run_that_abstains_everywhere_says_so(drawn, write_classes, tmp_path, shown, capsys):
+    write_classes("a", [0.0] * 10)
+    write_classes("b", [0.5] * 10, wrong=range(10))
+    drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    assert shown[0].axes[0].get_legend_handles_labels()[1] == ["a (all abstained)", "b (no example is correct)"]
+    printed = capsys.readouterr().out
+    assert "a, sigma = 0.5: certified accuracy 0, because all examples abstained" in printed
+    assert "b, sigma = 0.5: certified accuracy 0, because no example is correct" in printed
+
+
 def test_predictions_are_named(two_methods, write_classes, tmp_path, figure):
     folder = write_classes("ours", [0.5], identity={"certifier": {"type": "Predict", "n": 100}})
     file = folder / "certificates.csv"
@@ -236,6 +312,20 @@ def test_a_panel_has_at_most_five_series_and_each_is_named():
     assert [len(panel) for _, panel in panels_of(alone)] == [5, 2]
     (one,) = series_of([stored("a", 0.1), stored("a", 0.2)], envelope=True)
     assert (one.name, one.sigma) == ("a", None)
+
+
+def test_sigmas_of_one_source_alone_share_a_panel():
+    runs = [stored("sweep", 0.1 * k) for k in range(1, 7)] + [stored("other", 0.1)]
+    (both, rest) = panels_of(series_of(runs, envelope=False))
+    assert (both[0], names_in(both[1])) == (r"$\sigma$ = 0.1", ["sweep", "other"])
+    assert (rest[0], names_in(rest[1])) == ("sweep", [rf"$\sigma$ = 0.{k}" for k in range(2, 7)])
+
+
+def test_training_sigma_differs_only_where_it_is_another_than_that_of_certification():
+    own = [stored("a", s, noise={"type": "Gaussian", "sigma": s}) for s in (0.25, 0.5)]
+    assert differing({"a": own, "b": own[:1]}) == []
+    other = stored("b", 0.5, noise={"type": "Gaussian", "sigma": 0.25})
+    assert differing({"a": own, "b": [other]}) == ["the runs also differ in training sigma"]
 
 
 def test_a_panel_says_that_all_were_trained_under_another_noise():
