@@ -27,6 +27,7 @@ class Stage(IntEnum):
     PREDICTION = 5
     ATTACK = 6
     BOUND = 7
+    COMPARISON = 8  # of a run with its earlier starts; no certificate uses it
 
 
 class BlockSource:

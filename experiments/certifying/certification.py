@@ -15,6 +15,7 @@ from torch import Tensor
 
 from experiments.certifying.build import assembled
 from experiments.certifying.calibrating import require_other_examples
+from experiments.certifying.computed import Computed
 from experiments.certifying.contents import input_hash
 from experiments.certifying.held_out import calibrate, held_out, require_not_held_out
 from experiments.certifying.progress import Progress, announcement
@@ -87,13 +88,16 @@ def certify_together(several: Sequence[Settings]) -> Certified:
         tables = [stack.enter_context(run.folder.table(run.schema)) for run in runs]
         for run in runs if examples else ():
             run.folder.describe(examples)
-        _fill_without_sampling(runs, tables, indices)
-        missing = [i for i in indices if any(not t.holds(r.keys(i)) for t, r in zip(tables, runs, strict=True))]
+        computed = Computed(runs, dataset, device, first.seed)
+        _fill_without_sampling(runs, tables, indices, computed)
+        missing = _missing(runs, tables, indices)
         if missing:
+            records = computed.records([whole[0], indices[0]])
             image = example_of(dataset, missing[0], runs[0].certifier.f.f, device)
-            for run in runs:
+            for run, record in zip(runs, records, strict=True):
                 arithmetic = _prepare(run.certifier, image, len(missing), first.batch_size, runs[0].folder)
-                run.folder.begin(device_name(device), arithmetic, len(whole), skipped)
+                how = {"device": device_name(device), "arithmetic": arithmetic, "computed": record}
+                run.folder.begin(how, len(whole), skipped)
             x, where = input_of(runs[0].certifier.f.f, image[None])[0], runs[0].folder.path
             print(
                 announcement(runs[0].certifier, x, device_name(device), where, len(missing)),
@@ -122,13 +126,28 @@ def _require_fixed(dataset: Dataset, indices: Sequence[int]) -> None:
             )
 
 
+def _missing(runs: Sequence[Certification], tables: Sequence[TableWriter], indices: Sequence[int]) -> list[int]:
+    """The examples that lack a row in one of the tables."""
+    return [i for i in indices if any(not t.holds(r.keys(i)) for t, r in zip(tables, runs, strict=True))]
+
+
 def _fill_without_sampling(
-    runs: Sequence[Certification], tables: Sequence[TableWriter], indices: Sequence[int]
+    runs: Sequence[Certification], tables: Sequence[TableWriter], indices: Sequence[int], computed: Computed
 ) -> None:
-    for run, table in zip(runs, tables, strict=True):
-        for fill in (taken_from_shards, reread_from_siblings):
-            if told := fill(run, table, indices):
-                print(told, file=sys.stderr)
+    """Copy rows of the runs' own shards, then read rows of other runs again.
+
+    Raises SmoothingError if rows are still missing and a run's folder holds rows of another model, noise or metric.
+    """
+    for k, (run, table) in enumerate(zip(runs, tables, strict=True)):
+        _tell(taken_from_shards(run, table, indices))
+        if _missing([run], [table], indices):
+            computed.require_same(k, run.folder.path)
+            _tell(reread_from_siblings(run, table, indices, partial(computed.agrees, k)))
+
+
+def _tell(text: str) -> None:
+    if text:
+        print(text, file=sys.stderr)
 
 
 def _certify(

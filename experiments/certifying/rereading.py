@@ -4,7 +4,7 @@ The samples do not depend on the settings in `Certifier.rereadable`, such as alp
 with the new settings would write.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,16 @@ from experiments.runs.table import Key, TableWriter
 from smoothing import ABSTAIN, Certifier, SettingError, SmoothingError
 
 
-def reread_from_siblings(one: Certification, table: TableWriter, indices: Iterable[int]) -> str:
+def reread_from_siblings(
+    one: Certification, table: TableWriter, indices: Iterable[int], agrees: Callable[[Path], bool]
+) -> str:
     """Fill a run's table from runs beside it that differ in `Certifier.rereadable` only.
 
     Args:
         one: the certification.
         table: the writer of its table.
         indices: the examples to fill in.
+        agrees: whether the model and the noise compute what the rows in another run's folder are of; see `Computed`.
 
     Returns:
         What was read again, for the user; empty if nothing was.
@@ -34,7 +37,7 @@ def reread_from_siblings(one: Certification, table: TableWriter, indices: Iterab
     told = []
     for path in sorted(one.folder.path.parent.iterdir()):
         run, found = _readable(path, one, missing)
-        if run is None or not found:
+        if run is None or not found or not agrees(path):
             continue
         write_again(one, table, found, run)
         missing = [index for index in missing if index not in found]

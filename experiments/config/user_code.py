@@ -11,6 +11,8 @@ import hashlib
 import importlib.util
 import sys
 import sysconfig
+import tokenize
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +104,7 @@ def _origin(target: str) -> tuple[str, str]:
 def _sources(start: str, name: str) -> dict[str, str]:
     """The source of a name in a module and of all names that it refers to, by module and name."""
     found: dict[str, str] = {}
-    read: dict[str, tuple[str, list[ast.stmt]]] = {}
+    read: dict[str, tuple[list[str], list[ast.stmt]]] = {}
     waiting, seen = [(start, name)], set[tuple[str, str]]()
     while waiting:
         module, name = place = waiting.pop()
@@ -110,17 +112,19 @@ def _sources(start: str, name: str) -> dict[str, str]:
             continue
         seen.add(place)
         file = _file(module)
+        if file is None and _is_namespace(module) and name != ALL:
+            waiting.append((f"{module}.{name}", ALL))  # only modules are in it
         if file is None or _in_suite(file) or (_in_library(file) and module != start):
             continue
         if file.suffix != ".py":  # compiled
             found[module] = hashlib.sha256(file.read_bytes()).hexdigest()
             continue
         if module not in read:
-            read[module] = file.read_text(), ast.parse(file.read_bytes()).body
-        source, top = read[module]
+            read[module] = _parsed(file)
+        lines, top = read[module]
         statements = [each for each in top if name == ALL or name in _bound(each)]
         statements = statements or [each for each in top if ALL in _bound(each)]  # from somewhere import *
-        found[f"{module}:{name}"] = "\n".join(_text(source, each) for each in statements)
+        found[f"{module}:{name}"] = "\n".join(_text(lines, each) for each in statements)
         for each in statements:
             waiting += [(module, node.id) for node in ast.walk(each) if isinstance(node, ast.Name)]
             waiting += _imported(each, module)
@@ -158,11 +162,21 @@ def _imported(statement: ast.stmt, module: str) -> list[tuple[str, str]]:
     return found
 
 
-def _text(source: str, statement: ast.stmt) -> str:
+def _parsed(file: Path) -> tuple[list[str], list[ast.stmt]]:
+    """The lines of a source file, decoded and divided as Python does, and its top-level statements.
+
+    `str.splitlines` would also divide at other characters, such as a form feed, unlike the parser's line numbers.
+    """
+    with tokenize.open(file) as opened:
+        source = opened.read()
+    return source.split("\n"), ast.parse(source).body
+
+
+def _text(lines: list[str], statement: ast.stmt) -> str:
     """A statement's lines, including its decorators."""
     decorators = getattr(statement, "decorator_list", [])
     first = min(node.lineno for node in (statement, *decorators))
-    return "\n".join(source.splitlines()[first - 1 : statement.end_lineno])
+    return "\n".join(lines[first - 1 : statement.end_lineno])
 
 
 def _file(module: str) -> Path | None:
@@ -170,12 +184,24 @@ def _file(module: str) -> Path | None:
     if module in sys.modules:
         name = getattr(sys.modules[module], "__file__", None)
     else:
-        try:
-            spec = importlib.util.find_spec(module)
-        except (ImportError, AttributeError, ValueError):
-            return None
+        spec = _spec(module)
         name = spec.origin if spec else None
     return Path(name).resolve() if name and Path(name).is_file() else None
+
+
+def _is_namespace(module: str) -> bool:
+    """Whether a module without a file is a folder of modules, a package without __init__.py."""
+    if module in sys.modules:
+        return hasattr(sys.modules[module], "__path__")
+    spec = _spec(module)
+    return spec is not None and spec.submodule_search_locations is not None
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, AttributeError, ValueError):
+        return None
 
 
 def _is_package(module: str) -> bool:

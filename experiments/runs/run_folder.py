@@ -3,7 +3,7 @@
 certificates.csv            the table (certificates.<k>-of-<K>.csv for shards)
 examples.csv                file, label, class and hash of each example, as far as the data set has them
 calibration.csv             the rows of the calibration examples, if the certifier has some
-run.json                    identity, configuration, contents, versions, commit, device, times
+run.json                    identity, configuration, contents, computed numbers, versions, commit, device, times
 draws/<index>.npz           the draws of an example, from which its certificates can be computed again
 """
 
@@ -97,22 +97,20 @@ class RunFolder:
         with TableWriter(self.path / f"examples{self._suffix}.csv", EXAMPLES) as table:
             table.write(examples)
 
-    def begin(
-        self, device: str, arithmetic: dict[str, Any], asked: int | None = None, skipped: Sequence[int] = ()
-    ) -> None:
+    def begin(self, how: dict[str, Any], asked: int | None = None, skipped: Sequence[int] = ()) -> None:
         """Record in run.json that the run starts or resumes.
 
         Args:
-            device: name of the device.
-            arithmetic: precision, compilation and batch size of the base function.
+            how: "device", its name; "arithmetic", the precision, compilation and batch size of the base function; and
+                "computed", a few numbers that are computed at an example, to compare later.
             asked: number of examples that were asked for, in all shards.
             skipped: those of this shard that cannot be read, and have no rows.
         """
         (self.path / "draws").mkdir(parents=True, exist_ok=True)
         for folder in (self.path, self.path.parent):
             sync_folder(folder)
-        start = {"started": _now(), "ended": None, "device": device, "arithmetic": arithmetic}
-        start |= _command() | provenance(targets(self._settings.as_dict()))
+        known = provenance(targets(self._settings.as_dict()))
+        start = {"started": _now(), "ended": None} | how | _command() | known
         record, planned = self._record(), {} if asked is None else {"asked": asked, "skipped": list(skipped)}
         if record is None:
             self._write(

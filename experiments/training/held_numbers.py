@@ -37,6 +37,7 @@ def held_numbers(model: nn.Module) -> Iterator[tuple[str, Tensor | np.ndarray]]:
     Registered parameters and buffers of the model are left out, and tensors that are attributes of its modules. A
     module that is not registered, such as one in a list, is searched like any object. A compiled object is searched
     through what pickle would store of it. Single numbers, and numbers in closures and global variables, are not found.
+    A run notices a change of these by what the model computes (`experiments/certifying/computed.py`).
     """
     known: dict[int, Any] = {id(module): module for module in model.modules()}  # kept alive, so no id is used again
     for place, module in model.named_modules():

@@ -249,6 +249,7 @@ def test_an_edited_model_without_numbers_is_another_model(run):
     with pytest.raises(SmoothingError, match=r"its rows are of other weights of the model \(or other code"):
         run("limit=2", "model._target_=own_module.Bare")
     edited("20.0 * x", "2.0 * x")
+    sys.modules.pop("own_module")
     assert run("limit=2", "model._target_=own_module.Bare") == folder
 
 

@@ -95,6 +95,42 @@ def test_an_edit_of_anything_that_it_rests_on_is_another_code(package, target, f
 
 
 @pytest.mark.parametrize(
+    "line", ["from {package} import scales", "from . import scales", "import {package}.scales as scales"]
+)
+def test_a_package_without_an_init_file_is_followed(package, tmp_path, line):
+    name, edit = package
+    (tmp_path / name / "__init__.py").unlink()
+    (tmp_path / name / "noise.py").write_text(f"{line}\n\nclass Mine:\n    size = scales.SCALE\n".format(package=name))
+    node = {"_target_": f"{name}.noise.Mine"}
+    before = code_hash(node)
+    edit("scales.py", "SCALE = 1.5", "SCALE = 15")
+    assert code_hash(node) != before
+
+
+@pytest.mark.parametrize("mark", ["\f", "\v", "\x85", "\u2028"])
+def test_lines_end_where_python_ends_them(package, tmp_path, mark):
+    name, _ = package
+    file = tmp_path / name / "lines.py"
+    text = f"TEXT = 'a{mark}b'\nMORE = '{mark}{mark}'\n\n\ndef made(x):\n    return 2 * x\n\n\nEND = 0\n"
+    file.write_text(text, "utf-8")
+    node = {"_target_": f"{name}.lines.made"}
+    before = code_hash(node)
+    file.write_text(text.replace("2 * x", "3 * x"), "utf-8")
+    assert code_hash(node) != before
+
+
+def test_a_source_file_may_have_another_encoding(package, tmp_path):
+    name, _ = package
+    file = tmp_path / name / "latin.py"
+    text = "# -*- coding: latin-1 -*-\ndef made(x):\n    return 'é'\n"
+    file.write_bytes(text.encode("latin-1"))
+    node = {"_target_": f"{name}.latin.made"}
+    before = code_hash(node)
+    file.write_bytes(text.replace("é", "è").encode("latin-1"))
+    assert code_hash(node) != before
+
+
+@pytest.mark.parametrize(
     ("file", "old", "new"),
     [
         ("metric.py", "OTHER = 3", "OTHER = 4"),

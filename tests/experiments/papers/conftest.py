@@ -23,7 +23,7 @@ def face_draws(settings, tmp_path):
     for sigma in (0.1, 0.2):
         plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")
         folder = RunFolder(tmp_path, plain, identity(plain, ""))
-        folder.begin("cpu", {})
+        folder.begin({"device": "cpu", "arithmetic": {}})
         with TableWriter(folder.table_path, Schema.of(CenterSmoothing)) as table:
             for index in range(5):
                 distances = np.sort(np.abs(rng.normal(0, 0.04 * (index + 1) * sigma, M)))

@@ -43,7 +43,7 @@ def runs(settings, tmp_path):
     for sigma in (0.1, 0.2):
         plain = settings("experiment=faces_jaccard", f"noise.sigma={sigma}", f"results.root={tmp_path}")
         folder = RunFolder(tmp_path, plain, identity(plain, ""))
-        folder.begin("cpu", {})
+        folder.begin({"device": "cpu", "arithmetic": {}})
         with TableWriter(folder.table_path, Schema.of(CenterSmoothing)) as table:
             for index in range(5):
                 draws = CenterDraws(
@@ -185,7 +185,7 @@ def test_the_same_data_gives_the_same_bytes(runs, tmp_path, figure):
 def test_runs_of_two_settings_are_not_mixed(runs, settings, tmp_path, figure, unrendered):
     plain = settings("experiment=faces_jaccard", "certifier.n=1600", f"results.root={tmp_path}")
     folder = RunFolder(tmp_path, plain, identity(plain, ""))
-    folder.begin("cpu", {})
+    folder.begin({"device": "cpu", "arithmetic": {}})
     draws = next(iter(find_runs(runs)[0].draws.values()))
     folder.save(0, draws, 1.0)
     with TableWriter(folder.table_path, Schema.of(CenterSmoothing)) as table:
