@@ -16,6 +16,7 @@ from smoothing import center_smoothing_hd as hd_module
 from smoothing.center_smoothing import best_center
 from smoothing.cursor import noisy_inputs
 from smoothing.metrics import LPIPS
+from smoothing.sampling import Drawn
 from smoothing.statistics import exact_median_margin, hoeffding_median_margin
 from smoothing.streams import Stage, Stream
 
@@ -56,6 +57,7 @@ def test_the_candidate_with_the_smallest_median_distance_wins():
 @pytest.mark.parametrize("metric", [L2(), Medoids()])
 def test_with_all_samples_as_candidates_it_is_plain_center_smoothing(metric, monkeypatch):
     monkeypatch.setattr(hd_module, "Stage", SimpleNamespace(SELECTION=Stage.CENTER, CENTER=Stage.CENTER))
+    monkeypatch.setattr(Drawn, "require_fresh", lambda self, requests: None)  # which refuses this
     h, x = smoothing(metric=metric, candidates=300), torch.zeros(3)
     plain = CenterSmoothing(identity, Gaussian(SIGMA), metric, n=300, m=500, delta=0.2)
     ours, theirs = h.smooth(x), plain.smooth(x)
