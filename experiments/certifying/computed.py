@@ -88,8 +88,9 @@ class Computed:
                     "have not; move the folder away, or set another results.root"
                 )
             print(
-                f"{path}: its rows may be of another {' and another '.join(names)}: {changed} by more than rounding "
-                f"since {old['device']}, torch {old['torch']}; if it is another, set another results.root",
+                f"{path}: its rows may be of another {' and another '.join(names)}: what {old['device']} and torch "
+                f"{old['torch']} computed at example {old['example']} differs by more than rounding; if you "
+                "have changed it, set another results.root",
                 file=sys.stderr,
             )
 

@@ -20,16 +20,10 @@ from smoothing.combining import combining
 from smoothing.sampling import Procedure
 
 Row = dict[str, Any]
-STATUSES = (
-    *("certified", "abstained", "failed", "misclassified", "predicted", "attacked", "skipped", "fooled", "resisted"),
-)
-CHECKED = {
-    "failure_probability": 1,
-    "p_lower": 1,
-    "p_upper": 1,
-    "radius": inf,
-    "eps_out": inf,
-}  # with the largest value
+STATUSES = ("certified", "abstained", "failed", "misclassified", "predicted", "attacked", "skipped")
+STATUSES += ("fooled", "resisted")  # of DeepFool
+# Columns of a certificate that are at least 0, with their largest values.
+CHECKED = {"failure_probability": 1, "p_lower": 1, "p_upper": 1, "radius": inf, "eps_out": inf}
 KNOWN = {"index", "label", "predict", "correct", "seconds"}  # columns that the run fills
 
 

@@ -168,7 +168,7 @@ def test_on_another_device_another_model_is_only_said(run, capsys, file, warned)
     Path(file).write_text("0.51")
     capsys.readouterr()
     assert run("limit=2") == folder
-    said = f"{folder}/run.json: its rows may be of another model: what it computes at example"
+    said = f"{folder}/run.json: its rows may be of another model: what NVIDIA H100 and torch "
     assert (said in capsys.readouterr().err) == warned
 
 
