@@ -20,7 +20,7 @@ from smoothing.combining import combining
 from smoothing.sampling import Procedure
 
 Row = dict[str, Any]
-STATUSES = ("certified", "abstained", "failed", "misclassified", "predicted", "attacked", "skipped")
+STATUSES: tuple[str, ...] = ("certified", "abstained", "failed", "misclassified", "predicted", "attacked", "skipped")
 STATUSES += ("fooled", "resisted")  # of DeepFool
 # Columns of a certificate that are at least 0, with their largest values.
 CHECKED = {"failure_probability": 1, "p_lower": 1, "p_upper": 1, "radius": inf, "eps_out": inf}
