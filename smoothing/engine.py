@@ -1,25 +1,24 @@
 """The engine: runs procedures (`sampling.Procedure`), with their noisy inputs in shared batches."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from math import ceil, inf
-from typing import Generic
 
 import torch
 from torch import Tensor
 
 from smoothing.arithmetic import ONE_THREAD, fixed_arithmetic
 from smoothing.base_function import FrozenFunction
-from smoothing.batch_clock import BatchClock, Lap
+from smoothing.batch_clock import BatchClock
 from smoothing.batch_size import fastest_batch_size
-from smoothing.cursor import Cursor
+from smoothing.cursor import Cursor, Part, write_parts
 from smoothing.double_buffer import DoubleBuffer
 from smoothing.errors import SettingError
 from smoothing.evaluation import unnoticed
+from smoothing.execution import Execution, advance
 from smoothing.probe import Probe
-from smoothing.sampling import Checked, Drawn, Procedure, R, Request
+from smoothing.sampling import Procedure, R, Request
 from smoothing.user_code import shown
 
 MOST_UNCHECKED = 8  # after this many batches without a check, f is checked before a result is returned
@@ -78,7 +77,7 @@ class Engine:
         the iterator that gives them, is raised in its turn, after the results of the procedures before it.
         """
         waiting = iter(procedures)
-        under_way: deque[_Execution[R]] = deque()
+        under_way: deque[Execution[R]] = deque()
         exhausted = False
         probe = self._probe.of_a_run()
         with ONE_THREAD:
@@ -101,7 +100,7 @@ class Engine:
         with ONE_THREAD:
             probe.check_again()
 
-    def _begin_more(self, waiting: Iterator[Procedure[R]], under_way: "deque[_Execution[R]]") -> bool:
+    def _begin_more(self, waiting: Iterator[Procedure[R]], under_way: deque[Execution[R]]) -> bool:
         """Begin procedures until a result is ready or those under way fill a batch. Returns False if there is no more.
 
         Only requests that share batches can fill one together.
@@ -110,34 +109,35 @@ class Engine:
         while not under_way or self._may_share(under_way[0], left):
             wanted = self._wanted(under_way, left)
             procedures, error = _taken(waiting, wanted)
+            begun = [Execution(procedure) for procedure in procedures]
             with fixed_arithmetic(torch.device("cpu")):  # once for many: it takes as long as a small procedure
-                begun = [_Execution(procedure) for procedure in procedures]
+                advance(begun)
             if error:
-                begun.append(_Execution(error=error))
+                begun.append(Execution(error=error))
             under_way.extend(begun)
             left += self._left(begun)
             if len(procedures) < wanted:
                 return False
         return True
 
-    def _wanted(self, under_way: "deque[_Execution[R]]", left: int) -> int:
+    def _wanted(self, under_way: deque[Execution[R]], left: int) -> int:
         """How many procedures would fill the next batch if they asked for what the last one begun does; at least 1."""
         if not self.batch_size or not under_way:
             return 1
         each = sum(cursor.request.count for cursor in self._small([under_way[-1]]))
         return ceil((self.batch_size - left) / each) if each else 1
 
-    def _may_share(self, first: "_Execution[R]", left: int) -> bool:
+    def _may_share(self, first: Execution[R], left: int) -> bool:
         """Whether the next batch has room: `first`, the oldest procedure, shares batches, and `left` copies are few."""
         if not self.batch_size or first.finished:
             return False
         return self._is_small(first.unfinished[0]) and left < self.batch_size
 
-    def _left(self, executions: "Iterable[_Execution[R]]") -> int:
+    def _left(self, executions: Iterable[Execution[R]]) -> int:
         """The number of their copies that are left for shared batches; 0 before the batch size is known."""
         return sum(cursor.left for cursor in self._small(executions)) if self.batch_size else 0
 
-    def _small(self, under_way: "Iterable[_Execution[R]]") -> dict[Cursor, "_Execution[R]"]:
+    def _small(self, under_way: Iterable[Execution[R]]) -> dict[Cursor, Execution[R]]:
         """The unfinished requests that share batches."""
         return {
             cursor: execution for execution in under_way for cursor in execution.unfinished if self._is_small(cursor)
@@ -159,7 +159,7 @@ class Engine:
             self.batch_size = fastest_batch_size(self.f, x, rows)
         return self.batch_size
 
-    def _batch(self, under_way: "deque[_Execution[R]]", probe: Probe) -> None:
+    def _batch(self, under_way: deque[Execution[R]], probe: Probe) -> None:
         """Evaluate the next rows: those of the first request, or of many small ones.
 
         A request that does not share batches is always split into the same batches. Small requests share a batch that
@@ -177,8 +177,7 @@ class Engine:
             total, lap = sum(rows.values()), self._clock.end(x.device)
             for execution, count in rows.items():
                 execution.laps.append((lap, count / total))
-            for execution in rows:
-                execution.advance()
+            advance(list(rows))
         self.on_samples(total)
 
     def _require_sound(self, request: Request) -> None:
@@ -190,32 +189,31 @@ class Engine:
             self._sound[kind] = request.noise
 
     def _evaluate(
-        self, under_way: "deque[_Execution[R]]", first: "_Execution[R]", buffer: DoubleBuffer, probe: Probe
-    ) -> "dict[_Execution[R], int]":
+        self, under_way: deque[Execution[R]], first: Execution[R], buffer: DoubleBuffer, probe: Probe
+    ) -> dict[Execution[R], int]:
         """Evaluate a batch and pass the reduced outputs to the requests. Returns each execution's number of rows."""
         memory, end = buffer.next(), 0
         batch_size = len(memory)
         small = self._small(under_way)
         shared = first.unfinished[0] in small
-        parts: list[tuple[_Execution[R], Cursor, int, int]] = []
-        for cursor, execution in (small if shared else {first.unfinished[0]: first}).items():
+        of, parts = (small if shared else {first.unfinished[0]: first}), list[Part]()
+        for cursor in of:
             if buffer.fits(cursor.request.x) and end < batch_size:
                 begin, end = end, min(batch_size, end + cursor.left)
-                parts.append((execution, cursor, begin, end))
-        new = any(not cursor.begun for _, cursor, _, _ in parts)
+                parts.append((cursor, begin, end))
+        new = any(not cursor.begun for cursor, _, _ in parts)
         with buffer.filling(new), shown("noise", always=False):
-            for _, cursor, begin, stop in parts:
-                cursor.write(memory[begin:stop])
+            write_parts(parts, memory)
         batch = memory if shared or self.f.compiled else memory[:end]  # compiled for one shape
         self.f.settle(batch)
         outputs = self.f(batch)
         probe.check(batch, outputs) if self.f.compiled else probe.check(batch[:end], outputs[:end])
-        rows: dict[_Execution[R], int] = {}
+        rows: dict[Execution[R], int] = {}
         with shown("metric or certifier", always=False):
-            answers = _reduced([(cursor.request, stop - begin) for _, cursor, begin, stop in parts], outputs[:end])
-            for (execution, cursor, begin, stop), answer in zip(parts, answers, strict=True):
+            answers = _reduced([(cursor.request, stop - begin) for cursor, begin, stop in parts], outputs[:end])
+            for (cursor, begin, stop), answer in zip(parts, answers, strict=True):
                 cursor.answers.append(answer)
-                rows[execution] = rows.get(execution, 0) + stop - begin
+                rows[of[cursor]] = rows.get(of[cursor], 0) + stop - begin
         buffer.used()
         return rows
 
@@ -244,55 +242,3 @@ def _reduced(parts: list[tuple[Request, int]], outputs: Tensor) -> list[Tensor]:
         together: list[Tensor] = of_each(outputs, sizes)
         return together
     return [request.reduce(rows) for (request, _), rows in zip(parts, outputs.split(sizes), strict=True)]
-
-
-class _Execution(Generic[R]):
-    """The execution of one procedure: the requests it waits for, and finally its result or its error.
-
-    The caller sets the arithmetic.
-    """
-
-    def __init__(self, procedure: Procedure[R] | None = None, error: Exception | None = None) -> None:
-        self.laps: list[tuple[Lap, float]] = []  # of its batches, and its shares of their rows
-        self._asking = 0.0
-        self.finished = error is not None
-        self.error = error
-        self.result: R
-        self.cursors: list[Cursor] = []
-        self._drawn = Drawn()
-        if procedure is not None:
-            self._procedure = procedure
-            self._ask(None)
-            self.advance()
-
-    @property
-    def unfinished(self) -> list[Cursor]:
-        """The requests with copies left to evaluate."""
-        return [cursor for cursor in self.cursors if cursor.left]
-
-    @property
-    def seconds(self) -> float:
-        """The time of its shares of batches, and of its procedure, which laps on a GPU include."""
-        evaluating = sum(lap.seconds * share for lap, share in self.laps)
-        return evaluating if any(lap.on_gpu for lap, _ in self.laps) else evaluating + self._asking
-
-    def advance(self) -> None:
-        """Continue the procedure until it has unfinished requests or has finished."""
-        while not self.finished and not self.unfinished:
-            self._ask([cursor.answers for cursor in self.cursors])
-
-    def _ask(self, answers: list[list[Tensor]] | None) -> None:
-        """Send the procedure its answers, None at its start, and take its next requests or its result."""
-        started = time.perf_counter()
-        try:
-            with shown("metric or certifier", always=False):
-                try:
-                    requests = next(self._procedure) if answers is None else self._procedure.send(answers)
-                except StopIteration as stop:
-                    self.result, self.finished, requests = stop.value, True, []
-                self.cursors = [Cursor(request) for request in requests]
-                if not isinstance(requests, Checked):
-                    self._drawn.require_fresh(cursor.request for cursor in self.cursors)
-        except Exception as error:
-            self.error, self.finished, self.cursors = error, True, []
-        self._asking += time.perf_counter() - started

@@ -8,18 +8,19 @@ is sent, for each of them, the list of what `reduce` returned, in the order of t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from smoothing.blocks import Blocks, Draw, numbers_at_once
 from smoothing.errors import SettingError
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.noise.base import describes, require_copies
-from smoothing.noise.check import require_sound
+from smoothing.noise.check import require_same_copies, require_sound
 from smoothing.streams import BlockSource, Stream
 
 R = TypeVar("R")  # the result of a procedure
@@ -98,7 +99,7 @@ class Samples(Request):
 
     def _begin(self, first: int, count: int) -> Draw:
         source = self.stream.blocks(first, count, self.x.device)
-        return lambda rows, out: require_copies(self._sample(rows, source.into(out)), self.x, rows, self.noise)
+        return lambda rows, out: require_copies(self._sample(rows, source.into(out)), self.x, (rows,), self.noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,19 @@ class AllCopies(Request):
     @property
     def count(self) -> int:  # type: ignore[override]
         return self.noise.steps
+
+    @staticmethod
+    def write_all(requests: "Sequence[AllCopies]", rows: Tensor) -> None:
+        """Write all copies of several inputs of one kind under one noise into `rows`, (count of all, *shape)."""
+        at_once, count = requests[0]._inputs_at_once, requests[0].count
+        for k in range(0, len(requests), at_once):
+            some = requests[k : k + at_once]
+            part = rows[k * count : (k + len(some)) * count]
+            if len(some) == 1:
+                some[0].writer()(part)
+            else:
+                xs = torch.stack([request.x for request in some])
+                part.view(len(some), count, *xs.shape[1:]).copy_(some[0]._copies_of_each(xs))
 
     def writer(self) -> Callable[[Tensor], None]:
         at, together = 0, max(1, numbers_at_once(self.x) // max(1, self.x.numel()))
@@ -131,9 +145,21 @@ class AllCopies(Request):
             return self._copies(0, min(count, self.count))
 
         require_sound(self.noise, self.x, beginning, random=False)
+        if self._inputs_at_once > 1:
+            require_same_copies(self.noise, torch.stack([self.x, self.x.roll(1)]), self._copies_of_each)
 
     def _copies(self, first: int, count: int) -> Tensor:
-        return require_copies(self.noise.copies(self.x, first, count), self.x, count, self.noise)
+        return require_copies(self.noise.copies(self.x, first, count), self.x, (count,), self.noise)
+
+    @property
+    def _inputs_at_once(self) -> int:
+        """The number of inputs whose copies are made together; 1 if the noise has no way of its own to do so."""
+        if not describes(self.noise, "copies_of_each", "copies"):
+            return 1
+        return max(1, numbers_at_once(self.x) // max(1, self.count * self.x.numel()))
+
+    def _copies_of_each(self, xs: Tensor) -> Tensor:
+        return require_copies(self.noise.copies_of_each(xs), xs[0], (len(xs), self.count), self.noise)
 
 
 class Drawn:

@@ -1,6 +1,7 @@
 """The votes of a base classifier: each noisy input counts for the class with its largest score."""
 
 import warnings
+from itertools import groupby
 from math import inf
 
 import torch
@@ -42,7 +43,13 @@ class Votes:
         """
         classes = self._classes(scores)
         chosen = classes[:, None] == torch.arange(scores.shape[1] + 1, device=scores.device)
-        return [rows.sum(dim=0) for rows in chosen.split(sizes)]
+        runs = [(size, len(list(same))) for size, same in groupby(sizes)]  # requests of one size are counted together
+        counted = chosen.split([size * count for size, count in runs])
+        return [
+            votes
+            for rows, (size, count) in zip(counted, runs, strict=True)
+            for votes in rows.view(count, size, chosen.shape[1]).sum(dim=1)
+        ]
 
     def _classes(self, scores: Tensor) -> Tensor:
         """The class of each row, (b,), int64; the number of classes for none. Errors as for `of_each`."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from smoothing.errors import BaseFunctionError
@@ -84,6 +85,11 @@ class Noise(Fixed):
     def require(self, x: Tensor) -> None:
         """Raise SettingError unless certificates under this noise cover such inputs as x, (*shape)."""
 
+    def require_each(self, xs: Tensor) -> None:
+        """`require` for each of b inputs, (b, *shape). Override both if one check of all inputs is faster."""
+        for x in xs:
+            self.require(x)
+
     @abstractmethod
     def shift(self, p: float, eps: float) -> float:
         """The least probability, at any x' within eps, of an event with probability p at x. In [0, 1], rounded down."""
@@ -142,6 +148,13 @@ class FiniteNoise(Noise):
     def copies(self, x: Tensor, first: int, count: int) -> Tensor:
         """The noisy copies number first, ..., first + count - 1 of x, counted from 0: (*shape) -> (count, *shape)."""
 
+    def copies_of_each(self, xs: Tensor) -> Tensor:
+        """All noisy copies of each of b inputs: (b, *shape) -> (b, steps, *shape).
+
+        Override both this and `copies` if the copies of all inputs can be made together, which is faster.
+        """
+        return torch.stack([self.copies(x, 0, self.steps) for x in xs])
+
     @abstractmethod
     def affected(self, eps: float) -> int:
         """The most noisy inputs that differ between x and an x' within eps. It does not fall with eps; 0 for eps = 0.
@@ -158,21 +171,27 @@ class FiniteNoise(Noise):
         self.require(x)
         for first in range(0, self.steps, batch_size):
             count = min(batch_size, self.steps - first)
-            yield require_copies(self.copies(x, first, count), x, count, self).contiguous()
+            yield require_copies(self.copies(x, first, count), x, (count,), self).contiguous()
 
 
-def require_copies(copies: Tensor, x: Tensor, count: int, noise: Noise) -> Tensor:
-    """The noisy copies that a noise returned. Fewer, or one for all, would be counted as `count` independent samples.
+def require_copies(copies: Tensor, x: Tensor, count: tuple[int, ...], noise: Noise) -> Tensor:
+    """The noisy copies that a noise returned. Fewer, or one for all, would be counted as independent samples.
+
+    Args:
+        copies: what the noise returned.
+        x: the input, (*shape), or one of several.
+        count: numbers of copies: (count,), or (b, count) for b inputs.
+        noise: the noise.
 
     Raises:
-        BaseFunctionError: they are not `count` copies of x, (count, *shape), floating-point and on x's device.
+        BaseFunctionError: they are not so many copies, (*count, *shape), floating-point and on x's device.
     """
-    wanted = (count, *x.shape)
+    wanted = (*count, *x.shape)
     if not isinstance(copies, Tensor):
         raise BaseFunctionError(f"noise: expected a tensor of {wanted} from {noise}, got {type(copies).__name__}")
     if copies.shape != wanted or not copies.is_floating_point() or copies.device != x.device:
         raise BaseFunctionError(
-            f"noise: expected {count} noisy copies of the input from {noise}, floats of shape {wanted} on {x.device}, "
-            f"got {copies.dtype} of shape {tuple(copies.shape)} on {copies.device}"
+            f"noise: expected {' x '.join(map(str, count))} noisy copies of the input from {noise}, floats of shape "
+            f"{wanted} on {x.device}, got {copies.dtype} of shape {tuple(copies.shape)} on {copies.device}"
         )
     return copies

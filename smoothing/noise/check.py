@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from smoothing.errors import BaseFunctionError, SmoothingWarning
-from smoothing.noise.base import Noise
+from smoothing.noise.base import FiniteNoise, Noise
 
 COPIES = ((2**14, 64), (2**18, 16))  # of each of three blocks, for inputs of at most so many numbers
 TWO = 2  # of one block, for larger inputs, for which more would take much memory
@@ -51,6 +51,19 @@ def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], 
         )
     if random and count > TWO:
         _require_independent(noise, x, [first, *(block(number, count).clone() for number in (1, 2))])
+
+
+def require_same_copies(noise: FiniteNoise, xs: Tensor, copies_of_each: Callable[[Tensor], Tensor]) -> None:
+    """Raise BaseFunctionError unless a finite noise gives inputs the same copies together as alone.
+
+    Args:
+        noise: the noise.
+        xs: two inputs, (2, *shape).
+        copies_of_each: the noise's own, (2, *shape) -> (2, steps, *shape).
+    """
+    alone = torch.stack([noise.copies(x, 0, noise.steps) for x in xs])
+    if not _equal(alone, copies_of_each(xs)):
+        raise BaseFunctionError(f"noise: {noise} gives other copies with copies_of_each than with copies")
 
 
 def _require_independent(noise: Noise, x: Tensor, blocks: list[Tensor]) -> None:

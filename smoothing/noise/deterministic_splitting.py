@@ -70,9 +70,15 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
         self._placed = self.offsets, self.offsets  # the offsets, and those on the device of the last input
 
     def copies(self, x: Tensor, first: int, count: int) -> Tensor:
-        columns = self._table(x).unfold(1, count, 1)
-        by_coordinate = columns[self._k(x), self._offsets(x) + first]  # (*shape, count): t = first, ...
-        return by_coordinate.movedim(-1, 0)
+        return self._copies(x[None], first, count)[0]
+
+    def copies_of_each(self, xs: Tensor) -> Tensor:
+        return self._copies(xs, 0, self.steps)
+
+    def _copies(self, xs: Tensor, first: int, count: int) -> Tensor:
+        columns = self._table(xs).unfold(1, count, 1)
+        by_coordinate = columns[self._k(xs), self._offsets(xs) + first]  # (b, *shape, count): t = first, ...
+        return by_coordinate.movedim(-1, 1)
 
     def affected(self, eps: float) -> int:
         """floor(levels eps): a grid step changes at most one noisy input, the same t before and after (eq. 16).
@@ -119,9 +125,12 @@ class DeterministicSplitting(L1Noise, FiniteNoise):
         return self._tables[key]
 
     def require(self, x: Tensor) -> None:
-        if tuple(x.shape) != self.shape:
-            raise SettingError(f"input: expected shape {self.shape}, as the noise's offsets, got {tuple(x.shape)}")
-        require_grid(x, self.levels)
+        DeterministicSplitting.require_each(self, x[None])
+
+    def require_each(self, xs: Tensor) -> None:
+        if (shape := tuple(xs.shape[1:])) != self.shape:
+            raise SettingError(f"input: expected shape {self.shape}, as the noise's offsets, got {shape}")
+        require_grid(xs, self.levels)
 
     def state(self) -> dict[str, Any]:
         """The offsets, as base64 of little-endian int32, with the settings that they belong to."""

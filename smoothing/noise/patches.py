@@ -69,6 +69,9 @@ class PatchAblation(FiniteNoise):
     def copies(self, x: Tensor, first: int, count: int) -> Tensor:
         return self._at(x[None], torch.arange(first, first + count, device=x.device))
 
+    def copies_of_each(self, xs: Tensor) -> Tensor:
+        return self._at(xs[:, None], torch.arange(self.steps, device=xs.device))
+
     def sample(self, x: Tensor, count: int, source: BlockSource) -> Tensor:
         """The next `count` noisy copies of x, each with a random part."""
         return self._at(x[None], source.integers(self.steps, (count,)))
@@ -77,7 +80,7 @@ class PatchAblation(FiniteNoise):
         return self._at(x, source.integers(self.steps, (len(x),)))
 
     def _at(self, x: Tensor, t: Tensor) -> Tensor:
-        """Noisy input number t of x: (b or 1, *shape) and (b,) -> (b, *shape)."""
+        """Noisy input number t of x: (..., b or 1, *shape) and (b,) -> (..., b, *shape)."""
         return torch.where(self._shown(t), x, torch.nan)
 
     def require(self, x: Tensor) -> None:

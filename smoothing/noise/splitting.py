@@ -68,6 +68,9 @@ class Splitting(L1Noise):
     def require(self, x: Tensor) -> None:
         require_grid(x, self.levels)
 
+    def require_each(self, xs: Tensor) -> None:
+        require_grid(xs, self.levels)
+
     def __repr__(self) -> str:
         return f"Splitting(sigma={self.sigma}, levels={self.levels})"
 
