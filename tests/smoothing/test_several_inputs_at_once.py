@@ -160,6 +160,17 @@ def test_an_input_that_is_not_covered_fails_alone_and_in_its_turn(noise, wrong, 
         next(found)
 
 
+def test_inputs_of_several_dtypes_are_not_checked_together():
+    """Together, torch would convert them to the widest dtype, which distinguishes more levels."""
+    noise = DeterministicSplitting(0.5, 300, SHAPE)
+    g = SmoothedClassifier(Network(), noise, batch_size=10 * noise.steps)
+    zero = torch.zeros(SHAPE)
+    found = g.engine.run_all(g.certifying_exactly(x) for x in (zero, zero, zero.bfloat16()))  # the first begins alone
+    assert [next(found)[0].n for _ in range(2)] == [noise.steps] * 2
+    with pytest.raises(SettingError, match="bfloat16 cannot distinguish 301 levels"):
+        next(found)
+
+
 def test_a_check_of_several_inputs_that_fails_without_reason():
     """Each input is checked by itself then, and all are covered."""
     noise = Broken(0.5, LEVELS, SHAPE)
