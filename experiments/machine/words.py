@@ -1,6 +1,7 @@
 """Numbers in messages, with a noun in singular or plural."""
 
 import re
+from decimal import ROUND_FLOOR, Decimal
 
 
 def counted(count: int, noun: str) -> str:
@@ -11,6 +12,16 @@ def counted(count: int, noun: str) -> str:
         ('1 thread', '2,000 samples', '0 rows')
     """
     return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def at_least(value: float) -> str:
+    """A certified number with two decimals, rounded down: more would not be certified.
+
+    Examples:
+        >>> at_least(0.6158), at_least(0.25), at_least(2.0)
+        ('0.61', '0.25', '2.00')
+    """
+    return str(Decimal(value).quantize(Decimal("0.01"), ROUND_FLOOR))
 
 
 def device_text(recorded: str) -> str:

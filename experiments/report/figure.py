@@ -14,6 +14,7 @@ from experiments.config.identity import identity_hash
 from experiments.config.targets import located
 from experiments.report.costs import told_apart
 from experiments.report.drawing import Drawing, Drawn, require_drawing, with_notes, write
+from experiments.report.layout import add_to_head
 from experiments.report.left_out import NO_ROWS, LeftOut, apart, explanation
 from experiments.report.sources import Source
 from experiments.runs.reader import StoredRun, find_runs
@@ -141,8 +142,10 @@ class Selection:
         source = f"{type(self.figure).__name__}.draw"
         drawn = []
         for name, runs in self.drawn.items():
-            drawing = require_drawing(self.figure.draw(runs), source)
-            drawn.append(write(with_notes(drawing, self._apart(name), runs), runs, out / name, remarks))
+            drawing, telling = require_drawing(self.figure.draw(runs), source), self._apart(name)
+            if drawing.figure and telling:
+                add_to_head(drawing.figure, telling)
+            drawn.append(write(with_notes(drawing, telling, runs), runs, out / name, remarks))
         return drawn
 
     def _apart(self, name: str) -> str:

@@ -38,5 +38,14 @@ def mosaic(rows: list[str], height: float) -> tuple[Figure, Mapping[str, Axes]]:
 
 def head(figure: Figure, title: str, about: str = "") -> None:
     """Write a title above all panels, and below it what a reader must know."""
-    letters = int(LETTERS * figure.get_size_inches()[0])
-    figure.suptitle("\n".join(wrapped(text, letters) for text in (title, about) if text))
+    figure.suptitle("\n".join(_wrapped(figure, text) for text in (title, about) if text))
+
+
+def add_to_head(figure: Figure, text: str) -> None:
+    """Write one more text below those of the heading, if the figure has one."""
+    if heading := figure.get_suptitle():
+        figure.suptitle(f"{heading}\n{_wrapped(figure, text)}")
+
+
+def _wrapped(figure: Figure, text: str) -> str:
+    return wrapped(text, int(LETTERS * figure.get_size_inches()[0]))

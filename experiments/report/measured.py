@@ -48,13 +48,15 @@ def measured(statistic: Callable[[Values], float], *samples: "pd.Series[float]")
     return Measured(value, max(0.0, upper - value))
 
 
-def upper_medians(values: Values) -> Values:
-    """The median of each row, without its NaN: (rows, examples) -> (rows,). Of two middle values, the upper one.
+def medians(values: Values) -> Values:
+    """The median of each row, without its NaN: (rows, examples) -> (rows,). NaN if a row has nothing else.
 
-    An infinite value is an example without a certificate. NaN if a row has nothing else.
+    An infinite value is an example without a certificate. Of an even number of values, the mean of the two middle ones.
     """
     ordered, count = np.sort(values, axis=1), (~np.isnan(values)).sum(axis=1)  # NaN come last
-    return ordered[np.arange(len(values)), np.minimum(count // 2, values.shape[1] - 1)]
+    rows, last = np.arange(len(values)), values.shape[1] - 1
+    middle: Values = ordered[rows, (count - 1) // 2] + ordered[rows, np.minimum(count // 2, last)]
+    return middle / 2
 
 
 def largest_ratio(above: Values, below: Values) -> float:
@@ -71,15 +73,15 @@ def largest_ratio(above: Values, below: Values) -> float:
 
 
 def medians_in(samples: "list[pd.Series[float]]") -> Values:
-    """The median of each sample: `upper_medians`."""
-    return np.array([upper_medians(sample.to_numpy(dtype=np.float64)[None])[0] for sample in samples])
+    """The median of each sample, as `medians`."""
+    return np.array([medians(sample.to_numpy(dtype=np.float64)[None])[0] for sample in samples])
 
 
 def ratio_of_medians(above: "list[pd.Series[float]]", below: "list[pd.Series[float]]") -> Measured:
     """The largest ratio of the medians of paired samples: `largest_ratio`, with its noise."""
 
     def statistic(values: Values) -> float:
-        medians = upper_medians(values)
-        return largest_ratio(medians[: len(above)], medians[len(above) :])
+        found = medians(values)
+        return largest_ratio(found[: len(above)], found[len(above) :])
 
     return measured(statistic, *above, *below)

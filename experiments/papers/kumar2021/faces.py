@@ -24,7 +24,7 @@ from experiments.report.direct_labels import Curve, name_curves
 from experiments.report.figure import Drawing, Figure
 from experiments.report.layout import WIDTH, head, mosaic
 from experiments.report.left_out import NO_DRAWS, another
-from experiments.report.measured import NOTHING, Measured, Values, measured, ratio_of_medians, upper_medians
+from experiments.report.measured import NOTHING, Measured, Values, measured, medians, ratio_of_medians
 from experiments.report.one_level import OneLevel
 from experiments.report.symbols import IN, NORMS, sigma_text
 from experiments.runs.reader import StoredRun, sigma_of
@@ -87,7 +87,7 @@ class FaceCurves(Figure):
             drawn[axis].append(Curve(np.array([0, right]), np.array([CLAIMED, CLAIMED]), CLAIM, "k"))
             axis.set(title=subtitle, ylabel=QUANTITIES["eps_out"])
         drawn[grid["C"]] = draw_medians(grid["C"], shown[shown["reading"] == next(iter(READINGS))], "smoothing_error")
-        grid["C"].set(title="in either units", ylabel=QUANTITIES["smoothing_error"])
+        grid["C"].set(title="the same in both units", ylabel=QUANTITIES["smoothing_error"])
         finite = shown["eps_out"][np.isfinite(shown["eps_out"])]
         top = 1.15 * max([CLAIMED, *finite])
         for axis in drawn:
@@ -165,8 +165,8 @@ def _quantities(rows: pd.DataFrame) -> dict[str, Measured]:
 
 def _largest_median(values: Values) -> float:
     """The largest median. NaN if one is 0, rounded up, as for a constant function."""
-    medians = upper_medians(values)
-    return float(medians.max()) if (medians > NOTHING).all() else np.nan
+    found = medians(values)
+    return float(found.max()) if (found > NOTHING).all() else np.nan
 
 
 def _below(table: pd.DataFrame) -> list[str]:

@@ -12,7 +12,7 @@ from experiments.papers.kumar2021.curves import MedianCurves
 from experiments.papers.kumar2021.medians import CLAIMS, EACH, stand_in
 from experiments.report.claims import all_rows, verdicts
 from experiments.report.figure import Drawing, Figure
-from experiments.report.measured import NOTHING, Values, measured, upper_medians
+from experiments.report.measured import NOTHING, Values, measured, medians
 from experiments.runs.reader import StoredRun
 
 SQUARED = ("LPIPS", "FeatureDistance")  # metrics with gamma = 2
@@ -68,6 +68,6 @@ def _ratio_of_rises(values: Values) -> float:
 
     NaN unless both medians of eps_out are finite and it rises.
     """
-    first, last, low, high = upper_medians(values)
+    first, last, low, high = medians(values)
     rises = np.isfinite([first, last, low, high]).all() and NOTHING < first < last
     return float((high - low) / (last - first)) if rises else np.nan

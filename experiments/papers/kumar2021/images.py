@@ -13,7 +13,7 @@ from experiments.report.claims import verdicts
 from experiments.report.figure import Drawing
 from experiments.report.layout import WIDTH, head
 from experiments.report.left_out import NO_DRAWS, trained_otherwise
-from experiments.report.measured import NOTHING, measured, upper_medians
+from experiments.report.measured import NOTHING, measured, medians
 from experiments.report.one_level import OneLevel
 from experiments.report.symbols import sigma_text, with_symbols
 from experiments.report.titles import title_of
@@ -90,7 +90,7 @@ class SmoothedImages(OneLevel):
         table = pd.DataFrame(rows).assign(sigma=sigma_of(run))
         says = (table["status"] != "abstained") & table["moved"]
         difference = table["mean_absolute_difference"].where(says, np.inf)
-        median = measured(lambda values: float(upper_medians(values)[0]), difference)
+        median = measured(lambda values: float(medians(values)[0]), difference)
         cases = {f"{name}, sigma = {sigma_of(run):g}": median}
         claims = verdicts(CLAIMS, "center_generator_images", {"median mean absolute difference of the pixels": cases})
         return Drawing(figure, table, claims, [])

@@ -16,7 +16,7 @@ from experiments.report.symbols import OUT, with_symbols
 from experiments.report.titles import data_title, examples_text
 from experiments.runs.reader import StoredRun
 
-QUANTITIES = {"eps_out": f"median {OUT}", "smoothing_error": "median smoothing error"}
+QUANTITIES = {"eps_out": f"median {OUT}", "smoothing_error": "median\nsmoothing error"}
 COLORS, MARKS = ("C1", "C0", "C2"), ("o", "s", "D")  # of curves; marks are distinguishable without color
 OF_CERTIFICATE = {PAPERS: "C1", OURS: "C0"}  # colors if a figure has both
 OF_MARKS = {PAPERS: ("^", "C3"), OURS: ("v", "C2")}

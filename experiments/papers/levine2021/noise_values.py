@@ -82,7 +82,7 @@ def _draw(axis: Axes, x: Values, low: Values, high: Values, dots: Values) -> Non
     axis.fill_between(x, low, high, color="0.82", lw=0, label="possible")
     least, most = low.max(), high.min()
     if most >= least:
-        axis.fill_between(x, least, most, color="0.55", lw=3, label="possible for every $x$: says nothing")
+        axis.fill_between(x, least, most, color="0.55", lw=3, label="possible for every $x$: no information about $x$")
     axis.plot(x, dots, ".", color="C0", ms=1.5, label="samples")
     lines, labels = axis.get_legend_handles_labels()
     for line in lines[labels.index("samples") + 1 :]:

@@ -18,7 +18,7 @@ from experiments.runs.reader import StoredRun
 from smoothing.classifier_guarantee import prediction
 
 CLAIMS = Path(__file__).with_name("claims.csv")
-MOST = 5  # curves
+MOST, MARKS = 5, "osD^v"  # curves, and their marks
 MORE = f"it keeps another number of pixels; {MOST} curves are shown"
 PAPERS = 45  # kept pixels of the paper's best row for MNIST
 
@@ -51,9 +51,9 @@ class AblationCurves(Figure):
             radii = np.arange(0, max(1.0, counted.max()) + 2)
             accuracy = np.array([(counted >= r).mean() for r in radii])
             name = f"{_keep(run)} pixels kept"
-            x, y = np.repeat(radii, 2)[1:], 100 * np.repeat(accuracy, 2)[:-1]  # constant up to the next whole radius
-            axis.plot(x, y, color=f"C{k}", linestyle=LINES[k], label=name)
-            curves.append(Curve(x, y, name, f"C{k}"))
+            style: dict[str, Any] = {"color": f"C{k}", "ls": LINES[k], "marker": MARKS[k]}
+            axis.plot(radii, 100 * accuracy, label=name, **style)
+            curves.append(Curve(radii, 100 * accuracy, name, f"C{k}"))
             row = {"keep": _keep(run), "examples": len(run.table), "ACR": average_radius(correct, radius)}
             row["accuracy of Predict"] = predicted_right(run.table, run.identity["certifier"]["alpha"])
             row["median radius"] = float(np.median(np.maximum(counted, 0)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.config.settings import Group
 from experiments.data import Dataset
+from experiments.machine.words import at_least
 from experiments.report.figure import LINES, Drawing
 from experiments.report.layout import WIDTH, head
 from experiments.report.left_out import NO_DRAWS, another
@@ -20,7 +21,11 @@ from experiments.report.symbols import sigma_text
 from experiments.runs.reader import StoredRun, sigma_of
 from smoothing.quantile_guarantee import QuantileDraws, bounds
 
-BOXES = (("base detector", "C2", LINES[0]), ("around the median box", "C0", LINES[1]), ("inside it", "C1", LINES[2]))
+BOXES = (
+    ("base detector", "C2", LINES[0]),
+    ("contains the median box", "C0", LINES[1]),
+    ("inside the median box", "C1", LINES[2]),
+)
 Box = NDArray[np.float64]  # x1, y1, x2, y2
 
 
@@ -64,7 +69,7 @@ class MedianBoxes(OneLevel):
                 _frame(axis, np.concatenate([upper[:2], lower[2:]]), 2)
                 iou = least_iou(base, lower, upper)
             missed = f"no face in {example['not_finite']:.0%}"
-            axis.set_xlabel(f"IoU at least {iou:.2f}" if certified else f"not certified:\n{missed}")
+            axis.set_xlabel(f"IoU at least {at_least(iou)}" if certified else f"not certified:\n{missed}")
             rows.append(row | {"width": float(example["width"]), "iou": iou})
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.6, columnspacing=1)

@@ -16,7 +16,7 @@ from experiments.report.direct_labels import Curve, name_curves
 from experiments.report.figure import LINES, Drawing, Figure
 from experiments.report.layout import head, panels
 from experiments.report.left_out import another, not_in
-from experiments.report.measured import Measured, Values, measured, upper_medians
+from experiments.report.measured import Measured, Values, measured, medians
 from experiments.report.symbols import OUT
 from experiments.report.titles import examples_text, title_of
 from experiments.runs.reader import StoredRun, median_with_abstentions
@@ -170,7 +170,7 @@ def _fall(radii: Values) -> float:
 
 
 def _least(radii: Values) -> float:
-    return float(upper_medians(radii).min())
+    return float(medians(radii).min())
 
 
 def _each(run: StoredRun, side: float) -> "pd.Series[float]":

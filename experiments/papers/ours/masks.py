@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from experiments.config.settings import Group
 from experiments.data import Dataset
+from experiments.machine.words import at_least
 from experiments.report.figure import Drawing
 from experiments.report.layout import WIDTH, head
 from experiments.report.left_out import NO_DRAWS, another
@@ -55,7 +56,7 @@ class CertifiedMasks(OneLevel):
                 line[2].text(0.5, 0.5, "abstains", ha="center", transform=line[2].transAxes)
             else:
                 show(line[2], _within(x, draws.center))
-                line[2].set_xlabel(f"IoU at least {iou:.2f}" if iou > 0 else "nothing certified")
+                line[2].set_xlabel(f"IoU at least {at_least(iou)}" if iou > 0 else "nothing certified")
             share = float(draws.center.mean())
             rows.append({"index": index, "eps_in": eps, "status": example["status"], "iou": iou, "share": share})
         for axis, title in zip(axes[0], ("photograph", "base mask", "smoothed mask"), strict=True):

@@ -7,6 +7,7 @@ import pandas as pd
 
 from experiments.config.settings import Group
 from experiments.data import LabelledDataset
+from experiments.machine.words import at_least
 from experiments.papers.cohen2019.noisy_images import CLIPPED, noise_of
 from experiments.report.figure import Drawing, Figure
 from experiments.report.layout import WIDTH, head
@@ -16,6 +17,7 @@ from experiments.report.symbols import sigma_text
 from experiments.runs.reader import StoredRun, apart_from_noise, sigma_of
 from smoothing import ABSTAIN, SettingError
 
+WRONG = "red: another class than the true one"
 LETTERS = 17  # of a class below a photograph
 LARGEST = 1.8  # inches of a photograph's side
 
@@ -58,7 +60,7 @@ class CertifiedPhotographs(Figure):
         side = min(WIDTH / shape[1], LARGEST)
         size = (side * shape[1], (side + 0.35) * shape[0] + 0.7)
         figure, axes = plt.subplots(*shape, squeeze=False, figsize=size)
-        rows = []
+        rows, wrong = [], False
         for line, index in zip(axes, indices, strict=True):
             x, label = dataset[index], dataset.label(index)
             show(line[0], x, _short(dataset.classes[label]))
@@ -67,9 +69,11 @@ class CertifiedPhotographs(Figure):
                 certified, right = row["status"] == "certified", row["predict"] == label
                 name = _short(dataset.classes[int(row["predict"])]) if row["predict"] != ABSTAIN else ""
                 otherwise = {"abstained": "abstains"}.get(row["status"], row["status"])
-                below = f"{name}\nradius {row['radius']:.2f}" if certified else otherwise
+                below = f"{name}\nradius {at_least(row['radius'])}" if certified else otherwise
                 noisy = x + noise_of(sigma_of(run), x, run.record["seed"], index)
-                show(axis, noisy, below, color="black" if right or not certified else "C3")
+                color = "black" if right or not certified else "C3"
+                wrong |= color != "black"
+                show(axis, noisy, below, color=color)
                 rows.append(
                     {"index": index, "sigma": sigma_of(run), "label": dataset.classes[label], "predicted": name}
                     | {"status": row["status"], "correct": bool(right and certified), "radius": float(row["radius"])}
@@ -80,7 +84,7 @@ class CertifiedPhotographs(Figure):
         head(
             figure,
             r"Certified classes of photographs and their $\ell_2$ radii",
-            f"{CLIPPED}; red: another class than the true one",
+            f"{CLIPPED}; {WRONG}" if wrong else CLIPPED,
         )
         return Drawing(figure, pd.DataFrame(rows), pd.DataFrame(), [])
 

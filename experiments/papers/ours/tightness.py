@@ -138,7 +138,7 @@ class Tightness(Figure):
         figure.legend(loc="outside lower center", ncols=3, handlelength=1, columnspacing=1)
         axis.set_yticks(range(len(found)), [_label(case) for case in found.itertuples()])
         axis.set(xlim=(-0.03, 1.05 * max(1.0, certificates["ratio"].max())), ylim=(len(found) - 0.4, -0.6))
-        axis.set_xlabel("closest attack (1: the certified bound)")
+        axis.set_xlabel("share of the certified bound that the attack reached")
         axis.xaxis.set_major_formatter("{x:g}")
         axis.grid(axis="y", visible=False)
         attacks, certified = (f"{found[name].sum():,}" for name in ("attempts", "certificates"))

@@ -22,7 +22,8 @@ from smoothing import CenterDraws, CenterSettings, CenterSmoothing, Gaussian, Ja
     ("values", "certified", "expected"),
     [
         ([3.0, 1.0, 2.0], [True, True, True], 2.0),
-        ([1.0, 2.0], [True, True], 2.0),
+        ([1.0, 2.0], [True, True], 1.5),
+        ([1.0, 2.0], [True, False], math.inf),
         ([1.0, 2.0, 3.0], [True, False, False], math.inf),
         ([1.0, 2.0, 3.0, 4.0, 5.0], [True, True, True, False, False], 3.0),
         ([0.5, 0.1, 0.1], [False, True, True], 0.1),

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.report.certified_accuracy import better_than_one_class, compared, mean_radii
 from experiments.report.claims import verdicts
-from experiments.report.measured import largest_ratio, measured, ratio_of_medians, upper_medians
+from experiments.report.measured import largest_ratio, measured, medians, ratio_of_medians
 from experiments.runs.reader import StoredRun
 
 TRIALS = 100
@@ -74,8 +74,9 @@ def test_what_is_better_than_one_class(correct, better):
 
 
 def test_medians_ignore_missing_examples_and_count_infinite_ones():
-    assert upper_medians(np.array([[1.0, 2.0, nan], [3.0, inf, inf]])).tolist() == [2.0, inf]
-    assert isnan(upper_medians(np.array([[nan, nan]]))[0])
+    assert medians(np.array([[1.0, 2.0, nan], [3.0, inf, inf], [nan, 4.0, nan]])).tolist() == [1.5, inf, 4.0]
+    assert medians(np.array([[1.0, 2.0, 3.0, inf], [3.0, 1.0, inf, inf]])).tolist() == [2.5, inf]
+    assert isnan(medians(np.array([[nan, nan]]))[0])
 
 
 @pytest.mark.parametrize(
