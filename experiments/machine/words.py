@@ -15,13 +15,13 @@ def counted(count: int, noun: str) -> str:
 
 
 def at_least(value: float) -> str:
-    """A certified number with two decimals, rounded down: more would not be certified.
+    """A certified number with two decimals, rounded down: more would not be certified. 10^-9 more counts as no more.
 
     Examples:
-        >>> at_least(0.6158), at_least(0.25), at_least(2.0)
-        ('0.61', '0.25', '2.00')
+        >>> at_least(0.6158), at_least(0.25), at_least(1 - 0.3)
+        ('0.61', '0.25', '0.70')
     """
-    return str(Decimal(value).quantize(Decimal("0.01"), ROUND_FLOOR))
+    return str(Decimal(value + 1e-9).quantize(Decimal("0.01"), ROUND_FLOOR))
 
 
 def device_text(recorded: str) -> str:

@@ -38,13 +38,13 @@ def drawn(tmp_path):
     return draw
 
 
-def test_a_radius_is_certified_up_to_the_next_whole_one(drawn):
+def test_accuracy_is_drawn_at_whole_radii(drawn):
     drawing = drawn("Digits", {8: [(2.0, True), (0.0, False), (5.0, False), (1.0, True)], 16: [(3.0, True)] * 4})
     table = drawing.table[drawing.table["keep"] == 8].set_index("radius")["accuracy"]
     assert table.loc[[0, 1, 2, 3]].tolist() == [0.5, 0.5, 0.25, 0.0]
     line = drawing.figure.axes[0].lines[0]
-    assert line.get_xdata()[:4].tolist() == [0, 1, 1, 2]
-    assert line.get_ydata()[:4].tolist() == [50, 50, 50, 50]
+    assert line.get_xdata()[:4].tolist() == [0, 1, 2, 3]
+    assert line.get_ydata()[:4].tolist() == [50, 50, 25, 0]
     assert "8 kept: accuracy 50.0% at radius 0, 50.0% of Predict, median radius 0.5, ACR 0.75" in drawing.notes
     assert not len(drawing.claims)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
+from experiments.machine.words import at_least
 from experiments.papers.others import CertifiedCells, MedianBoxes
 from experiments.papers.others.median_boxes import least_iou
 from experiments.report.figure import selection
@@ -78,7 +79,7 @@ def test_boxes_are_read_from_the_order_statistics(write):
     assert table.loc[0, "iou"] == pytest.approx(least_iou(base, base - 1, base + 1))
     assert np.isnan(table.loc[1, "iou"])
     below = [axis.get_xlabel() for axis in drawing.figure.axes]
-    assert below == [f"IoU at least {table.loc[0, 'iou']:.2f}", "not certified:\nno face in 50%"]
+    assert below == [f"IoU at least {at_least(table.loc[0, 'iou'])}", "not certified:\nno face in 50%"]
     assert [len(axis.patches) for axis in drawing.figure.axes] == [3, 1]
     around = drawing.figure.axes[0].patches[1].get_bbox().extents
     assert around == pytest.approx([49, 59, 131, 161])
