@@ -1,6 +1,7 @@
 """A check of a noise that users may write: independent copies, from the source alone, and an input left as it is."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 
 import torch
@@ -11,6 +12,7 @@ from smoothing.noise.base import FiniteNoise, Noise
 from smoothing.noise.independence import equal, require_independent
 
 COPIES = ((2**12, 64, 11), (2**14, 64, 3), (2**18, 16, 3))  # for inputs of at most so many numbers: copies, and blocks
+COMPARED, COMPARED_EVERY = 4, 32  # the first batches, and later ones, whose copies are compared
 TWO = (2, 1)  # for larger inputs, for which more would take much memory
 
 
@@ -50,14 +52,32 @@ def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], 
         require_independent(noise, x, [first, *(block(number, count).clone() for number in range(1, blocks))])
 
 
-def require_same_copies(noise: FiniteNoise, xs: Tensor, copies_of_each: Callable[[Tensor], Tensor]) -> None:
+class SameCopies:
+    """Compares the copies that a finite noise makes of several inputs together with those of each input alone.
+
+    It does so in the first few batches and then in every 32nd, because the host waits for the device to compare. One
+    object belongs to one engine, which evaluates a batch of one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._batches: Counter[int] = Counter()
+
+    def require(self, noise: FiniteNoise, xs: Tensor, together: Tensor) -> None:
+        """Check the copies of a batch, if it is its turn. Raises BaseFunctionError as `require_same_copies`."""
+        batch = self._batches[id(noise)]
+        self._batches[id(noise)] += 1
+        if batch < COMPARED or batch % COMPARED_EVERY == 0:
+            require_same_copies(noise, xs, together)
+
+
+def require_same_copies(noise: FiniteNoise, xs: Tensor, together: Tensor) -> None:
     """Raise BaseFunctionError unless a finite noise gives inputs the same copies together as alone.
 
     Args:
         noise: the noise.
-        xs: two inputs, (2, *shape).
-        copies_of_each: the noise's own, (2, *shape) -> (2, steps, *shape).
+        xs: inputs, (b, *shape). If they are equal, a noise that mixes them goes unnoticed.
+        together: its `copies_of_each` of them, (b, steps, *shape).
     """
     alone = torch.stack([noise.copies(x, 0, noise.steps) for x in xs])
-    if not equal(alone, copies_of_each(xs)):
+    if not equal(alone, together):
         raise BaseFunctionError(f"noise: {noise} gives other copies with copies_of_each than with copies")
