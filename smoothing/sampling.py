@@ -20,7 +20,7 @@ from smoothing.blocks import Blocks, Draw, numbers_at_once
 from smoothing.errors import SettingError
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.noise.base import describes, require_copies
-from smoothing.noise.check import SameCopies, require_same_copies, require_sound
+from smoothing.noise.check import SameCopies, require_affected, require_same_copies, require_sound
 from smoothing.streams import BlockSource, Stream
 
 R = TypeVar("R")  # the result of a procedure
@@ -150,6 +150,7 @@ class AllCopies(Request):
             return self._copies(0, min(count, self.count))
 
         require_sound(self.noise, self.x, beginning, random=False)
+        require_affected(self.noise, self.x)
         if self._inputs_at_once > 1:
             xs = torch.stack([self.x, self.x.roll(1)])
             require_same_copies(self.noise, xs, self._copies_of_each(xs))

@@ -3,16 +3,20 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from math import ceil, inf
 
 import torch
 from torch import Tensor
 
-from smoothing.errors import BaseFunctionError, SmoothingWarning
+from smoothing.errors import BaseFunctionError, SettingError, SmoothingWarning
 from smoothing.noise.base import FiniteNoise, Noise
-from smoothing.noise.independence import equal, require_independent
+from smoothing.noise.independence import different, equal, require_independent
 
 COPIES = ((2**12, 64, 11), (2**14, 64, 3), (2**18, 16, 3))  # for inputs of at most so many numbers: copies, and blocks
 COMPARED, COMPARED_EVERY = 4, 32  # the first batches, and later ones, whose copies are compared
+AFFECTED = 2**21  # numbers of all noisy inputs, at most, of which those that differ are counted
+SLACK = 1e-6  # a change is rounded up to a grid step
 TWO = (2, 1)  # for larger inputs, for which more would take much memory
 
 
@@ -50,6 +54,39 @@ def require_sound(noise: Noise, x: Tensor, block: Callable[[int, int], Tensor], 
         )
     if random and blocks > 1:
         require_independent(noise, x, [first, *(block(number, count).clone() for number in range(1, blocks))])
+
+
+def require_affected(noise: FiniteNoise, x: Tensor) -> None:
+    """Check that `affected` is no less than the noisy inputs that differ where one number of the input changes.
+
+    The other value is one that x has elsewhere, twice: one that is near, and one that is far. The check is left out for
+    a constant input, for many noisy inputs, and where the threat is not l1, l2, l0 or a patch.
+
+    Args:
+        noise: the noise.
+        x: the input, (*shape).
+
+    Raises:
+        BaseFunctionError: more noisy inputs differ.
+    """
+    values = x.roll(1).flatten()
+    change = (values.double() - x.flatten().double()).abs().nan_to_num(0.0)
+    if noise.threat_norm not in ("l1", "l2", "l0", "patch") or noise.steps * x.numel() > AFFECTED or not change.any():
+        return
+    copies = noise.copies(x, 0, noise.steps).clone()
+    for place in {int(change.argmax()), int(change.where(change > 0, inf).argmin())}:
+        other = x.flatten().clone()
+        other[place] = values[place]
+        with suppress(SettingError):  # not such an input as the noise covers
+            noise.require(other.view(x.shape))
+            whole = noise.threat_norm in ("l0", "patch")
+            eps = 1.0 if whole else ceil(float(change[place]) * noise.levels * (1 + SLACK) + SLACK) / noise.levels
+            differ = different(copies, noise.copies(other.view(x.shape), 0, noise.steps))
+            if differ > (declared := noise.affected(eps)):
+                raise BaseFunctionError(
+                    f"noise: affected({eps:g}) of {noise} gives {declared}, but {differ} of its noisy inputs differ "
+                    "where one number of the input changes; exact certificates would be false"
+                )
 
 
 class SameCopies:

@@ -137,6 +137,12 @@ def equal(a: Tensor, b: Tensor) -> bool:
     return bool(torch.equal(a.nan_to_num(), b.nan_to_num()) and torch.equal(a.isnan(), b.isnan()))
 
 
+def different(a: Tensor, b: Tensor) -> int:
+    """How many copies differ, of two times (count, *shape). A hidden pixel is NaN."""
+    same = (a == b) | (a.isnan() & b.isnan())
+    return int((~same).flatten(1).any(dim=1).sum())
+
+
 def _numbered(copies: Tensor) -> list[int]:
     """A number for each copy of a block, equal for equal copies."""
     flat = copies.reshape(len(copies), -1)
