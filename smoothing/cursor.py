@@ -7,6 +7,7 @@ from torch import Tensor
 
 from smoothing.inputs import require_floating
 from smoothing.noise import Noise
+from smoothing.noise.check import SameCopies
 from smoothing.sampling import AllCopies, Request, Samples, whole
 from smoothing.streams import Stream
 
@@ -44,19 +45,20 @@ class Cursor:
 Part = tuple[Cursor, int, int]  # a cursor, and the first and last rows of a batch, [begin, stop), for its next copies
 
 
-def write_parts(parts: Sequence[Part], memory: Tensor) -> None:
+def write_parts(parts: Sequence[Part], memory: Tensor, same: SameCopies) -> None:
     """Write the next copies of several requests into a batch, (batch size, *shape).
 
-    Neighbours that want all copies of one finite noise are written together, which takes fewer steps.
+    Neighbours that want all copies of one finite noise are written together, which takes fewer steps, and compared by
+    `same`. Raises BaseFunctionError.
     """
-    for noise, same in groupby(parts, key=_noise_of_all):
-        some = list(same)
+    for noise, neighbours in groupby(parts, key=_noise_of_all):
+        some = list(neighbours)
         if noise is None or len(some) == 1:
             for cursor, begin, stop in some:
                 cursor.write(memory[begin:stop])
             continue
         requests = [cursor.request for cursor, _, _ in some if isinstance(cursor.request, AllCopies)]
-        AllCopies.write_all(requests, memory[some[0][1] : some[-1][2]])
+        AllCopies.write_all(requests, memory[some[0][1] : some[-1][2]], same)
         for cursor, begin, stop in some:
             cursor.passed(stop - begin)
 

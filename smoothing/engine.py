@@ -17,6 +17,7 @@ from smoothing.double_buffer import DoubleBuffer
 from smoothing.errors import SettingError
 from smoothing.evaluation import unnoticed
 from smoothing.execution import Execution, advance
+from smoothing.noise.check import SameCopies
 from smoothing.probe import Probe
 from smoothing.sampling import Procedure, R, Request
 from smoothing.user_code import shown
@@ -61,6 +62,7 @@ class Engine:
         self.f, self.batch_size, self.on_samples = f, batch_size, on_samples
         self._buffers: dict[tuple[object, ...], DoubleBuffer] = {}
         self._probe, self._clock = Probe(f), BatchClock()
+        self._same_copies = SameCopies()
         self._sound: dict[tuple[object, ...], object] = {}  # kinds of noise and input that were checked, with the noise
 
     def run(self, procedure: Procedure[R]) -> R:
@@ -203,7 +205,7 @@ class Engine:
                 parts.append((cursor, begin, end))
         new = any(not cursor.begun for cursor, _, _ in parts)
         with buffer.filling(new), shown("noise", always=False):
-            write_parts(parts, memory)
+            write_parts(parts, memory, self._same_copies)
         batch = memory if shared or self.f.compiled else memory[:end]  # compiled for one shape
         self.f.settle(batch)
         outputs = self.f(batch)

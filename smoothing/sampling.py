@@ -20,7 +20,7 @@ from smoothing.blocks import Blocks, Draw, numbers_at_once
 from smoothing.errors import SettingError
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.noise.base import describes, require_copies
-from smoothing.noise.check import require_same_copies, require_sound
+from smoothing.noise.check import SameCopies, require_affected, require_same_copies, require_sound
 from smoothing.streams import BlockSource, Stream
 
 R = TypeVar("R")  # the result of a procedure
@@ -117,8 +117,11 @@ class AllCopies(Request):
         return self.noise.steps
 
     @staticmethod
-    def write_all(requests: "Sequence[AllCopies]", rows: Tensor) -> None:
-        """Write all copies of several inputs of one kind under one noise into `rows`, (count of all, *shape)."""
+    def write_all(requests: "Sequence[AllCopies]", rows: Tensor, same: SameCopies) -> None:
+        """Write all copies of several inputs of one kind under one noise into `rows`, (count of all, *shape).
+
+        Raises BaseFunctionError if `same` finds that they are not those of each input.
+        """
         at_once, count = requests[0]._inputs_at_once, requests[0].count
         for k in range(0, len(requests), at_once):
             some = requests[k : k + at_once]
@@ -127,7 +130,9 @@ class AllCopies(Request):
                 some[0].writer()(part)
             else:
                 xs = torch.stack([request.x for request in some])
-                part.view(len(some), count, *xs.shape[1:]).copy_(some[0]._copies_of_each(xs))
+                copies = some[0]._copies_of_each(xs)
+                same.require(some[0].noise, xs, copies)
+                part.view(copies.shape).copy_(copies)
 
     def writer(self) -> Callable[[Tensor], None]:
         at, together = 0, max(1, numbers_at_once(self.x) // max(1, self.x.numel()))
@@ -145,8 +150,10 @@ class AllCopies(Request):
             return self._copies(0, min(count, self.count))
 
         require_sound(self.noise, self.x, beginning, random=False)
+        require_affected(self.noise, self.x)
         if self._inputs_at_once > 1:
-            require_same_copies(self.noise, torch.stack([self.x, self.x.roll(1)]), self._copies_of_each)
+            xs = torch.stack([self.x, self.x.roll(1)])
+            require_same_copies(self.noise, xs, self._copies_of_each(xs))
 
     def _copies(self, first: int, count: int) -> Tensor:
         return require_copies(self.noise.copies(self.x, first, count), self.x, (count,), self.noise)

@@ -13,12 +13,14 @@ from numbers import Real
 from typing import Any
 
 from smoothing.errors import SettingError, SmoothingWarning
-from smoothing.noise.base import Noise
+from smoothing.noise.base import FiniteNoise, Noise
 
 THREATS = ("l2", "l1", "l0", "patch")
 EPS = (0.0, 0.01, 0.1, 1.0, 10.0)
 WHOLE = (0.0, 1.0, 2.0, 10.0)  # numbers of pixels
 PROBABILITIES = (0.001, 0.1, 0.5, 0.9, 0.999)
+COUNTS = 16  # the first counts of changed noisy inputs, and as many up to the largest
+WITH = {"radius": "p_a", "reach": "count"}  # what a bound must not fall with, if not eps
 OF_CLASS_A = (0.6, 0.9, 0.999)
 SLACK = 1e-6  # of bounds that are computed from each other
 ROUNDING = 1e-9  # a bound without outward rounding is no gross mistake
@@ -28,13 +30,16 @@ def require_bounds(noise: Noise) -> None:
     """Check a noise's threat norm, and its shift, mass and radius at a few numbers.
 
     Warn if `shift` is less than `radius` or `mass` promises: at least 1/2 within the radius, and p0 from mass(p0, eps).
+    Of a finite noise, also check `steps`, `affected` and `reach`, and warn if `shift` is less, or `mass` more, than
+    affected(eps) / steps promises.
 
     Args:
         noise: the noise.
 
     Raises:
         SettingError: threat_norm is no name, or another spelling of a known one, such as "L2"; a bound is no number or
-            impossible, or moves the wrong way with eps or p_a.
+            impossible, or moves the wrong way with eps, p_a or a count; affected(0) is not 0, or affected(reach(count))
+            is more than the count.
 
     Examples:
         >>> from smoothing import Gaussian
@@ -47,6 +52,8 @@ def require_bounds(noise: Noise) -> None:
             f"{_name(noise)}"
         )
     distances = WHOLE if threat in ("l0", "patch") else EPS
+    if isinstance(noise, FiniteNoise):
+        _require_finite(noise, distances)
     for p in PROBABILITIES:
         least = _values(noise, "shift", [(p, eps) for eps in distances], 0, p)
         _require_order("shift", least, -1)
@@ -54,6 +61,10 @@ def require_bounds(noise: Noise) -> None:
         _require_order("mass", most, 1)
     radii = _values(noise, "radius", [(p,) for p in OF_CLASS_A], 0, inf)
     _require_order("radius", radii, 1)
+    _warn_of_contradictions(noise, distances)
+
+
+def _warn_of_contradictions(noise: Noise, distances: Sequence[float]) -> None:
     for p in OF_CLASS_A:
         for call, eps in _values(noise, "radius", [(p,)], 0, inf).items():
             if _contradicts(noise, p, eps, 0.5, call):
@@ -63,6 +74,67 @@ def require_bounds(noise: Noise) -> None:
             for call, p in _values(noise, "mass", [(p0, eps)], p0, 1).items():
                 if p < 1 and _contradicts(noise, p, eps, p0, call):
                     return
+
+
+def _require_finite(noise: FiniteNoise, distances: Sequence[float]) -> None:
+    """Check what exact certificates rely on, at some counts and radii. Raises SettingError."""
+    steps, levels = (_positive(noise, name) for name in ("steps", "levels"))
+    if steps != int(steps):
+        raise SettingError(f"noise.steps: expected a whole number, got {steps}; set it in {_name(noise)}")
+    most = int(steps) - 1
+    counts = sorted({min(k, most) for k in range(COUNTS)} | {k * most // COUNTS for k in range(COUNTS + 1)})
+    radii = sorted({0.0, *(count / levels for count in counts), *_reaches(noise, counts)})
+    none = _values(noise, "affected", [(0.0,)], 0, 0)
+    affected = none | _values(noise, "affected", [(eps,) for eps in sorted({*radii, *distances}) if eps], 0, inf)
+    for call, changed in affected.items():
+        if changed < inf and changed != int(changed):
+            raise SettingError(f"noise: {call} gives {changed:g}; expected a whole number of noisy inputs")
+    _require_order("affected", affected, 1)
+    for p in PROBABILITIES:
+        for eps in radii:  # of whole grid steps
+            if _changes_more(noise, p, eps, steps):
+                return
+
+
+def _reaches(noise: FiniteNoise, counts: Sequence[int]) -> list[float]:
+    """The radii `reach(count)`. Raises SettingError if more noisy inputs are affected, or if they fall."""
+    reaches = dict[str, float]()
+    for count in counts:
+        for call, radius in _values(noise, "reach", [(count,)], 0, inf).items():
+            reaches[call] = radius
+            for other, changed in _values(noise, "affected", [(radius,)], 0, inf).items():
+                if changed > count:
+                    raise SettingError(
+                        f"noise: {call} gives {radius:g}, but {other} gives {changed:g}; expected a radius that "
+                        f"affects at most {count}"
+                    )
+    _require_order("reach", reaches, 1)
+    return list(reaches.values())
+
+
+def _positive(noise: Noise, name: str) -> float:
+    value: Any = getattr(noise, name, None)
+    if not _is_number(value) or not 0 < value < inf:
+        raise SettingError(f"noise.{name}: expected a number above 0, got {value!r}; set it in {_name(noise)}")
+    return float(value)
+
+
+def _changes_more(noise: FiniteNoise, p: float, eps: float, steps: float) -> bool:
+    """Warn if shift(p, eps) or mass(p, eps) is farther from p than affected(eps) / steps; 0 and 1 promise nothing."""
+    changes = {call: (found, p - found) for call, found in _values(noise, "shift", [(p, eps)], 0, p).items() if found}
+    masses = _values(noise, "mass", [(p, eps)], p, 1)
+    changes |= {call: (found, found - p) for call, found in masses.items() if found < 1}
+    for promise, changed in _values(noise, "affected", [(eps,)], 0, inf).items():
+        for call, (found, change) in changes.items():
+            if change > changed / steps + SLACK + 4 * noise.tv:
+                warnings.warn(
+                    f"noise: {call} gives {found:.6g}, and {promise} promises a change of at most {changed:g} of "
+                    f"{steps:g}; one of them is wrong, and certificates may be false",
+                    SmoothingWarning,
+                    stacklevel=5,
+                )
+                return True
+    return False
 
 
 def _contradicts(noise: Noise, p: float, eps: float, least: float, promise: str) -> bool:
@@ -91,7 +163,7 @@ def _values(noise: Noise, name: str, at: Sequence[tuple[float, ...]], least: flo
             raise SettingError(f"noise: {call}: {error}; {expected}") from error
         except Exception:  # such as SettingError, NotImplementedError, or an overflow at a large eps
             continue
-        if isinstance(value, bool) or not isinstance(value, Real):
+        if not _is_number(value):
             raise SettingError(f"noise: {call} gives {_kind(value)}; {expected}, as float(...)")
         found[call] = float(value)
         if not least - ROUNDING <= found[call] <= most + ROUNDING:  # or NaN
@@ -105,8 +177,12 @@ def _require_order(name: str, values: dict[str, float], sign: int) -> None:
         if sign * after < sign * before - ROUNDING:
             raise SettingError(
                 f"noise: {one} gives {before:.6g} and {other} {after:.6g}; expected {name} never to "
-                f"{'in' if sign < 0 else 'de'}crease with {'p_a' if name == 'radius' else 'eps'}"
+                f"{'in' if sign < 0 else 'de'}crease with {WITH.get(name, 'eps')}"
             )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _kind(value: object) -> str:

@@ -11,6 +11,7 @@ from smoothing import (
     L2,
     Ablation,
     BandAblation,
+    BaseFunctionError,
     BlockAblation,
     CenterSmoothing,
     DeterministicSplitting,
@@ -22,6 +23,7 @@ from smoothing import (
     Uniform,
 )
 from smoothing.noise.bounds_check import require_bounds
+from smoothing.noise.check import require_affected
 
 
 def own(**changed):
@@ -162,6 +164,133 @@ def test_impossible_bounds_are_refused_in_one_line_before_anything_is_sampled(wr
         with pytest.raises(SettingError, match=message) as error:
             certifier()
         assert "\n" not in str(error.value)
+
+
+def own_band(**changed):
+    return type("Own", (BandAblation,), changed)(2, (1, 1, 8))
+
+
+def own_dssn(**changed):
+    return type("Own", (DeterministicSplitting,), changed)(0.5, 16, (3,))
+
+
+class Steps(BandAblation):
+    def __init__(self, steps):
+        super().__init__(2, (1, 1, 8))
+        self.steps = steps
+
+
+LIKE = BandAblation(2, (1, 1, 8))  # 8 noisy inputs, of which affected(m) = m + 1 differ
+
+WRONG_FINITE = {
+    "too far by one": (
+        lambda: own_band(reach=lambda self, count: float(max(0, count))),
+        r"Own.reach\(1\) gives 1, but Own.affected\(1\) gives 2; expected a radius that affects at most 1",
+    ),
+    "in grid steps": (
+        lambda: own_dssn(reach=lambda self, count: float(count)),
+        r"Own.reach\(1\) gives 1, but Own.affected\(1\) gives 16; expected",
+    ),
+    "far only at the end": (
+        lambda: own_band(reach=lambda self, count: LIKE.reach(count) + (count == 7)),
+        r"Own.reach\(7\) gives 7, but Own.affected\(7\) gives 8; expected",
+    ),
+    "a reach that falls": (
+        lambda: own_band(reach=lambda self, count: 1.0 if count == 2 else 0.0),
+        r"Own.reach\(2\) gives 1 and Own.reach\(3\) 0; expected reach never to decrease with count",
+    ),
+    "no radius": (lambda: own_band(reach=lambda self, count: None), r"Own.reach\(0\) gives None"),
+    "affected at 0": (
+        lambda: own_band(affected=lambda self, eps: int(eps) + 1),
+        r"Own.affected\(0\) gives 1; expected a number of at least 0 and at most 0",
+    ),
+    "affected falls": (
+        lambda: own_dssn(affected=lambda self, eps: int(eps * 16) % 7, reach=lambda self, count: 0.0),
+        r"Own.affected\(0.375\) gives 6 and Own.affected\(0.4375\) 0; expected affected never to decrease with eps",
+    ),
+    "affected in units": (
+        lambda: own_dssn(affected=lambda self, eps: eps, reach=lambda self, count: float(count)),
+        r"Own.affected\(0.01\) gives 0.01; expected a whole number of noisy inputs",
+    ),
+    "steps": (lambda: Steps(0), "noise.steps: expected a number above 0, got 0; set it in Steps"),
+    "half a step": (lambda: Steps(7.5), "noise.steps: expected a whole number, got 7.5"),
+    "no steps": (lambda: Steps(None), "noise.steps: expected a number above 0, got None"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_FINITE)
+def test_impossible_bounds_of_a_finite_noise_are_refused(wrong):
+    make, message = WRONG_FINITE[wrong]
+    with pytest.raises(SettingError, match=message) as error:
+        SmoothedClassifier(lambda x: x, make())
+    assert "\n" not in str(error.value)
+
+
+FINITE_CONTRADICTIONS = {
+    "size forgotten": lambda: own_band(
+        affected=lambda self, eps: int(eps),
+        reach=lambda self, count: float(count),
+        shift=lambda self, p, eps: LIKE.shift(p, eps),
+        mass=lambda self, p0, eps: LIKE.mass(p0, eps),
+        radius=lambda self, p_a, p_b=None: LIKE.radius(p_a, p_b),
+    ),
+    "half": lambda: own_dssn(
+        affected=lambda self, eps: DeterministicSplitting.affected(self, eps) // 2,
+        reach=lambda self, count: DeterministicSplitting.reach(self, 2 * count),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FINITE_CONTRADICTIONS)
+def test_affected_that_contradicts_the_other_bounds_is_a_warning(kind, recwarn):
+    SmoothedClassifier(lambda x: x, FINITE_CONTRADICTIONS[kind]())
+    (found,) = recwarn.list
+    assert found.category is SmoothingWarning
+    assert re.match(
+        r"noise: Own.(shift|mass)\(.*\) gives .*, and Own.affected\(.*\) promises a change of .*false$",
+        str(found.message),
+    )
+
+
+def test_a_finite_noise_need_not_say_more_than_it_knows(recwarn):
+    """All may be affected, the reach is 0, and sampled certificates are not supported."""
+    cautious = {"affected": lambda self, eps: 10**6 if eps else 0, "reach": lambda self, count: 0.0}
+    vacuous = {"shift": lambda self, p, eps: 0.0, "mass": lambda self, p, eps: 1.0, "radius": refuses}
+    for make in (own_band, own_dssn):
+        for changed in (cautious, vacuous, cautious | vacuous, {"affected": unfinished, "reach": unfinished}):
+            require_bounds(make(**changed))
+    assert not recwarn.list
+
+
+@pytest.mark.filterwarnings("ignore:noise. Own.mass")  # the third contradicts its mass, too
+@pytest.mark.parametrize(
+    "noise",
+    [
+        own_band(affected=lambda self, eps: int(eps), reach=lambda self, count: float(count)),
+        type("Own", (BlockAblation,), {"affected": lambda self, eps: min(36, int(eps))})(3, (1, 6, 6)),
+        own_dssn(affected=lambda self, eps: int(eps), reach=lambda self, count: float(count)),
+    ],
+    ids=["size of a band", "size of a block", "levels"],
+)
+def test_affected_that_one_changed_number_refutes_is_refused(noise):
+    """Where `shift` and `mass` follow from `affected`, nothing else contradicts it."""
+    x = (torch.arange(torch.Size(noise.shape).numel()) % 3).div(2).view(noise.shape)
+    with pytest.raises(BaseFunctionError, match=r"noise: affected\(.*\) of .* gives \d, but \d+ of its noisy inputs"):
+        require_affected(noise, x)
+    with pytest.raises(BaseFunctionError, match="where one number of the input changes; exact certificates would be f"):
+        SmoothedClassifier(lambda z: z.nan_to_num().flatten(1)[:, :2], noise).certify_exactly(x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_affected_of_the_library_is_never_refuted(dtype):
+    generator = torch.Generator().manual_seed(0)
+    for levels in (1, 10, 16, 255):
+        noises = [DeterministicSplitting(s, levels, (1, 3, 4)) for s in (0.3, 0.5, 5.0)]
+        noises += [BandAblation(1, (1, 3, 4)), BandAblation(2, (1, 3, 4)), BlockAblation(2, (1, 3, 4))]
+        for noise in noises:
+            for _ in range(20):
+                x = torch.randint(levels + 1, (1, 3, 4), generator=generator).to(dtype) / levels
+                require_affected(noise, x)
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 300, 300)])

@@ -13,7 +13,7 @@ from smoothing import (
     SmoothedClassifier,
     Splitting,
 )
-from smoothing.noise import FiniteNoise
+from smoothing.noise import FiniteNoise, check
 
 LEVELS, SHAPE = 16, (1, 4, 4)
 NOISES = [DeterministicSplitting(0.5, LEVELS, SHAPE, seed=3), BandAblation(2, SHAPE), BlockAblation(3, SHAPE)]
@@ -123,6 +123,62 @@ class Flat(DeterministicSplitting):
 def test_copies_of_several_inputs_that_are_not_those_of_each(noise, message):
     with pytest.raises(BaseFunctionError, match=message):
         certificates(noise(0.5, LEVELS, SHAPE), images(20), batch_size=10 * SPLITTING.steps)
+
+
+class Repeats(BandAblation):
+    """Each input has bands of all inputs."""
+
+    def copies_of_each(self, xs):
+        mixed = xs.repeat(self.steps, 1, 1, 1).view(len(xs), self.steps, *xs.shape[1:])
+        return torch.where(self._shown(torch.arange(self.steps)), mixed, torch.nan)
+
+
+class LastOfMany(DeterministicSplitting):
+    """The last of five and more inputs has the copies of the one before."""
+
+    def copies_of_each(self, xs):
+        copies = super().copies_of_each(xs)
+        return torch.cat([copies[:-1], copies[-2:-1]]) if len(xs) > 4 else copies
+
+
+class Swaps(DeterministicSplitting):
+    def copies_of_each(self, xs):
+        return super().copies_of_each(xs.flip(0))
+
+
+class WrongLater(DeterministicSplitting):
+    """Right in the first calls, as a table that fills up."""
+
+    def copies_of_each(self, xs):
+        self.calls = getattr(self, "calls", 0) + 1
+        copies = super().copies_of_each(xs)
+        return copies if self.calls < 20 else copies.flip(0)
+
+
+@pytest.mark.parametrize(
+    ("noise", "xs"),
+    [
+        (Repeats(2, SHAPE), [torch.zeros(SHAPE), *images(9)]),  # a constant image is the first
+        (Repeats(2, SHAPE), [torch.full(SHAPE, float(k % 4 == 1)) for k in range(10)]),
+        (Swaps(0.5, LEVELS, (1,)), [torch.tensor([float(k % 3 == 1)]) for k in range(10)]),  # inputs of one number
+        (LastOfMany(0.5, LEVELS, SHAPE), images(20)),
+        (WrongLater(0.5, LEVELS, SHAPE), images(500)),
+    ],
+    ids=["constant first", "constant", "one number", "last", "later"],
+)
+def test_copies_of_the_inputs_of_a_batch_are_compared(noise, xs):
+    g = SmoothedClassifier(lambda z: z.flatten(1).nan_to_num(0.5)[:, :1] - torch.tensor([0.5, 0.0]), noise)
+    g.engine.batch_size = 10 * noise.steps
+    with pytest.raises(BaseFunctionError, match="gives other copies with copies_of_each than with copies"):
+        list(g.engine.run_all(g.certifying_exactly(x) for x in xs))
+
+
+def test_few_batches_are_compared(monkeypatch):
+    """On CUDA the host waits for each comparison."""
+    compared = []
+    monkeypatch.setattr(check, "require_same_copies", lambda noise, xs, together: compared.append(len(xs)))
+    certificates(SPLITTING, images(700), batch_size=10 * SPLITTING.steps)
+    assert compared == [10] * 6  # batches 0 to 3, 32 and 64 of 70
 
 
 class Dark(DeterministicSplitting):
