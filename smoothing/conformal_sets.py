@@ -205,11 +205,15 @@ class Conformal(Smoothed, Calibrated):
         return torch.stack(answers).sum(dim=0).cpu().numpy()
 
     def statements(self, drawn: Any, cases: list[float]) -> list[Any]:
-        """The set for each case. Raises SettingError if the draws are of another f, noise, calibration or n."""
+        """The set for each case. Raises SettingError if the draws are of another f, noise, calibration or n.
+
+        Stored draws may be read without a calibration: they contain its tau.
+        """
         self.origin.require(drawn)
-        if (drawn.tau, drawn.n) != (self.tau, self.n):
+        tau = drawn.tau if drawn.origin is None and self.tau == inf else self.tau
+        if (drawn.tau, drawn.n) != (tau, self.n):
             raise SettingError(
-                f"draws: expected those of n = {self.n} samples and this calibration's tau = {self.tau:g}, got n = "
+                f"draws: expected those of n = {self.n} samples and this calibration's tau = {tau:g}, got n = "
                 f"{drawn.n}, tau = {drawn.tau:g}; draw again"
             )
         return [conformal_set(drawn, eps, self.needed(eps), self.alpha) for eps in cases]

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 from functools import partial
 from threading import Lock
 
@@ -167,6 +168,13 @@ def test_sets_are_of_their_own_calibration(settings):
     other.calibrate([{"score": 0.4 if "n" in settings else 0.3}] * 9)
     with pytest.raises(SettingError, match=r"draws: expected those of n = .* samples and this calibration's tau"):
         other.statements(drawn(one), [0.0])
+
+
+def test_stored_draws_are_read_without_a_calibration():
+    draws, new = drawn(made(ConformalSets)), ConformalSets(three_times, Gaussian(0.1), **CASES[ConformalSets])
+    assert new.statements(replace(draws, origin=None), [0.0])[0].tau == 0.4
+    with pytest.raises(SettingError, match="calibration"):
+        new.statements(draws, [0.0])
 
 
 def network():
