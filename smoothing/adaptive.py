@@ -29,10 +29,12 @@ class AdaptiveCertificate(ClassificationCertificate):
     """A `ClassificationCertificate` with n, the number of samples that were needed.
 
     Attributes:
-        decision: yes: the certified radius is at least the given one. no: the classes' probabilities are too close for
-            the given radius. This is false with probability at most alpha, in addition to the certificate's alpha, and
-            says nothing about safety. The certificate of the smaller radius still holds. undecided: n samples were not
-            enough to decide. Empty if there was nothing to decide, or nothing was estimated.
+        decision: yes: the certified radius is at least the given one. no: with runner_up=complement, p_A is too small
+            for the given radius if only p_A is known, though the other classes may share so much of the rest that the
+            true radius is larger; with runner_up=bounded, p_A and the largest other probability are too close for it.
+            This is false with probability at most alpha, in addition to the certificate's alpha, and says nothing about
+            safety. The certificate of the smaller radius still holds. undecided: n samples were not enough to decide.
+            Empty if there was nothing to decide, or nothing was estimated.
     """
 
     decision: Decision

@@ -129,14 +129,17 @@ class BalancedCenterSmoothing(SampledCenter):
         It is also the answer for an x' in hand: for every x within eps of x' at which f_hat does not abstain,
         d(f_hat(x), f_hat(x')) <= eps_out, from draws at x'.
         """
+        self.origin.require(draws)
         return balanced_certificate(draws, eps, self.noise, self.metric, self.settings)
 
     def reach(self, draws: CenterDraws, eps_out: float) -> float:
         """The largest input radius certified within eps_out, from earlier draws; see `center_reach.reach`."""
+        self.origin.require(draws)
         return reach(draws, eps_out, self.noise, self.metric, self.settings)
 
     def answers_within(self, draws: CenterDraws) -> float:
         """The largest input radius within which f_hat surely answers, from earlier draws; see `center_reach`."""
+        self.origin.require(draws)
         return answers_within(draws, self.noise, self.settings)
 
     @classmethod

@@ -42,6 +42,6 @@ class CenterCertifier(DrawsCertifier[CenterDraws, OutputCertificate]):
         metric: Metric,
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
-        super().__init__(f, noise, **evaluation)
         self.metric = instance("metric", metric, Metric, "L2()")
         require_largest(metric, metric.largest)
+        super().__init__(f, noise, metric=metric, **evaluation)

@@ -10,12 +10,13 @@ from torch import Tensor
 from smoothing.as_dict import AsDict
 from smoothing.metrics import Metric
 from smoothing.metrics.checks import is_empty
+from smoothing.origin import Draws
 
 Status = Literal["certified", "abstained", "failed"]
 
 
 @dataclass(frozen=True, eq=False)
-class CenterDraws(AsDict):
+class CenterDraws(Draws):
     """The results of sampling at one input. Every certificate at this input is computed from them.
 
     Attributes:

@@ -86,6 +86,7 @@ class CenterSmoothing(SampledCenter):
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from earlier draws."""
+        self.origin.require(draws)
         beta = self.metric.beta(draws.base_output) if self.center == "best" else None
         return center_guarantee.certificate(draws, eps, self.noise, self.metric, self.settings, beta)
 

@@ -97,6 +97,7 @@ class CenterSmoothingHD(CenterSmoothing):
             )
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
+        self.origin.require(draws)
         c = center_guarantee.certificate(draws, eps, self.noise, self.metric, self.settings)  # beta = 2 gamma
         if c.status != "certified":
             return c

@@ -14,7 +14,7 @@ from smoothing.conformal_guarantee import threshold
 from smoothing.conformal_sets import CalibrationScore, ConformalSets
 from smoothing.evaluation import EvaluationOptions
 from smoothing.noise import Noise
-from smoothing.sampling import Procedure
+from smoothing.sampling import Procedure, same_input
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class ConformalAttack(ConformalSets):
 
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[list[AttackedSets]]:
         """Attack x within each radius, and make the three sets there."""
-        found = []
+        found, known = [], list[tuple[Tensor, Any]]()
         for eps in self.radii:
             attacked = x
             if eps:
@@ -142,7 +142,10 @@ class ConformalAttack(ConformalSets):
                     seed=self.seed,
                     example=example,
                 )
-            counts = yield from self.counting(attacked, example, (self.tau, self.smoothed_tau))
+            counts = next((counts for earlier, counts in known if same_input(earlier, attacked)), None)
+            if counts is None:
+                counts = yield from self.counting(attacked, example, (self.tau, self.smoothed_tau))
+                known.append((attacked, counts))
             robust, smoothed = counts[0] >= self.needed(eps), counts[1] >= self.j
             base = self.scores(self.f(attacked[None]))[0].cpu().numpy() >= self.base_tau
             holds = bool(robust[label]), bool(smoothed[label]), bool(base[label])

@@ -35,6 +35,7 @@ from smoothing.as_dict import AsDict
 from smoothing.bisection import least_number
 from smoothing.errors import SettingError
 from smoothing.noise import FiniteNoise, Noise
+from smoothing.origin import Draws
 from smoothing.rounding import BETA_MARGIN, down
 from smoothing.statistics import clopper_pearson_lower
 
@@ -42,7 +43,7 @@ CELLS = 64  # of the probabilities q; more make t hardly larger
 
 
 @dataclass(frozen=True, eq=False)
-class ConformalDraws(AsDict):
+class ConformalDraws(Draws):
     """What was drawn at one input. Every set at this input is computed from it.
 
     Attributes:

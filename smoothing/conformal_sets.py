@@ -22,6 +22,7 @@ from smoothing.conformal_guarantee import ConformalDraws, ConformalSet, conforma
 from smoothing.errors import BaseFunctionError, SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.noise import Noise
+from smoothing.origin import Origin
 from smoothing.sampling import Procedure, Request, Samples
 from smoothing.smoothed import Smoothed
 from smoothing.streams import Stage, Stream
@@ -70,6 +71,7 @@ class Conformal(Smoothed, Calibrated):
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         super().__init__(f, noise, **evaluation)
+        self.origin = Origin(self.f, self.noise)
         self.p, self.alpha = probability("certifier.p", p), probability("certifier.alpha", alpha)
         self.held_out = whole_number("certifier.held_out", held_out, 1)
         self.score, self.num_classes, self.tau = checked_score(score), num_classes, inf
@@ -190,7 +192,7 @@ class Conformal(Smoothed, Calibrated):
         if self.tau == inf:
             raise SettingError("certifier: calibrate it before it is used (calibrate_on)")
         counts = yield from self.counting(x, example, (self.tau,))
-        return ConformalDraws(counts[0], self.tau, self.n)
+        return ConformalDraws(counts[0], self.tau, self.n, origin=self.origin)
 
     def counting(self, x: Tensor, example: int, taus: tuple[float, ...]) -> Procedure[Any]:
         """How many noisy copies of x reach each threshold, for each class: (thresholds, classes), int64."""
@@ -203,6 +205,17 @@ class Conformal(Smoothed, Calibrated):
         return torch.stack(answers).sum(dim=0).cpu().numpy()
 
     def statements(self, drawn: Any, cases: list[float]) -> list[Any]:
+        """The set for each case. Raises SettingError if the draws are of another f, noise, calibration or n.
+
+        Stored draws may be read without a calibration: they contain its tau.
+        """
+        self.origin.require(drawn)
+        tau = drawn.tau if drawn.origin is None and self.tau == inf else self.tau
+        if (drawn.tau, drawn.n) != (tau, self.n):
+            raise SettingError(
+                f"draws: expected those of n = {self.n} samples and this calibration's tau = {tau:g}, got n = "
+                f"{drawn.n}, tau = {drawn.tau:g}; draw again"
+            )
         return [conformal_set(drawn, eps, self.needed(eps), self.alpha) for eps in cases]
 
 

@@ -1,13 +1,17 @@
 """The base class of certifiers that store draws: one set of draws gives a certificate for every input radius."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
-from typing import Any, Generic, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar, Unpack, overload
 
 from torch import Tensor
 
 from smoothing.arguments import input_radii, several
 from smoothing.certifier import Certifier
+from smoothing.evaluation import EvaluationOptions
+from smoothing.metrics import Metric
+from smoothing.noise import Noise
+from smoothing.origin import Origin
 from smoothing.sampling import Procedure
 from smoothing.smoothed import Smoothed
 
@@ -16,10 +20,29 @@ C = TypeVar("C")  # the certificate
 
 
 class DrawsCertifier(Smoothed, Certifier, Generic[D, C]):
-    """A smoothed function whose draws are stored. Each input radius has a row."""
+    """A smoothed function whose draws are stored. Each input radius has a row.
+
+    Args:
+        f, noise, evaluation: see `Smoothed`.
+        metric: distance in the output space; None if there is none.
+
+    Attributes:
+        origin: what it draws from. `drawing` stores it in the draws, and `read` refuses draws of another origin.
+    """
 
     case = "eps_in"
     needs_labels = False
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        noise: Noise,
+        *,
+        metric: Metric | None = None,
+        **evaluation: Unpack[EvaluationOptions],
+    ) -> None:
+        super().__init__(f, noise, **evaluation)
+        self.origin = Origin(self.f, self.noise, metric)
 
     @abstractmethod
     def drawing(self, x: Tensor, example: int) -> Procedure[D]:
@@ -27,7 +50,13 @@ class DrawsCertifier(Smoothed, Certifier, Generic[D, C]):
 
     @abstractmethod
     def read(self, draws: D, eps: float) -> C:
-        """The certificate for input radius eps, from earlier draws."""
+        """The certificate for input radius eps, from earlier draws.
+
+        They may be those of another certifier with the same f, noise and metric, see `Origin`.
+
+        Raises:
+            SettingError: the draws are of another f, noise or metric.
+        """
 
     def draw(self, x: Any, example: int | None = None) -> D:
         """Draw everything that certificates at x need, for every eps. Arguments and errors as for `certify`."""

@@ -77,14 +77,16 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from draws made earlier."""
+        self.origin.require(draws)
         return exact_balanced_certificate(draws, eps, self.noise, self.metric, self.q, self.rho)
 
     def answers_within(self, draws: CenterDraws) -> float:
         """The largest radius within which f_hat surely answers, a multiple of 1 / levels; -1 if there is none.
 
         Raises:
-            SettingError: the draws do not say how many outputs lie within rho of each.
+            SettingError: the draws do not say how many outputs lie within rho of each, or are of another origin.
         """
+        self.origin.require(draws)
         if draws.held is None or draws.held_within != self.rho:
             raise SettingError(
                 f"draws: expected those of ExactBalancedCenterSmoothing with rho={self.rho:g}; draw again"

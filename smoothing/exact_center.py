@@ -89,6 +89,7 @@ class ExactCenterSmoothing(CenterCertifier):
             distances=np.sort(distances.numpy()),
             smoothing_error=float(self.metric(base_output, center[None])),
             **self._held(outputs),
+            origin=self.origin,
         )
 
     def _held(self, outputs: Tensor) -> dict[str, Any]:
@@ -97,6 +98,7 @@ class ExactCenterSmoothing(CenterCertifier):
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:
         """The certificate for eps, from draws made earlier."""
+        self.origin.require(draws)
         return exact_center_certificate(draws, eps, self.noise, self.metric)
 
 

@@ -51,6 +51,19 @@ class Fixed(metaclass=FixedSettings):
         super().__setattr__(name, value)
 
 
+def settings_of(made: Fixed) -> dict[str, Any]:
+    """The settings that an object was made with, by name, as far as it keeps them: as `name` or `_name`.
+
+    Examples:
+        >>> from smoothing import Splitting
+        >>> settings_of(Splitting(sigma=0.5, levels=4))["levels"]
+        4
+    """
+    own = vars(made)
+    names = sorted({*made._fixed, *_arguments(type(made))})
+    return {name: own.get(name, own.get(f"_{name}")) for name in names}
+
+
 @cache
 def _arguments(cls: type) -> set[str]:
     """The names of the arguments of a class's constructor, and of those of its base classes that it passes on."""

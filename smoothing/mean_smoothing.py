@@ -82,6 +82,7 @@ class MeanSmoothing(_Mean):
         return self.n
 
     def read(self, draws: QuantileDraws, eps: float) -> MeanCertificate:
+        self.origin.require(draws)
         n, k = draws.outputs.shape
         return mean_certificate(draws, eps, self.low, self.high, self._moved(n, k, eps), self.alpha)
 
@@ -137,6 +138,7 @@ class ExactMeanSmoothing(_Mean):
         return self.noise.steps
 
     def read(self, draws: QuantileDraws, eps: float) -> MeanCertificate:
+        self.origin.require(draws)
         require_all(len(draws.outputs), self.noise)
         return exact_mean_certificate(draws, eps, self.low, self.high, self.noise.affected(eps))
 

@@ -86,6 +86,7 @@ class MedianSmoothing(_Quantile):
         return radii
 
     def read(self, draws: QuantileDraws, eps: float) -> QuantileCertificate:
+        self.origin.require(draws)
         n, k = draws.outputs.shape
         found = ranks(self.p, eps, self.noise, n, self.alpha / (2 * max(1, k)))
         return quantile_certificate(draws, eps, self.p, found, self.alpha)
@@ -126,6 +127,7 @@ class ExactMedianSmoothing(_Quantile):
         return self.noise.steps
 
     def read(self, draws: QuantileDraws, eps: float) -> QuantileCertificate:
+        self.origin.require(draws)
         require_all(len(draws.outputs), self.noise)
         return quantile_certificate(draws, eps, self.p, exact_ranks(self.p, eps, self.noise), 0.0)
 

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from smoothing.as_dict import AsDict
 from smoothing.errors import SettingError
 from smoothing.noise import FiniteNoise, Noise
+from smoothing.origin import Draws
 from smoothing.rounding import up
 from smoothing.statistics import exact_least_samples, exact_order_statistic
 
@@ -37,7 +38,7 @@ Ranks = tuple[int | None, int | None]  # of the lower and the upper bound, from 
 
 
 @dataclass(frozen=True, eq=False)
-class QuantileDraws(AsDict):
+class QuantileDraws(Draws):
     """The outputs of f at the noisy copies of one input. Every interval at this input is computed from them.
 
     Attributes:

@@ -121,6 +121,7 @@ class SampledCenter(CenterCertifier):
             smoothing_error=float(self.metric(base_output, center)),
             held=smoothed.held,
             held_within=None if smoothed.held is None else smoothed.center_radius,
+            origin=self.origin,
         )
 
     def _candidates(self, outputs: Tensor) -> Tensor:

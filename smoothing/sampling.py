@@ -189,7 +189,8 @@ class Drawn:
     def require_fresh(self, requests: Iterable[Request]) -> None:
         """Note requests. Those for all copies of a finite noise are not random, so they may be repeated.
 
-        Another tensor x is another input, such as one that was attacked: its samples make a statement of their own.
+        Another x is another input, such as one that was attacked: its samples make a statement of their own. A tensor
+        with equal numbers is the same input. They are compared only where samples overlap, since a device waits for it.
 
         Raises:
             SettingError: a request is for samples of the same input and stream as an earlier one.
@@ -200,7 +201,7 @@ class Drawn:
             x, first, end = request.x, request.first, request.first + request.count
             ranges = self._ranges.setdefault(stream, [])
             for other, begin, stop in ranges:
-                if other is x and (least := max(begin, first)) < (most := min(stop, end)):
+                if (least := max(begin, first)) < (most := min(stop, end)) and same_input(other, x):
                     raise SettingError(
                         f"certifier: samples {least} to {most - 1} of stage {getattr(stream.stage, 'name', '')} were "
                         "requested already; a bound needs fresh samples: use another stage, or first=..."
@@ -208,6 +209,14 @@ class Drawn:
             if ranges and ranges[-1][0] is x and ranges[-1][2] == first:  # such as those of a certifier in many steps
                 first = ranges.pop()[1]
             ranges.append((x, first, end))
+
+
+def same_input(x: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are one input: equal in shape, dtype and all numbers, on one device."""
+    if x is other:
+        return True
+    alike = (x.shape, x.dtype, x.device) == (other.shape, other.dtype, other.device)
+    return alike and torch.equal(x, other)
 
 
 class Checked(list[Request]):

@@ -26,6 +26,7 @@ from smoothing.as_dict import AsDict
 from smoothing.classifier_guarantee import ABSTAIN
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
+from smoothing.origin import Draws
 from smoothing.rounding import BETA_MARGIN, down
 from smoothing.statistics import exact_least_samples
 
@@ -33,7 +34,7 @@ MORE_THAN_HALF = nextafter(0.5, 1)
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentDraws(AsDict):
+class SegmentDraws(Draws):
     """The votes at each position of one input. Every certificate at this input is computed from them.
 
     Attributes:

@@ -85,10 +85,12 @@ class SegmentSmoothing(DrawsCertifier[SegmentDraws, SegmentCertificate]):
             return ((found := position_classes(outputs)) == guess).logical_and(found != ABSTAIN).sum(dim=0)
 
         (estimated,) = yield [request(same, self.n, Stage.ESTIMATION)]
-        return SegmentDraws(guess.cpu().numpy(), torch.stack(estimated).sum(dim=0).cpu().numpy(), n0=self.n0, n=self.n)
+        counts = torch.stack(estimated).sum(dim=0)
+        return SegmentDraws(guess.cpu().numpy(), counts.cpu().numpy(), n0=self.n0, n=self.n, origin=self.origin)
 
     def read(self, draws: SegmentDraws, eps: float) -> SegmentCertificate:
         """The certificate for input radius eps, from earlier votes."""
+        self.origin.require(draws)
         return segment_certificate(draws, eps, self.noise, self.alpha)
 
     def cases(self, eps: Any) -> list[float]:

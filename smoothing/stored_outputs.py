@@ -30,7 +30,7 @@ class StoredOutputs(DrawsCertifier[QuantileDraws, C], Generic[C]):
         (answers,) = yield [self._request(x, example)]
         outputs = torch.cat(answers).flatten(1).cpu().numpy()
         base_output = self.f(x[None])[0].double().cpu().numpy()
-        return QuantileDraws(np.sort(outputs, axis=0), base_output)
+        return QuantileDraws(np.sort(outputs, axis=0), base_output, origin=self.origin)
 
     def _kept(self, outputs: Tensor) -> Tensor:
         """Outputs (b, *output shape) as real numbers, float64. Raises SettingError if all samples' are too many."""

@@ -11,7 +11,7 @@ import io
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -192,9 +192,10 @@ class RunFolder:
     def save(self, index: int, draws: Any, seconds: float) -> None:
         """Save an example's draws, a dataclass of tensors, arrays and numbers, completely or not at all.
 
-        A field that is None is left out. It must have the default None.
+        A field that is None is left out. It must have the default None. So is `Draws.origin`: run.json says it.
         """
-        known = {name: value for name, value in asdict(draws).items() if value is not None}
+        names = [field.name for field in fields(draws) if field.name != "origin"]
+        known = {name: value for name in names if (value := getattr(draws, name)) is not None}
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in known.items()}
         content = io.BytesIO()
         np.savez_compressed(content, seconds=seconds, **arrays)

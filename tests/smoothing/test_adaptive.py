@@ -218,3 +218,13 @@ def test_the_configuration(settings):
     group = settings("experiment=digits_gaussian", "certifier=adaptive", "noise.sigma=0.5").certifier.arguments
     assert group["tolerance"] == 0.05
     assert (group["mode"], group["radius"], group["n"], group["alpha"]) == ("decide", None, 100_000, 0.001)
+
+
+def test_no_is_about_the_class_alone_if_no_other_is_bounded():
+    """p_A = 0.55 and 45 classes of 0.01: theorem 1 gives 1.23 sigma, p_A alone 0.13 sigma."""
+    alone, all_of_them = (
+        Adaptive(linear, Gaussian(0.25), radius=0.1, runner_up=kind) for kind in ("complement", "bounded")
+    )
+    counts = {"n_a": 55_000, "n_b": 1000, "n": 100_000, "classes": 46}
+    assert Gaussian(0.25).radius(0.55, 0.01) > 0.1 > Gaussian(0.25).radius(0.55)
+    assert (alone.decided(**counts), all_of_them.decided(**counts)) == ("no", "yes")

@@ -1,13 +1,15 @@
 """A procedure that would use its samples twice is refused: a bound needs samples that nothing else has used."""
 
+import dataclasses
+
 import pytest
 import torch
 
-from smoothing import Certifier, Gaussian, SettingError, SmoothedClassifier
+from smoothing import Attack, Certifier, ConformalAttack, Gaussian, SettingError, SmoothedClassifier
 from smoothing.base_function import FrozenFunction
 from smoothing.combining import combining
 from smoothing.engine import Engine
-from smoothing.sampling import Samples, whole
+from smoothing.sampling import Drawn, Samples, whole
 from smoothing.smoothed_classifier import Voting
 from smoothing.streams import Stage, Stream
 
@@ -46,6 +48,8 @@ def ways():
         ([[samples(100, first=0)], [samples(100, first=100)], [samples(2, first=99)]], "99 to 100"),
         ([[samples(100, first=200)], [samples(100)], [samples(100, first=250)]], "250 to 299"),
         ([[samples()], [samples(noise=Gaussian(2.0))]], "0 to 99"),
+        ([[samples()], [samples(x=X.clone())]], "0 to 99"),
+        ([[samples(100, first=50)], [samples(x=X.clone())]], "50 to 99"),
     ],
 )
 def test_samples_that_are_used_twice_are_refused(run, rounds, said):
@@ -63,6 +67,9 @@ def test_samples_that_are_used_twice_are_refused(run, rounds, said):
         [[samples(100, first=100)], [samples(100)], [samples(100, first=200)]],
         [[samples(0)], [samples(100)], [samples(0, first=50)]],
         [[samples()], [samples(x=torch.ones(3))]],  # of an attacked input
+        [[samples()], [samples(x=X.double())]],
+        [[samples()], [samples(x=torch.zeros(1, 3))]],
+        [[samples()], [samples(x=X.clone(), first=100)], [samples(first=200)]],
     ],
 )
 def test_fresh_samples_are_not(run, rounds):
@@ -72,6 +79,45 @@ def test_fresh_samples_are_not(run, rounds):
 def test_a_certifier_of_many_small_steps_notes_one_range():
     steps = [[samples(1, first=k)] for k in range(3000)]
     assert Engine(FrozenFunction(lambda batch: batch), 32).run(asking(*steps)) == 3000
+
+
+def test_inputs_are_compared_only_where_samples_overlap(monkeypatch):
+    compared = []
+    monkeypatch.setattr(torch, "equal", lambda *both: compared.append(both))
+    drawn = Drawn()
+    drawn.require_fresh([samples(), samples(x=X.clone(), first=100), samples(x=X.clone(), stage=Stage.ESTIMATION)])
+    assert not compared
+    drawn.require_fresh([samples(x=torch.ones(3), first=99)])
+    assert len(compared) == 2
+
+
+SHORT = {"steps": 1, "step_size": 1e-3, "n": 100}  # within each radius, an attack ends at the same input
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        lambda f: Attack(f, Gaussian(0.5), factors=[0.5, 1.0], samples=10, **SHORT),
+        lambda f: ConformalAttack(f, Gaussian(0.5), radii=[0.05, 0.1], copies=10, alpha=0.5, held_out=9, **SHORT),
+    ],
+)
+def test_an_attack_that_finds_the_same_input_twice_draws_its_samples_once(attack):
+    certifier = attack(lambda x: torch.cat([x, -x], dim=1))
+    if isinstance(certifier, ConformalAttack):
+        certifier.calibrate([{"score": 0.4, "base_score": 0.4}] * 9)
+    procedure, requests = certifier.procedure(torch.ones(1), 0, 0), []
+
+    def noted(answer=None):
+        for _ in range(10):
+            try:
+                requests.append(procedure.send(answer))
+            except StopIteration as end:
+                return end.value
+            answer = yield requests[-1]
+
+    one, other = certifier.engine.run(noted())
+    assert len(requests) == (2 if isinstance(certifier, Attack) else 1)
+    assert dataclasses.replace(one, **{certifier.case: 0.0}) == dataclasses.replace(other, **{certifier.case: 0.0})
 
 
 def test_two_examples_and_two_calls_may_use_the_same_samples():
