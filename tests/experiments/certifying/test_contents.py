@@ -230,6 +230,23 @@ def test_an_example_that_is_another_each_time_is_refused_before_anything_is_samp
     assert not list(Path("r").rglob("examples.csv"))
 
 
+ALTERED = "return self.images[index] + (index == 7) * torch.rand(())"
+
+
+@pytest.mark.parametrize("fingerprint", [False, True])
+def test_a_later_example_that_is_another_each_time_is_refused_when_it_is_certified(run, fingerprint):
+    """Not one of the few that are read twice at the start. With a fingerprint, examples.csv has no hashes."""
+    torch.save(torch.rand(10, 1, 8, 8), "x.pt")
+    edited("return self.images[index]", ALTERED)
+    if fingerprint:
+        edited("    def indices(self):", "    def fingerprint(self):\n        return 'x'\n\n    def indices(self):")
+    with pytest.raises(SettingError, match=r"^dataset: example 7 is another each time that it is read; leave out ran"):
+        run(*STORED)
+    (table,) = Path("r").rglob("certificates.csv")
+    assert pd.read_csv(table)["index"].max() < 7
+    assert len(read_table(run(*STORED, "limit=7"))) == 7
+
+
 def test_an_edited_model_is_said_and_continued(run, capsys):
     folder = run("limit=1")
     assert "source of the model" not in capsys.readouterr().err
