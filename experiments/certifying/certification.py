@@ -86,8 +86,10 @@ def certify_together(several: Sequence[Settings]) -> Certified:
     with ExitStack() as stack:
         stack.enter_context(one_line_warnings())
         tables = [stack.enter_context(run.folder.table(run.schema)) for run in runs]
-        for run in runs if examples else ():
+        for run, table in zip(runs, tables, strict=True):
             run.folder.describe(examples)
+            if _missing([run], [table], indices):
+                run.folder.expect(len(whole), skipped)
         computed = Computed(runs, dataset, device, first.seed)
         _fill_without_sampling(runs, tables, indices, computed)
         missing = _missing(runs, tables, indices)
@@ -97,7 +99,7 @@ def certify_together(several: Sequence[Settings]) -> Certified:
             for run, record in zip(runs, records, strict=True):
                 arithmetic = _prepare(run.certifier, image, len(missing), first.batch_size, runs[0].folder)
                 how = {"device": device_name(device), "arithmetic": arithmetic, "computed": record}
-                run.folder.begin(how, len(whole), skipped)
+                run.folder.begin(how)
             x, where = input_of(runs[0].certifier.f.f, image[None])[0], runs[0].folder.path
             print(
                 announcement(runs[0].certifier, x, device_name(device), where, len(missing)),

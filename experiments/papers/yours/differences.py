@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.machine.words import counted
-from experiments.papers.yours.series import Series, joined, names_in, pairs_of, sigma_text
+from experiments.papers.yours.series import Series, joined, names_in, pairs_of, sigma_text, unfinished_text
 from experiments.papers.yours.values import largest_radius, outputs_at, round_radii
 from experiments.report.significance import (
     LEVEL,
@@ -104,6 +104,8 @@ def texts_of(series: Sequence[Series], radii: Sequence[float] | None, *, outputs
     lines = [_text(pair, found) for pair, found in list(zip(pairs, rows, strict=True))[:MOST_SHOWN]]
     more = [f"{len(pairs) - MOST_SHOWN} more pairs are in the CSV."] if len(pairs) > MOST_SHOWN else []
     about = " ".join([OF_OUTPUTS if outputs else OF_CLASSES, *NOISE[: 1 + (len(pairs) > 1)], *more])
+    left = unfinished_text(series).replace(SIGMA, "sigma")
+    about = ". ".join(filter(None, (about.removesuffix("."), left))) + "."
     table = pd.DataFrame([row for some in rows for row in some])
     return {"md": "\n".join([*lines, "", about, ""]), "tests.csv": table.to_csv(index=False)}
 

@@ -204,6 +204,30 @@ def test_a_run_with_rows_of_some_examples_is_not_shown_as_finished(run, tmp_path
     assert unfinished(find_runs(folder)[0]).startswith(f"{folder}: 6 of 7 examples")
 
 
+def test_a_run_stays_unfinished_if_a_later_command_asks_for_fewer(run):
+    folder = run("limit=5")
+    lines = (folder / "certificates.csv").read_text().splitlines(keepends=True)
+    (folder / "certificates.csv").write_text("".join(lines[:3]))  # stopped after two
+    run("limit=2")
+    assert unfinished(find_runs(folder)[0]) == f"{folder}: 2 of 5 examples; run its command again to finish"
+    run("limit=3")
+    left = f"{folder}: 3 of 5 examples, and a later command asked for 3 only; run the one for all of them again to"
+    assert unfinished(find_runs(folder)[0]) == f"{left} finish"
+    run("limit=5")
+    assert unfinished(find_runs(folder)[0]) == ""
+
+
+def test_a_shard_stays_unfinished_if_a_later_command_asks_for_fewer(run):
+    folder = run("limit=5", "shard.count=2", "shard.index=0")
+    run("limit=4", "shard.count=2", "shard.index=1")
+    assert unfinished(find_runs(folder)[0]) == "", "all 5 are there"
+    run("limit=9", "shard.count=2", "shard.index=0")
+    run("limit=6", "shard.count=2", "shard.index=1")
+    assert unfinished(find_runs(folder)[0]).startswith(f"{folder}: 8 of 9 examples, and a later command asked for 6")
+    run("limit=9")
+    assert unfinished(find_runs(folder)[0]) == ""
+
+
 def test_an_unreadable_first_example_is_skipped_where_that_is_asked(run, capsys):
     torch.save(torch.rand(3, 1, 8, 8), "x.pt")
     edited(

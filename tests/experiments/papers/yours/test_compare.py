@@ -99,6 +99,16 @@ def test_outputs_of_changed_data_are_not_paired(drawn, write_center_run, tmp_pat
     assert "9 test examples, such as 0, are not the same in all of them" in printed
 
 
+@pytest.mark.parametrize("name", ["compare", "table"])
+def test_an_unfinished_run_is_named_in_the_text_and_in_a_note(drawn, write_classes, tmp_path, capsys, name):
+    write_classes("a", [0.5] * 30)
+    folder = write_classes("b", [0.4] * 20, asked=30, read_again=[{"from": "b/another"}])
+    (path,) = drawn(name, tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    assert "Unfinished: b, sigma = 0.5." in path.with_suffix(".md").read_text()
+    said = f"{folder}: 20 of 30 examples; it was read again without sampling, and the other 10 need new samples, as "
+    assert said in capsys.readouterr().out
+
+
 def test_the_envelope_is_the_best_over_sigma_and_says_that_it_is_optimistic(drawn, two_methods, tmp_path, capsys):
     (path,) = drawn("compare", tmp_path, source=two_methods, envelope=True)
     table = pd.read_csv(path.with_suffix(".csv")).query("source == 'ours'")
