@@ -71,7 +71,7 @@ def test_false_alarms_are_rare(paired):
 
 @pytest.mark.slow
 def test_false_alarms_are_at_most_the_stated_share(capsys):
-    """docs/compare.md has numbers of such simulations."""
+    """docs/compare.md has these numbers."""
     found = {
         (method.__name__, n, paired): alarms(method, n, paired, PAIRS)
         for method in METHODS
