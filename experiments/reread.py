@@ -34,7 +34,7 @@ from experiments.machine.words import counted
 from experiments.report.terminal import terminal_table
 from experiments.runs.certifier_class import certifier_class
 from experiments.runs.contents import Contents
-from experiments.runs.reader import StoredRun, find_runs
+from experiments.runs.reader import StoredRun, asked_of, find_runs
 from experiments.runs.run_folder import RunFolder
 from smoothing import Noise, SettingError
 
@@ -72,6 +72,7 @@ def reread_run(run: StoredRun, words: list[str]) -> tuple[Path, list[int]]:
         )
     with one.folder.table(one.schema) as table:
         new = {index: rows for index, rows in found.items() if not table.holds(one.keys(index))}
+        one.folder.expect(asked_of(run))
         write_again(one, table, new, run)
     return one.folder.path, sorted(set(indices) - set(found))
 

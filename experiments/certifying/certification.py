@@ -18,6 +18,7 @@ from experiments.certifying.calibrating import require_other_examples
 from experiments.certifying.computed import Computed
 from experiments.certifying.contents import input_hash
 from experiments.certifying.held_out import calibrate, held_out, require_not_held_out
+from experiments.certifying.inputs import Listed, require_fixed
 from experiments.certifying.progress import Progress, announcement
 from experiments.certifying.rereading import reread_from_siblings, taken_from_shards
 from experiments.certifying.rows import Certification, rows_of_each
@@ -29,11 +30,9 @@ from experiments.machine.stopping import stop_if_asked
 from experiments.runs.examples import example_rows
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.table import TableWriter, read_table
-from experiments.training.base_function import example_of, input_of, tensor_of
+from experiments.training.base_function import example_of, input_of
 from smoothing import Certifier, Predict, SettingError, SmoothingWarning
 from smoothing.inputs import pixels_warning
-
-READ_AGAIN = 4  # of the examples: half of all random flips leave an image as it was
 
 
 def certify(settings: Settings) -> Path:
@@ -77,17 +76,20 @@ def certify_together(several: Sequence[Settings]) -> Certified:
     whole = choose_examples(dataset, replace(first, shard=Shard()), held) if first.shard.count > 1 else chosen
     skipped = sorted(set(chosen) - set(indices))
     require_other_examples(first, indices)
-    _require_fixed(dataset, indices[:READ_AGAIN])
+    require_fixed(dataset, indices)
     listed = [*indices, *(index for index in held if index not in indices)]
     examples = example_rows(dataset, listed, partial(input_hash, dataset))
+    inputs = {row["index"]: row["input"] for row in examples}
     for settings, run in zip(several, runs, strict=True):
         _warn_of_another_precision(settings, run.folder)
     logger = first.logger.build(config=first.as_dict()) if first.logger else None
     with ExitStack() as stack:
         stack.enter_context(one_line_warnings())
         tables = [stack.enter_context(run.folder.table(run.schema)) for run in runs]
-        for run in runs if examples else ():
+        for run, table in zip(runs, tables, strict=True):
             run.folder.describe(examples)
+            if _missing([run], [table], indices):
+                run.folder.expect(len(whole), skipped)
         computed = Computed(runs, dataset, device, first.seed)
         _fill_without_sampling(runs, tables, indices, computed)
         missing = _missing(runs, tables, indices)
@@ -97,7 +99,7 @@ def certify_together(several: Sequence[Settings]) -> Certified:
             for run, record in zip(runs, records, strict=True):
                 arithmetic = _prepare(run.certifier, image, len(missing), first.batch_size, runs[0].folder)
                 how = {"device": device_name(device), "arithmetic": arithmetic, "computed": record}
-                run.folder.begin(how, len(whole), skipped)
+                run.folder.begin(how)
             x, where = input_of(runs[0].certifier.f.f, image[None])[0], runs[0].folder.path
             print(
                 announcement(runs[0].certifier, x, device_name(device), where, len(missing)),
@@ -106,24 +108,14 @@ def certify_together(several: Sequence[Settings]) -> Certified:
             )
             if logger and tables[0].done:
                 logger.log(read_table(runs[0].folder.path).to_dict("records"))
-            calibrate(runs, dataset, held, device)
-            _certify(runs, tables, dataset, missing, device, logger)
+            calibrate(runs, dataset, held, device, inputs)
+            _certify(runs, tables, dataset, missing, device, inputs, logger)
         for run in runs:
             run.folder.end()
     if logger:
         logger.table("certificates", read_table(runs[0].folder.path))
         logger.finish()
     return Certified([run.folder.table_path for run in runs], whole)
-
-
-def _require_fixed(dataset: Dataset, indices: Sequence[int]) -> None:
-    """Raise SettingError if an example is another each time that it is read: a certificate is about one input."""
-    for index in indices:
-        one, other = tensor_of(dataset, index), tensor_of(dataset, index)
-        if one.dtype != other.dtype or not torch.equal(one, other):
-            raise SettingError(
-                f"dataset: example {index} is another each time that it is read; leave out random augmentation"
-            )
 
 
 def _missing(runs: Sequence[Certification], tables: Sequence[TableWriter], indices: Sequence[int]) -> list[int]:
@@ -156,13 +148,14 @@ def _certify(
     dataset: Dataset,
     indices: list[int],
     device: torch.device,
+    inputs: Listed,
     logger: Any,
 ) -> None:
     """Certify examples one after another, and write their rows into the tables."""
     certifier = runs[0].certifier
     with Progress(len(indices), certifier.samples) as progress:
         certifier.engine.on_samples = progress.samples
-        for each in rows_of_each(runs, dataset, indices, device):
+        for each in rows_of_each(runs, dataset, indices, device, inputs):
             for table, rows in zip(tables, each, strict=True):
                 table.write(rows)
             progress.example(each[0])

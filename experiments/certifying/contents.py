@@ -4,6 +4,7 @@ import hashlib
 from contextlib import suppress
 
 import torch
+from torch import Tensor
 
 from experiments.config.settings import Settings
 from experiments.config.user_code import code_hash
@@ -45,7 +46,7 @@ def _examples_hash(dataset: Dataset) -> str:
     content, indices = hashlib.sha256(), indices_of(dataset)
     for index in dict.fromkeys([*indices[:1], *indices[len(indices) // 2 :][:1], *indices[-1:]]):
         with suppress(MissingDataError):  # `Dataset.check` names it, or skips it
-            _add(content, dataset, index)
+            _add(content, index, tensor_of(dataset, index))
     if isinstance(dataset, LabelledDataset):
         content.update(repr([(index, dataset.label(index)) for index in indices]).encode())
     return content.hexdigest()[:16]
@@ -55,16 +56,19 @@ def input_hash(dataset: Dataset, index: int) -> str | None:
     """Hash of an example; None if the data set's fingerprint covers it, or it cannot be read."""
     if dataset.cached_fingerprint:
         return None
-    content = hashlib.sha256()
     try:
-        _add(content, dataset, index)
+        return hash_of(index, tensor_of(dataset, index))
     except MissingDataError:
         return None
+
+
+def hash_of(index: int, x: Tensor) -> str:
+    """Hash of an example as the data set gives it, (*shape), with its index, dtype and shape."""
+    content = hashlib.sha256()
+    _add(content, index, x)
     return f"sha256:{content.hexdigest()[:16]}"
 
 
-def _add(content: "hashlib._Hash", dataset: Dataset, index: int) -> None:
-    """Add an example, with its index, dtype and shape, to a hash."""
-    x = tensor_of(dataset, index)
+def _add(content: "hashlib._Hash", index: int, x: Tensor) -> None:
     content.update(f"{index} {x.dtype} {tuple(x.shape)}".encode())
     content.update(x.detach().cpu().contiguous().numpy().tobytes())

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.certifying.inputs import Listed, input_to_certify
 from experiments.certifying.rows import Certification, row
 from experiments.data import Dataset, LabelledDataset
 from experiments.data.indices import indices_of
 from experiments.machine.stopping import stop_if_asked
 from experiments.machine.words import counted
 from experiments.runs.table import Schema, TableWriter, read_rows
-from experiments.training.base_function import example_of, input_of
 from smoothing import Calibrated, Certifier, SettingError
 from smoothing.sampling import Procedure
 
@@ -51,16 +51,26 @@ def require_not_held_out(indices: Sequence[int], held: Sequence[int]) -> None:
         )
 
 
-def calibrate(runs: Sequence[Certification], dataset: Dataset, held: Sequence[int], device: torch.device) -> None:
-    """Calibrate the certifiers that need it. Examples that have a row in calibration.csv are not sampled again."""
+def calibrate(
+    runs: Sequence[Certification], dataset: Dataset, held: Sequence[int], device: torch.device, inputs: Listed
+) -> None:
+    """Calibrate the certifiers that need it. Examples that have a row in calibration.csv are not sampled again.
+
+    Raises SettingError if an example is another than the one that is listed in `inputs`; see `input_to_certify`.
+    """
     for run in runs:
         if isinstance(run.certifier, Calibrated):
             assert isinstance(dataset, LabelledDataset)  # see `held_out`
-            run.certifier.calibrate(_rows(run, run.certifier, dataset, held, device))
+            run.certifier.calibrate(_rows(run, run.certifier, dataset, held, device, inputs))
 
 
 def _rows(
-    run: Certification, certifier: Calibrated, dataset: LabelledDataset, held: Sequence[int], device: torch.device
+    run: Certification,
+    certifier: Calibrated,
+    dataset: LabelledDataset,
+    held: Sequence[int],
+    device: torch.device,
+    inputs: Listed,
 ) -> list[Any]:
     """The rows of calibration.csv, with those that it does not hold yet."""
     schema, f = Schema(certifier.calibration_columns, ("index",)), certifier.f.f
@@ -72,7 +82,7 @@ def _rows(
 
         def procedures() -> Iterator[Procedure[object]]:
             for index in missing:
-                x = input_of(f, example_of(dataset, index, f, device)[None])[0]
+                x = input_to_certify(dataset, index, f, device, inputs)
                 yield certifier.calibrating(x, index, dataset.label(index))
 
         for index, (found, seconds) in zip(missing, certifier.engine.run_all(procedures()), strict=True):

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experiments.certifying.inputs import Listed, input_to_certify
 from experiments.data import Dataset, LabelledDataset
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.table import Key, Schema
-from experiments.training.base_function import example_of, input_of
 from smoothing import ABSTAIN, BaseFunctionError, Certifier, SettingError
 from smoothing.combining import combining
 from smoothing.sampling import Procedure
@@ -71,12 +71,18 @@ class Certification:
 
 
 def rows_of_each(
-    certifications: Sequence[Certification], dataset: Dataset, indices: Iterable[int], device: torch.device
+    certifications: Sequence[Certification],
+    dataset: Dataset,
+    indices: Iterable[int],
+    device: torch.device,
+    inputs: Listed | None = None,
 ) -> Iterator[list[list[Row]]]:
     """The rows of each example in each certification, in order. A certifier's draws, if any, are saved in its folder.
 
     All certifications have the same base function and noise, so they share samples. f is evaluated once for all of
     them, and an example's seconds are split among them.
+
+    Raises SettingError if an example is another than the one that is listed in `inputs`; see `input_to_certify`.
     """
     f, engine = certifications[0].certifier.f.f, certifications[0].certifier.engine
     under_way = deque[tuple[int, int, list[float | None]]]()  # index, label, seconds of stored draws
@@ -86,7 +92,7 @@ def rows_of_each(
             label = dataset.label(index) if isinstance(dataset, LabelledDataset) else ABSTAIN
             kept = [_kept(one, index) for one in certifications]
             under_way.append((index, label, [found and found[1] for found in kept]))
-            x = input_of(f, example_of(dataset, index, f, device)[None])[0] if None in kept else None
+            x = input_to_certify(dataset, index, f, device, inputs or {}) if None in kept else None
             yield combining(
                 [
                     one.certifier.procedure(x, index, label) if x is not None and found is None else _loaded(found)

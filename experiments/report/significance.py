@@ -20,16 +20,12 @@ FEWEST, FEW = 6, 30  # examples for an interval at all, and for one from the boo
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference and its confidence interval, at `LEVEL`."""
+    """A mean difference, its confidence interval at `LEVEL`, and the p-value that it is 0."""
 
     mean: float
     low: float
     high: float
-
-    @property
-    def significant(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low > 0 or self.high < 0
+    p: float
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,10 @@ def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
     The interval is too narrow for few examples. With fewer than 30 it also contains Student's (Welch's, if the examples
     differ); with fewer than 6 it says nothing: the signs of 5 differences are all the same with probability 1/16.
 
+    The p-value is twice the share of the bootstrap means on the other side of 0; with fewer than 30 examples it is at
+    least Student's (Welch's). If paired, it is at least the probability that all differences other than 0 have the same
+    sign: where few examples differ, the bootstrap knows too little of them. With fewer than 6 examples it is 1.
+
     Args:
         one: finite values, such as radii (0 if misclassified), (n,).
         other: finite values, (n,) if paired, else (m,).
@@ -73,7 +73,7 @@ def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
     samples = (one - other,) if paired else (one, other)
     fewest = min(map(len, samples))
     if fewest < FEWEST:
-        return Difference(mean, -np.inf, np.inf)
+        return Difference(mean, -np.inf, np.inf, 1.0)
     found = scipy.stats.bootstrap(
         samples,
         _mean if paired else _difference_of_means,
@@ -83,13 +83,18 @@ def mean_difference(one: Values, other: Values, *, paired: bool) -> Difference:
         confidence_level=LEVEL,
         method="percentile",
         rng=np.random.default_rng(0),
-    ).confidence_interval
+    )
+    low, high = found.confidence_interval
+    p = _p_value(found.bootstrap_distribution)
+    if paired:
+        p = max(p, min(1.0, 2.0 * 0.5 ** np.count_nonzero(samples[0])))
     if fewest >= FEW:
-        return Difference(mean, float(found.low), float(found.high))
+        return Difference(mean, float(low), float(high), p)
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):  # equal values have no variance
         test = scipy.stats.ttest_1samp(samples[0], 0) if paired else scipy.stats.ttest_ind(one, other, equal_var=False)
         students = test.confidence_interval(LEVEL)
-    return Difference(mean, float(np.fmin(found.low, students.low)), float(np.fmax(found.high, students.high)))
+    low, high = float(np.fmin(low, students.low)), float(np.fmax(high, students.high))
+    return Difference(mean, low, high, float(np.fmax(p, test.pvalue)))
 
 
 def sign_test(one: Values, other: Values) -> Signs:
@@ -117,6 +122,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     scaled = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled))
     return [float(p) for p in adjusted]
+
+
+def _p_value(means: Values) -> float:
+    """The two-sided p-value of 0 among bootstrap means, each of which counts once more, so that it is never 0."""
+    below, above = np.sum(means <= 0), np.sum(means >= 0)
+    return float(min(1.0, 2 * (min(below, above) + 1) / (len(means) + 1)))
 
 
 def _mean(differences: Values, axis: int = -1) -> Values:

@@ -57,15 +57,54 @@ class StoredRun:
         return {int(index): kept[0] for index, kept in found.items() if kept is not None}
 
 
-def unfinished(run: StoredRun) -> str:
-    """How many of a run's readable examples have rows, if not all have; empty otherwise. Earlier runs do not say."""
-    paths = list(run.folder.glob("run*.json"))
-    records = [read_record(path) for path in paths]
+def asked_of(run: StoredRun) -> int:
+    """The readable examples that a run is to have, in all shards; those that it has, if that is more or not recorded.
+
+    The largest number that any of its commands asked for, see `RunFolder.expect`.
+    """
+    records = _records(run)
     skipped = {index for record in records for index in record.get("skipped", [])}
-    asked = max((record.get("asked", 0) for record in records), default=0) - len(skipped)
-    done = run.table["index"].nunique() if len(run.table) else 0
-    how = "run its command again" + " for each shard" * any("-of-" in path.name for path in paths)
-    return f"{run.folder}: {done} of {counted(asked, 'example')}; {how} to finish" * (done < asked)
+    return max(max((record.get("asked", 0) for record in records), default=0) - len(skipped), _done(run))
+
+
+def unfinished(run: StoredRun) -> str:
+    """How many of the examples that it is to have a run has, and how it is finished; empty if it has all.
+
+    Earlier runs do not say how many they are to have.
+    """
+    done, asked = _done(run), asked_of(run)
+    if done == asked:
+        return ""
+    return f"{run.folder}: {done} of {counted(asked, 'example')}{_how_to_finish(run, asked - done)}"
+
+
+def _how_to_finish(run: StoredRun, missing: int) -> str:
+    records = _records(run)
+    sources = {each["from"] for record in records for each in record.get("read_again", [])}
+    own = f"{run.folder.parent.name}/{run.folder.name}"  # at more eps
+    if any(source != own and not source.endswith(".csv") for source in sources):  # .csv: a table of its own shards
+        return (
+            f"; it was read again without sampling, and the other {missing} need new samples, as those that abstained "
+            "do, so they are no random choice; certify.py with its settings adds them"
+        )
+    asked = max(record.get("asked", 0) for record in records)
+    resumed = [record["resumed"][-1] for record in records if record.get("resumed")]
+    if (latest := min((start.get("asked", asked) for start in resumed), default=asked)) < asked:
+        return f", and a later command asked for {latest} only; run the one for all of them again to finish"
+    each = " for each shard" * any("-of-" in path.name for path in _paths(run))
+    return f"; run its command again{each} to finish"
+
+
+def _records(run: StoredRun) -> list[dict[str, Any]]:
+    return [read_record(path) for path in _paths(run)]
+
+
+def _paths(run: StoredRun) -> list[Path]:
+    return list(run.folder.glob("run*.json"))
+
+
+def _done(run: StoredRun) -> int:
+    return run.table["index"].nunique() if len(run.table) else 0
 
 
 def find_runs(source: Path) -> list[StoredRun]:

@@ -77,6 +77,7 @@ class RunFolder:
         self._settings, self.identity, self._noise_state = settings, identity, noise_state or {}
         self._contents, self._space = contents or Contents(), space or InputSpace()
         self._inputs: dict[int, str | None] = {}  # hashes of the examples that `describe` listed
+        self._planned: dict[str, Any] = {}  # "asked" and "skipped", see `expect`
         self._refuse_another_identity()
 
     def table(self, schema: Schema) -> TableWriter:
@@ -97,21 +98,34 @@ class RunFolder:
         with TableWriter(self.path / f"examples{self._suffix}.csv", EXAMPLES) as table:
             table.write(examples)
 
-    def begin(self, how: dict[str, Any], asked: int | None = None, skipped: Sequence[int] = ()) -> None:
+    def expect(self, asked: int, skipped: Sequence[int] = ()) -> None:
+        """Record in run.json how many examples the run is to have, unless an earlier command asked for more.
+
+        A run that was stopped stays unfinished, even if a later command asks for fewer. If there is no run.json yet,
+        `begin` or `begin_from` records it.
+
+        Args:
+            asked: number of examples that are asked for, in all shards.
+            skipped: those of this shard that cannot be read, and have no rows.
+        """
+        self._planned = {"asked": asked, "skipped": list(skipped)}
+        record = self._record()
+        if record and record.get("asked", 0) < asked:
+            self._write(record | self._planned)
+
+    def begin(self, how: dict[str, Any]) -> None:
         """Record in run.json that the run starts or resumes.
 
         Args:
             how: "device", its name; "arithmetic", the precision, compilation and batch size of the base function; and
                 "computed", a few numbers that are computed at an example, to compare later.
-            asked: number of examples that were asked for, in all shards.
-            skipped: those of this shard that cannot be read, and have no rows.
         """
         (self.path / "draws").mkdir(parents=True, exist_ok=True)
         for folder in (self.path, self.path.parent):
             sync_folder(folder)
         known = provenance(targets(self._settings.as_dict()))
         start = {"started": _now(), "ended": None} | how | _command() | known
-        record, planned = self._record(), {} if asked is None else {"asked": asked, "skipped": list(skipped)}
+        record = self._record()
         if record is None:
             self._write(
                 {
@@ -121,14 +135,15 @@ class RunFolder:
                     **({"noise_state": self._noise_state} if self._noise_state else {}),
                     **self._contents.record(),
                     **self._space.record(),
-                    **planned,
+                    **self._planned,
                     **start,
                     "resumed": [],
                 }
             )
         else:
-            record["resumed"].append(start)
-            self._write(record | planned)
+            asked = self._planned.get("asked", 0)
+            record["resumed"].append(start | ({"asked": asked} if asked else {}))
+            self._write(record | (self._planned if asked >= record.get("asked", 0) else {}))
 
     def begin_from(self, source: Path, record: dict[str, Any], examples: list[int]) -> None:
         """Record in run.json that rows are read again from another run, whose provenance is kept.
@@ -151,7 +166,7 @@ class RunFolder:
         if own is None:
             apart = ("command", "read_again", "asked", "skipped")
             kept = {key: value for key, value in record.items() if key not in apart}
-            own = kept | {"identity": self.identity, "config": self._settings.as_dict()}
+            own = kept | {"identity": self.identity, "config": self._settings.as_dict()} | self._planned
         own["read_again"] = [*own.get("read_again", []), reading]
         self._write(own)
 

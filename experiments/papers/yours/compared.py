@@ -66,11 +66,16 @@ class ComparedRuns(Figure):
         return "_".join(re.sub(r"\W+", "_", word.lower()) for word in words if word)
 
     def setting(self, run: StoredRun) -> dict[str, Any]:
+        """Data, threat norm and units; of outputs also the metric, with the hash of the numbers that it holds.
+
+        Runs of two networks that measure distances are in different units. A run from before the hash was recorded is
+        drawn apart from one that has it.
+        """
         space, outputs = space_of(run), kind_of(run) == OUTPUTS
         data = {name: value for name, value in run.identity["dataset"].items() if name not in PARTS}
         data["type"] = data_text(run).lower()  # the authors' files have the name of a folder
         return {"data": data, "norm": space.norm, "units": space.units} | (
-            {"metric": run.identity.get("metric")} if outputs else {}
+            {"metric": run.identity.get("metric"), "metric_numbers": run.record.get("metric")} if outputs else {}
         )
 
     def joined(self, groups: dict[str, list[StoredRun]]) -> dict[str, list[StoredRun]]:

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from experiments.machine.words import counted
-from experiments.papers.yours.series import Series, joined, names_in, pairs_of, sigma_text
+from experiments.papers.yours.series import Series, joined, names_in, pairs_of, sigma_text, unfinished_text
 from experiments.papers.yours.values import largest_radius, outputs_at, round_radii
 from experiments.report.significance import (
+    FEWEST,
     LEVEL,
     fisher,
     holm,
@@ -25,13 +26,13 @@ from experiments.runs.reader import StoredRun
 
 MOST_SHOWN = 12  # pairs in the terminal; the CSV has all
 ACCURACY = "certified accuracy"
-FEWEST = 2  # common examples of a paired test
 RADII = 6  # radii of the tests, if they are not given
 OF_CLASSES = (
-    "Differences of the ACR (average certified radius): bootstrap over examples, 95 % interval; below 30 examples it "
-    "also contains Student's interval. Differences of "
+    "Differences of the ACR (average certified radius): bootstrap over examples, 95 % interval of the ACR alone; below "
+    "30 examples it also contains Student's interval. Differences of "
     "certified accuracy in percentage points: McNemar's exact test on the same examples, Fisher's exact test on "
-    "different ones. p is adjusted over the radii (Holm)."
+    "different ones. p is adjusted over the ACR and the radii (Holm): equal methods are called more than noise in at "
+    "most 5 %."
 )
 OF_OUTPUTS = (
     "Differences of eps_out, with abstentions as infinity: exact sign test (p) and Wilcoxon's signed-rank test on the "
@@ -50,13 +51,16 @@ class Pair:
     Attributes:
         one: the first.
         other: the second.
-        paired: whether the examples that they have in common are the same data. Then only these are compared.
+        paired: whether the examples that they have in common are the same data and enough; see `_enough`. Then only
+            these are compared. Else all are, as different examples.
+        common: number of examples that they have in common, if these are the same data; else 0.
         tables: their rows, in the same order of examples if paired. By index.
     """
 
     one: Series
     other: Series
     paired: bool
+    common: int
     tables: tuple[pd.DataFrame, pd.DataFrame]
 
     @property
@@ -71,12 +75,12 @@ class Pair:
 
     @property
     def examples(self) -> str:
-        sizes = [table.index.nunique() for table in self.tables]
-        return (
-            f"{counted(sizes[0], 'common example')}"
-            if self.paired
-            else f"{sizes[0]:,} and {sizes[1]:,} different examples"
-        )
+        one, other = (table.index.nunique() for table in self.tables)
+        if self.paired:
+            return counted(one, "common example")
+        if self.common:
+            return f"{one:,} and {other:,} examples, tested as different ones because only {self.common:,} are common"
+        return f"{one:,} and {other:,} different examples"
 
     def row(self, **found: Any) -> dict[str, Any]:
         """A row of the table of tests."""
@@ -104,6 +108,8 @@ def texts_of(series: Sequence[Series], radii: Sequence[float] | None, *, outputs
     lines = [_text(pair, found) for pair, found in list(zip(pairs, rows, strict=True))[:MOST_SHOWN]]
     more = [f"{len(pairs) - MOST_SHOWN} more pairs are in the CSV."] if len(pairs) > MOST_SHOWN else []
     about = " ".join([OF_OUTPUTS if outputs else OF_CLASSES, *NOISE[: 1 + (len(pairs) > 1)], *more])
+    left = unfinished_text(series).replace(SIGMA, "sigma")
+    about = ". ".join(filter(None, (about.removesuffix("."), left))) + "."
     table = pd.DataFrame([row for some in rows for row in some])
     return {"md": "\n".join([*lines, "", about, ""]), "tests.csv": table.to_csv(index=False)}
 
@@ -121,10 +127,19 @@ def _pair(one: Series, other: Series) -> Pair:
     tables = (one.run.table.set_index("index"), other.run.table.set_index("index"))
     common = tables[0].index.unique().intersection(tables[1].index.unique(), sort=False)
     same = other_inputs([one.run, other.run]).isdisjoint(common)
-    paired = len(common) >= FEWEST and same and _same_labels(*(table.loc[common] for table in tables))
+    same = same and _same_labels(*(table.loc[common] for table in tables))
+    paired = same and _enough(len(common), [table.index.nunique() for table in tables])
     if paired:
         tables = (tables[0].loc[common], tables[1].loc[common])
-    return Pair(one, other, paired, tables)
+    return Pair(one, other, paired, len(common) if same else 0, tables)
+
+
+def _enough(common: int, sizes: Sequence[int]) -> bool:
+    """Whether to compare the common examples alone: all are common, or at least 6 and half of the smaller run's.
+
+    Otherwise a paired test of a few would overlook what all examples show.
+    """
+    return 0 < common == max(sizes) or (common >= FEWEST and 2 * common >= min(sizes))
 
 
 def _same_labels(one: pd.DataFrame, other: pd.DataFrame) -> bool:
@@ -135,7 +150,7 @@ def _same_labels(one: pd.DataFrame, other: pd.DataFrame) -> bool:
 
 
 def _class_rows(pair: Pair, radii: Sequence[float] | None) -> list[dict[str, Any]]:
-    """A row for the ACR, and one for each radius."""
+    """A row for the ACR, and one for each radius. All p-values of a pair are adjusted together."""
     correct = [table["correct"].to_numpy(dtype=bool) for table in pair.tables]
     radius = [table["radius"].to_numpy(dtype=np.float64) for table in pair.tables]
     held = [np.where(c, r, 0.0) for c, r in zip(correct, radius, strict=True)]
@@ -144,19 +159,26 @@ def _class_rows(pair: Pair, radii: Sequence[float] | None) -> list[dict[str, Any
         found = mean_difference(held[0], held[1], paired=pair.paired)
         values = {"value_one": float(held[0].mean()), "value_other": float(held[1].mean())}
         interval = {"difference": found.mean, "low": found.low, "high": found.high}
-        rows.append(pair.row(quantity="ACR", **values, **interval, significant=found.significant))
+        tested = {"p": found.p} if np.isfinite(found.low) else {}  # too few examples
+        rows.append(pair.row(quantity="ACR", **values, **interval, **tested))
     flags = {}
     for at in radii or round_radii(largest_radius([pair.one, pair.other]), RADII):
         one, other = (c & (r >= at) for c, r in zip(correct, radius, strict=True))
         if one.any() or other.any():
             flags[at] = one, other
-    p_values = [(mcnemar if pair.paired else fisher)(one, other) for one, other in flags.values()]
-    for (at, (one, other)), p, adjusted in zip(flags.items(), p_values, holm(p_values), strict=True):
+    for at, (one, other) in flags.items():
         values = {"value_one": float(one.mean()), "value_other": float(other.mean())}
-        difference = values["value_one"] - values["value_other"]
-        tested = {"difference": difference, "p": p, "p_adjusted": adjusted, "significant": adjusted < 1 - LEVEL}
-        rows.append(pair.row(quantity=ACCURACY, at=at, **values, **tested))
-    return rows
+        difference, p = values["value_one"] - values["value_other"], (mcnemar if pair.paired else fisher)(one, other)
+        rows.append(pair.row(quantity=ACCURACY, at=at, **values, difference=difference, p=p))
+    return _adjusted(rows)
+
+
+def _adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with p-values that are adjusted together, and whether they are significant. Rows without p are not."""
+    tested = [row for row in rows if "p" in row]
+    for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
+        row["p_adjusted"] = p
+    return [row | {"significant": row.get("p_adjusted", 1.0) < 1 - LEVEL} for row in rows]
 
 
 def _output_rows(pair: Pair) -> list[dict[str, Any]]:
@@ -175,9 +197,7 @@ def _output_rows(pair: Pair) -> list[dict[str, Any]]:
         else:
             counted, tested = {}, {"p": rank_sum(one.to_numpy(), other.to_numpy())}
         rows.append(pair.row(quantity="eps_out", at=at, **counted, **tested))
-    for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row |= {"p_adjusted": adjusted, "significant": adjusted < 1 - LEVEL}
-    return rows
+    return _adjusted(rows)
 
 
 def _text(pair: Pair, rows: list[dict[str, Any]]) -> str:
@@ -200,9 +220,10 @@ def _axis(row: dict[str, Any]) -> str:
 
 def _result(row: dict[str, Any]) -> str:
     if "at" not in row:
-        if not np.isfinite(row["low"]):
+        if "p" not in row:
             return f"{row['difference']:+.4f} (too few examples for an interval)"
-        return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+        interval = f"[{row['low']:+.4f}, {row['high']:+.4f}]"
+        return f"{row['difference']:+.4f} {interval} (p = {_p(row['p_adjusted'])})"
     p = f"p = {_p(row['p_adjusted'])}"
     if row["quantity"] == ACCURACY:
         return f"{round(100 * row['difference'], 1) + 0.0:+.1f} points ({p})"  # no -0.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.papers.yours.run_settings import told_apart
 from experiments.report.symbols import SIGMA
-from experiments.runs.reader import StoredRun
+from experiments.runs.reader import StoredRun, unfinished
 
 MOST = 5  # series in a panel
 
@@ -102,6 +102,12 @@ def joined(*words: str) -> str:
 
 def sigma_text(one: Series) -> str:
     return "" if one.sigma is None else f"{SIGMA} = {one.sigma:g}"
+
+
+def unfinished_text(series: Sequence[Series]) -> str:
+    """The series with a run that lacks examples, as text; empty if there is none. A note says how many are missing."""
+    names = [joined(one.name, sigma_text(one)) for one in series if any(map(unfinished, one.runs))]
+    return f"Unfinished: {'; '.join(names)}" if names else ""
 
 
 def pairs_of(series: Sequence[Series]) -> list[tuple[Series, Series]]:

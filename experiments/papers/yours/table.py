@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, Radii, kind_of
 from experiments.papers.yours.run_settings import trained_elsewhere
-from experiments.papers.yours.series import Series, by_source, joined, series_of
+from experiments.papers.yours.series import Series, by_source, joined, series_of, unfinished_text
 from experiments.papers.yours.titles import (
     data_text,
     metric_text,
@@ -71,6 +71,7 @@ class ComparisonTable(ComparedRuns):
         )
         if self.envelope:
             caption += f". Best of the runs of each source; ACR: of a single run. The {OPTIMISTIC.removeprefix('the ')}"
+        caption = ". ".join(filter(None, (caption, unfinished_text(series))))
         plain = [_plain(cell) for cell in header], [[_plain(cell) for cell in line] for line in lines]
         texts = {
             "md": f"{_plain(caption)}.\n\n{markdown(*plain)}",

@@ -204,6 +204,30 @@ def test_a_run_with_rows_of_some_examples_is_not_shown_as_finished(run, tmp_path
     assert unfinished(find_runs(folder)[0]).startswith(f"{folder}: 6 of 7 examples")
 
 
+def test_a_run_stays_unfinished_if_a_later_command_asks_for_fewer(run):
+    folder = run("limit=5")
+    lines = (folder / "certificates.csv").read_text().splitlines(keepends=True)
+    (folder / "certificates.csv").write_text("".join(lines[:3]))  # stopped after two
+    run("limit=2")
+    assert unfinished(find_runs(folder)[0]) == f"{folder}: 2 of 5 examples; run its command again to finish"
+    run("limit=3")
+    left = f"{folder}: 3 of 5 examples, and a later command asked for 3 only; run the one for all of them again to"
+    assert unfinished(find_runs(folder)[0]) == f"{left} finish"
+    run("limit=5")
+    assert unfinished(find_runs(folder)[0]) == ""
+
+
+def test_a_shard_stays_unfinished_if_a_later_command_asks_for_fewer(run):
+    folder = run("limit=5", "shard.count=2", "shard.index=0")
+    run("limit=4", "shard.count=2", "shard.index=1")
+    assert unfinished(find_runs(folder)[0]) == "", "all 5 are there"
+    run("limit=9", "shard.count=2", "shard.index=0")
+    run("limit=6", "shard.count=2", "shard.index=1")
+    assert unfinished(find_runs(folder)[0]).startswith(f"{folder}: 8 of 9 examples, and a later command asked for 6")
+    run("limit=9")
+    assert unfinished(find_runs(folder)[0]) == ""
+
+
 def test_an_unreadable_first_example_is_skipped_where_that_is_asked(run, capsys):
     torch.save(torch.rand(3, 1, 8, 8), "x.pt")
     edited(
@@ -228,6 +252,23 @@ def test_an_example_that_is_another_each_time_is_refused_before_anything_is_samp
         run(*STORED, "indices=[2,3]")
     assert not list(Path("r").rglob("certificates.csv"))
     assert not list(Path("r").rglob("examples.csv"))
+
+
+ALTERED = "return self.images[index] + (index == 7) * torch.rand(())"
+
+
+@pytest.mark.parametrize("fingerprint", [False, True])
+def test_a_later_example_that_is_another_each_time_is_refused_when_it_is_certified(run, fingerprint):
+    """Not one of the few that are read twice at the start. With a fingerprint, examples.csv has no hashes."""
+    torch.save(torch.rand(10, 1, 8, 8), "x.pt")
+    edited("return self.images[index]", ALTERED)
+    if fingerprint:
+        edited("    def indices(self):", "    def fingerprint(self):\n        return 'x'\n\n    def indices(self):")
+    with pytest.raises(SettingError, match=r"^dataset: example 7 is another each time that it is read; leave out ran"):
+        run(*STORED)
+    (table,) = Path("r").rglob("certificates.csv")
+    assert pd.read_csv(table)["index"].max() < 7
+    assert len(read_table(run(*STORED, "limit=7"))) == 7
 
 
 def test_an_edited_model_is_said_and_continued(run, capsys):

@@ -10,9 +10,10 @@ import pytest
 
 from experiments.certifying import certification
 from experiments.data import Digits
+from experiments.report.terminal import summary
 from experiments.reread import _needs_samples, main, reread_run
 from experiments.runs.committed import committed_files
-from experiments.runs.reader import find_runs
+from experiments.runs.reader import find_runs, unfinished
 from experiments.runs.table import read_table
 from experiments.training import loop
 from smoothing import SettingError
@@ -202,9 +203,31 @@ def test_examples_that_abstained_too_early_are_named_and_certify_samples_them(ce
     with pytest.raises(SystemExit, match="0"):
         main()
     assert "new samples; certify.py with these settings adds" in capsys.readouterr().out
+    again, said = the_run(folder / "certificates.csv"), "so they are no random choice; certify.py with its settings"
+    assert unfinished(again).startswith(f"{folder}: {3 - len(left)} of 3 examples; it was read again without sampling")
+    assert f"and the other {len(left)} need new samples, as those that abstained do, {said}" in summary(again)
     path = centers("new", "certifier=center", *new)
     assert path.parent == folder
     pd.testing.assert_frame_equal(rows(path).sort_values("index", ignore_index=True), expected, check_exact=True)
+    assert unfinished(the_run(path)) == ""
+
+
+def test_what_an_unfinished_run_lacks_is_still_lacking_after_it_is_read_again(digits, tmp_path):
+    """Also in a folder that was read again before this was recorded."""
+    old = digits("old", limit=4)
+    record = json.loads((old.parent / "run.json").read_text())
+    assert record["asked"] == 4
+    (old.parent / "run.json").write_text(json.dumps(record | {"asked": 6}))
+    words = [*NEW, f"results.root={tmp_path / 'new'}"]
+    folder, left = reread_run(the_run(old), words)
+    assert left == []
+    again = the_run(folder / "run.json")
+    assert unfinished(again).startswith(f"{folder}: 4 of 6 examples; it was read again without sampling, and the other")
+    del again.record["asked"]
+    (folder / "run.json").write_text(json.dumps(again.record))
+    assert unfinished(the_run(folder / "run.json")) == ""
+    reread_run(the_run(old), words)
+    assert unfinished(the_run(folder / "run.json")).startswith(f"{folder}: 4 of 6 examples")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.descriptivestats import sign_test as reference_sign_test
 from statsmodels.stats.multitest import multipletests
@@ -47,16 +48,18 @@ def test_the_paired_interval_is_shorter():
     error = np.std(better - easy, ddof=1) / math.sqrt(200)
     assert paired.low == pytest.approx(paired.mean - 1.96 * error, abs=0.2 * error)
     assert paired.high == pytest.approx(paired.mean + 1.96 * error, abs=0.2 * error)
-    assert paired.significant
-    assert not unpaired.significant
+    assert paired.p < 0.01 < 0.05 < unpaired.p
+    assert paired.p == pytest.approx(scipy.stats.ttest_rel(better, easy).pvalue, abs=0.001)
+    assert unpaired.p == pytest.approx(scipy.stats.ttest_ind(better, easy).pvalue, abs=0.05)
     assert paired == mean_difference(better, easy, paired=True)  # the same every time
 
 
 def test_no_difference_and_too_few_examples():
     same = mean_difference(np.ones(6), np.ones(6), paired=True)
-    assert (same.mean, same.low, same.high, same.significant) == (0, 0, 0, False)
+    assert (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
     for n in (1, 5):
-        assert mean_difference(np.ones(n), np.zeros(n), paired=True).high == math.inf
+        few = mean_difference(np.ones(n), np.zeros(n), paired=True)
+        assert (few.high, few.p) == (math.inf, 1)
 
 
 def test_abstentions_are_infinite():
@@ -77,11 +80,20 @@ def test_abstentions_are_infinite():
 def test_few_examples_show_no_difference_too_often(n, paired):
     """Of differences that are noise, one in twenty may be called more."""
     rng = np.random.default_rng(n)
-    found = sum(mean_difference(rng.normal(size=n), rng.normal(size=n), paired=paired).significant for _ in range(200))
+    found = sum(mean_difference(rng.normal(size=n), rng.normal(size=n), paired=paired).p < 0.05 for _ in range(200))
     assert found <= 20  # more than 20 of 200 at 5 % have probability 0.001
     assert n >= 6 or not found
 
 
 def test_equal_differences_of_few_examples():
-    assert not mean_difference(np.full(5, 0.5), np.full(5, 0.25), paired=True).significant
-    assert mean_difference(np.full(6, 0.5), np.full(6, 0.25), paired=True).significant
+    assert mean_difference(np.full(6, 0.5), np.full(6, 0.25), paired=True).p == 2 / 2**6
+    assert mean_difference(np.full(40, 0.5), np.full(40, 0.25), paired=True).p == 2 / 5000
+
+
+@pytest.mark.parametrize("different", [0, 1, 3, 5])
+def test_few_examples_that_differ_show_little(different):
+    """All of them are better. Their signs are all the same with this probability if there is no difference."""
+    better = np.r_[np.full(different, 0.5), np.zeros(100 - different)]
+    found = mean_difference(better, np.zeros(100), paired=True)
+    assert found.p >= min(1, 2 * 0.5**different)
+    assert different < 5 or found.low > 0, "the interval alone would say more"

@@ -1,5 +1,6 @@
 """Any runs in one figure: the numbers counted by hand, the names, the panels, and the tests of differences."""
 
+import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,6 +14,7 @@ from experiments.papers.yours.run_settings import differing
 from experiments.papers.yours.series import MOST, names_in, pairs_of, panels_of, series_of
 from experiments.papers.yours.values import median_interval, round_radii
 from experiments.report.figure import selection
+from experiments.report.significance import holm, mean_difference
 from experiments.report.sources import Source
 from experiments.runs.reader import StoredRun
 from smoothing import SettingError
@@ -56,7 +58,7 @@ def test_a_clear_difference_is_more_than_noise(drawn, write_classes, tmp_path, c
     drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"], radii=[0.2, 0.45])
     printed = capsys.readouterr().out
     assert "**more than the test set's noise**: ACR, at r = 0.45" in printed
-    assert "r = 0.2: +0.0 points (p = 1.000); r = 0.45: +100.0 points (p = 4e-09)" in printed
+    assert "r = 0.2: +0.0 points (p = 1.000); r = 0.45: +100.0 points (p = 6e-09)" in printed
 
 
 def test_different_examples_are_not_paired(drawn, write_classes, tmp_path, capsys):
@@ -97,6 +99,80 @@ def test_outputs_of_changed_data_are_not_paired(drawn, write_center_run, tmp_pat
     printed = capsys.readouterr().out
     assert "9 and 9 different examples" in printed
     assert "9 test examples, such as 0, are not the same in all of them" in printed
+
+
+@pytest.mark.parametrize("name", ["compare", "table"])
+def test_an_unfinished_run_is_named_in_the_text_and_in_a_note(drawn, write_classes, tmp_path, capsys, name):
+    write_classes("a", [0.5] * 30)
+    folder = write_classes("b", [0.4] * 20, asked=30, read_again=[{"from": "b/another"}])
+    (path,) = drawn(name, tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    assert "Unfinished: b, sigma = 0.5." in path.with_suffix(".md").read_text()
+    said = f"{folder}: 20 of 30 examples; it was read again without sampling, and the other 10 need new samples, as "
+    assert said in capsys.readouterr().out
+
+
+def test_two_common_examples_do_not_hide_what_all_show(drawn, write_classes, tmp_path, capsys):
+    write_classes("a", [0.5] * 20)
+    write_classes("b", [0.5] * 2 + [0.1] * 20, start=18)
+    (path,) = drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    printed = capsys.readouterr().out
+    said = "a minus b, sigma = 0.5, 20 and 22 examples, tested as different ones because only 2 are common: **more than"
+    assert said in printed
+    tests = pd.read_csv(path.with_suffix(".tests.csv"))
+    assert not tests["paired"].any()
+    assert set(zip(tests["examples_one"], tests["examples_other"], strict=True)) == {(20, 22)}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "common", "enough"),
+    [
+        ((3, 3), 3, True),  # the same examples
+        ((3, 100), 3, False),
+        ((6, 100), 6, True),
+        ((100, 100), 5, False),
+        ((100, 100), 49, False),
+        ((100, 100), 50, True),
+        ((7, 9), 0, False),
+    ],
+)
+def test_enough_common_examples_are_paired(drawn, write_classes, tmp_path, sizes, common, enough):
+    write_classes("a", [0.5] * sizes[0])
+    write_classes("b", [0.4] * sizes[1], start=sizes[0] - common)
+    (path,) = drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    tests = pd.read_csv(path.with_suffix(".tests.csv"))
+    assert tests["paired"].all() == tests["paired"].any() == enough
+    assert (tests["examples_one"] == (common if enough else sizes[0])).all()
+
+
+def test_the_acr_and_all_radii_are_adjusted_together(drawn, write_classes, tmp_path, capsys):
+    """The interval of the ACR leaves out 0. As one of seven tests its difference is within the noise."""
+    random = np.random.default_rng(5)
+    theirs = np.clip(random.normal(0.5, 0.1, 40), 0.01, None)
+    ours = theirs + random.normal(0.0068, 0.02, 40)
+    for name, radii in (("ours", ours), ("theirs", theirs)):
+        write_classes(name, radii)
+    (path,) = drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in ("ours", "theirs")])
+    tests = pd.read_csv(path.with_suffix(".tests.csv"))
+    acr = tests[tests["quantity"] == "ACR"].iloc[0]
+    assert acr["low"] > 0
+    assert acr["p"] == mean_difference(ours, theirs, paired=True).p < 0.05
+    assert tests["p_adjusted"].tolist() == pytest.approx(holm(tests["p"].tolist()))
+    assert not tests["significant"].any()
+    printed = capsys.readouterr().out
+    assert "40 common examples: within the test set's noise" in printed
+    interval = f"[{acr['low']:+.4f}, {acr['high']:+.4f}]"
+    assert f"ACR {acr['difference']:+.4f} {interval} (p = {acr['p_adjusted']:.3f})" in printed
+
+
+def test_metrics_that_hold_other_numbers_are_drawn_apart(write_center_run, tmp_path, figure):
+    for name, numbers in (("a", "1f"), ("b", "2e"), ("c", "2e")):
+        folder = write_center_run(name, "Digits", "Autoencoder", "Weighted", 0.1, [1.0] * 9, [0.1] * 9)
+        record = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps(record | {"metric": numbers}))
+    for kind in ("compare", "table"):
+        chosen = selection(kind, figure(kind), tmp_path, [Source(name, tmp_path / name) for name in "abc"])
+        assert [{run.label for run in runs} for runs in chosen.drawn.values()] == [{"a"}, {"b", "c"}]
+        assert "Runs of different data, norms or metrics are drawn apart: " in chosen.explanation()[0]
 
 
 def test_the_envelope_is_the_best_over_sigma_and_says_that_it_is_optimistic(drawn, two_methods, tmp_path, capsys):
