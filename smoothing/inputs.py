@@ -171,8 +171,8 @@ def inputs_of(examples: Any) -> Iterator[Any]:
         isinstance(each, SHUFFLING) for each in (examples.sampler, getattr(examples.batch_sampler, "sampler", None))
     ):
         warnings.warn(
-            "examples: the DataLoader shuffles, so example k is the k-th that it gives, not the k-th of its data set; "
-            "use shuffle=False",
+            "examples: the DataLoader shuffles, so the results are in the order that it gives, not in that of its data "
+            "set; use shuffle=False",
             SmoothingWarning,
             stacklevel=3,
         )

@@ -18,6 +18,7 @@ LIBRARIES = tuple(
     for place in (*site.getsitepackages(), sysconfig.get_path("stdlib"), str(Path(torch.__file__).parent))
 )
 ABOUT_SHAPES = ("shape", "size", "dimension", "channels")  # words in an error's message
+LIKE_BATCHES = (3, 5)  # dimensions of a batch if x was a batch of vectors or of images
 ABOUT_DTYPES = ("dtype", "input type", "scalar type")
 
 
@@ -49,7 +50,8 @@ def _hint(given: tuple[int, ...], message: str) -> str:
     if any(word in message for word in ABOUT_DTYPES):
         return "; pass x in the dtype of f's weights, such as x.half(), or use model.float()"
     if any(word in message for word in ABOUT_SHAPES):
-        return f"; it was given {given[0]} inputs {given[1:]}; x is one input, and for many inputs there is certify_all"
+        many = "; x is one input, and for many inputs there is certify_all" if len(given) in LIKE_BATCHES else ""
+        return f"; it was given {given[0]} inputs {given[1:]}{many}"
     return ""
 
 

@@ -15,6 +15,7 @@ from experiments.runs.table import answers_in, empty_examples, is_empty, read_ta
 from smoothing import SmoothingError
 
 ROWS_SHOWN = 24
+SOME = 8  # predictions of one class that are suspicious
 RADII = 8  # columns of certified accuracy, from 0 up to the largest radius
 NUMBER = r"(?<![A-Za-z])[-+]?\d+(\.\d+)?(e[-+]?\d+)?"  # does not match the 1 of Delta1
 CURVES = (  # column, and the names of its curve and of its mean
@@ -98,7 +99,7 @@ def table_summary(table: pd.DataFrame) -> list[str]:
     many = counted(examples, "example") + (f", {len(table):,} rows" if len(table) > examples else "")
     if "correct" not in table:
         return [f"{many}: {counts}", *_reasons(table)]
-    lines = [f"{many}: {counts}; correct {table['correct'].mean():.1%}"]
+    lines = [f"{many}: {counts}; correct {table['correct'].mean():.1%}", *_one_class(table)]
     for column, heading, mean in CURVES:
         if column in table:
             held = table[column].where(table["correct"].astype(bool), -1.0).to_numpy(dtype=np.float64)
@@ -107,6 +108,14 @@ def table_summary(table: pd.DataFrame) -> list[str]:
             lines += _aligned(shares) if table["correct"].any() else [f"{heading}: 0 at every r, because {none}"]
             lines.append(f"{mean}: {held.clip(min=0).mean():.4g}")
     return lines + _reasons(table)
+
+
+def _one_class(table: pd.DataFrame) -> list[str]:
+    """A line if all answers are the same class though the labels differ, as those of a constant network."""
+    predicted = table["predict"][table["predict"] >= 0] if {"predict", "label"} <= set(table) else pd.Series()
+    if len(predicted) < SOME or predicted.nunique() > 1 or table["label"].nunique() == 1:
+        return []
+    return [f"all {len(predicted)} predictions are class {predicted.iloc[0]}: is it the right checkpoint?"]
 
 
 def _is_vacuous(table: pd.DataFrame) -> pd.Series:

@@ -199,6 +199,32 @@ def _require_distance(metric: "Metric", points: Tensor) -> None:
     if bool(((d > detour + slack) & d.isfinite()).any()):
         refuse(f"d(a, c) is more than {metric.gamma:g} (d(a, b) + d(b, c)); set a larger gamma, one that always holds")
     _warn_of_means(metric, points, d, slack)
+    _warn_of_unions(metric, points, slack)
+
+
+def _warn_of_unions(metric: "Metric", points: Tensor, slack: float) -> None:
+    """Warn if gamma is too small for masks: for one, the mask of all other pixels, and their union.
+
+    Such as 1 - Dice, which needs gamma = 3/2. The masks of one input are too similar to show it.
+    """
+    if not bool(((points == 0) | (points == 1)).all()):
+        return
+    others, by_row = 1 - points, _unchecked(type(metric), "__call__")
+    union = torch.ones_like(points)
+    try:
+        whole, *halves = (
+            by_row(metric, a, b).double() for a, b in ((points, others), (points, union), (others, union))
+        )
+    except Exception:  # they are no outputs for this metric
+        return
+    if bool(((whole > metric.gamma * (halves[0] + halves[1]) + slack) & whole.isfinite()).any()):
+        warnings.warn(
+            f"metric: {metric}: d(a, c) is more than {metric.gamma:g} (d(a, b) + d(b, c)) for a mask, the mask of all "
+            "other pixels, and their union b. Certificates are wrong where such outputs are possible: set a larger "
+            "gamma, such as 1.5 for 1 - Dice, or use MaskJaccard",
+            SmoothingWarning,
+            stacklevel=2,
+        )
 
 
 def _warn_of_means(metric: "Metric", points: Tensor, d: Tensor, slack: float) -> None:

@@ -253,7 +253,7 @@ def test_a_batch_with_its_labels_is_no_list_of_two_inputs(kind):
 
 
 def test_a_loader_that_shuffles_gives_a_warning():
-    with pytest.warns(SmoothingWarning, match=r"example k is the k-th that it gives"):
+    with pytest.warns(SmoothingWarning, match=r"the results are in the order that it gives"):
         assert len(list(inputs_of(torch.utils.data.DataLoader(Pairs(), shuffle=True)))) == 3
 
 
@@ -264,7 +264,7 @@ def test_a_loader_that_shuffles_gives_a_warning():
 )
 def test_a_loader_that_draws_at_random_gives_a_warning(sampler):
     for given in ({"sampler": sampler}, {"batch_sampler": torch.utils.data.BatchSampler(sampler, 2, False)}):
-        with pytest.warns(SmoothingWarning, match=r"example k is the k-th that it gives"):
+        with pytest.warns(SmoothingWarning, match=r"the results are in the order that it gives"):
             assert len(list(inputs_of(torch.utils.data.DataLoader(Pairs(), **given)))) == 3
 
 

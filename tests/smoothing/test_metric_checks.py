@@ -21,6 +21,7 @@ from smoothing import (
     FiniteSpace,
     Gaussian,
     Jaccard,
+    MaskJaccard,
     Metric,
     SettingError,
     SmoothingWarning,
@@ -152,6 +153,30 @@ def test_a_squared_distance_of_outputs_that_are_equally_far_apart_is_a_warning(g
     assert [text.partition(" for two outputs")[0] for text in said] == [
         "metric: Own(): d(a, c) is more than 1 (d(a, b) + d(b, c))"
     ] * (gamma == 1)
+
+
+def dice(a, b):
+    """1 - Dice of masks."""
+    return 1 - 2 * (a * b).flatten(1).sum(dim=1) / (a.flatten(1).sum(dim=1) + b.flatten(1).sum(dim=1))
+
+
+def share(a, b):
+    return (a != b).double().flatten(1).mean(dim=1)
+
+
+@pytest.mark.parametrize(
+    ("metric", "warned"),
+    [(own(dice), True), (own(dice, gamma=1.5), False), (own(share), False), (MaskJaccard(), False), (L2(), False)],
+    ids=["Dice", "Dice, gamma = 1.5", "share", "Jaccard", "l2"],
+)
+def test_dice_needs_a_larger_gamma_though_the_masks_of_one_input_do_not_show_it(metric, warned):
+    mask = (torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(0)) < 0.4).double()
+    masks = torch.stack([mask.where(torch.arange(64).view(1, 8, 8) != k, 1 - mask) for k in range(5)])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        metric.pairwise(masks, masks)
+    said = [str(each.message) for each in caught if issubclass(each.category, SmoothingWarning)]
+    assert ["such as 1.5 for 1 - Dice" in text for text in said] == [True] * warned
 
 
 def test_means_that_are_no_outputs_are_left_out():

@@ -164,3 +164,9 @@ def test_an_error_about_shapes_names_those_of_the_input(x, f):
     g = SmoothedClassifier(f, Gaussian(0.5))
     with pytest.raises(BaseFunctionError, match=r"it was given \d+ inputs \(.*8, 8\); x is one input, and for many"):
         g.certify(x)
+
+
+def test_an_error_about_the_shape_of_one_image_does_not_speak_of_many():
+    g = SmoothedClassifier(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(60, 2)), Gaussian(0.5))
+    with pytest.raises(BaseFunctionError, match=r"it was given \d+ inputs \(1, 8, 8\)$"):
+        g.certify(torch.rand(1, 8, 8))

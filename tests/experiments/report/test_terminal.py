@@ -23,6 +23,21 @@ def test_certified_accuracy_at_radii():
 
 
 @pytest.mark.parametrize(
+    ("predict", "label", "said"),
+    [
+        ([2] * 9, range(9), True),
+        ([2] * 9, [2] * 9, False),  # the examples are of one class, too
+        ([2] * 8 + [3], range(9), False),
+        ([2] * 3 + [-1] * 6, range(9), False),  # few
+    ],
+)
+def test_one_class_for_all_examples_is_suspicious(predict, label, said):
+    table = pd.DataFrame({"index": range(9), "predict": predict, "label": label, "correct": True, "radius": 0.5})
+    lines = table_summary(table.assign(status="certified"))
+    assert ("all 9 predictions are class 2: is it the right checkpoint?" in lines) == said
+
+
+@pytest.mark.parametrize(
     ("status", "why"), [("abstained", "all examples abstained"), ("certified", "no example is correct")]
 )
 def test_a_certified_accuracy_of_0_has_a_reason(status, why):
