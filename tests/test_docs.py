@@ -23,7 +23,7 @@ FILE = re.compile(r"`([\w/]+\.\w+)`")
 EXPERIMENTS = sorted(file.stem for file in (ROOT / "conf" / "experiment").glob("*.yaml"))
 TUTORIALS = {  # the runs that each tutorial makes
     "add_a_certifier.md": {"digits_gaussian"},
-    "add_a_data_set.md": {"boxes", "circle", "demo", "squares"},
+    "add_a_data_set.md": {"boxes", "cells", "circle", "demo", "squares"},
     "add_a_metric.md": {"thumbnail"},
     "add_a_noise.md": {"thumbnail"},
     "add_a_paper.md": {"digits_gaussian"},

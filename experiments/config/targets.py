@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from enum import Enum
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -203,6 +204,8 @@ def _hidden(target: str) -> str:
     places = dict.fromkeys(Path(entry or ".").resolve() for entry in (*sys.path, "."))
     candidates = [path for place in places if place != ROOT for path in (place / f"{top}.py", place / top)]
     own = next((path for path in candidates if path.is_file() or any(path.glob("*.py"))), None)
+    if own is None and find_spec(top) is None:
+        return f". There is no {top} here or on Python's path: run from its folder, or set PYTHONPATH to it"
     if own is None:
         return ""
     if (ROOT / top).is_dir() or (ROOT / f"{top}.py").is_file():

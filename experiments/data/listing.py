@@ -106,7 +106,9 @@ def is_hidden(name: str) -> bool:
 
 
 def warn_of_numbers(names: list[str]) -> None:
-    """Print one line to stderr if sorting the classes as text differs from sorting them by number."""
+    """Print one line to stderr if the names differ only in numbers, and sorting them as text differs from by number."""
+    if len({re.sub("[0-9]+", "#", name) for name in names}) != 1:
+        return
 
     def by_number(name: str) -> list[str | int]:
         return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", name)]
