@@ -55,6 +55,10 @@ class Smoothed(Fixed):
         self.input = Inputs(self.f, noise, self.axes)
         self.next_example = 0
 
+    def __repr__(self) -> str:
+        name = getattr(self.f.f, "__name__", type(self.f.f).__name__)
+        return f"{type(self).__name__}({name}, {self.noise})"
+
     def number_of(self, example: int | None) -> int:
         """The number of a call's streams: `example`, or the next unused one. Raises SettingError."""
         with ONE_THREAD:

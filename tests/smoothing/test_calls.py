@@ -311,3 +311,9 @@ def test_the_fresh_check_counts_the_ball_itself(make):
     distances = (fresh - found.center.double()).norm(dim=1)
     counts = [int((distances <= factor * found.center_radius).sum()) for factor in (0.98, 1.0, 1.02)]
     assert counts[0] < found.inside == counts[1] < counts[2]
+
+
+def test_a_smoothed_function_shows_its_base_function_and_its_noise():
+    assert repr(SmoothedClassifier(torch.nn.Linear(3, 2), Gaussian(0.5))) == (
+        "SmoothedClassifier(Linear, Gaussian(sigma=0.5))"
+    )
