@@ -1,6 +1,7 @@
 """Any runs in one figure: the numbers counted by hand, the names, the panels, and the tests of differences."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -440,3 +441,24 @@ def test_published_files_stand_beside_runs(drawn, write_classes, tmp_path, capsy
     printed = capsys.readouterr().out
     assert "ours minus theirs, sigma = 0.5, 6 common examples" in printed
     assert "certifier.n differs: 1000 for ours; 100000 for theirs" in printed
+
+
+def test_the_certifier_is_said_on_every_curve_where_runs_are_mixed():
+    """Another certifier at one sigma with another n: n alone would hide it, also where no other curve has the sigma."""
+    half = {"certifier": {"type": "my_cert.HalfRadius", "n": 1000}}
+    runs = [stored("a", sigma) for sigma in (0.12, 0.25)]
+    runs += [replace(stored("a", s), record={"identity": stored("a", s).record["identity"] | half}) for s in (0.12, 1)]
+    series = series_of(runs, envelope=False)
+    names = [(one.settings, one.sigma) for one in series]
+    assert names == [
+        *(("Certify, n = 100", 0.12), ("HalfRadius, n = 1000", 0.12)),
+        *(("Certify, n = 100", 0.25), ("HalfRadius, n = 1000", 1)),
+    ]
+    assert all("Certify" in name or "HalfRadius" in name for name in names_in(series))
+    (pair,) = pairs_of(series)
+    assert names_in(pair) == ["Certify, n = 100", "HalfRadius, n = 1000"]
+    other = series_of([*runs, stored("b", 0.12)], envelope=False)
+    assert other[-1].settings == "Certify, n = 100"  # it is said of the other source, too
+    assert len([a for a, b in pairs_of(other) if b.source == "b"]) == 2  # each certifier of the first is tested
+    apart = [stored("a", 0.25), replace(runs[-1], label="b")]
+    assert [one.settings for one in series_of(apart, envelope=False)] == ["", ""]  # labels tell these apart
