@@ -79,6 +79,20 @@ def test_clean_accuracy_is_not_made_up(drawn, write_classes, publish, tmp_path):
     assert "the files have no class" not in path.read_text()
 
 
+@pytest.mark.parametrize(("predicted", "clean"), [(3, 100), (4, 90), (-1, np.nan)])
+def test_a_class_that_is_not_certified_counts_as_clean_accuracy(drawn, write_classes, tmp_path, predicted, clean):
+    """A certifier without the column `guess` names it in `predict`. No certified accuracy comes from it."""
+    file = write_classes("mine", [0.4] * 9 + [0.0]) / "certificates.csv"
+    rows = pd.read_csv(file).drop(columns="guess")
+    rows.loc[rows["status"] == "abstained", "predict"] = predicted
+    rows.to_csv(file, index=False)
+    (path,) = drawn("table", tmp_path, source=[Source("mine", tmp_path / "mine")], radii=[0])
+    table = pd.read_csv(path.with_suffix(".csv"))
+    assert table["clean (%)"].tolist() == pytest.approx([clean], nan_ok=True)
+    assert table["r = 0 (%)"].tolist() == [90]
+    assert ("the files have no class" in path.read_text()) == (predicted < 0)
+
+
 def test_training_noise_is_said_where_it_is_another(drawn, publish, tmp_path, capsys):
     for sigma in (0.25, 0.5):
         publish(0.25, sigma, [3] * 8)
