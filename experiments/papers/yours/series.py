@@ -113,6 +113,11 @@ def sigma_text(one: Series) -> str:
     return "" if one.sigma is None else f"{SIGMA} = {one.sigma:g}"
 
 
+def sizes_of(one: Series) -> tuple[int, ...]:
+    """How many test examples its runs have."""
+    return tuple(sorted({run.table["index"].nunique() for run in one.runs}))
+
+
 def unfinished_text(series: Sequence[Series]) -> str:
     """The series with a run that lacks examples, as text; empty if there is none. A note says how many are missing."""
     names = [joined(one.name, sigma_text(one)) for one in series if any(map(unfinished, one.runs))]
