@@ -9,10 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from experiments.report.direct_labels import SIZE, Curve, write_names
+from experiments.report.symbols import SIGMA
 from experiments.report.titles import wrapped
 
 LONG = 26  # letters of a name that is too long to be written beside a curve
 LETTERS = 12.5  # of a legend or title, per inch
+ONE_LETTER = "\ue000"  # in place of a formula while its width counts; of no alphabet
 HANDLE = 0.45  # inches of a legend for the line before a name
 LINE, PADDING = 1.35 * SIZE / 72, 2.0 * SIZE / 72  # inches of a line of a legend, and around all of them
 LEFT, TICKS, LABEL = 0.35, 0.24, 0.2  # inches beside and below a panel: for its numbers, and for the title of its axis
@@ -40,7 +42,7 @@ def name_panels(figure: Figure, panels: Sequence[tuple[Axes, list[Curve]]]) -> N
 def in_lines(text: str, inches: float) -> str:
     """A name or title in lines of at most this width. A setting and a number of examples stay whole."""
     whole = text.replace(" = ", "\xa0=\xa0").replace(" example", "\xa0example")
-    return wrapped(whole, max(1, int(LETTERS * inches)))
+    return wrapped(whole.replace(SIGMA, ONE_LETTER), max(1, int(LETTERS * inches))).replace(ONE_LETTER, SIGMA)
 
 
 def _written_beside(axis: Axes, curves: list[Curve]) -> bool:
