@@ -1,7 +1,8 @@
 """Draw the papers' figures and tables from finished runs, next to the published values. Files go to figures/.
 
 python plot.py                                            every figure that results/ holds data for, and index.html;
-                                                          in a folder of your own, also all of your runs in one figure
+                                                          in a folder of your own, also all of your runs beside each
+                                                          other: a figure for each data set, norm and metric
 python plot.py figure=center_faces                        one figure
 python plot.py figure=center_faces source=results/demo    one figure from another folder of runs
 python plot.py figure=cohen_table_cifar10 source=<folder> one table from the authors' published raw files
@@ -27,7 +28,7 @@ from experiments.config.command_line import CONF, SUITE, config_folders
 from experiments.config.entry import one_line_errors, run
 from experiments.config.schema import register
 from experiments.config.settings import PlotSettings
-from experiments.papers.yours.own import not_shown
+from experiments.papers.yours.own import comparable
 from experiments.report.artefacts import Artefact, artefact
 from experiments.report.drawing import Drawn, log
 from experiments.report.figure import Figure, Selection, figure_of, require_its_sources, selection
@@ -105,7 +106,7 @@ def _outside(results: Path) -> bool:
 
 
 def _own(settings: PlotSettings) -> tuple[list[Artefact], list[str]]:
-    """Draw what a user's own results allow: figures of their runs, and their other runs beside each other.
+    """Draw what a user's own results allow: figures of their runs, and all of their runs beside each other.
 
     Raises SettingError if there are no runs.
     """
@@ -119,9 +120,8 @@ def _own(settings: PlotSettings) -> tuple[list[Artefact], list[str]]:
     figures = {name: figure for name, figure in every.items() if name not in theory and not figure.compares}
     artefacts, _, failed = _drawn(figures, settings, [])
     drawn = [one for one in artefacts if one.drawn]
-    shown = {run.folder for one in drawn for each in one.drawn for run in each.runs}
     compared: list[Drawn] = []
-    for sources in filter(None, not_shown(root, shown)):
+    for sources in filter(None, comparable(root)):
         (found,), selected, others = _drawn({"compare": every["compare"]}, settings, sources)
         say([line for one in selected.values() for line in one.explanation()])
         compared, failed = compared + found.drawn, failed + others

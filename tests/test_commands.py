@@ -107,6 +107,19 @@ def test_in_a_folder_of_ones_own_all_own_runs_are_drawn(python, tmp_path):
     assert "certify.py -m" not in done.stdout
     assert re.search(r"\n\d+ figures of the papers have no results in 'results'; figure=<name> prints", done.stdout)
     assert re.findall(r'<article id="(\w+)"', (tmp_path / "figures" / "index.html").read_text()) == ["compare"]
+    assert not (tmp_path / "figures" / "REPORT.md").exists()
+
+
+def test_a_run_that_another_figure_shows_is_compared_too(python, tmp_path):
+    for name in ("digits_gaussian", "mine"):
+        run = sorted((ROOT / "results" / "digits_gaussian").glob("certify-sigma0.12-*"))[0]
+        shutil.copytree(run, tmp_path / "results" / name / run.name)
+    done = python("plot.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list((tmp_path / "figures").glob("cohen_*digits_gaussian.csv"))
+    rows = (tmp_path / "figures" / "compare-digits_l2.csv").read_text()
+    assert "digits_gaussian," in rows
+    assert "mine," in rows
 
 
 def test_one_figure_that_cannot_be_drawn_does_not_keep_the_others_from_it(python, tmp_path):

@@ -9,10 +9,19 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from experiments.machine.words import counted
 from experiments.papers.yours.compared import CLASSES, OPTIMISTIC, ComparedRuns, Radii, kind_of
-from experiments.papers.yours.curve_names import LETTERS, name_panels
+from experiments.papers.yours.curve_names import LEFT, in_lines, name_panels
 from experiments.papers.yours.differences import other_inputs, texts_of
 from experiments.papers.yours.run_settings import differing, trained_elsewhere
-from experiments.papers.yours.series import Series, by_source, joined, names_in, panels_of, series_of, sigma_text
+from experiments.papers.yours.series import (
+    Series,
+    by_source,
+    joined,
+    names_in,
+    panels_of,
+    series_of,
+    sigma_text,
+    sizes_of,
+)
 from experiments.papers.yours.titles import (
     data_text,
     input_radius_title,
@@ -26,7 +35,7 @@ from experiments.report.direct_labels import Curve
 from experiments.report.figure import LINES, Drawing
 from experiments.report.layout import head, panels
 from experiments.report.symbols import OUT, SIGMA
-from experiments.report.titles import data_title, examples_text, numbers_text, wrapped
+from experiments.report.titles import data_title, examples_text, numbers_text
 from experiments.runs.reader import StoredRun
 from smoothing import SettingError
 
@@ -80,8 +89,7 @@ class Compare(ComparedRuns):
             end = 1.05 * largest_radius(some) or 1.0
             curves = [steps_of(one, end) for one in some]
             parts += [curve.assign(series=one.name, source=one.source) for one, curve in zip(some, curves, strict=True)]
-            names = [_with_zero(one, name) for one, name in zip(some, names_in(some), strict=True)]
-            styles = zip(curves, names, _styles(some, parted), strict=True)
+            styles = zip(curves, _names(some, series), _styles(some, parted), strict=True)
             drawn.append([_draw_steps(axis, curve, name, *style) for curve, name, style in styles])
             axis.set(xlim=(0, end), ylim=(0, 1))
             _set_title(axis, title)
@@ -99,7 +107,7 @@ class Compare(ComparedRuns):
         for k, axis in enumerate(axes):
             name, (title, some) = quantities[k % len(quantities)], parted[k // len(quantities)]
             shown = [curves[id(one)] for one in some]
-            styles = zip(shown, names_in(some), _styles(some, parted), strict=True)
+            styles = zip(shown, _names(some, series), _styles(some, parted), strict=True)
             drawn.append([_draw_medians(axis, curve, name, label, *style) for curve, label, style in styles])
             every = pd.concat(shown)
             axis.set(xlim=(0, 1.06 * every["eps_in"].max()))
@@ -122,7 +130,7 @@ def _finish(figure: MatplotlibFigure, axes: list[Axes], ylabel: str, xlabel: str
         axis.xaxis.set_major_formatter("{x:g}")
         if ylabel and k % columns == 0:
             axis.set_ylabel(ylabel)
-        if k + columns >= len(axes):
+        if k + columns >= len(axes) or axes[k + columns].get_xlim() != axis.get_xlim():
             axis.set_xlabel(xlabel)
     name_panels(figure, list(zip(axes, drawn, strict=True)))
 
@@ -132,7 +140,7 @@ def _columns(axis: Axes) -> int:
 
 
 def _set_title(axis: Axes, title: str) -> None:
-    axis.set_title(wrapped(title, int(LETTERS * axis.figure.get_figwidth() / _columns(axis))))  # type: ignore[union-attr]
+    axis.set_title(in_lines(title, axis.figure.get_figwidth() / _columns(axis) - LEFT))  # type: ignore[union-attr]
 
 
 def _styles(some: list[Series], panels: list[tuple[str, list[Series]]]) -> list[tuple[str, Any]]:
@@ -213,10 +221,17 @@ def _example_notes(series: list[Series]) -> list[str]:
     return notes
 
 
-def _with_zero(one: Series, name: str) -> str:
-    """A name, with the reason why nothing of its curve is seen."""
-    why = why_zero(one)
-    return f"{name} ({why.replace(' examples', '')})" if why else name
+def _names(some: list[Series], series: list[Series]) -> list[str]:
+    """The names of a panel's curves, with their numbers of test examples if these differ among all series, and with
+    the reason why nothing of a curve is seen.
+    """
+    differ = len({sizes_of(one) for one in series}) > 1
+    names = []
+    for one, name in zip(some, names_in(some), strict=True):
+        why = why_zero(one).replace(" examples", "") if kind_of(one.run) == CLASSES else ""
+        about = joined(examples_text(sizes_of(one)).replace("test ", "") if differ else "", why)
+        names.append(f"{name} ({about})" if about else name)
+    return names
 
 
 def _zero_notes(series: list[Series]) -> list[str]:

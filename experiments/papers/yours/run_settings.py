@@ -1,6 +1,6 @@
 """The settings of runs: the few that tell runs apart, as names, and all that differ, as notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
@@ -10,6 +10,7 @@ from experiments.report.symbols import SIGMA
 from experiments.runs.reader import StoredRun, noise_matches
 
 NOT_SHOWN = ("weights", "fingerprint", "code", "shape", "noisy")  # no reader can read them, or they follow from others
+CERTIFIER = "certifier.type"
 SAMPLES = ("certifier.n", "certifier.m", "certifier.alpha")  # whose values a note gives
 TRAINING = f"training {SIGMA}"
 UNSET = "none"  # the value of a setting that a run does not have
@@ -27,25 +28,27 @@ def settings_of(run: StoredRun) -> dict[str, Any]:
     return {name: v for name, v in flat.items() if name.rpartition(".")[2] not in NOT_SHOWN and name != "noise.sigma"}
 
 
-def told_apart(runs: Sequence[StoredRun]) -> list[str]:
-    """For each run, as few settings as tell it from the others, as text. Empty if there is one run.
+def told_apart(groups: Mapping[tuple[str, Any], Sequence[StoredRun]]) -> list[list[str]]:
+    """For each run of each group, the settings that tell the runs of a source apart, as text.
 
-    Where settings do not suffice, as between two trainings with one seed, the end of the folder's name does. Training
-    with another noise than that of certification is always said.
+    The same settings for every run of the drawing: the certifier and other classes, numbers of samples and alpha, where
+    these differ in a source, and as few others as tell the runs of a group apart. So a curve never leaves out what
+    another one says. Where settings do not suffice, as between two trainings with one seed, the end of the folder's
+    name does. Training with another noise than that of certification is always said.
+
+    Args:
+        groups: the runs of each source and sigma.
     """
+    names = _told(groups)
+    return [_texts(runs, names) for runs in groups.values()]
+
+
+def _texts(runs: Sequence[StoredRun], names: list[str]) -> list[str]:
     settings = [settings_of(run) for run in runs]
-    names: list[str] = []
-    while (more := _next(settings, names)) is not None:
-        names.append(more)
-    kept = [_needed(own, settings, names) for own in settings]
-    kept = [
-        [*needed, TRAINING] if TRAINING not in needed and not noise_matches(run) else needed
-        for needed, run in zip(kept, runs, strict=True)
-    ]
-    shown = {name for own in kept for name in own}
+    own_names = [[*names, TRAINING] if TRAINING not in names and not noise_matches(run) else names for run in runs]
     texts = [
-        ", ".join(_said(own[name], name, _short(name, shown)) for name in needed if name in own)
-        for own, needed in zip(settings, kept, strict=True)
+        ", ".join(_said(own[name], name, _short(name, {*names, *given})) for name in given if name in own)
+        for own, given in zip(settings, own_names, strict=True)
     ]
     ends = [run.folder.name.rpartition("-")[2] for run in runs]
     whole = [", ".join(filter(None, each)) for each in zip(texts, ends, strict=True)]
@@ -100,22 +103,43 @@ def _training_noise(trained: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
     return f"{class_name(str(trained.get('type')))} {sigma}".strip()
 
 
+def _told(groups: Mapping[tuple[str, Any], Sequence[StoredRun]]) -> list[str]:
+    """The settings that the names of all runs give, the certifier first."""
+    settings = [[settings_of(run) for run in runs] for runs in groups.values()]
+    sources: dict[str, list[dict[str, Any]]] = {}
+    for (source, _), some in zip(groups, settings, strict=True):
+        sources.setdefault(source, []).extend(some)
+    always = [
+        name
+        for name in _ordered({name for some in settings for own in some for name in own})
+        if (name.endswith(".type") or name in SAMPLES) and any(_count(some, [name]) > 1 for some in sources.values())
+    ]
+    names = list(always)
+    for some in settings:
+        while (more := _next(some, names)) is not None:
+            names.append(more)
+    for name in reversed(names[len(always) :]):
+        fewer = [other for other in names if other != name]
+        if all(_count(some, fewer) == _count(some, names) for some in settings):
+            names = fewer
+    return _ordered(names)
+
+
 def _next(settings: Sequence[dict[str, Any]], names: list[str]) -> str | None:
     """The setting that tells most more runs apart than `names` do. None if no other does."""
-    known = sorted({name for own in settings for name in own}, key=lambda name: (not name.endswith(".type"), name))
-    counts = {name: len({_key(own, [*names, name]) for own in settings}) for name in known}
+    counts = {name: _count(settings, [*names, name]) for name in _ordered({name for own in settings for name in own})}
     best = max(counts, key=lambda name: counts[name], default=None)
-    return best if best is not None and counts[best] > len({_key(own, names) for own in settings}) else None
+    return best if best is not None and counts[best] > _count(settings, names) else None
 
 
-def _needed(own: dict[str, Any], settings: Sequence[dict[str, Any]], names: list[str]) -> list[str]:
-    """The names without which a run would not be told from the others."""
-    kept = list(names)
-    for name in reversed(names):
-        fewer = [other for other in kept if other != name]
-        if sum(_key(other, fewer) == _key(own, fewer) for other in settings) == 1:
-            kept = fewer
-    return kept
+def _ordered(names: Iterable[str]) -> list[str]:
+    """The certifier, then other classes, numbers of samples and alpha, and all others."""
+    return sorted(names, key=lambda name: (name != CERTIFIER, not name.endswith(".type"), name not in SAMPLES, name))
+
+
+def _count(settings: Sequence[dict[str, Any]], names: list[str]) -> int:
+    """How many different runs these settings show."""
+    return len({_key(own, names) for own in settings})
 
 
 def _key(own: dict[str, Any], names: list[str]) -> tuple[str, ...]:

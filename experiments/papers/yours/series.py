@@ -19,8 +19,8 @@ class Series:
     Attributes:
         source: its source's label.
         sigma: the noise level. None for several runs, and for a noise without sigma.
-        settings: settings that tell it from the other runs of its source and sigma, and its training noise if that is
-            another than that of certification, as text. Empty if there are none.
+        settings: settings in which the runs of a source differ, and its training noise if that is another than that
+            of certification, as text; see `told_apart`. Empty if there are none.
         runs: one run, or several of which the best is shown at each point.
     """
 
@@ -48,7 +48,16 @@ def series_of(runs: Sequence[StoredRun], *, envelope: bool) -> list[Series]:
     """
     if envelope:
         return [Series(label, None, "", tuple(some)) for label, some in by_source(runs).items()]
-    return [series for label, some in by_source(runs).items() for series in _of_source(label, some)]
+    groups: dict[tuple[str, float | None], list[StoredRun]] = {}
+    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+        groups.setdefault((run.label, sigma_of_any(run)), []).append(run)
+    found = [
+        Series(*group, settings, (run,))
+        for (group, some), texts in zip(groups.items(), told_apart(groups), strict=True)
+        for settings, run in zip(texts, some, strict=True)
+    ]
+    labels = list(by_source(runs))
+    return sorted(found, key=lambda one: (labels.index(one.source), one.sigma is None, one.sigma or 0.0, one.settings))
 
 
 def by_source(runs: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:
@@ -104,6 +113,11 @@ def sigma_text(one: Series) -> str:
     return "" if one.sigma is None else f"{SIGMA} = {one.sigma:g}"
 
 
+def sizes_of(one: Series) -> tuple[int, ...]:
+    """How many test examples its runs have."""
+    return tuple(sorted({run.table["index"].nunique() for run in one.runs}))
+
+
 def unfinished_text(series: Sequence[Series]) -> str:
     """The series with a run that lacks examples, as text; empty if there is none. A note says how many are missing."""
     names = [joined(one.name, sigma_text(one)) for one in series if any(map(unfinished, one.runs))]
@@ -111,8 +125,8 @@ def unfinished_text(series: Sequence[Series]) -> str:
 
 
 def pairs_of(series: Sequence[Series]) -> list[tuple[Series, Series]]:
-    """The pairs to test: each series of the first source, with those of equal sigma of every other source. If some of
-    these, of one sigma, also have equal settings, only those.
+    """The pairs to test: each series of the first source, with those of equal sigma of every other source. If both
+    sources have several series of this sigma, and some pairs of them have equal settings, only those.
 
     Of a single source, the first series of each sigma with the others. If two sources have one series each, sigma does
     not matter.
@@ -129,7 +143,8 @@ def pairs_of(series: Sequence[Series]) -> list[tuple[Series, Series]]:
         pairs = [(a, b) for a, b in product(of[sources[0]], of[source]) if alone or a.sigma == b.sigma]
         for sigma in dict.fromkeys(a.sigma for a, _ in pairs):
             some = [(a, b) for a, b in pairs if a.sigma == sigma]
-            found += [(a, b) for a, b in some if a.settings == b.settings] or some
+            several = min(len({one.settings for one in side}) for side in zip(*some, strict=True)) > 1
+            found += [(a, b) for a, b in some if several and a.settings == b.settings] or some
     return found
 
 
@@ -137,18 +152,6 @@ def sigma_of_any(run: StoredRun) -> float | None:
     """The noise level; None if there is no noise, or a user's own noise has no sigma."""
     sigma = (run.identity.get("noise") or {}).get("sigma")
     return float(sigma) if isinstance(sigma, int | float) else None
-
-
-def _of_source(label: str, runs: list[StoredRun]) -> list[Series]:
-    by_sigma: dict[float | None, list[StoredRun]] = {}
-    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
-        by_sigma.setdefault(sigma_of_any(run), []).append(run)
-    found = [
-        Series(label, sigma, settings, (run,))
-        for sigma, group in by_sigma.items()
-        for settings, run in zip(told_apart(group), group, strict=True)
-    ]
-    return sorted(found, key=lambda one: (one.sigma is None, one.sigma or 0.0, one.settings))
 
 
 def _grouped(series: Sequence[Series], key: Callable[[Series], Any]) -> list[list[Series]]:

@@ -59,13 +59,18 @@ def round_radii(largest: float, most: int) -> list[float]:
 def clean_accuracy(run: StoredRun) -> float:
     """The share of examples that the smoothed classifier gets right, certified or not.
 
-    Where a certificate abstains, the class is that of the selection samples. NaN if the rows do not have it.
+    Where a certificate abstains, the class is that of the selection samples, or else of `predict`: a certifier may
+    name the class that it does not certify. NaN if an abstained row has neither.
     """
     table = run.table
     if CLEAN in table and "label" in table:
         return float((table[CLEAN] == table["label"]).mean())
-    abstains = (table["status"] == "abstained").any()
-    return float("nan") if abstains else float(table["correct"].astype(bool).mean())
+    right, abstains = table["correct"].to_numpy(dtype=bool), (table["status"] == "abstained").to_numpy()
+    if abstains.any():
+        if not {"predict", "label"} <= set(table) or (table["predict"][abstains] < 0).any():
+            return float("nan")
+        right = right | (abstains & (table["predict"] == table["label"]).to_numpy())
+    return float(right.mean())
 
 
 def medians_of(series: Series) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Any runs in one figure: the numbers counted by hand, the names, the panels, and the tests of differences."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -279,22 +280,57 @@ def shown(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize(("count", "high"), [(1, False), (5, True)])
-def test_a_long_legend_leaves_room_for_the_curves(drawn, write_classes, tmp_path, shown, count, high):
-    """It takes less than half of a panel, or stands below it."""
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_legend_stands_below_the_panel(drawn, write_classes, tmp_path, shown, count):
+    """The axis stays that of shares, from 0 to 1, and the figure is higher by the legend."""
     for k in range(count):
         write_classes(f"m{k}", [0.5 + 0.1 * k] * 10)
     words = "a method with a name that says all of its settings, number"
     drawn("compare", tmp_path, source=[Source(f"{words} {k}", tmp_path / f"m{k}") for k in range(count)], files=True)
     shown[0].draw_without_rendering()
     (axis,) = shown[0].axes
-    assert axis.get_ylim()[1] < 2
-    assert (shown[0].get_figheight() > 4) == high
-    box, panel = axis.get_legend().get_window_extent(), axis.get_window_extent()
-    if high:
-        assert box.y1 < axis.xaxis.get_label().get_window_extent().y0 < panel.y0
-    assert box.y0 > 0
+    assert axis.get_ylim() == (0, 1)
+    (legend,) = shown[0].legends
+    box, panel = legend.get_window_extent(), axis.get_window_extent()
+    assert box.y1 <= axis.xaxis.get_label().get_window_extent().y0 < panel.y0
+    assert panel.height > 1.6 * shown[0].dpi
+    assert box.y0 >= 0
     assert box.x1 < shown[0].bbox.x1
+
+
+@pytest.mark.parametrize(("labels", "legends"), [("ab", 1), (["a"], 0)])
+def test_panels_share_a_legend_if_each_name_has_one_look(drawn, write_classes, tmp_path, shown, labels, legends):
+    words = "a method with a name that says all of its settings, number"
+    for name in labels:
+        for sigma in (0.25, 0.5, 1.0):
+            for epochs in (1, 2) if legends == 0 else (1,):
+                write_classes(name, [sigma] * 10, sigma, identity={"training": {words: f"{epochs}/{sigma}"}})
+    drawn("compare", tmp_path, source=[Source(f"{words} {k}", tmp_path / k) for k in labels], files=True)
+    assert len(shown[0].axes) == 3
+    assert len(shown[0].legends) == legends
+    assert sum(axis.get_legend() is not None for axis in shown[0].axes) == 3 * (1 - legends)
+    assert all(axis.get_xlabel() for axis in shown[0].axes)  # their radii are others
+
+
+def test_panels_of_one_range_have_one_label(drawn, write_classes, tmp_path, shown):
+    for name in "ab":
+        for sigma in (0.25, 0.5, 1.0):
+            write_classes(name, [0.5] * 10, sigma)
+    drawn("compare", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
+    assert [bool(axis.get_xlabel()) for axis in shown[0].axes] == [False, False, True]
+
+
+def test_curves_of_other_numbers_of_examples_say_them(drawn, write_classes, tmp_path, shown):
+    for name, count in (("a", 18), ("b", 60)):
+        write_classes(name, [0.5] * count)
+    write_classes("c", [0.0])
+    for names in ("ab", "bc", "bb"):
+        sources = [Source(f"{name}{k}", tmp_path / name) for k, name in enumerate(names)]
+        drawn("compare", tmp_path, source=sources)
+    written = [figure.axes[0].get_legend_handles_labels()[1] for figure in shown]
+    assert written[0] == ["a0 (18 examples)", "b1 (60 examples)"]
+    assert written[1] == ["b0 (60 examples)", "c1 (1 example, all abstained)"]
+    assert written[2] == ["b0", "b1"]
 
 
 def test_many_panels_are_two_side_by_side(drawn, write_center_run, tmp_path, shown):
@@ -440,3 +476,24 @@ def test_published_files_stand_beside_runs(drawn, write_classes, tmp_path, capsy
     printed = capsys.readouterr().out
     assert "ours minus theirs, sigma = 0.5, 6 common examples" in printed
     assert "certifier.n differs: 1000 for ours; 100000 for theirs" in printed
+
+
+def test_the_certifier_is_said_on_every_curve_where_runs_are_mixed():
+    """Another certifier at one sigma with another n: n alone would hide it, also where no other curve has the sigma."""
+    half = {"certifier": {"type": "my_cert.HalfRadius", "n": 1000}}
+    runs = [stored("a", sigma) for sigma in (0.12, 0.25)]
+    runs += [replace(stored("a", s), record={"identity": stored("a", s).record["identity"] | half}) for s in (0.12, 1)]
+    series = series_of(runs, envelope=False)
+    names = [(one.settings, one.sigma) for one in series]
+    assert names == [
+        *(("Certify, n = 100", 0.12), ("HalfRadius, n = 1000", 0.12)),
+        *(("Certify, n = 100", 0.25), ("HalfRadius, n = 1000", 1)),
+    ]
+    assert all("Certify" in name or "HalfRadius" in name for name in names_in(series))
+    (pair,) = pairs_of(series)
+    assert names_in(pair) == ["Certify, n = 100", "HalfRadius, n = 1000"]
+    other = series_of([*runs, stored("b", 0.12)], envelope=False)
+    assert other[-1].settings == "Certify, n = 100"  # it is said of the other source, too
+    assert len([a for a, b in pairs_of(other) if b.source == "b"]) == 2  # each certifier of the first is tested
+    apart = [stored("a", 0.25), replace(runs[-1], label="b")]
+    assert [one.settings for one in series_of(apart, envelope=False)] == ["", ""]  # labels tell these apart

@@ -43,7 +43,7 @@ def test_numbers_and_bold(written):
     text = written.read_text()
     assert "n = 1,000" in text  # all rows share it
     assert "ACR: average certified radius" in text
-    assert re.search(r"\| Cohen et al\. +\| 1 +\|.*\| \*\*80\.0\*\* \+- \d", text)
+    assert re.search(r"\| Cohen et al\. +\| 1 +\|.*\| \*\*80\.0\*\* \[44\.4, 97\.5\] ", text)
     assert text.count("**80.0**") == 5  # the best at radius 0, four times, and at 0.3
 
 
@@ -79,6 +79,20 @@ def test_clean_accuracy_is_not_made_up(drawn, write_classes, publish, tmp_path):
     assert "the files have no class" not in path.read_text()
 
 
+@pytest.mark.parametrize(("predicted", "clean"), [(3, 100), (4, 90), (-1, np.nan)])
+def test_a_class_that_is_not_certified_counts_as_clean_accuracy(drawn, write_classes, tmp_path, predicted, clean):
+    """A certifier without the column `guess` names it in `predict`. No certified accuracy comes from it."""
+    file = write_classes("mine", [0.4] * 9 + [0.0]) / "certificates.csv"
+    rows = pd.read_csv(file).drop(columns="guess")
+    rows.loc[rows["status"] == "abstained", "predict"] = predicted
+    rows.to_csv(file, index=False)
+    (path,) = drawn("table", tmp_path, source=[Source("mine", tmp_path / "mine")], radii=[0])
+    table = pd.read_csv(path.with_suffix(".csv"))
+    assert table["clean (%)"].tolist() == pytest.approx([clean], nan_ok=True)
+    assert table["r = 0 (%)"].tolist() == [90]
+    assert ("the files have no class" in path.read_text()) == (predicted < 0)
+
+
 def test_training_noise_is_said_where_it_is_another(drawn, publish, tmp_path, capsys):
     for sigma in (0.25, 0.5):
         publish(0.25, sigma, [3] * 8)
@@ -91,6 +105,35 @@ def test_training_noise_is_said_where_it_is_another(drawn, publish, tmp_path, ca
         assert "Cohen: 1 of 2 runs trained under another noise than they are certified with" in capsys.readouterr().out
 
 
+def test_rows_of_different_examples_say_so_and_have_no_bold(drawn, write_classes, tmp_path):
+    """Equal numbers of other examples are different ones, too."""
+    for name, start, count in (("a", 0, 20), ("b", 0, 60), ("c", 5, 20)):
+        write_classes(name, [0.5] * count, start=start)
+    for names, bold, column in (("ab", False, True), ("ac", False, False), ("aa", True, False)):
+        sources = [Source(f"{name}{k}", tmp_path / name) for k, name in enumerate(names)]
+        (path,) = drawn("table", tmp_path, source=sources, radii=[0.3])
+        text = path.read_text()
+        assert ("**" in text) == bold == ("different test examples" not in text)
+        assert ("| examples |" in text) == column
+    (path,) = drawn("table", tmp_path, source=[Source(name, tmp_path / name) for name in "ab"], radii=[0.3])
+    assert re.search(r"\| b +\| 60 +\|", path.read_text())
+
+
+def test_an_interval_on_one_side_is_printed_as_an_interval(drawn, write_classes, tmp_path):
+    """Of 60: none, all, one and half of them. One of 60 is too near to 0 for its half-width."""
+    for name, count in (("a", 0), ("b", 60), ("c", 1), ("d", 30)):
+        write_classes(name, [0.5] * count + [0.1] * (60 - count))
+    (path,) = drawn("table", tmp_path, source=[Source(name, tmp_path / name) for name in "abcd"], radii=[0.3])
+    text = path.read_text()
+    shares = [line.split("|")[-2].strip() for line in text.splitlines() if re.match(r"\| [abcd] ", line)]
+    assert shares == ["0.0 [0.0, 6.0]", "**100.0** [94.0, 100.0]", "1.7 [0.0, 8.9]", "50.0 +- 13.2"]
+    assert "in brackets: the interval" in text
+    assert "0.0$_{[0.0, 6.0]}$" in path.with_suffix(".tex").read_text()
+    table = pd.read_csv(path.with_suffix(".csv"))
+    assert table["r = 0.3 high (%)"][0] == pytest.approx(5.96, abs=0.01)
+    assert table["r = 0.3 half-width (%)"][0] == pytest.approx(2.98, abs=0.01)
+
+
 def test_latex_has_a_cell_for_each_column(written):
     tex = written.with_suffix(".tex").read_text()
     (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", tex)
@@ -98,7 +141,8 @@ def test_latex_has_a_cell_for_each_column(written):
     assert len(lines) == 5
     assert {line.count("&") + 1 for line in lines} == {len(columns)}
     assert all(rule in tex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
-    assert r"\textbf{80.0}$_{\pm" in tex
+    assert r"\textbf{80.0}$_{[44.4, 97.5]}$" in tex
+    assert r"\textbf{50.0}$_{\pm" in tex
 
 
 def test_labels_with_marks_of_markdown_and_latex():
