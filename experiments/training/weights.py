@@ -117,6 +117,8 @@ def find(settings: Settings, dataset: Dataset) -> Checkpoint | None:
     if not needs_checkpoint(settings):
         return None
     path = Path(settings.checkpoint) if settings.checkpoint else _trained(folder(settings, dataset))
+    if path.name == WEIGHTS and path.with_name(METADATA).is_file():  # the folder's checks are for its file, too
+        path = path.parent
     if settings.checkpoint and path.is_file():
         try:
             return Checkpoint(path, weights_hash(path), None)
