@@ -29,7 +29,7 @@ from experiments.config.settings import Settings
 from experiments.config.user_code import code_hash
 from experiments.data import Dataset, LabelledDataset
 from experiments.machine.files import write_atomically
-from experiments.training.held_numbers import held_numbers
+from experiments.training.held_numbers import held_numbers, plain_tensors
 from experiments.training.training_data import KEY, require_same_hash
 from smoothing import SettingError
 
@@ -199,7 +199,8 @@ def state_hash(model: nn.Module) -> str:
         held = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
         held |= vars(module)
         tensors |= {f"{place}.{name}".lstrip("."): each for name, each in held.items() if isinstance(each, Tensor)}
-    for name, value in [*tensors.items(), *held_numbers(model)]:
+    registered = [part for name, each in tensors.items() for part in plain_tensors(name, each)]
+    for name, value in [*registered, *held_numbers(model)]:
         content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         if isinstance(value, Tensor):
             value = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
