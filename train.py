@@ -22,6 +22,7 @@ from experiments.config.left_out import typed_words
 from experiments.config.schema import register
 from experiments.config.settings import Settings
 from experiments.training import checkpoints
+from experiments.training.base_function import require_settings
 from experiments.training.weights import needs_checkpoint
 
 register()
@@ -37,6 +38,7 @@ def main(cfg: DictConfig) -> list[Path]:
     for name in sorted(typed & OF_TRAINING.keys()):
         print(f"{name} is for certification only; for training, set {OF_TRAINING[name]}", file=sys.stderr)
     if not needs_checkpoint(settings):
+        require_settings(settings)
         print(f"{settings.model.name} brings its own weights, so there is nothing to train. Next: {_certify()}")
         return []
     from experiments.training import loop  # here, because importing Lightning takes seconds

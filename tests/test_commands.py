@@ -145,6 +145,15 @@ def test_train_says_that_the_detector_is_trained_already(python):
     assert done.stderr == "precision is for certification only; for training, set trainer.precision\n"
 
 
+@pytest.mark.parametrize("wrong", ["noise.sigma=-1", "trainer.epochs=0"])
+def test_train_checks_the_settings_of_a_network_that_is_not_trained(python, wrong):
+    done = python("train.py", "experiment=faces_jaccard", "trainer=digits", wrong)
+    assert done.returncode == 1
+    assert wrong.partition("=")[0] in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "nothing to train" not in done.stdout
+
+
 def test_a_file_where_the_results_belong_is_one_line(python, tmp_path):
     (tmp_path / "file").write_text("")
     done = python("certify.py", "experiment=demo", f"results.root={tmp_path / 'file'}")

@@ -125,6 +125,10 @@ class ImageFiles(LabelledImages):
         for chunk, pixels in zip(chunks, _one_line_errors(loader), strict=True):
             yield pixels.to(device, non_blocking=True), self.labels[chunk].to(device, non_blocking=True)
 
+    def contents(self, positions: NDArray[np.int64]) -> Iterator[Tensor | bytes]:
+        for position in positions:
+            yield self.paths[position].read_bytes()  # decoded pixels may depend on the version of the JPEG library
+
 
 class _Crops(TorchDataset[Tensor]):
     """Random crops that depend only on (key, position), so they are the same in every worker process."""

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from experiments.config.check import GIVEN
-from experiments.config.settings import Settings
+from experiments.config.settings import Group, Settings
 from experiments.config.targets import parameters
 from experiments.data import Dataset, Images, LabelledDataset, LabelledImages, TargetDataset
-from experiments.data.base import example
+from experiments.data.base import MissingDataError, example, require_dataset
 from experiments.data.declared import declared
 from experiments.training.checkpoints import state_hash
 from experiments.training.weights import Checkpoint, find
@@ -61,7 +61,7 @@ def _has_numbers(model: Any) -> bool:
     return state_hash(model) != state_hash(nn.Identity())  # numbers in lists or objects
 
 
-def new_noise(settings: Settings, dataset: Dataset) -> Noise | None:
+def new_noise(settings: Settings, dataset: Dataset | None) -> Noise | None:
     """A new noise, None if the run has none. The data set provides what the noise must know about the images.
 
     Raises:
@@ -70,7 +70,7 @@ def new_noise(settings: Settings, dataset: Dataset) -> Noise | None:
     noise = settings.noise
     if noise is None:
         return None
-    wanted = [name for name in GIVEN["noise"] if name in parameters(noise.target, "noise")]
+    wanted = _wanted(noise, "noise")
     if missing := [name for name in wanted if not getattr(dataset, name, None)]:
         kind = "quantised images" if "levels" in missing else "images of one known size"
         raise SettingError(
@@ -89,6 +89,26 @@ def new_noise(settings: Settings, dataset: Dataset) -> Noise | None:
     return made
 
 
+def require_settings(settings: Settings) -> None:
+    """Build the trainer and the noise, of a model that is not trained. Raises SettingError if their settings are wrong.
+
+    A data set that is missing is no error here. A noise that must know its images is then not built.
+    """
+    if settings.trainer:
+        settings.trainer.build()
+    try:
+        dataset = require_dataset(settings.dataset.build())
+    except MissingDataError:
+        dataset = None
+    if dataset or not (settings.noise and _wanted(settings.noise, "noise")):
+        new_noise(settings, dataset)
+
+
+def _wanted(group: Group, kind: str) -> list[str]:
+    """The arguments of a group's class that the data set provides."""
+    return [name for name in GIVEN[kind] if name in parameters(group.target, kind)]
+
+
 def new_model(settings: Settings, dataset: Dataset) -> nn.Module:
     """A new model, before weights are loaded. The data set provides what the model must know about the images.
 
@@ -97,7 +117,7 @@ def new_model(settings: Settings, dataset: Dataset) -> nn.Module:
             settings.
     """
     model = settings.model
-    wanted = [name for name in GIVEN["model"] if name in parameters(model.target, "model")]
+    wanted = _wanted(model, "model")
     known = LabelledDataset if set(wanted) & OF_LABELS else TargetDataset
     if wanted and not isinstance(dataset, known):
         raise SettingError(

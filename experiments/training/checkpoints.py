@@ -29,7 +29,8 @@ from experiments.config.settings import Settings
 from experiments.config.user_code import code_hash
 from experiments.data import Dataset, LabelledDataset
 from experiments.machine.files import write_atomically
-from experiments.training.held_numbers import held_numbers
+from experiments.training.held_numbers import held_numbers, plain_tensors
+from experiments.training.training_data import KEY, require_same_hash
 from smoothing import SettingError
 
 WEIGHTS, METADATA, LOG, RESUME = "weights.safetensors", "checkpoint.json", "training.csv", "resume.pt"
@@ -76,7 +77,12 @@ def save(path: Path, model: nn.Module, metadata: dict[str, Any]) -> None:
 
 
 def keep(
-    path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer], rows: Rows, code: str = ""
+    path: Path,
+    modules: list[nn.Module],
+    optimizers: list[torch.optim.Optimizer],
+    rows: Rows,
+    code: str = "",
+    data: str = "",
 ) -> None:
     """After an epoch, write the log, one row per epoch, and the state to resume from, each completely or not at all.
 
@@ -86,6 +92,7 @@ def keep(
         optimizers: all of them.
         rows: the log.
         code: hash of the source of the user's model; empty for the suite's own.
+        data: hash of the training data (`data_hash`).
     """
     log = io.StringIO()
     writer = csv.DictWriter(log, rows[0].keys(), lineterminator="\n")
@@ -98,17 +105,19 @@ def keep(
         "optimizers": [each.state_dict() for each in optimizers],
     }
     state = io.BytesIO()
-    torch.save(states | {"rows": rows, "code": code}, state)
+    torch.save(states | {"rows": rows, "code": code, KEY: data}, state)
     write_atomically(path / RESUME, state.getvalue())
 
 
-def resume(path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer], code: str = "") -> Rows:
+def resume(
+    path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer], code: str = "", data: str = ""
+) -> Rows:
     """Load the state that `keep` wrote last. Returns the log so far, empty if there is no such state.
 
     Code in the file is never executed. It warns on stderr if the state was written under other source than `code`.
 
     Raises:
-        SettingError: the state is damaged or of another network.
+        SettingError: the state is damaged or of another network, or was trained on other data than `data`.
     """
     if not (path / RESUME).exists():
         return []
@@ -122,6 +131,7 @@ def resume(path: Path, modules: list[nn.Module], optimizers: list[torch.optim.Op
         rows: Rows = state["rows"]
     except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
         raise SettingError(f"{path / RESUME}: damaged; move the file away to train from the beginning") from error
+    require_same_hash(path, state.get(KEY, ""), data)
     if code and state.get("code", code) != code:
         print(
             f"checkpoint '{path}': the source of the model has changed since epoch {len(rows)}; "
@@ -189,7 +199,8 @@ def state_hash(model: nn.Module) -> str:
         held = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
         held |= vars(module)
         tensors |= {f"{place}.{name}".lstrip("."): each for name, each in held.items() if isinstance(each, Tensor)}
-    for name, value in [*tensors.items(), *held_numbers(model)]:
+    registered = [part for name, each in tensors.items() for part in plain_tensors(name, each)]
+    for name, value in [*registered, *held_numbers(model)]:
         content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         if isinstance(value, Tensor):
             value = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()

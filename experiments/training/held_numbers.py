@@ -46,8 +46,23 @@ def held_numbers(model: nn.Module) -> Iterator[tuple[str, Tensor | np.ndarray]]:
                 yield from _inside(f"{place}.{name}".lstrip("."), value, known, 1)
 
 
+def plain_tensors(name: str, value: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """The tensors with numbers that a tensor consists of: itself, or the parts of a tensor subclass such as torchao's.
+
+    It has none on the meta device, where also the tensors lie that describe the shapes in an exported program.
+    """
+    if hasattr(value, "__tensor_flatten__"):
+        for part in value.__tensor_flatten__()[0]:
+            yield from plain_tensors(f"{name}.{part}", getattr(value, part))
+    elif value.layout != torch.strided or value.untyped_storage().device.type != "meta":
+        yield name, value
+
+
 def _inside(name: str, value: Any, known: dict[int, Any], depth: int) -> Iterator[tuple[str, Tensor | np.ndarray]]:
-    if isinstance(value, Tensor) or (isinstance(value, np.ndarray) and not value.dtype.hasobject):
+    if isinstance(value, Tensor):
+        yield from plain_tensors(name, value)
+        return
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         yield name, value
         return
     if value is None or isinstance(value, NONE_INSIDE) or id(value) in known or depth > DEEPEST:

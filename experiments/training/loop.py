@@ -31,7 +31,7 @@ from experiments.machine import stopping
 from experiments.machine.device import choose_device, keep_freed_memory
 from experiments.machine.lock import Lock
 from experiments.runs.provenance import provenance
-from experiments.training import checkpoints
+from experiments.training import checkpoints, training_data
 from experiments.training.base_function import input_of, new_model, new_noise, warn_of_pixels
 from experiments.training.graphed import GraphedSteps, can_be_replayed, keep_state_on
 from experiments.training.step import Step, evaluated
@@ -56,6 +56,7 @@ class Job:
     model: nn.Module
     folder: Path
     code: str = ""  # hash of the source of the user's model, when training began
+    data: str = ""  # `data_hash` of the images
 
 
 def train(settings: Settings) -> Path:
@@ -83,31 +84,25 @@ def train(settings: Settings) -> Path:
     require_statistics(model)
     leftovers = [folder / name for name in (checkpoints.RESUME, checkpoints.LOCK)]  # of a run killed at its end
     if (folder / checkpoints.METADATA).exists() and not any(path.exists() for path in leftovers):
+        training_data.require_same_data(folder, checkpoints.read(folder), dataset)
         checkpoints.say_trained(folder, settings)
         return folder
     fabric = _fabric(trainer, device, model)
-    images, code = _training_images(dataset, trainer), code_hash(settings.model.as_dict())
+    images, code = training_data.training_images(dataset, trainer), code_hash(settings.model.as_dict())
+    data = training_data.data_hash(dataset, images)
     warn_of_pixels(model, images, dataset.levels, noise)
+    if fabric.is_global_zero:
+        training_data.warn_of_trained_examples(dataset, images)
     folder.mkdir(parents=True, exist_ok=True)
-    launch = partial(_fit, job=Job(settings, trainer, dataset, images, noise, model, folder, code))
+    launch = partial(_fit, job=Job(settings, trainer, dataset, images, noise, model, folder, code, data))
     # If srun or torchrun started several processes, one of them holds the lock for all.
     with Lock(folder / checkpoints.LOCK) if fabric.is_global_zero else nullcontext():
         if (folder / checkpoints.METADATA).exists():
+            training_data.require_same_hash(folder, checkpoints.read(folder).get(training_data.KEY, ""), data)
             (folder / checkpoints.RESUME).unlink(missing_ok=True)
         else:
             fabric.launch(launch)
     return folder
-
-
-def _training_images(dataset: TargetDataset, trainer: Trainer) -> LabelledImages:
-    images = dataset.training()
-    dataset.require_images(images, "training()")
-    if len(images) < trainer.batch_size:
-        raise SettingError(
-            f"trainer.batch_size: expected at most {len(images)}, the number of training images, "
-            f"got {trainer.batch_size}"
-        )
-    return images
 
 
 def _fabric(trainer: Trainer, device: torch.device, model: nn.Module) -> Fabric:
@@ -164,7 +159,8 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
     model, *optimizers = fabric.setup(Step(plain_model, fabric.strategy.precision), *plain_optimizers)
     average = _average(trainer, plain_model, plain_optimizers)
     kept = [plain_model, *([average] if average else [])]
-    rows = checkpoints.resume(job.folder, kept, plain_optimizers, job.code if fabric.is_global_zero else "")
+    code = job.code if fabric.is_global_zero else ""
+    rows = checkpoints.resume(job.folder, kept, plain_optimizers, code, job.data)
     keep_state_on(fabric.device, plain_optimizers)
     followed = job.settings.logger if fabric.is_global_zero else None
     logger = followed.build(config=job.settings.as_dict()) if followed else None
@@ -182,7 +178,7 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
         written = [f" {name} {value:.4g}" for name, value in figures.items()]
         fabric.print(f"epoch {epoch + 1}/{trainer.epochs}", *written, f" {seconds:.1f} s")
         if fabric.is_global_zero:
-            checkpoints.keep(job.folder, kept, plain_optimizers, rows, job.code)
+            checkpoints.keep(job.folder, kept, plain_optimizers, rows, job.code, job.data)
             if logger:
                 logger.log(rows[-1:])
         if _any_asked_to_stop(fabric):
@@ -201,7 +197,7 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
             "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "cpu",
             "processes": fabric.world_size,
             "trainer": asdict(trainer),
-            **({"code": job.code} if job.code else {}),
+            **{key: value for key, value in (("code", job.code), (training_data.KEY, job.data)) if value},
             **provenance(targets(job.settings.as_dict())),
         }
         checkpoints.save(job.folder, final, metadata)

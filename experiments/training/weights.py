@@ -14,6 +14,7 @@ from torch import nn
 
 from experiments.config.identity import description
 from experiments.config.settings import Group, Settings
+from experiments.config.user_code import is_suites
 from experiments.data import Dataset
 from experiments.training.checkpoints import (
     METADATA,
@@ -27,11 +28,13 @@ from experiments.training.checkpoints import (
     weights_hash,
     written,
 )
+from experiments.training.training_data import require_same_data
 from experiments.training.weights_file import load_weights
 from smoothing import Noise, SettingError
 
 TRAINED = Path(__file__).parents[2] / "models" / "trained"  # networks that come with the suite, by folder name
 OF_CONTENT = ("fingerprint", "files", "code")  # what tells a data set's contents apart
+ANYWAY = "or certify it anyway: allow_mismatch=true"
 CHECKED = ("model", "dataset", "normalisation", "noise")
 
 
@@ -70,6 +73,8 @@ class Checkpoint:
             return
         if not settings.allow_mismatch:
             self._require_match(self.metadata["trained_as"], settings, dataset)
+            if not is_suites(settings.dataset.target):  # the contents of the suite's are known
+                require_same_data(self.path, self.metadata, dataset, f"; {ANYWAY}")
         file, again = self.path / WEIGHTS, train_command(settings)
         if weights_hash(file) != self.weights:
             raise SettingError(f"{file}: damaged, or not the file that train.py saved. Train it again: {again}")
@@ -94,7 +99,7 @@ class Checkpoint:
         wanted = training_conditions(settings, dataset)
         for group in CHECKED:
             if wanted[group] != found.get(group):
-                allow = "" if group == "model" else "; or certify it anyway: allow_mismatch=true"
+                allow = "" if group == "model" else f"; {ANYWAY}"
                 raise SettingError(
                     f"{group}: expected a checkpoint trained with {written(wanted[group])}, but '{self.path}' was "
                     f"trained with {written(found.get(group))}. Train another: {train_command(settings)}{allow}"
@@ -112,6 +117,8 @@ def find(settings: Settings, dataset: Dataset) -> Checkpoint | None:
     if not needs_checkpoint(settings):
         return None
     path = Path(settings.checkpoint) if settings.checkpoint else _trained(folder(settings, dataset))
+    if path.name == WEIGHTS and path.with_name(METADATA).is_file():  # the folder's checks are for its file, too
+        path = path.parent
     if settings.checkpoint and path.is_file():
         try:
             return Checkpoint(path, weights_hash(path), None)

@@ -15,7 +15,7 @@ from experiments.config.settings import Group
 from experiments.data import Digits, ImageFolder, Images, LabelledDataset, MissingDataError
 from experiments.training import checkpoints, loop
 from experiments.training.base_function import example_of, new_model, tensor_of, warn_of_pixels
-from experiments.training.loop import _training_images
+from experiments.training.training_data import training_images
 from experiments.training.weights import needs_checkpoint
 from smoothing import BaseFunctionError, Gaussian, SettingError
 
@@ -101,7 +101,7 @@ def test_images_of_another_kind(images, message):
         with pytest.raises(SettingError, match=rf"dataset: Own\.testing\(\): {message}"):
             read()
     with pytest.raises(SettingError, match=rf"dataset: Own\.training\(\): {message}"):
-        _training_images(dataset, SimpleNamespace(batch_size=2))
+        training_images(dataset, SimpleNamespace(batch_size=2))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_inputs_without_levels_are_no_bytes_and_have_any_mean():
     dataset.levels = None
     message = r"expected float32 numbers, because levels is None, got torch\.uint8; set levels = 255"
     with pytest.raises(SettingError, match=rf"^dataset: Own\.training\(\): {message}"):
-        _training_images(dataset, SimpleNamespace(batch_size=2))
+        training_images(dataset, SimpleNamespace(batch_size=2))
 
 
 def test_inputs_without_channels_need_no_normalisation(composed):

@@ -1,6 +1,7 @@
 """Checkpoints: found by their training settings, and refused with one clear line if these do not match."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,6 +125,18 @@ def test_a_mismatch_names_both_values(composed, saved, asked, says):
     for word in (*says, "python train.py"):
         assert word in message
     assert ("allow_mismatch" in message) == ("allow_mismatch=true" in says)
+
+
+def test_the_file_of_weights_in_a_checkpoint_stands_for_its_folder(composed, saved, tmp_path):
+    folder = saved("noise.sigma=0.25")
+    file = folder / "weights.safetensors"
+    with pytest.raises(SettingError, match=r"^noise: expected .*Gaussian\(sigma=0\.5\).*allow_mismatch=true"):
+        model_of(composed("noise.sigma=0.5", f"checkpoint={file}"))
+    asked = [composed("noise.sigma=0.25", f"checkpoint={path}") for path in (folder, file)]
+    assert find(asked[0], Digits()) == find(asked[1], Digits())
+    (tmp_path / "moved").mkdir()
+    bare = shutil.copy(file, tmp_path / "moved")
+    assert find(composed("noise.sigma=0.5", f"checkpoint={bare}"), Digits()).metadata is None
 
 
 def test_other_data_or_normalisation_is_a_mismatch(composed, saved):
