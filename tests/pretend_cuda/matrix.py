@@ -21,7 +21,7 @@ import smoothing
 def numbers(found):
     """A result as lists of numbers and texts, which can be compared."""
     if is_dataclass(found):
-        return [numbers(getattr(found, field.name)) for field in fields(found)]
+        return [numbers(getattr(found, field.name)) for field in fields(found) if field.name != "origin"]
     if isinstance(found, Tensor | np.ndarray):
         return found.tolist()
     if isinstance(found, list | tuple):

@@ -86,8 +86,9 @@ def test_all_batches_but_the_last_are_full():
 @pytest.mark.parametrize("shared", [False, True])
 def test_results_come_in_order_however_early_they_are_there(shared):
     def procedure(number, counts):
-        for count in counts:
-            request = Samples(torch.zeros(2), NOISE, whole, Stream(0, number, Stage.CENTER), count, shared=shared)
+        for k, count in enumerate(counts):  # of several inputs, since the samples of one are requested once
+            x = torch.full((2,), float(k))
+            request = Samples(x, NOISE, whole, Stream(0, number, Stage.CENTER), count, shared=shared)
             ((*found,),) = yield [request]
             assert sum(map(len, found)) == count
         return number

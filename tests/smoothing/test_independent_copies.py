@@ -199,6 +199,7 @@ FEW_NUMBERS += [Ablation(1, (3, 4, 4)), Ablation(8, (3, 4, 4)), DeterministicSpl
 FEW_NUMBERS += [BandAblation(1, (3, 4, 4)), *map(Own, (laplace, cauchy, rare_noise, coarse, gray))]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error:noise. two of")
 @pytest.mark.parametrize("noise", FEW_NUMBERS, ids=lambda noise: getattr(noise, "drawn", noise))
 def test_false_alarms_are_as_rare_as_their_level_for_every_noise(noise, monkeypatch):
@@ -211,6 +212,7 @@ def test_false_alarms_are_as_rare_as_their_level_for_every_noise(noise, monkeypa
     assert sum(map(bool, said)) < 24
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:noise. two of")  # of the larger shape, whose numbers are all the same one
 @pytest.mark.parametrize("rare", [1 / 2, 1 / 4, 1 / 16, 1 / 64, 1 / 512])
 @pytest.mark.parametrize("shape", [(1,), (3, 100, 100)])

@@ -49,7 +49,8 @@ def write(tmp_path):
         (folder / "draws").mkdir(parents=True)
         pd.DataFrame(rows).to_csv(folder / "certificates.csv", index=False)
         for index, drawn in draws.items():
-            np.savez(folder / "draws" / f"{index}.npz", seconds=1.0, **vars(drawn))
+            arrays = {name: value for name, value in vars(drawn).items() if name != "origin"}
+            np.savez(folder / "draws" / f"{index}.npz", seconds=1.0, **arrays)
         identity = {
             "dataset": {"type": dataset},
             "model": {"type": model},
