@@ -43,6 +43,4 @@ def input_to_certify(dataset: Dataset, index: int, f: Any, device: torch.device,
 
 def _require_listed(dataset: Dataset, index: int, x: Tensor, listed: str | None) -> None:
     if hash_of(index, x) != (listed or hash_of(index, tensor_of(dataset, index))):
-        raise SettingError(
-            f"dataset: example {index} is another each time that it is read; leave out random augmentation"
-        )
+        raise SettingError(f"dataset: example {index} differs each time that it is read; leave out random augmentation")

@@ -84,8 +84,8 @@ def _how_to_finish(run: StoredRun, missing: int) -> str:
     own = f"{run.folder.parent.name}/{run.folder.name}"  # at more eps
     if any(source != own and not source.endswith(".csv") for source in sources):  # .csv: a table of its own shards
         return (
-            f"; it was read again without sampling, and the other {missing} need new samples, as those that abstained "
-            "do, so they are no random choice; certify.py with its settings adds them"
+            f"; it was read again without sampling. The other {missing} need new samples, as those that abstained do: "
+            "they are no random choice. certify.py with its settings adds them"
         )
     asked = max(record.get("asked", 0) for record in records)
     resumed = [record["resumed"][-1] for record in records if record.get("resumed")]

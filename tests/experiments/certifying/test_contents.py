@@ -248,7 +248,7 @@ def test_an_unreadable_first_example_is_skipped_where_that_is_asked(run, capsys)
 def test_an_example_that_is_another_each_time_is_refused_before_anything_is_sampled(run):
     torch.save(torch.rand(5, 1, 8, 8), "x.pt")
     edited("return self.images[index]", "return self.images[index] + (index == 2) * torch.rand(())")
-    with pytest.raises(SettingError, match=r"^dataset: example 2 is another each time that it is read; leave out ran"):
+    with pytest.raises(SettingError, match=r"^dataset: example 2 differs each time that it is read; leave out ran"):
         run(*STORED, "indices=[2,3]")
     assert not list(Path("r").rglob("certificates.csv"))
     assert not list(Path("r").rglob("examples.csv"))
@@ -264,7 +264,7 @@ def test_a_later_example_that_is_another_each_time_is_refused_when_it_is_certifi
     edited("return self.images[index]", ALTERED)
     if fingerprint:
         edited("    def indices(self):", "    def fingerprint(self):\n        return 'x'\n\n    def indices(self):")
-    with pytest.raises(SettingError, match=r"^dataset: example 7 is another each time that it is read; leave out ran"):
+    with pytest.raises(SettingError, match=r"^dataset: example 7 differs each time that it is read; leave out ran"):
         run(*STORED)
     (table,) = Path("r").rglob("certificates.csv")
     assert pd.read_csv(table)["index"].max() < 7

@@ -79,7 +79,7 @@ def test_a_calibration_example_that_is_another_each_time_is_refused(certified, t
     index = sorted(rows(certified(tmp_path / "fixed"), "calibration")["index"])[20]
     read = Digits.__getitem__
     monkeypatch.setattr(Digits, "__getitem__", lambda self, k: read(self, k) * (torch.rand(()) if k == index else 1))
-    with pytest.raises(SettingError, match=rf"dataset: example {index} is another each time that it is read"):
+    with pytest.raises(SettingError, match=rf"dataset: example {index} differs each time that it is read"):
         certified(tmp_path / "other")
     assert index not in rows(next(tmp_path.glob("other/*/*")), "calibration")["index"].tolist()
 

@@ -203,9 +203,9 @@ def test_examples_that_abstained_too_early_are_named_and_certify_samples_them(ce
     with pytest.raises(SystemExit, match="0"):
         main()
     assert "new samples; certify.py with these settings adds" in capsys.readouterr().out
-    again, said = the_run(folder / "certificates.csv"), "so they are no random choice; certify.py with its settings"
+    again, said = the_run(folder / "certificates.csv"), "they are no random choice. certify.py with its settings"
     assert unfinished(again).startswith(f"{folder}: {3 - len(left)} of 3 examples; it was read again without sampling")
-    assert f"and the other {len(left)} need new samples, as those that abstained do, {said}" in summary(again)
+    assert f". The other {len(left)} need new samples, as those that abstained do: {said}" in summary(again)
     path = centers("new", "certifier=center", *new)
     assert path.parent == folder
     pd.testing.assert_frame_equal(rows(path).sort_values("index", ignore_index=True), expected, check_exact=True)
@@ -222,7 +222,7 @@ def test_what_an_unfinished_run_lacks_is_still_lacking_after_it_is_read_again(di
     folder, left = reread_run(the_run(old), words)
     assert left == []
     again = the_run(folder / "run.json")
-    assert unfinished(again).startswith(f"{folder}: 4 of 6 examples; it was read again without sampling, and the other")
+    assert unfinished(again).startswith(f"{folder}: 4 of 6 examples; it was read again without sampling. The other")
     del again.record["asked"]
     (folder / "run.json").write_text(json.dumps(again.record))
     assert unfinished(the_run(folder / "run.json")) == ""

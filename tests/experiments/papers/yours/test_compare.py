@@ -108,7 +108,7 @@ def test_an_unfinished_run_is_named_in_the_text_and_in_a_note(drawn, write_class
     folder = write_classes("b", [0.4] * 20, asked=30, read_again=[{"from": "b/another"}])
     (path,) = drawn(name, tmp_path, source=[Source(name, tmp_path / name) for name in "ab"])
     assert "Unfinished: b, sigma = 0.5." in path.with_suffix(".md").read_text()
-    said = f"{folder}: 20 of 30 examples; it was read again without sampling, and the other 10 need new samples, as "
+    said = f"{folder}: 20 of 30 examples; it was read again without sampling. The other 10 need new samples, as "
     assert said in capsys.readouterr().out
 
 
