@@ -70,6 +70,8 @@ class Origin:
             ("base function", self.f, theirs.f),
         ):
             if own != found:
+                names = own.partition(" #")[0], found.partition(" #")[0]
+                own, found = names if names[0] != names[1] else (own, found)  # hashes only tell equal names apart
                 raise SettingError(f"draws: expected those of the {what} {own}, got those of {found}; draw again")
         if None not in (self.function, theirs.function) and not _same(self.function, theirs.function):
             raise SettingError(
