@@ -275,7 +275,7 @@ def test_other_functions(one, other):
 
 def test_the_precision_is_part_of_f():
     draws = made(MedianSmoothing, network()).draw(X)
-    with pytest.raises(SettingError, match=r"base function bfloat16 Sequential .* got those of float32 Sequential"):
+    with pytest.raises(SettingError, match=r"base function bfloat16 Sequential, got those of float32 Sequential;"):
         made(MedianSmoothing, network(), precision="bfloat16").read(draws, 0.1)
 
 
