@@ -96,14 +96,14 @@ def _set_products(stack: ExitStack, device: torch.device, wanted: str) -> None:
         old = torch.get_float32_matmul_precision()
         if (old == "highest") != (wanted == "ieee"):
             for backend in matmul:
-                stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
+                stack.callback(_restore, backend, backend.fp32_precision)
             stack.callback(torch.set_float32_matmul_precision, old)
             torch.set_float32_matmul_precision("highest" if wanted == "ieee" else "high")
     for backend in ON_CPU:
         _set(stack, backend, "ieee")
     if device.type == "cuda":
         for backend in CUDNN:
-            stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
+            stack.callback(_restore, backend, backend.fp32_precision)
         for agreed in ("tf32", "none"):
             if not _answers():
                 for backend in CUDNN:
@@ -127,5 +127,12 @@ def _answers() -> bool:
 def _set(stack: ExitStack, backend: Any, wanted: str) -> None:
     before = backend.fp32_precision
     if before != wanted and not (before == "none" and wanted == "ieee"):
-        stack.callback(setattr, backend, "fp32_precision", before)
+        stack.callback(_restore, backend, before)
         backend.fp32_precision = wanted
+
+
+def _restore(backend: Any, before: str) -> None:
+    """Make the setting again what it was. If it was inherited, as "none" is, it is inherited again."""
+    backend.fp32_precision = "none"
+    if backend.fp32_precision != before:
+        backend.fp32_precision = before

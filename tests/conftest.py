@@ -37,6 +37,26 @@ def same_numbers_every_time():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def precision_is_left_alone():
+    """Fail a test that leaves torch with another float32 precision: on some processors it would change later tests."""
+    import torch
+
+    backends = torch.backends
+    settings = {
+        "generic": backends,
+        "mkldnn matmul": backends.mkldnn.matmul,
+        "mkldnn conv": backends.mkldnn.conv,
+        "mkldnn rnn": backends.mkldnn.rnn,
+        "cuda matmul": backends.cuda.matmul,
+        "cudnn conv": backends.cudnn.conv,
+        "cudnn rnn": backends.cudnn.rnn,
+    }
+    before = {name: setting.fp32_precision for name, setting in settings.items()}
+    yield
+    assert {name: setting.fp32_precision for name, setting in settings.items()} == before
+
+
 @pytest.fixture(scope="session")
 def committed(tmp_path_factory):
     """A folder with the committed results alone: own runs in results/ change no test."""

@@ -35,6 +35,8 @@ def matmul_precision(kind):
     torch.set_float32_matmul_precision(kind)
     yield
     torch.set_float32_matmul_precision("highest")
+    for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul):  # now "ieee", which torch was not before
+        backend.fp32_precision = "none"
 
 
 @contextmanager
@@ -127,11 +129,12 @@ def found(certifiers):
 
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_certificates_are_the_same_whatever_surrounds_them(name, certifiers):
-    expected = found(certifiers)
+    expected, outside = found(certifiers), state()
     with SURROUNDINGS[name]():
         before = state()
         assert found(certifiers) == expected
         assert state() == before
+    assert state()[5:] == outside[5:]  # no setting that was inherited inside has become one of its own
 
 
 def test_the_default_device_may_be_another_while_the_library_is_imported():
