@@ -45,7 +45,7 @@ def run(main: Callable[[], None], texts: Sequence[str] = ()) -> None:
         main: the entry point.
         texts: keys whose values are folders or labels, which need no quotes for Hydra (`quoted`).
 
-    Exit codes: 0 success, 1 error, 2 unknown option, 130 Ctrl-C, 143 SIGTERM.
+    Exit codes: 0 success, 1 error, 2 unknown option, 130 Ctrl-C, 141 nobody reads stdout, 143 SIGTERM.
     """
     _outcomes.clear()
     gc.freeze()  # what is imported stays; looking for garbage in it takes half a second, most of it at exit
@@ -57,6 +57,7 @@ def run(main: Callable[[], None], texts: Sequence[str] = ()) -> None:
     except KeyboardInterrupt:
         _stopped()
     except Exception as error:
+        _end_unread(error)
         say(error, debug="debug=true" in [word.lstrip("+").lower() for word in typed], typed=typed, folders=folders)
         sys.exit(1)
     if _outcomes:
@@ -80,6 +81,7 @@ def one_line_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig],
         except KeyboardInterrupt:
             _stopped()
         except Exception as error:
+            _end_unread(error)
             outcome = Outcome(overrides, error=say(error, debug=bool(cfg.get("debug"))))
             if not sweep:
                 sys.exit(1)
@@ -162,6 +164,17 @@ def _script() -> str:
 def _stopped() -> NoReturn:
     print(f"{_script()}: stopped; run the same command to resume", file=sys.stderr)
     sys.exit(130)
+
+
+def _end_unread(error: Exception) -> None:
+    """End without a word, as other programs do, if nobody reads stdout any more, as with `| head`."""
+    if not isinstance(error, BrokenPipeError):
+        return
+    try:
+        print()  # raises if it was stdout, and not a pipe of somebody else's
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def _options_first(texts: Sequence[str]) -> tuple[list[str], tuple[Path, ...]]:

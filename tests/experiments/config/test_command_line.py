@@ -54,6 +54,15 @@ def test_help_explains_the_keys_of_what_is_chosen(typed):
     assert re.search(r"^      of .*digits_gaussian.*mine", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("command", ["certify.py --help", "plot.py --help", "certify.py --cfg job"])
+def test_it_ends_without_a_word_if_nobody_reads_on(at_once, tmp_path, command):
+    words = f"set -o pipefail; python {ROOT / command} | head -c 1"
+    done = subprocess.run(["bash", "-c", words], cwd=tmp_path, env=at_once, capture_output=True, text=True)
+    assert not done.stderr
+    assert done.returncode in (0, 141)
+    assert len(done.stdout) == 1
+
+
 def test_a_file_that_the_suites_own_would_hide_is_refused(typed, tmp_path):
     """Hydra reads the suite's file. A copy of it does no harm."""
     own = tmp_path / "hidden"
