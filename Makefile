@@ -47,9 +47,10 @@ lint: setup ## run ruff and mypy
 docs: setup ## build the documentation site in site/ and check its links
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
-figures: setup ## draw every figure that results/ holds data for, figures/index.html and REPORT.md; certifies nothing
+figures: setup ## draw every figure that results/ holds data for; write REPORT.md and the tables of docs/; certifies nothing
 	$(PY) plot.py
 	@cp figures/REPORT.md REPORT.md
+	$(PY) -m experiments.documents
 
 table: setup ## summarize the tables of one run or several: make table RUN=results/digits_gaussian
 	@$(PY) plot.py 'table="$(or $(RUN),$(error RUN is not set; use make table RUN=results/digits_gaussian))"'

@@ -103,6 +103,7 @@ ROOMS = {
     "certifying": {"machine", "data", "config", "runs", "training"},
     "report": {"machine", "data", "config", "runs"},
     "papers": {"machine", "data", "config", "runs", "report"},
+    "documents": {"machine", "data", "config", "runs", "report", "papers"},
 }
 PAPERS = sorted(path.name for path in (ROOT / "experiments" / "papers").iterdir() if (path / "__init__.py").exists())
 

@@ -64,7 +64,7 @@ class FaceCurves(Figure):
         return "" if run.draws else NO_DRAWS
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
-        rows = [row for run in runs for row in self._rows(run)]
+        rows = [row for run in runs for row in self.rows(run)]
         table = pd.DataFrame(rows)
         by = ["reading", "certificate", "bound", "h", "eps_in"]
         table = table.sort_values(by, key=lambda c: c == OURS if c.name == "certificate" else c, ignore_index=True)
@@ -101,7 +101,8 @@ class FaceCurves(Figure):
         """The values of h for which eps_in = h sigma is one of `eps`."""
         return [h for h in self.h if np.isclose(h * run.identity["noise"]["sigma"], self.eps).any()]
 
-    def _rows(self, run: StoredRun) -> list[dict[str, object]]:
+    def rows(self, run: StoredRun) -> list[dict[str, object]]:
+        """The points of a run, one for each h, interpretation, certificate and bound."""
         sigma = run.identity["noise"]["sigma"]
         chosen, noise = run.identity["certifier"], Gaussian(sigma, run.identity.get("grid"))
         draws, calibrated = list(run.draws.values()), CalibratedDraws(run)

@@ -67,11 +67,7 @@ class RunnerUp(Figure):
 
     def draw(self, runs: list[StoredRun]) -> Drawing:
         grouped = by_experiment(runs)
-        rows = []
-        for title, group in grouped.items():
-            for run, curve in zip(group, curves_of(group), strict=True):
-                rows.append({"panel": title, "curve": curve, "sigma": sigma_of(run)} | self._compared(run))
-        table = pd.DataFrame(rows).sort_values(["panel", "curve", "sigma"], key=_in_order(grouped), ignore_index=True)
+        table = self.table(grouped)
         lines = list(table.groupby(["panel", "curve"], sort=False))
         figure, axes = panels(len(lines))
         drawn = []
@@ -88,6 +84,15 @@ class RunnerUp(Figure):
         head(figure, "Average certified radius, from the same counts", about)
         name_curves(figure, zip(axes, drawn, strict=True))
         return Drawing(figure, table, self._claims(table), _notes(table), _texts(table))
+
+    def table(self, grouped: dict[str, list[StoredRun]]) -> pd.DataFrame:
+        """Both readings of each run, by panel and curve."""
+        rows = [
+            {"panel": title, "curve": curve, "sigma": sigma_of(run)} | self._compared(run)
+            for title, group in grouped.items()
+            for run, curve in zip(group, curves_of(group), strict=True)
+        ]
+        return pd.DataFrame(rows).sort_values(["panel", "curve", "sigma"], key=_in_order(grouped), ignore_index=True)
 
     def _compared(self, run: StoredRun) -> dict[str, Any]:
         """Both readings of a run."""

@@ -1,0 +1,1 @@
+"""The tables of numbers in the documents, computed from the committed results."""
