@@ -10,7 +10,8 @@ from torch import Tensor
 
 from smoothing import center_guarantee
 from smoothing.arguments import whole_number
-from smoothing.center_guarantee import BOUNDS, CenterDraws, OutputCertificate
+from smoothing.center_bounds import BOUNDS
+from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.center_smoothing import CenterSmoothing
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions

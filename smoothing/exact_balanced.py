@@ -25,7 +25,7 @@ from torch import Tensor
 
 from smoothing.balanced import Values
 from smoothing.balanced_guarantee import balanced_radius
-from smoothing.calibration import calibrated, fixed
+from smoothing.calibration import calibrated, q_and_rho
 from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
@@ -69,7 +69,7 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         super().__init__(f, noise, metric, **evaluation)
-        self.q, self.rho = fixed(q, rho)
+        self.q, self.rho = q_and_rho(q, rho)
 
     @classmethod
     def settled(cls, arguments: dict[str, Any], eps: Any, noise: Noise) -> tuple[dict[str, Any], str]:

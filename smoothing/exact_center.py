@@ -30,8 +30,8 @@ import torch
 from torch import Tensor
 
 from smoothing.center_certifier import CenterCertifier
-from smoothing.center_guarantee import CenterDraws, OutputCertificate, output_radius
-from smoothing.center_results import statement
+from smoothing.center_guarantee import output_radius
+from smoothing.center_results import CenterDraws, OutputCertificate, statement
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import require_all, require_finite
