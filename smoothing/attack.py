@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 from typing import Any, Literal, Unpack
 
 import torch
@@ -178,9 +178,9 @@ def projected_gradient_ascent(
         SettingError: a radius, step or number out of range.
     """
     for name, value in (("radius", radius), ("steps", steps), ("step_size", step_size), ("samples", samples)):
-        if not 0 < value < float("inf"):
+        if not 0 < value < inf:
             raise SettingError(f"{name}: expected a positive number, got {value}")
-    stream, blocks = Stream(seed, example, Stage.ATTACK), -(-samples // BLOCK)
+    stream, blocks = Stream(seed, example, Stage.ATTACK), ceil(samples / BLOCK)
     target = torch.tensor([label], device=x.device)
     perturbation = torch.zeros_like(x)
     for step in range(steps):
