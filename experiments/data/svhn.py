@@ -7,6 +7,7 @@ import torch
 import torchvision
 
 from experiments.data.base import PIXELS, Images, LabelledDataset, MissingDataError, every
+from smoothing.user_code import first_line
 
 
 class SVHN(LabelledDataset):
@@ -57,7 +58,7 @@ class SVHN(LabelledDataset):
                 raise ValueError(f"{len(labels)} labels for images of shape {tuple(pixels.shape)}")
         except Exception as error:  # damaged files can raise any exception
             found = "not the published file" if file.is_file() else "no such file"
-            failed = f"; the download failed: {str(error).partition(chr(10))[0]}" if self.download else ""
+            failed = f"; the download failed: {first_line(error)}" if self.download else ""
             raise MissingDataError(
                 f"dataset.root: '{file}': {found}{failed}. Fetch it with dataset.download=true, set dataset.root="
                 "<folder of train_32x32.mat and test_32x32.mat>, or try the embedded digits: dataset=digits"
