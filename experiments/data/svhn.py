@@ -1,12 +1,12 @@
 """Street View House Numbers (SVHN), in torchvision's layout."""
 
-import hashlib
 from pathlib import Path
 
 import torch
 import torchvision
 
 from experiments.data.base import PIXELS, Images, LabelledDataset, MissingDataError, every
+from experiments.data.fingerprints import hash_of_images
 from smoothing.user_code import first_line
 
 
@@ -45,9 +45,7 @@ class SVHN(LabelledDataset):
 
     def contents(self) -> str:
         """Hash of the test images and their labels."""
-        content = hashlib.sha256(self._testing.pixels.numpy().tobytes())
-        content.update(self._testing.labels.numpy().tobytes())
-        return content.hexdigest()[:16]
+        return hash_of_images(self._testing)
 
     def _read(self, part: str) -> Images:
         file = Path(self.root) / f"{part}_32x32.mat"

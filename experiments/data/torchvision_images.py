@@ -1,6 +1,5 @@
 """Data sets in torchvision's layouts, read into memory."""
 
-import hashlib
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from experiments.data.base import PIXELS, Images, LabelledDataset, MissingDataError, every
+from experiments.data.fingerprints import hash_of_images
 from smoothing.user_code import first_line
 
 
@@ -56,9 +56,7 @@ class TorchvisionImages(LabelledDataset):
 
     @cached_property
     def _hash(self) -> str:
-        content = hashlib.sha256(self._testing.pixels.numpy().tobytes())
-        content.update(self._testing.labels.numpy().tobytes())
-        return content.hexdigest()[:16]
+        return hash_of_images(self._testing)
 
     @abstractmethod
     def arrays(self, train: bool) -> tuple[Tensor, Tensor]:
