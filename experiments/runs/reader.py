@@ -130,6 +130,7 @@ def experiment_of(run: StoredRun) -> str:
 
 
 def sigma_of(run: StoredRun) -> float:
+    """Sigma of the noise of certification, in the units of the input. Raises KeyError if the noise has none."""
     return float(run.identity["noise"]["sigma"])
 
 

@@ -210,6 +210,7 @@ def state_hash(model: nn.Module) -> str:
 
 
 def weights_hash(file: Path) -> str:
+    """Hash of a file of weights. Raises OSError if it cannot be read."""
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 

@@ -82,6 +82,7 @@ def first_seeds(runs: Runs) -> Runs:
 
 
 def seed_of(run: StoredRun) -> int:
+    """The seed of the training; 0 if the run does not say."""
     return int(run.identity["training"].get("seed", 0))
 
 

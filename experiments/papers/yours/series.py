@@ -110,6 +110,7 @@ def joined(*words: str) -> str:
 
 
 def sigma_text(one: Series) -> str:
+    """Such as "sigma = 0.5", with the Greek letter; empty if its runs have none or several."""
     return "" if one.sigma is None else f"{SIGMA} = {one.sigma:g}"
 
 
