@@ -178,9 +178,18 @@ class Adaptive(Certify):
     def _certificate(self, guess: int, counts: Tensor, n: int, decision: Decision) -> AdaptiveCertificate:
         (n_a, n_b), classes = split(counts, guess), len(counts)
         p_lower, p_upper = self.bounds_after(n_a, n_b, n, classes)
-        of_no_class = n - int(counts.sum())
         found = classifier_guarantee.certificate_at(
-            p_lower, p_upper, guess, n_a, n_b, n, self.n0, self.noise, self.alpha, classes, of_no_class
+            p_lower=p_lower,
+            p_upper=p_upper,
+            guess=guess,
+            n_a=n_a,
+            n_b=n_b,
+            n=n,
+            n0=self.n0,
+            noise=self.noise,
+            alpha=self.alpha,
+            classes=classes,
+            of_no_class=n - int(counts.sum()),
         )
         return AdaptiveCertificate(**asdict(found), decision=decision)
 

@@ -132,8 +132,17 @@ class Certify(ClassifierCertifier):
             raise SettingError(
                 "num_classes: expected the number of classes, which runner_up=bounded needs and the row lacks"
             )
-        u = uniform_number(self.seed, int(row["index"])) if self.bounds.bound == "randomised" else 1.0
-        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, self.bounds, classes or 0, u=u)
+        return classifier_guarantee.certificate(
+            guess=guess,
+            n_a=n_a,
+            n_b=n_b,
+            n=n,
+            n0=n0,
+            noise=self.noise,
+            bounds=self.bounds,
+            classes=classes or 0,
+            u=uniform_number(self.seed, int(row["index"])) if self.bounds.bound == "randomised" else 1.0,
+        )
 
     @classmethod
     def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:

@@ -149,14 +149,14 @@ def exact_balanced_certificate(
     count = len(draws.distances)
     held, inside = outputs_held(count, q), int((draws.distances <= rho).sum())
     counted = draws.held if draws.held_within == rho else None
-    abstained = f"the ball of radius rho = {rho:g} holds {inside} of {count} outputs, fewer than {held}"
+    too_few = f"the ball of radius rho = {rho:g} holds {inside} of {count} outputs, fewer than {held}"
     return exact_statement(
         draws,
         eps,
         noise,
         metric,
-        count - held + 1,
-        lambda r_hat: balanced_radius(draws, r_hat, metric, rho),
-        abstained if inside < held else "",
-        None if counted is None else surely_answers(counted, held, noise.affected(eps)),
+        needed=count - held + 1,
+        radius=lambda r_hat: balanced_radius(draws, r_hat, metric, rho),
+        abstained=too_few if inside < held else "",
+        answers=None if counted is None else surely_answers(counted, held, noise.affected(eps)),
     )

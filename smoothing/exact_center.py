@@ -123,7 +123,12 @@ def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise,
     count = len(draws.distances)
     beta = metric.beta(draws.base_output)
     return exact_statement(
-        draws, eps, noise, metric, count // 2 + 1, lambda r_hat: output_radius(draws, r_hat, metric, beta)
+        draws,
+        eps,
+        noise,
+        metric,
+        needed=count // 2 + 1,
+        radius=lambda r_hat: output_radius(draws, r_hat, metric, beta),
     )
 
 
@@ -132,6 +137,7 @@ def exact_statement(
     eps: float,
     noise: FiniteNoise,
     metric: Metric,
+    *,
     needed: int,
     radius: Callable[[float], float],
     abstained: str = "",
