@@ -24,6 +24,7 @@ from experiments.runs.reader import (
     StoredRun,
     apart_from_noise,
     median_with_abstentions,
+    oldest_first,
     sigma_of,
     training_sigma,
 )
@@ -185,7 +186,7 @@ def by_panel(runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
     the settings that differ are added to it.
     """
     found: dict[tuple[str, float, float, str], StoredRun] = {}
-    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+    for run in oldest_first(runs):
         certifier = run.identity["certifier"]["type"]
         found[(_base_function(run), sigma_of(run), training_sigma(run) or 0.0, certifier)] = run
     grouped: dict[str, list[StoredRun]] = {}

@@ -19,7 +19,7 @@ from experiments.report.left_out import another, not_in
 from experiments.report.measured import Measured, Values, measured, medians
 from experiments.report.symbols import OUT
 from experiments.report.titles import examples_text, title_of
-from experiments.runs.reader import StoredRun, median_with_abstentions
+from experiments.runs.reader import StoredRun, median_with_abstentions, oldest_first
 
 CLAIMS = Path(__file__).with_name("claims.csv")
 KINDS = {"BandAblation": "bands of columns", "BlockAblation": "blocks"}  # panels
@@ -83,7 +83,7 @@ class PatchCurves(Figure):
 def _by_kind(runs: list[StoredRun]) -> dict[str, dict[int, StoredRun]]:
     """The newest run of each size, the smallest first, by the kind of noise."""
     found: dict[str, dict[int, StoredRun]] = {}
-    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+    for run in oldest_first(runs):
         found.setdefault(run.identity["noise"]["type"], {})[int(run.identity["noise"]["size"])] = run
     return {kind: dict(sorted(found[kind].items())[:MOST]) for kind in KINDS if kind in found}
 
