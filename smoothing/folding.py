@@ -25,9 +25,9 @@ def folded(f: nn.Module) -> tuple[nn.Module, int]:
     """A copy of a network in eval mode with fewer passes, and the number of batch normalisations that were folded.
 
     A batch normalisation is folded into the weights of a convolution or linear layer if it is the only user of that
-    layer's output, and zero padding of equal width on opposite sides into the convolution that is its only user. A ReLU
-    or ReLU6 overwrites its input if nothing else uses that input. The copy equals f in exact arithmetic, and up to a
-    few units in the last digit otherwise.
+    layer's output. Zero padding of equal width on opposite sides is folded into the convolution that is its only user.
+    A ReLU or ReLU6 overwrites its input if nothing else uses that input. The copy equals f in exact arithmetic, and up
+    to a few units in the last digit otherwise.
 
     A network is copied unchanged if `torch.fx` cannot trace it, because its control flow depends on its input's values
     or type. The same holds if it has hooks, its own `__call__` or an instance's own `forward`, which a trace does not
