@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments.config.check import checked
-from experiments.config.command_line import command
+from experiments.config.command_line import command, key_of
 from experiments.config.entry import one_line_errors, run
 from experiments.config.left_out import typed_words
 from experiments.config.schema import register
@@ -34,7 +34,7 @@ OF_TRAINING = {"precision": "trainer.precision", "batch_size": "trainer.batch_si
 @one_line_errors
 def main(cfg: DictConfig) -> list[Path]:
     settings = checked(cfg, Settings)
-    typed = {word.lstrip("+").partition("=")[0] for word in typed_words()}
+    typed = {key_of(word) for word in typed_words()}
     for name in sorted(typed & OF_TRAINING.keys()):
         print(f"{name} is for certification only; for training, set {OF_TRAINING[name]}", file=sys.stderr)
     if not needs_checkpoint(settings):
@@ -56,7 +56,7 @@ def main(cfg: DictConfig) -> list[Path]:
 def _certify() -> str:
     """The command that certifies what was trained: the same overrides, and the experiment if it is the default one."""
     chosen, typed = HydraConfig.get().runtime.choices.get("experiment"), typed_words()
-    named = any(word.lstrip("+").startswith("experiment=") for word in typed)
+    named = "experiment" in map(key_of, typed)
     return command("certify", typed if named or not chosen else [f"experiment={chosen}", *typed])
 
 

@@ -84,21 +84,10 @@ class LocalParallelLauncher(Launcher):
         free = deque(gpus[number % len(gpus)] if gpus else "" for number in range(at_once))
         threads = str(max(1, cores // at_once))
         waiting = deque(enumerate(job_overrides, initial_job_idx))
-        outcomes: dict[int, Outcome] = {}
         self._sweep_dir.mkdir(parents=True, exist_ok=True)
         before = signal.signal(signal.SIGTERM, self._stop)
         try:
-            while self._running or (waiting and not self._stopped):
-                while waiting and free and not self._stopped:
-                    self._start(*waiting.popleft(), free.popleft(), threads)
-                time.sleep(LOOK_EVERY)
-                if self._stopped:
-                    self._terminate()
-                for job in [job for job in self._running if job.process.poll() is not None]:
-                    self._running.remove(job)
-                    free.append(job.gpu)
-                    outcome = outcomes[job.number] = _outcome(job)
-                    print(f"{job.name}: {outcome.error or 'done'}", flush=True)
+            outcomes = self._run_all(waiting, free, threads)
         except KeyboardInterrupt:  # the terminal also sends it to the jobs
             for job in self._running:
                 job.process.wait()
@@ -112,6 +101,33 @@ class LocalParallelLauncher(Launcher):
         if any(outcome.error for outcome in outcomes.values()):
             sys.exit(1)
         return [JobReturn(overrides=list(point), status=JobStatus.COMPLETED) for point in job_overrides]
+
+    def _run_all(
+        self, waiting: "deque[tuple[int, Sequence[str]]]", free: "deque[str]", threads: str
+    ) -> "dict[int, Outcome]":
+        """Start points on GPUs as they become free, and wait for all. After SIGTERM no further ones start.
+
+        Args:
+            waiting: number and overrides of each point.
+            free: a GPU for each job that may run at the same time; empty text: none.
+            threads: CPU threads of each job.
+
+        Returns:
+            The outcomes by number.
+        """
+        outcomes: dict[int, Outcome] = {}
+        while self._running or (waiting and not self._stopped):
+            while waiting and free and not self._stopped:
+                self._start(*waiting.popleft(), free.popleft(), threads)
+            time.sleep(LOOK_EVERY)
+            if self._stopped:
+                self._terminate()
+            for job in [job for job in self._running if job.process.poll() is not None]:
+                self._running.remove(job)
+                free.append(job.gpu)
+                outcome = outcomes[job.number] = _outcome(job)
+                print(f"{job.name}: {outcome.error or 'done'}", flush=True)
+        return outcomes
 
     def _start(self, number: int, overrides: Sequence[str], gpu: str, threads: str) -> None:
         environment = {"OMP_NUM_THREADS": threads} | os.environ

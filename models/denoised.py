@@ -62,9 +62,10 @@ class Denoised(nn.Module):
     def state_dict(self, *arguments: Any, **options: Any) -> Any:
         """As that of `nn.Module`. A classifier that brings its weights is left out."""
         found = super().state_dict(*arguments, **options)
-        of_classifier = f"{options.get('prefix', '')}classifier."
-        for name in [] if self.keeps_classifier else [name for name in found if name.startswith(of_classifier)]:
-            del found[name]
+        if not self.keeps_classifier:
+            prefix = f"{options.get('prefix', '')}classifier."
+            for name in [name for name in found if name.startswith(prefix)]:
+                del found[name]
         return found
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from smoothing import BaseFunctionError, SettingError
+from smoothing.user_code import first_line
 
 PACKAGE, VERSION, FILE = "gan-face-generate", "1.1.1", "gan_face_generate/weights.tar"
 KEY = "netG_state_dict"  # of the generator in the file; the discriminator is not part of it
@@ -57,9 +58,9 @@ class FaceGenerator(nn.Module):
         try:
             state = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged pickle raises anything
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise SettingError(
-                f"model.weights: none that can be read in '{file}' ({reason}); expected the weights.tar of {PACKAGE}"
+                f"model.weights: none that can be read in '{file}' ({first_line(error)}); expected the weights.tar of "
+                f"{PACKAGE}"
             ) from error
         try:
             self.load_state_dict(state[KEY])

@@ -13,6 +13,7 @@ from pytorch_pretrained_biggan.utils import IMAGENET  # type: ignore[import-unty
 from torch import Tensor, nn
 
 from smoothing import SettingError
+from smoothing.user_code import first_line
 
 HUB = PRETRAINED_MODEL_ARCHIVE_MAP["biggan-deep-128"]
 POWER_ITERATIONS = 3  # of the spectral normalisation of random weights
@@ -101,9 +102,8 @@ def _pretrained(config: biggan.BigGANConfig, weights: str) -> nn.Module:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises anything
         where = "could not be fetched" if weights == "hub" else f"none that can be read in '{file}'"
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise SettingError(
-            f"model.weights: {where} ({reason}). Fetch {HUB}, name the file {WEIGHTS_NAME} and set "
+            f"model.weights: {where} ({first_line(error)}). Fetch {HUB}, name the file {WEIGHTS_NAME} and set "
             "model.weights=<its folder>"
         ) from error
     network: nn.Module = biggan.BigGAN(config)

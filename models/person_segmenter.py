@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from smoothing import BaseFunctionError, SettingError
+from smoothing.user_code import first_line
 
 SIDE = 256  # pixels of the network's input
 FILE = "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite"
@@ -104,6 +105,7 @@ def _prepared(content: bytes, batch: int) -> Any:
         interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], [batch, SIDE, SIDE, 3])
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingError(f"model.weights: expected MediaPipe's selfie segmentation network ({reason})") from error
+        raise SettingError(
+            f"model.weights: expected MediaPipe's selfie segmentation network ({first_line(error)})"
+        ) from error
     return interpreter

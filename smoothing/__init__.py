@@ -4,8 +4,9 @@ from smoothing.adaptive import Adaptive, AdaptiveCertificate
 from smoothing.attack import Attack, AttackOutcome, projected_gradient_ascent
 from smoothing.balanced import BalancedCenterSmoothing
 from smoothing.balanced_guarantee import BalancedSettings, balanced_certificate, rechecked
-from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate, certificate
+from smoothing.center_guarantee import CenterSettings, certificate
 from smoothing.center_reach import answers_within, reach
+from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.center_smoothing import CenterSmoothing
 from smoothing.center_smoothing_hd import CenterSmoothingHD
 from smoothing.certifier import Calibrated, Certifier

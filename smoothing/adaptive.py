@@ -141,18 +141,24 @@ class Adaptive(Certify):
 
     def decided(self, n_a: int, n_b: int, n: int, classes: int) -> Decision | None:
         """The decision after n samples, n_a of class A and at most n_b of each other; None to continue sampling."""
-        now = self.noise.radius(*self.bounds_after(n_a, n_b, n, classes))
-        if self.radius is not None and now >= self.radius:
+        if self.tolerance is not None:
+            return "" if self._gain_left(n_a, n_b, n, classes) < self.tolerance else None
+        assert self.radius is not None
+        if self.noise.radius(*self.bounds_after(n_a, n_b, n, classes)) >= self.radius:
             return "yes"
-        best = self.most_after(n_a, n_b, n, classes)
-        if self.radius is None:
-            left = self.n - n
-            a, b = ceil(n_a + best[0] * left), floor(n_b + (best[1] or 0) * left)  # with all samples, at best
-            in_the_end = self.noise.radius(*self.bounds_after(min(self.n, a), b, self.n, classes))
-            return "" if not left or in_the_end - now < (self.tolerance or 0) else None
-        if self.noise.radius(*best) < self.radius:
+        if self.noise.radius(*self.most_after(n_a, n_b, n, classes)) < self.radius:
             return "no"
         return "undecided" if n == self.n else None
+
+    def _gain_left(self, n_a: int, n_b: int, n: int, classes: int) -> float:
+        """How much further samples may add to the radius: what all n of them would certify at best, less the radius."""
+        left = self.n - n
+        if not left:
+            return 0.0
+        most_a, least_b = self.most_after(n_a, n_b, n, classes)
+        a, b = min(self.n, ceil(n_a + most_a * left)), floor(n_b + (least_b or 0) * left)
+        now, in_the_end = self.bounds_after(n_a, n_b, n, classes), self.bounds_after(a, b, self.n, classes)
+        return self.noise.radius(*in_the_end) - self.noise.radius(*now)
 
     def bounds_after(self, n_a: int, n_b: int, n: int, classes: int) -> tuple[float, float | None]:
         """A lower bound on p_A, and an upper one on every other class's probability; None for 1 - p_A."""
@@ -172,9 +178,18 @@ class Adaptive(Certify):
     def _certificate(self, guess: int, counts: Tensor, n: int, decision: Decision) -> AdaptiveCertificate:
         (n_a, n_b), classes = split(counts, guess), len(counts)
         p_lower, p_upper = self.bounds_after(n_a, n_b, n, classes)
-        of_no_class = n - int(counts.sum())
         found = classifier_guarantee.certificate_at(
-            p_lower, p_upper, guess, n_a, n_b, n, self.n0, self.noise, self.alpha, classes, of_no_class
+            p_lower=p_lower,
+            p_upper=p_upper,
+            guess=guess,
+            n_a=n_a,
+            n_b=n_b,
+            n=n,
+            n0=self.n0,
+            noise=self.noise,
+            alpha=self.alpha,
+            classes=classes,
+            of_no_class=n - int(counts.sum()),
         )
         return AdaptiveCertificate(**asdict(found), decision=decision)
 

@@ -1,8 +1,8 @@
 """Attack a smoothed classifier, to measure how tight its certificates are and to check that none is false."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import inf
+from dataclasses import dataclass, replace
+from math import ceil, inf
 from typing import Any, Literal, Unpack
 
 import torch
@@ -108,10 +108,15 @@ class Attack(Voting, Certifier):
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[list[AttackOutcome]]:
         at_x = yield from self.certifying(x, self.n0, self.n, self.alpha, example=example)
         if at_x.prediction != label or at_x.radius == 0:
-            return [
-                AttackOutcome(factor, at_x.prediction, at_x.radius, ABSTAIN, "skipped", False)
-                for factor in self.factors
-            ]
+            skipped = AttackOutcome(
+                factor=0.0,
+                prediction=at_x.prediction,
+                radius=at_x.radius,
+                adversarial=ABSTAIN,
+                status="skipped",
+                success=False,
+            )
+            return [replace(skipped, factor=factor) for factor in self.factors]
         outcomes, known = [], list[tuple[Tensor, int]]()
         for factor in self.factors:
             found = projected_gradient_ascent(
@@ -130,8 +135,15 @@ class Attack(Voting, Certifier):
             if there is None:
                 there = (yield from self.predicting(found, self.n, self.alpha, example=example)).prediction
                 known.append((found, there))
-            success = there not in (label, ABSTAIN)
-            outcomes.append(AttackOutcome(factor, label, at_x.radius, there, "attacked", success))
+            outcome = AttackOutcome(
+                factor=factor,
+                prediction=label,
+                radius=at_x.radius,
+                adversarial=there,
+                status="attacked",
+                success=there not in (label, ABSTAIN),
+            )
+            outcomes.append(outcome)
         return outcomes
 
     def statements(self, drawn: list[AttackOutcome], cases: list[float]) -> list[AttackOutcome]:
@@ -178,9 +190,9 @@ def projected_gradient_ascent(
         SettingError: a radius, step or number out of range.
     """
     for name, value in (("radius", radius), ("steps", steps), ("step_size", step_size), ("samples", samples)):
-        if not 0 < value < float("inf"):
+        if not 0 < value < inf:
             raise SettingError(f"{name}: expected a positive number, got {value}")
-    stream, blocks = Stream(seed, example, Stage.ATTACK), -(-samples // BLOCK)
+    stream, blocks = Stream(seed, example, Stage.ATTACK), ceil(samples / BLOCK)
     target = torch.tensor([label], device=x.device)
     perturbation = torch.zeros_like(x)
     for step in range(steps):

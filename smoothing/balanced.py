@@ -13,8 +13,8 @@ from torch import Tensor
 from smoothing import balanced_guarantee
 from smoothing.arguments import input_radii, number, whole_number
 from smoothing.balanced_guarantee import BalancedSettings, answering, balanced_certificate, needed_inside
-from smoothing.calibration import calibrated, fixed
-from smoothing.center_guarantee import BOUNDS
+from smoothing.calibration import calibrated, q_and_rho
+from smoothing.center_bounds import BOUNDS
 from smoothing.center_reach import answers_within, reach
 from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.errors import SettingError
@@ -98,7 +98,7 @@ class BalancedCenterSmoothing(SampledCenter):
             )
         super().__init__(f, noise, metric, **evaluation)
         self.n, self.m = whole_number("certifier.n", n, 1), whole_number("certifier.m", m, 1)
-        share, radius = fixed(q, rho)
+        share, radius = q_and_rho(q, rho)
         levels = {"alpha1": alpha1, "alpha2": alpha2, "alpha3": alpha3}
         given = {name: number(f"certifier.{name}", level) for name, level in levels.items() if level is not None}
         self.settings = BalancedSettings(share, radius, bound=bound, **given)
@@ -110,13 +110,7 @@ class BalancedCenterSmoothing(SampledCenter):
     def samples(self) -> int:
         return (self.candidates or 0) + super().samples
 
-    def cases(self, eps: Any) -> list[float]:
-        radii = super().cases(eps)
-        self.require_feasible(radii)
-        return radii
-
     def require_feasible(self, eps: Sequence[float]) -> None:
-        """Raise SettingError if n or m samples can never certify some eps. The message says how many are enough."""
         balanced_guarantee.require_feasible(self.n, self.m, list(eps), self.noise, self.settings)
         balanced_guarantee.require_answering(self.n, self.candidates, self.center, eps, self.noise, self.settings)
 
@@ -148,7 +142,7 @@ class BalancedCenterSmoothing(SampledCenter):
         found, told = calibrated(arguments, noise)
         if found.get("match") != "paper":
             return found, told
-        settings = BalancedSettings(*fixed(found["q"], found["rho"]), alpha2=found["alpha2"])
+        settings = BalancedSettings(*q_and_rho(found["q"], found["rho"]), alpha2=found["alpha2"])
         m = balanced_distances(found["m"], input_radii(eps), noise, settings)
         matched = f"certifier.match=paper: m={m} distances bound no higher a quantile than the paper's {found['m']}"
         return found | {"m": m, "match": None}, "\n".join(filter(None, (told, matched)))

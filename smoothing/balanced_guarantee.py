@@ -27,9 +27,10 @@ from dataclasses import dataclass, replace
 from math import inf, nextafter
 
 from smoothing.answering import Answering, require_possible
-from smoothing.arguments import instance, number
+from smoothing.arguments import instance, number, probability
 from smoothing.bisection import MOST, least_above, least_number
-from smoothing.center_guarantee import BOUNDS, SUM_MARGIN, distances_needed, two_balls
+from smoothing.center_bounds import BOUNDS, distances_needed, upper_quantile
+from smoothing.center_guarantee import SUM_MARGIN, two_balls
 from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
@@ -66,14 +67,9 @@ class BalancedSettings:
     alpha3: float | None = None
 
     def __post_init__(self) -> None:
-        probabilities = ("q", "alpha1", "alpha2", *(("alpha3",) if self.alpha3 is not None else ()))
-        for name in ("rho", *probabilities):
-            object.__setattr__(self, name, number(f"certifier.{name}", getattr(self, name)))  # of 64 bits
-        for name in probabilities:
-            if not 0 < getattr(self, name) < 1:
-                raise SettingError(
-                    f"certifier.{name}: expected a number strictly between 0 and 1, got {getattr(self, name)}"
-                )
+        object.__setattr__(self, "rho", number("certifier.rho", self.rho))  # of 64 bits, as the others
+        for name in ("q", "alpha1", "alpha2", *(("alpha3",) if self.alpha3 is not None else ())):
+            object.__setattr__(self, name, probability(f"certifier.{name}", getattr(self, name)))
         if not 0 < self.rho < inf:
             raise SettingError(f"certifier.rho: expected a positive distance, got {self.rho}")
         if self.bound not in BOUNDS:
@@ -166,27 +162,22 @@ def balanced_certificate(
     if not 0 <= eps < inf:
         raise SettingError(f"eps: expected a finite number of at least 0, got {eps}")
     require_checked(draws, settings)
-    k: int | None = None
-    r_hat, m = inf, len(draws.distances)
-    status: Status = "certified"
+    rank, r_hat = 0, inf
+    status: Status = "abstained"
     reason = why_abstain(draws.inside, draws.n, settings)
-    if reason or m == 0:
-        status, reason = "abstained", reason or "no certification samples were drawn: the center was not accepted"
-    else:
+    if not reason and not len(draws.distances):
+        reason = "no certification samples were drawn: the center was not accepted"
+    if not reason:
         p = noise.mass(settings.rest, eps)
-        k = BOUNDS[settings.bound].order_statistic(p, m, settings.alpha2)
-        if k is None:
-            least_m = distances_needed(p, settings.bound, settings.alpha2)
-            status, reason = "failed", f"{m} distances cannot bound their {p:.6g}-quantile; {least_m}"
-        elif not (r_hat := float(draws.distances[k - 1])) < inf:
-            status, reason = "failed", f"the {k}-th of {m} outputs from the center is not finite"
+        rank, r_hat, reason = upper_quantile(draws.distances, p, settings.bound, settings.alpha2)
+        status = "failed" if reason else "certified"
     return statement(
         draws,
         eps,
         metric,
         eps_out=balanced_radius(draws, r_hat, metric, settings.rho),
         r_hat=r_hat,
-        rank=k or 0,
+        rank=rank,
         status=status,
         reason=reason,
         failure_probability=settings.alpha1 + settings.alpha2,
@@ -262,6 +253,7 @@ def require_answering(
 
 
 def require_checked(draws: CenterDraws, settings: BalancedSettings) -> None:
+    """Raise SettingError unless the draws were checked with the settings' rho."""
     instance("settings", settings, BalancedSettings, "BalancedSettings(q=0.84, rho=0.9)")
     if draws.center_radius != settings.rho:
         raise SettingError(

@@ -3,23 +3,23 @@
 from math import inf
 from typing import Any
 
-from smoothing.arguments import number
+from smoothing.arguments import number, probability
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
 
 ADVICE = "python -m experiments.calibrate experiment=<name> certifier=balanced finds q and rho on training data"
 
 
-def fixed(q: float | None, rho: float | None) -> tuple[float, float]:
+def q_and_rho(q: float | None, rho: float | None) -> tuple[float, float]:
     """The settings q and rho as plain numbers.
 
     Raises:
         SettingError: one is missing or out of range; the message names the command that finds them.
 
     Examples:
-        >>> fixed(0.84, 1)
+        >>> q_and_rho(0.84, 1)
         (0.84, 1.0)
-        >>> fixed(0.84, None)
+        >>> q_and_rho(0.84, None)
         Traceback (most recent call last):
             ...
         smoothing.errors.SettingError: certifier.rho: expected a number fixed before the ...
@@ -29,9 +29,7 @@ def fixed(q: float | None, rho: float | None) -> tuple[float, float]:
             raise SettingError(
                 f"certifier.{name}: expected a number fixed before the examples are certified, got none; {ADVICE}"
             )
-    share, radius = number("certifier.q", q), number("certifier.rho", rho)
-    if not 0 < share < 1:
-        raise SettingError(f"certifier.q: expected a number strictly between 0 and 1, got {q}")
+    share, radius = probability("certifier.q", q), number("certifier.rho", rho)
     if not 0 < radius < inf:
         raise SettingError(f"certifier.rho: expected a positive distance, got {rho}")
     return share, radius

@@ -6,7 +6,7 @@ from typing import ClassVar, Unpack
 from torch import Tensor
 
 from smoothing.arguments import instance
-from smoothing.center_guarantee import CenterDraws, OutputCertificate
+from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.draws_certifier import DrawsCertifier
 from smoothing.evaluation import EvaluationOptions
 from smoothing.metrics import Metric

@@ -6,12 +6,12 @@ Kumar and Goldstein, "Center Smoothing: Certified Robustness for Networks with S
 One set of draws gives certificates for any number of input radii. Each certificate holds at its own alpha.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
-from smoothing import statistics
-from smoothing.arguments import number
+from smoothing.arguments import number, probability
 from smoothing.bisection import MOST, least_above
+from smoothing.center_bounds import BOUNDS, distances_needed, upper_quantile
 from smoothing.center_results import CenterDraws, OutputCertificate, Status, statement
 from smoothing.errors import SettingError
 from smoothing.metrics import Metric
@@ -19,41 +19,6 @@ from smoothing.noise import Noise
 from smoothing.rounding import MARGIN, up
 
 SUM_MARGIN = 2.0**-50  # an output radius is rounded up by at least this, relative, for each number of an output
-
-
-@dataclass(frozen=True)
-class Bound:
-    """The three statistical statements of center smoothing, and the number of samples that the last one needs.
-
-    Attributes:
-        median_margin: Delta_1. Fewer than half of n samples lie in a set of mass 1/2 + Delta_1 with probability at most
-            alpha1 / 2.
-        lower: lower confidence bound on the mass of the center's ball, from k of n samples in it.
-        order_statistic: rank k. The k-th smallest of m distances is below the p-quantile with probability at most
-            alpha2. None if there is no such rank.
-        least_samples: the least m for which `order_statistic` exists; None if there is none.
-    """
-
-    median_margin: Callable[[int, float], float]  # (n, alpha1 / 2) -> Delta_1
-    lower: Callable[[int, int, float], float]  # (k, n, alpha1 / 2) -> lower bound on the mass
-    order_statistic: Callable[[float, int, float], int | None]  # (p, m, alpha2) -> k
-    least_samples: Callable[[float, float], int | None]  # (p, alpha2) -> m
-
-
-BOUNDS = {
-    "paper": Bound(
-        statistics.hoeffding_median_margin,
-        statistics.hoeffding_lower,
-        statistics.dkw_order_statistic,
-        statistics.dkw_least_samples,
-    ),
-    "exact": Bound(
-        statistics.exact_median_margin,
-        statistics.clopper_pearson_lower,
-        statistics.exact_order_statistic,
-        statistics.exact_least_samples,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -83,17 +48,13 @@ class CenterSettings:
     alpha2: float = 0.005
 
     def __post_init__(self) -> None:
-        for name in ("delta", "alpha1", "alpha2"):
-            object.__setattr__(self, name, number(f"certifier.{name}", getattr(self, name)))  # of 64 bits
+        object.__setattr__(self, "delta", number("certifier.delta", self.delta))  # of 64 bits, as the others
+        for name in ("alpha1", "alpha2"):
+            object.__setattr__(self, name, probability(f"certifier.{name}", getattr(self, name)))
         if self.bound not in BOUNDS:
             raise SettingError(f"certifier.bound: expected one of {', '.join(BOUNDS)}, got {self.bound}")
         if not 0 < self.delta < 0.5:
             raise SettingError(f"certifier.delta: expected a number strictly between 0 and 1/2, got {self.delta}")
-        for name in ("alpha1", "alpha2"):
-            if not 0 < getattr(self, name) < 1:
-                raise SettingError(
-                    f"certifier.{name}: expected a probability strictly between 0 and 1, got {getattr(self, name)}"
-                )
 
 
 def why_abstain(center_radius: float, inside: int, n: int, settings: CenterSettings) -> str:
@@ -116,7 +77,7 @@ def why_abstain(center_radius: float, inside: int, n: int, settings: CenterSetti
         'max(Delta1 = 0.0140, Delta2 = 0.1137) > delta = 0.05'
     """
     bound, alpha = BOUNDS[settings.bound], settings.alpha1 / 2
-    if not center_radius < float("inf"):
+    if not center_radius < inf:
         return "half of the distances or more are not finite"
     delta1 = bound.median_margin(n, alpha)
     delta2 = 0.5 - bound.lower(inside, n, alpha)
@@ -170,30 +131,24 @@ def certificate(
         >>> c.status, c.reason
         ('failed', '1000 distances cannot bound their 0.999982-quantile; at least 286648 are needed')
     """
-    if not 0 <= eps < float("inf"):
+    if not 0 <= eps < inf:
         raise SettingError(f"eps: expected a finite number of at least 0, got {eps}")
-    k: int | None = None
-    r_hat = float("inf")
-    m = len(draws.distances)
-    status: Status = "certified"
+    rank, r_hat = 0, inf
+    status: Status = "abstained"
     reason = why_abstain(draws.center_radius, draws.inside, draws.n, settings)
-    if reason or m == 0:
-        status, reason = "abstained", reason or "no certification samples were drawn: stage 1 had abstained"
-    else:
+    if not reason and not len(draws.distances):
+        reason = "no certification samples were drawn: stage 1 had abstained"
+    if not reason:
         p = noise.mass(0.5 + settings.delta, eps)
-        k = BOUNDS[settings.bound].order_statistic(p, m, settings.alpha2)
-        if k is None:
-            least_m = distances_needed(p, settings.bound, settings.alpha2)
-            status, reason = "failed", f"{m} distances cannot bound their {p:.6g}-quantile; {least_m}"
-        elif not (r_hat := float(draws.distances[k - 1])) < float("inf"):
-            status, reason = "failed", f"the {k}-th of {m} outputs from the center is not finite"
+        rank, r_hat, reason = upper_quantile(draws.distances, p, settings.bound, settings.alpha2)
+        status = "failed" if reason else "certified"
     return statement(
         draws,
         eps,
         metric,
         eps_out=output_radius(draws, r_hat, metric, 2 * metric.gamma if beta is None else beta),
         r_hat=r_hat,
-        rank=k or 0,
+        rank=rank,
         status=status,
         reason=reason,
         failure_probability=settings.alpha1 + settings.alpha2,
@@ -212,10 +167,10 @@ def output_radius(draws: CenterDraws, r_hat: float, metric: Metric, beta: float)
     Raises:
         SettingError: beta is below 1, or the metric's `rounding` gives no bounds.
     """
-    if not 1 <= beta < float("inf"):
+    if not 1 <= beta < inf:
         raise SettingError(f"metric: {metric}.beta: expected a number of at least 1, see `Metric.beta`, got {beta!r}")
     least = up(metric.gamma * (1 + beta) * r_hat, max(MARGIN, SUM_MARGIN * draws.center.numel()))
-    if not r_hat < float("inf"):
+    if not r_hat < inf:
         return least
     relative, absolute = _rounding(draws, metric)
     ball = (r_hat + absolute) / (1 - relative)  # R: bounds the exact distances from the center at x
@@ -245,17 +200,6 @@ def _rounding(draws: CenterDraws, metric: Metric) -> tuple[float, float]:
             f"0, got {relative!r} and {absolute!r}"
         )
     return relative, absolute
-
-
-def distances_needed(p: float, bound: str, alpha2: float) -> str:
-    """In words: the least number m of distances that can bound their p-quantile.
-
-    Examples:
-        >>> distances_needed(0.99, bound="exact", alpha2=0.005)
-        'at least 528 are needed'
-    """
-    least = BOUNDS[bound].least_samples(p, alpha2)
-    return "no number would do" if least is None else f"at least {least} are needed"
 
 
 def require_feasible(n: int, m: int, eps: list[float], noise: Noise, settings: CenterSettings) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from smoothing import center_guarantee
 from smoothing.arguments import input_radii, whole_number
-from smoothing.center_guarantee import CenterDraws, CenterSettings, OutputCertificate
+from smoothing.center_guarantee import CenterSettings
+from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.matching import matched_settings
@@ -72,16 +73,10 @@ class CenterSmoothing(SampledCenter):
         self.center = checked_center(center)
         self.require_feasible([])
 
-    def cases(self, eps: Any) -> list[float]:
-        radii = super().cases(eps)
-        self.require_feasible(radii)
-        return radii
-
     def why_abstain(self, radius: float, inside: int) -> str:
         return center_guarantee.why_abstain(radius, inside, self.n, self.settings)
 
     def require_feasible(self, eps: Sequence[float]) -> None:
-        """Raise SettingError if n or m samples can never certify some eps. The message says how many are enough."""
         center_guarantee.require_feasible(self.n, self.m, list(eps), self.noise, self.settings)
 
     def read(self, draws: CenterDraws, eps: float) -> OutputCertificate:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from smoothing import center_guarantee
 from smoothing.arguments import whole_number
-from smoothing.center_guarantee import BOUNDS, CenterDraws, OutputCertificate
+from smoothing.center_bounds import BOUNDS
+from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.center_smoothing import CenterSmoothing
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
@@ -28,9 +29,9 @@ class CenterSmoothingHD(CenterSmoothing):
     them are evaluated in batches, and only their distances from the candidates are kept.
 
     The cost. Let B be the ball B(f_hat(x), R_hat), which holds mass 1/2 + delta at x', at least 1/2 + Delta_1
-    with the Delta_1 of the bound. A candidate in B is within gamma (R_hat + R_hat) of all of B, so if half of the n
-    samples at x' lie in B too, its median distance is at most 2 gamma R_hat, and the winner's is no larger:
-    beta = 2 gamma, as for the medoid. Fewer than half of the samples lie in B with probability at most alpha1 / 2, as
+    with the Delta_1 of the bound. A candidate in B is within gamma (R_hat + R_hat) of all of B. So if half of the n
+    samples at x' lie in B too, its median distance is at most 2 gamma R_hat. The winner's is no larger: beta = 2 gamma,
+    as for the medoid. Fewer than half of the samples lie in B with probability at most alpha1 / 2, as
     ever, and the check on n fresh samples takes the other alpha1 / 2. That none of the independent candidates lies in B
     has probability at most (1/2 - Delta_1)^candidates, which is added to the failure probability (the paper leaves it
     out). It concerns x' alone: at x, R_hat is right with probability 1 - alpha2 whatever the center is.

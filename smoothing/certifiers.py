@@ -34,7 +34,8 @@ class ClassifierCertifier(Voting, Certifier):
         noise = self.noise
         if not isinstance(noise, L1Noise):
             return ""
-        rounded = f", rounded down from {wanted:.7g}" if noise.lam < (wanted := lambda_of(noise.sigma)) else ""
+        wanted = lambda_of(noise.sigma)
+        rounded = f", rounded down from {wanted:.7g}" if noise.lam < wanted else ""
         return f"{noise}: lambda = {noise.lam:.7g}{rounded}"
 
 
@@ -94,11 +95,10 @@ class Certify(ClassifierCertifier):
     @property
     def announcement(self) -> str:
         largest = f"the largest radius that n={self.n} at alpha={self.alpha:g} can certify: {self.largest_radius:.4g}"
-        lines = super().announcement, largest
-        return "\n".join(filter(None, lines))
+        of_noise = super().announcement
+        return f"{of_noise}\n{largest}" if of_noise else largest
 
     def procedure(self, x: Tensor, example: int, label: int) -> Procedure[ClassificationCertificate]:
-        stop_unless = label if self.stop_if_misclassified else None
         return self.certifying(
             x,
             self.n0,
@@ -107,7 +107,7 @@ class Certify(ClassifierCertifier):
             runner_up=self.bounds.runner_up,
             bound=self.bounds.bound,
             example=example,
-            stop_unless=stop_unless,
+            stop_unless=label if self.stop_if_misclassified else None,
         )
 
     def read_again(self, row: Mapping[str, Any]) -> ClassificationCertificate:
@@ -132,8 +132,17 @@ class Certify(ClassifierCertifier):
             raise SettingError(
                 "num_classes: expected the number of classes, which runner_up=bounded needs and the row lacks"
             )
-        u = uniform_number(self.seed, int(row["index"])) if self.bounds.bound == "randomised" else 1.0
-        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, self.bounds, classes or 0, u=u)
+        return classifier_guarantee.certificate(
+            guess=guess,
+            n_a=n_a,
+            n_b=n_b,
+            n=n,
+            n0=n0,
+            noise=self.noise,
+            bounds=self.bounds,
+            classes=classes or 0,
+            u=uniform_number(self.seed, int(row["index"])) if self.bounds.bound == "randomised" else 1.0,
+        )
 
     @classmethod
     def evaluations(cls, row: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:

@@ -7,7 +7,7 @@ Pure functions in float64, without a model. Runs store the counts, so a certific
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import scipy
 
@@ -128,8 +128,7 @@ def certificate(
         >>> c = certificate(**counts, noise=Gaussian(sigma=0.5), bounds=ClassBounds(alpha=0.001))
         >>> c.prediction, round(c.p_lower, 4), round(c.radius, 4)
         (3, 0.5511, 0.0642)
-        >>> bounded = ClassBounds(alpha=0.001, runner_up="bounded")
-        >>> c = certificate(**counts, noise=Gaussian(sigma=0.5), bounds=bounded)
+        >>> c = certificate(**counts, noise=Gaussian(0.5), bounds=ClassBounds(alpha=0.001, runner_up="bounded"))
         >>> c.prediction, round(c.p_upper, 4), round(c.radius, 4)
         (3, 0.082, 0.3781)
         >>> c = certificate(**counts | {"n_a": 450}, noise=Gaussian(sigma=0.5), bounds=ClassBounds(alpha=0.001))
@@ -137,10 +136,8 @@ def certificate(
         ('abstained', 'p_lower = 0.4014 <= 1/2')
     """
     p_lower, p_upper = bounds.at(n_a, n_b, n, classes, u)
-    alone = not bounds.levels(classes)[1]
-    return certificate_at(
-        p_lower, None if alone else p_upper, guess, n_a, n_b, n, n0, noise, bounds.alpha, classes, of_no_class
-    )
+    upper = p_upper if bounds.levels(classes)[1] else None
+    return certificate_at(p_lower, upper, guess, n_a, n_b, n, n0, noise, bounds.alpha, classes, of_no_class)
 
 
 def certificate_at(
@@ -202,11 +199,17 @@ def left_out(guess: int, votes: int, n0: int) -> ClassificationCertificate:
         >>> left_out(guess=3, votes=100, n0=100).status
         'misclassified'
     """
-    if not votes:
-        reason = f"no selection sample is of any class{_broken(n0, n0)}"
-        return ClassificationCertificate(ABSTAIN, 0.0, 0, 0, 0, 0.0, "abstained", reason, n0, 0.0, ABSTAIN, 0.0, 0)
-    reason = "selection guessed another class"
-    return ClassificationCertificate(guess, 0.0, 0, 0, 0, 0.0, "misclassified", reason, n0, 0.0, guess, 0.0, 0)
+    selected = guess if votes else ABSTAIN
+    not_estimated: dict[str, Any] = dict.fromkeys(("n_a", "n_b", "n", "classes"), 0)
+    not_estimated |= dict.fromkeys(("radius", "p_lower", "p_upper", "failure_probability"), 0.0)
+    return ClassificationCertificate(
+        prediction=selected,
+        guess=selected,
+        status="misclassified" if votes else "abstained",
+        reason="selection guessed another class" if votes else f"no selection sample is of any class{_broken(n0, n0)}",
+        n0=n0,
+        **not_estimated,
+    )
 
 
 def prediction(top: int, n_a: int, n_b: int, n: int, alpha: float, of_no_class: int = 0) -> Prediction:
@@ -285,10 +288,10 @@ def require_predictable(n: int, alpha: float) -> tuple[int, float]:
         smoothing.errors.SettingError: certifier.n: 10 samples always abstain at alpha=0.001; at least 11 are needed
     """
     n, alpha = whole_number("certifier.n", n, 1), probability("certifier.alpha", alpha)
-    if prediction(0, n, 0, n, alpha).status == "abstained":
-        least = n
-        while prediction(0, least, 0, least, alpha).status == "abstained":
-            least += 1
+    least = n
+    while prediction(0, least, 0, least, alpha).status == "abstained":
+        least += 1
+    if least > n:
         raise SettingError(f"certifier.n: {n} samples always abstain at alpha={alpha:g}; at least {least} are needed")
     return n, alpha
 

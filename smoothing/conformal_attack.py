@@ -148,9 +148,19 @@ class ConformalAttack(ConformalSets):
                 known.append((attacked, counts))
             robust, smoothed = counts[0] >= self.needed(eps), counts[1] >= self.j
             base = self.scores(self.f(attacked[None]))[0].cpu().numpy() >= self.base_tau
-            holds = bool(robust[label]), bool(smoothed[label]), bool(base[label])
-            sizes = int(robust.sum()), int(smoothed.sum()), int(base.sum())
-            found.append(AttackedSets(eps, *holds, *sizes, len(base), self.n, "attacked"))
+            sets = AttackedSets(
+                eps_in=eps,
+                robust=bool(robust[label]),
+                smoothed=bool(smoothed[label]),
+                base=bool(base[label]),
+                robust_size=int(robust.sum()),
+                smoothed_size=int(smoothed.sum()),
+                base_size=int(base.sum()),
+                classes=len(base),
+                n=self.n,
+                status="attacked",
+            )
+            found.append(sets)
         return found
 
     def statements(self, drawn: list[AttackedSets], cases: list[float]) -> list[AttackedSets]:

@@ -50,7 +50,10 @@ class DoubleBuffer:
             yield
             return
         main = torch.cuda.current_stream(self._side.device)
-        self._side.wait_stream(main) if new else self._side.wait_event(self._free[self._current])
+        if new:
+            self._side.wait_stream(main)
+        else:
+            self._side.wait_event(self._free[self._current])
         try:
             with torch.cuda.stream(self._side):
                 yield

@@ -209,7 +209,8 @@ class Engine:
         batch = memory if shared or self.f.compiled else memory[:end]  # compiled for one shape
         self.f.settle(batch)
         outputs = self.f(batch)
-        probe.check(batch, outputs) if self.f.compiled else probe.check(batch[:end], outputs[:end])
+        checked = len(batch) if self.f.compiled else end
+        probe.check(batch[:checked], outputs[:checked])
         rows: dict[Execution[R], int] = {}
         with shown("metric or certifier", always=False):
             answers = _reduced([(cursor.request, stop - begin) for cursor, begin, stop in parts], outputs[:end])

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from smoothing.balanced import Values
 from smoothing.balanced_guarantee import balanced_radius
-from smoothing.calibration import calibrated, fixed
+from smoothing.calibration import calibrated, q_and_rho
 from smoothing.center_results import CenterDraws, OutputCertificate
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
@@ -69,7 +69,7 @@ class ExactBalancedCenterSmoothing(ExactCenterSmoothing):
         **evaluation: Unpack[EvaluationOptions],
     ) -> None:
         super().__init__(f, noise, metric, **evaluation)
-        self.q, self.rho = fixed(q, rho)
+        self.q, self.rho = q_and_rho(q, rho)
 
     @classmethod
     def settled(cls, arguments: dict[str, Any], eps: Any, noise: Noise) -> tuple[dict[str, Any], str]:
@@ -149,14 +149,14 @@ def exact_balanced_certificate(
     count = len(draws.distances)
     held, inside = outputs_held(count, q), int((draws.distances <= rho).sum())
     counted = draws.held if draws.held_within == rho else None
-    abstained = f"the ball of radius rho = {rho:g} holds {inside} of {count} outputs, fewer than {held}"
+    too_few = f"the ball of radius rho = {rho:g} holds {inside} of {count} outputs, fewer than {held}"
     return exact_statement(
         draws,
         eps,
         noise,
         metric,
-        count - held + 1,
-        lambda r_hat: balanced_radius(draws, r_hat, metric, rho),
-        abstained if inside < held else "",
-        None if counted is None else surely_answers(counted, held, noise.affected(eps)),
+        needed=count - held + 1,
+        radius=lambda r_hat: balanced_radius(draws, r_hat, metric, rho),
+        abstained=too_few if inside < held else "",
+        answers=None if counted is None else surely_answers(counted, held, noise.affected(eps)),
     )

@@ -30,8 +30,8 @@ import torch
 from torch import Tensor
 
 from smoothing.center_certifier import CenterCertifier
-from smoothing.center_guarantee import CenterDraws, OutputCertificate, output_radius
-from smoothing.center_results import statement
+from smoothing.center_guarantee import output_radius
+from smoothing.center_results import CenterDraws, OutputCertificate, statement
 from smoothing.errors import SettingError
 from smoothing.evaluation import EvaluationOptions
 from smoothing.exact_guarantee import require_all, require_finite
@@ -123,7 +123,12 @@ def exact_center_certificate(draws: CenterDraws, eps: float, noise: FiniteNoise,
     count = len(draws.distances)
     beta = metric.beta(draws.base_output)
     return exact_statement(
-        draws, eps, noise, metric, count // 2 + 1, lambda r_hat: output_radius(draws, r_hat, metric, beta)
+        draws,
+        eps,
+        noise,
+        metric,
+        needed=count // 2 + 1,
+        radius=lambda r_hat: output_radius(draws, r_hat, metric, beta),
     )
 
 
@@ -132,6 +137,7 @@ def exact_statement(
     eps: float,
     noise: FiniteNoise,
     metric: Metric,
+    *,
     needed: int,
     radius: Callable[[float], float],
     abstained: str = "",

@@ -84,9 +84,20 @@ def exact_certificate(votes: Sequence[int], noise: FiniteNoise) -> ExactCertific
         5.0
     """
     if not any(votes):
-        reason = "no noisy input is of any class: all have scores that are NaN or infinite"
         return ExactCertificate(
-            ABSTAIN, 0.0, 0, 0, noise.steps, 0.0, "failed", reason, 0.0, ABSTAIN, 0, noise.levels, 1.0
+            prediction=ABSTAIN,
+            radius=0.0,
+            n_a=0,
+            n_b=0,
+            n=noise.steps,
+            p_lower=0.0,
+            status="failed",
+            reason="no noisy input is of any class: all have scores that are NaN or infinite",
+            failure_probability=0.0,
+            runner_up=ABSTAIN,
+            radius_steps=0,
+            levels=noise.levels,
+            not_finite=1.0,
         )
     a = max(range(len(votes)), key=lambda c: votes[c])  # the first of several
     allowed = {b: (votes[a] - votes[b] - (b < a)) // 2 for b in range(len(votes)) if b != a}

@@ -55,12 +55,9 @@ class Execution(Generic[R]):
         """Begin the procedure, or send it its answers, and take its next requests or its result."""
         started = time.perf_counter()
         with self.failing("metric or certifier"):
+            answers: Any = [cursor.answers for cursor in self.cursors] if self._begun else None  # None begins it
             try:
-                requests = (
-                    self._procedure.send([cursor.answers for cursor in self.cursors])
-                    if self._begun
-                    else next(self._procedure)
-                )
+                requests = self._procedure.send(answers)
             except StopIteration as stop:
                 self.result, self.finished, requests = stop.value, True, []
             self._begun, self.cursors = True, [Cursor(request) for request in requests]

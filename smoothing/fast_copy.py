@@ -111,8 +111,7 @@ def _functions_in(made: Any) -> Iterator[Any]:
 def _held_by(thing: Any) -> list[Any]:
     """The objects that a function, or a collection, refers to."""
     if isinstance(thing, types.FunctionType):
-        cells = [cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell)]
-        return [*cells, *(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
+        return [*closure_of(thing), *(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
     if isinstance(thing, types.MethodType):
         return [thing.__self__, thing.__func__]
     if isinstance(thing, functools.partial):
@@ -126,11 +125,16 @@ def _held_by(thing: Any) -> list[Any]:
     return list(thing) if isinstance(thing, list | tuple | set) else []
 
 
-def _is_filled(cell: types.CellType) -> bool:
+def closure_of(f: types.FunctionType) -> list[Any]:
+    """The values in a function's closure; None for an empty cell, of a variable that is not assigned yet."""
+    return [_content(cell) for cell in f.__closure__ or ()]
+
+
+def _content(cell: types.CellType) -> Any:
     try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
 
 
 def fast_copy(

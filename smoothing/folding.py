@@ -25,9 +25,9 @@ def folded(f: nn.Module) -> tuple[nn.Module, int]:
     """A copy of a network in eval mode with fewer passes, and the number of batch normalisations that were folded.
 
     A batch normalisation is folded into the weights of a convolution or linear layer if it is the only user of that
-    layer's output, and zero padding of equal width on opposite sides into the convolution that is its only user. A ReLU
-    or ReLU6 overwrites its input if nothing else uses that input. The copy equals f in exact arithmetic, and up to a
-    few units in the last digit otherwise.
+    layer's output. Zero padding of equal width on opposite sides is folded into the convolution that is its only user.
+    A ReLU or ReLU6 overwrites its input if nothing else uses that input. The copy equals f in exact arithmetic, and up
+    to a few units in the last digit otherwise.
 
     A network is copied unchanged if `torch.fx` cannot trace it, because its control flow depends on its input's values
     or type. The same holds if it has hooks, its own `__call__` or an instance's own `forward`, which a trace does not
@@ -245,22 +245,22 @@ def _fold(graph: fx.Graph, modules: dict[str, nn.Module]) -> int:
 def _work_in_place(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
     """Let each ReLU and ReLU6 overwrite its input if that is a layer's output or a sum, and nothing else uses it."""
     for node in graph.nodes:
-        largest = _largest(node, modules)
-        if largest is None or len(node.args[0].users) > 1:
+        limit = _upper_limit(node, modules)
+        if limit is None or len(node.args[0].users) > 1:
             continue
         before = node.args[0]
         layer = modules[before.target] if before.op == "call_module" else None
         is_layer = isinstance(layer, LAYERS) and _is_unchanged(layer)
         if is_layer or (before.op == "call_function" and before.target is operator.add):
             node.op, node.kwargs = "call_function", {}
-            if largest == inf:
+            if limit == inf:
                 node.target, node.args = torch.relu_, (before,)
             else:
-                node.target, node.args = functional.hardtanh_, (before, 0.0, largest)
+                node.target, node.args = functional.hardtanh_, (before, 0.0, limit)
 
 
-def _largest(node: fx.Node, modules: dict[str, nn.Module]) -> float | None:
-    """The largest value of a ReLU, infinity, or of a ReLU6, 6; None if the node is neither."""
+def _upper_limit(node: fx.Node, modules: dict[str, nn.Module]) -> float | None:
+    """Where a node clips from above: infinity for a ReLU, 6 for a ReLU6; None if it is neither."""
     known: dict[Any, float] = {
         torch.relu: inf,
         functional.relu: inf,

@@ -113,11 +113,11 @@ class Inputs:
     Args:
         f: the base function.
         noise: of the smoothed function; used to warn about pixels that were not divided by 255.
-        outputs: number of dimensions of f's outputs with the batch, if known; 2 for a classifier.
+        axes: number of dimensions of f's outputs, the batch's included; 2 for a classifier. None: any number.
     """
 
-    def __init__(self, f: FrozenFunction, noise: Noise, outputs: int | None = None) -> None:
-        self._f, self._noise, self._outputs = f, noise, outputs
+    def __init__(self, f: FrozenFunction, noise: Noise, axes: int | None = None) -> None:
+        self._f, self._noise, self._axes = f, noise, axes
         self._warned = False
         self._batches_of_one: dict[torch.Size, bool] = {}
 
@@ -147,7 +147,7 @@ class Inputs:
             outputs = self._f(batch)
         except Exception:  # any error; it is raised again at the first samples
             return False
-        return self._outputs is None or outputs.dim() == self._outputs
+        return self._axes is None or outputs.dim() == self._axes
 
 
 def inputs_of(examples: Any) -> Iterator[Any]:

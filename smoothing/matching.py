@@ -13,7 +13,8 @@ import scipy
 
 from smoothing.balanced_guarantee import BalancedSettings
 from smoothing.bisection import least_number
-from smoothing.center_guarantee import BOUNDS, CenterSettings, require_feasible
+from smoothing.center_bounds import BOUNDS
+from smoothing.center_guarantee import CenterSettings, require_feasible
 from smoothing.errors import SettingError
 from smoothing.noise import Noise
 from smoothing.rounding import BETA_MARGIN, down

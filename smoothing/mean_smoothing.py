@@ -16,9 +16,8 @@ from smoothing.exact_guarantee import require_all, require_finite
 from smoothing.mean_guarantee import Band, Bound, MeanCertificate, band, exact_mean_certificate, mean_certificate, moved
 from smoothing.noise import FiniteNoise, Noise
 from smoothing.quantile_guarantee import QuantileDraws
-from smoothing.sampling import AllCopies, Request, Samples
+from smoothing.sampling import AllCopies, Request
 from smoothing.stored_outputs import StoredOutputs
-from smoothing.streams import Stage, Stream
 
 
 class _Mean(StoredOutputs[MeanCertificate]):
@@ -91,9 +90,6 @@ class MeanSmoothing(_Mean):
         if (n, k, eps) not in self._known:
             self._known[n, k, eps] = moved(band(n, self.alpha / (2 * max(1, k)), self.bound), eps, self.noise)
         return self._known[n, k, eps]
-
-    def _request(self, x: Tensor, example: int) -> Request:
-        return Samples(x, self.noise, self._kept, Stream(self.seed, example, Stage.CERTIFICATION), self.n)
 
 
 class ExactMeanSmoothing(_Mean):

@@ -20,9 +20,8 @@ from smoothing.quantile_guarantee import (
     ranks,
     require_feasible,
 )
-from smoothing.sampling import AllCopies, Request, Samples
+from smoothing.sampling import AllCopies, Request
 from smoothing.stored_outputs import StoredOutputs
-from smoothing.streams import Stage, Stream
 
 
 class _Quantile(StoredOutputs[QuantileCertificate]):
@@ -90,9 +89,6 @@ class MedianSmoothing(_Quantile):
         n, k = draws.outputs.shape
         found = ranks(self.p, eps, self.noise, n, self.alpha / (2 * max(1, k)))
         return quantile_certificate(draws, eps, self.p, found, self.alpha)
-
-    def _request(self, x: Tensor, example: int) -> Request:
-        return Samples(x, self.noise, self._kept, Stream(self.seed, example, Stage.CERTIFICATION), self.n)
 
 
 class ExactMedianSmoothing(_Quantile):

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import CellType, CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from smoothing.as_dict import AsDict
 from smoothing.base_function import FrozenFunction
 from smoothing.errors import SettingError
+from smoothing.fast_copy import closure_of
 from smoothing.fixed import Fixed, settings_of
 from smoothing.metrics import Metric
 from smoothing.noise import Noise
@@ -117,15 +118,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _variables(f: FunctionType) -> list[Any]:
     """The objects that the code of a function refers to: its globals, and values of its closure and defaults."""
-    cells = [_content(cell) for cell in f.__closure__ or ()]
-    return [f.__globals__, *cells, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
-
-
-def _content(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # it is empty
-        return None
+    return [f.__globals__, *closure_of(f), *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
 
 
 def _code(code: CodeType) -> tuple[Any, ...]:

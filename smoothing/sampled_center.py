@@ -5,7 +5,7 @@ Algorithms 1 and 2 of Kumar and Goldstein, "Center Smoothing: Certified Robustne
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,13 @@ from smoothing.streams import Stage, Stream
 class SmoothedOutput(AsDict):
     """f_hat(x), or the reason why the smoothed function abstains at x. If it abstains, do not use `center`.
 
-    `held` is that of `CenterDraws`.
+    Attributes:
+        center: (*output shape), on the device of f.
+        center_radius: radius of the ball that was checked, in the metric's units; see `CenterDraws`.
+        inside: number of the n fresh outputs in that ball.
+        n: number of fresh samples.
+        reason: why f_hat abstains; empty if it answers.
+        held: see `CenterDraws`.
     """
 
     center: Tensor
@@ -57,6 +63,15 @@ class SampledCenter(CenterCertifier):
     @abstractmethod
     def why_abstain(self, radius: float, inside: int) -> str:
         """Why the center is not accepted, if `inside` of n fresh outputs lie in its ball; empty if it is."""
+
+    @abstractmethod
+    def require_feasible(self, eps: Sequence[float]) -> None:
+        """Raise SettingError if n or m samples can never certify some eps. The message says how many are enough."""
+
+    def cases(self, eps: Any) -> list[float]:
+        radii = super().cases(eps)
+        self.require_feasible(radii)
+        return radii
 
     def suffices(self, drawn: CenterDraws) -> bool:
         return len(drawn.distances) > 0 or bool(self.why_abstain(drawn.center_radius, drawn.inside))

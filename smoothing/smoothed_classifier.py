@@ -78,8 +78,18 @@ class Voting(Smoothed):
         of_no_class = n - int(counts.sum())
         n_a, n_b = split(counts, guess)
         # p_A <- LowerConfBound(counts[c_A], n, 1 - alpha); if p_A > 1/2: c_A and sigma Phi^-1(p_A), else ABSTAIN
-        u = uniform_number(self.seed, example) if bound == "randomised" else 1.0
-        return classifier_guarantee.certificate(guess, n_a, n_b, n, n0, self.noise, bounds, len(counts), of_no_class, u)
+        return classifier_guarantee.certificate(
+            guess=guess,
+            n_a=n_a,
+            n_b=n_b,
+            n=n,
+            n0=n0,
+            noise=self.noise,
+            bounds=bounds,
+            classes=len(counts),
+            of_no_class=of_no_class,
+            u=uniform_number(self.seed, example) if bound == "randomised" else 1.0,
+        )
 
     def predicting(self, x: Tensor, n: int, alpha: float, *, example: int) -> Procedure[Prediction]:
         """`predict`, as a procedure for `Engine.run_all`."""
@@ -89,7 +99,8 @@ class Voting(Smoothed):
         counts, classes = total(answers).sort(descending=True, stable=True)
         n_a, n_b = int(counts[0]), int(counts[1])
         # if BinomPValue(n_A, n_A + n_B, 0.5) <= alpha: c_A, else ABSTAIN
-        return classifier_guarantee.prediction(int(classes[0]), n_a, n_b, n, alpha, n - int(counts.sum()))
+        of_no_class = n - int(counts.sum())
+        return classifier_guarantee.prediction(int(classes[0]), n_a, n_b, n, alpha, of_no_class=of_no_class)
 
     def certifying_exactly(self, x: Tensor) -> Procedure[ExactCertificate]:
         """`certify_exactly`, as a procedure for `Engine.run_all`."""

@@ -1,6 +1,5 @@
 """Certifiers of real-valued outputs that keep every output of f at an input: the median's and the mean's."""
 
-from abc import abstractmethod
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -10,7 +9,8 @@ from torch import Tensor
 from smoothing.draws_certifier import DrawsCertifier
 from smoothing.errors import SettingError
 from smoothing.quantile_guarantee import QuantileDraws
-from smoothing.sampling import Procedure, Request
+from smoothing.sampling import Procedure, Request, Samples
+from smoothing.streams import Stage, Stream
 
 MOST_NUMBERS = 2**24  # of all outputs at one input, which are kept
 C = TypeVar("C")  # the certificate
@@ -21,9 +21,9 @@ class StoredOutputs(DrawsCertifier[QuantileDraws, C], Generic[C]):
 
     draws: ClassVar[type | None] = QuantileDraws
 
-    @abstractmethod
     def _request(self, x: Tensor, example: int) -> Request:
-        """The outputs to draw."""
+        """The outputs to draw: the same samples for every certifier, so that one may read the draws of another."""
+        return Samples(x, self.noise, self._kept, Stream(self.seed, example, Stage.CERTIFICATION), self.samples)
 
     def drawing(self, x: Tensor, example: int) -> Procedure[QuantileDraws]:
         """`draw`, as a procedure for `Engine.run_all`."""

@@ -55,6 +55,16 @@ def _hint(given: tuple[int, ...], message: str) -> str:
     return ""
 
 
+def first_line(error: BaseException) -> str:
+    r"""The first line of an error's message; the name of its type if it has none.
+
+    Examples:
+        >>> first_line(RuntimeError("not a file of weights\nof torch")), first_line(EOFError())
+        ('not a file of weights', 'EOFError')
+    """
+    return str(error).strip().partition("\n")[0].rstrip() or type(error).__name__
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error, or its cause, says that memory ran out, on the device or on the host."""
     cause = error.__cause__ or error

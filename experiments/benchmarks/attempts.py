@@ -143,8 +143,10 @@ def _image(numerators: Tensor, noise: DeterministicSplitting, like: Tensor) -> T
 
 
 def l1_distance(x: Tensor, there: Tensor) -> float:
+    """The l1 distance of two inputs, (*shape), in float64."""
     return float((there.double() - x.double()).abs().sum())
 
 
 def l2_distance(x: Tensor, there: Tensor) -> float:
+    """The l2 distance of two inputs, (*shape), in float64."""
     return float((there.double() - x.double()).norm())

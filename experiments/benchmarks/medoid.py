@@ -85,6 +85,7 @@ def loop(outputs: Tensor, distances: Callable[[Tensor, Tensor], Tensor], rows: i
 
 
 def tv_distances(output: Tensor, outputs: Tensor) -> Tensor:
+    """Total variation distances of an output, (C, H, W), from others, (n, C, H, W): (n,), by a plain loop."""
     difference = output - outputs
     vertical = difference[:, :, 1:, :] - difference[:, :, :-1, :]
     horizontal = difference[:, :, :, 1:] - difference[:, :, :, :-1]

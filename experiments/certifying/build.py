@@ -10,6 +10,7 @@ import torch
 
 from experiments.certifying.contents import contents_of, metric_hash
 from experiments.certifying.rows import Certification
+from experiments.config.command_line import key_of
 from experiments.config.identity import flattened, identity
 from experiments.config.left_out import typed_words
 from experiments.config.settings import Group, Settings
@@ -45,7 +46,7 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
         certifier = settled(first, base.noise).certifier
         several = [replace(settings, certifier=certifier) for settings in several]
     certifiers = [_certifier(settings, base, dataset) for settings in several]
-    if type(certifiers[0]).cases is Certifier.cases and any(_key(word) == "eps" for word in typed_words()):
+    if type(certifiers[0]).cases is Certifier.cases and "eps" in map(key_of, typed_words()):
         print(f"left out: eps ({type(certifiers[0]).__name__} takes no input radii)", file=sys.stderr)
     cases = [one.cases(settings.eps) for one, settings in zip(certifiers, several, strict=True)]
     if certifiers[0].announcement:
@@ -57,10 +58,6 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
     owns = [replace(own, metric=metric_hash(getattr(one, "metric", None))) for one in certifiers]
     folders = [_folder(settings, dataset, base, each) for settings, each in zip(several, owns, strict=True)]
     return [Certification(*each) for each in zip(certifiers, cases, folders, strict=True)]
-
-
-def _key(word: str) -> str:
-    return word.lstrip("+~").partition("=")[0]
 
 
 def _require_alike(several: Sequence[Settings]) -> None:

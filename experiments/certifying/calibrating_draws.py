@@ -53,7 +53,9 @@ def needed_by(draws: CenterDraws, eps: list[float], noise: Noise, settings: Bala
     """What each q needs, as `BalancedCenterSmoothing.calibrating`: (SHARES, 1 + eps). All infinite if it abstained."""
     distances, m = draws.distances, len(draws.distances)
     needed = np.full((len(SHARES), 1 + len(eps)), np.inf)
-    for row, q in enumerate(SHARES if m else ()):
+    if not m:
+        return needed
+    for row, q in enumerate(SHARES):
         each = replace(settings, q=q)
         ranks = [needed_inside(m, each)]
         ranks += [exact_order_statistic(noise.mass(each.rest, r), m, each.alpha2) or m + 1 for r in eps]

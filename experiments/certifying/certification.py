@@ -96,16 +96,7 @@ def certify_together(several: Sequence[Settings]) -> Certified:
         if missing:
             records = computed.records([whole[0], indices[0]])
             image = example_of(dataset, missing[0], runs[0].certifier.f.f, device)
-            for run, record in zip(runs, records, strict=True):
-                arithmetic = _prepare(run.certifier, image, len(missing), first.batch_size, runs[0].folder)
-                how = {"device": device_name(device), "arithmetic": arithmetic, "computed": record}
-                run.folder.begin(how)
-            x, where = input_of(runs[0].certifier.f.f, image[None])[0], runs[0].folder.path
-            print(
-                announcement(runs[0].certifier, x, device_name(device), where, len(missing)),
-                file=sys.stderr,
-                flush=True,
-            )
+            _begin(runs, records, image, len(missing), first.batch_size)
             if logger and tables[0].done:
                 logger.log(read_table(runs[0].folder.path).to_dict("records"))
             calibrate(runs, dataset, held, device, inputs)
@@ -135,6 +126,30 @@ def _fill_without_sampling(
         if _missing([run], [table], indices):
             computed.require_same(k, run.folder.path)
             _tell(reread_from_siblings(run, table, indices, partial(computed.agrees, k)))
+
+
+def _begin(
+    runs: Sequence[Certification],
+    records: Sequence[dict[str, Any]],
+    image: Tensor,
+    examples: int,
+    batch_size: int | None,
+) -> None:
+    """Choose the batch size, record in each run.json that the run starts, and announce the work on stderr.
+
+    Args:
+        runs: the certifications.
+        records: what each computes at an example, see `Computed.records`.
+        image: an example, (*shape), on the device.
+        examples: number of examples without rows.
+        batch_size: see `_prepare`.
+    """
+    certifier, folder, device = runs[0].certifier, runs[0].folder, device_name(image.device)
+    for run, record in zip(runs, records, strict=True):
+        arithmetic = _prepare(run.certifier, image, examples, batch_size, folder)
+        run.folder.begin({"device": device, "arithmetic": arithmetic, "computed": record})
+    x = input_of(certifier.f.f, image[None])[0]
+    print(announcement(certifier, x, device, folder.path, examples), file=sys.stderr, flush=True)
 
 
 def _tell(text: str) -> None:

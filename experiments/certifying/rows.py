@@ -131,7 +131,9 @@ def _require_possible(found: Row, statement: str) -> None:
     status = found.get("status", "certified")
     if status not in STATUSES:
         raise SettingError(f"certifier: {statement}.status: expected one of {', '.join(STATUSES)}, got {status!r}")
-    for name, value in found.items() if found.get("status") == "certified" else ():
+    if found.get("status") != "certified":
+        return
+    for name, value in found.items():
         checked = name in CHECKED or (name.startswith("p_") and isinstance(value, int | float))
         if checked and not (isinstance(value, int | float) and 0 <= value <= CHECKED.get(name, inf)):
             most = f" to {CHECKED[name]}" if CHECKED.get(name, inf) < inf else " or more"

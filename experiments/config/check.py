@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config.command_line import key_of
 from experiments.config.left_out import left_out, typed_words, without_others
 from experiments.config.schema import groups, keys
 from experiments.config.settings import Figures, Folder, Group, PlotSettings, Settings, Shard
@@ -152,7 +153,7 @@ def _require_seed(seed: int) -> None:
 
 def _of_another_class(group: str, unknown: Sequence[str]) -> str:
     """End of a message: unknown keys that nobody typed. They are of the choice whose `_target_` is replaced."""
-    typed = {word.lstrip("+~").partition("=")[0] for word in typed_words()}
+    typed = {key_of(word) for word in typed_words()}
     if f"{group}._target_" not in typed or unknown[0] in typed:
         return ""
     words = " ".join(f"'~{key}'" for key in unknown if key not in typed)

@@ -49,9 +49,19 @@ def options(hydra: Any = None) -> list[str]:
     return [*found, *search_path(hydra)]
 
 
+def key_of(override: str) -> str:
+    """The key of an override.
+
+    Examples:
+        >>> [key_of(word) for word in ("noise.sigma=0.5", "++eps=[0.1]", "~metric", "certifier=exact")]
+        ['noise.sigma', 'eps', 'metric', 'certifier']
+    """
+    return override.lstrip("+~").partition("=")[0]
+
+
 def search_path(hydra: Any) -> list[str]:
     """The override of hydra.searchpath, if there is one."""
-    return [word for word in hydra.overrides.hydra if word.lstrip("+").partition("=")[0] == "hydra.searchpath"]
+    return [word for word in hydra.overrides.hydra if key_of(word) == "hydra.searchpath"]
 
 
 def config_folders() -> list[Path]:

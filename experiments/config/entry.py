@@ -202,18 +202,29 @@ def _options_first(texts: Sequence[str]) -> tuple[list[str], tuple[Path, ...]]:
     typed = [with_round_values(quoted(word, texts)) for word in words]
     folders = (CONF, *([Path(given.config_dir)] if given.config_dir else []))
     sys.argv = [word for word in sys.argv if word not in words] + typed
-    if given.multirun and any(word.startswith("experiment=") and "," in word for word in typed):
-        sys.argv.append("hydra.sweeper.params=null")  # else Hydra uses those of the default experiment
-        print(
-            f"{_script()}: several experiments: their sweeps are ignored; type the values, or run one at a time",
-            file=sys.stderr,
-        )
-    elif given.multirun and Path(sys.argv[0]).stem in ("certify", "train"):
-        replaced, left = sweep_without_others(Path(sys.argv[0]).stem, typed, folders)
-        sys.argv += replaced
-        if left:
-            note = f"not swept: {', '.join(left)} (set by the experiment's file for another choice)"
-            print(f"{_script()}: {note}", file=sys.stderr)
+    if given.multirun:
+        sys.argv += _other_sweep(typed, folders)
     if message := removed_group(typed):
         stop(message, code=1)
     return typed, folders
+
+
+def _other_sweep(typed: Sequence[str], folders: tuple[Path, ...]) -> list[str]:
+    """The overrides that replace the sweep of an experiment's file where it does not fit. Says on stderr what it drops.
+
+    Args:
+        typed: the overrides on the command line.
+        folders: with configuration files.
+    """
+    script = Path(sys.argv[0]).stem
+    if any(word.startswith("experiment=") and "," in word for word in typed):
+        note = "several experiments: their sweeps are ignored; type the values, or run one at a time"
+        print(f"{_script()}: {note}", file=sys.stderr)
+        return ["hydra.sweeper.params=null"]  # else Hydra uses those of the default experiment
+    if script not in ("certify", "train"):
+        return []
+    replaced, left = sweep_without_others(script, typed, folders)
+    if left:
+        note = f"not swept: {', '.join(left)} (set by the experiment's file for another choice)"
+        print(f"{_script()}: {note}", file=sys.stderr)
+    return replaced

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationKeyError
 
-from experiments.config.command_line import CONF, search_path
+from experiments.config.command_line import CONF, key_of, search_path
 from experiments.config.experiment import file_of, said_by
 from experiments.config.targets import arguments
 from smoothing import SettingError
@@ -43,7 +43,7 @@ def without_others(
     Raises:
         SettingError: a chosen class does not exist.
     """
-    keys = {word.lstrip("+~").partition("=")[0] for word in typed}
+    keys = {key_of(word) for word in typed}
     chosen = [group for group in groups if group in keys and cfg.get(group) and "_target_" in cfg[group]]
     if not chosen:
         return cfg, {}
@@ -84,7 +84,7 @@ def left_out(keys: Mapping[str, str]) -> str:
 
 def _as_typed(group: str, typed: Sequence[str]) -> DictConfig | None:
     """A group as it is without an experiment's file; None if it is nothing without one."""
-    words = [word for word in typed if word.lstrip("+~").partition("=")[0].partition(".")[0] == group]
+    words = [word for word in typed if key_of(word).partition(".")[0] == group]
     job = HydraConfig.get() if HydraConfig.initialized() else None
     found = search_path(job) if job else [word for word in typed if word.startswith("hydra.searchpath=")]
     absent = [] if job and "experiment" not in job.runtime.choices else ["~experiment"]

@@ -57,17 +57,28 @@ class Group:
 
 @dataclass(frozen=True)
 class Folder:
+    """A folder that a command writes to: the key `root` of results or checkpoints."""
+
     root: str
 
 
 @dataclass(frozen=True)
 class Figures:
+    """Where figures go, and which are drawn.
+
+    Attributes:
+        root: the folder.
+        only: names of the figures; None: all.
+    """
+
     root: str
     only: list[str] | None = None
 
 
 @dataclass(frozen=True)
 class Shard:
+    """The part of a run's examples that a command certifies: the index-th of `count`, counted from 0."""
+
     index: int = 0
     count: int = 1
 

@@ -19,7 +19,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from experiments.config.aliases import ALIASES
 from smoothing import SettingError
-from smoothing.user_code import LIBRARIES, innermost
+from smoothing.user_code import LIBRARIES, first_line, innermost
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,9 +65,8 @@ def located(target: str, group: str = "") -> Callable[..., Any]:
     except _NotThereError as error:
         raise SettingError(f"{key}: no class {target or repr(target)} ({error}){_hidden(target)}") from error
     except (Exception, SystemExit) as error:
-        shown = str(error).strip().partition("\n")[0]
         raise SettingError(
-            f"{key}: importing {target} failed: {type(error).__name__}: {shown}{_where(error)}"
+            f"{key}: importing {target} failed: {type(error).__name__}: {first_line(error)}{_where(error)}"
         ) from error
     if not callable(thing):
         raise SettingError(f"{key}: expected a class or a function, got {target}, a {type(thing).__name__}")

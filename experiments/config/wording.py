@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from experiments.config import settings
+from smoothing.user_code import first_line
 
 KINDS = (  # patterns of OmegaConf's messages, and what was expected
     (r"could not be converted to Float|Incompatible value 'None' for field of type 'float'", "a number"),
@@ -24,7 +25,7 @@ def worded(error: OmegaConfBaseException, key: str) -> str:
         error: the error.
         key: the full key, such as noise.sigma.
     """
-    first = str(error).strip().partition("\n")[0]
+    first = first_line(error)
     if isinstance(error, MissingMandatoryValue):
         return "it has no default; type a value"
     if found := re.match(r"Interpolation key '(.*)' not found", first):

@@ -1,9 +1,11 @@
-"""Hashes of a data set's files: of their content, or of names and sizes if there are too many files to read."""
+"""Hashes of a data set: of its images or files, or of names and sizes if there are too many files to read."""
 
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from experiments.data.base import Images
 
 
 def hash_of_content(root: Path, paths: Iterable[Path]) -> str:
@@ -15,6 +17,13 @@ def hash_of_content(root: Path, paths: Iterable[Path]) -> str:
             content.update(hashlib.sha256(path.read_bytes()).digest())
         except OSError:
             content.update(b"unreadable")  # the reason is reported when it is read as an image
+    return content.hexdigest()[:16]
+
+
+def hash_of_images(images: Images) -> str:
+    """Hash of images in memory and their labels."""
+    content = hashlib.sha256(images.pixels.numpy().tobytes())
+    content.update(images.labels.numpy().tobytes())
     return content.hexdigest()[:16]
 
 

@@ -1,12 +1,13 @@
 """Street View House Numbers (SVHN), in torchvision's layout."""
 
-import hashlib
 from pathlib import Path
 
 import torch
 import torchvision
 
 from experiments.data.base import PIXELS, Images, LabelledDataset, MissingDataError, every
+from experiments.data.fingerprints import hash_of_images
+from smoothing.user_code import first_line
 
 
 class SVHN(LabelledDataset):
@@ -44,9 +45,7 @@ class SVHN(LabelledDataset):
 
     def contents(self) -> str:
         """Hash of the test images and their labels."""
-        content = hashlib.sha256(self._testing.pixels.numpy().tobytes())
-        content.update(self._testing.labels.numpy().tobytes())
-        return content.hexdigest()[:16]
+        return hash_of_images(self._testing)
 
     def _read(self, part: str) -> Images:
         file = Path(self.root) / f"{part}_32x32.mat"
@@ -57,7 +56,7 @@ class SVHN(LabelledDataset):
                 raise ValueError(f"{len(labels)} labels for images of shape {tuple(pixels.shape)}")
         except Exception as error:  # damaged files can raise any exception
             found = "not the published file" if file.is_file() else "no such file"
-            failed = f"; the download failed: {str(error).partition(chr(10))[0]}" if self.download else ""
+            failed = f"; the download failed: {first_line(error)}" if self.download else ""
             raise MissingDataError(
                 f"dataset.root: '{file}': {found}{failed}. Fetch it with dataset.download=true, set dataset.root="
                 "<folder of train_32x32.mat and test_32x32.mat>, or try the embedded digits: dataset=digits"

@@ -1,6 +1,5 @@
 """Data sets in torchvision's layouts, read into memory."""
 
-import hashlib
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,8 @@ import torch
 from torch import Tensor
 
 from experiments.data.base import PIXELS, Images, LabelledDataset, MissingDataError, every
+from experiments.data.fingerprints import hash_of_images
+from smoothing.user_code import first_line
 
 
 class TorchvisionImages(LabelledDataset):
@@ -55,9 +56,7 @@ class TorchvisionImages(LabelledDataset):
 
     @cached_property
     def _hash(self) -> str:
-        content = hashlib.sha256(self._testing.pixels.numpy().tobytes())
-        content.update(self._testing.labels.numpy().tobytes())
-        return content.hexdigest()[:16]
+        return hash_of_images(self._testing)
 
     @abstractmethod
     def arrays(self, train: bool) -> tuple[Tensor, Tensor]:
@@ -76,10 +75,9 @@ class TorchvisionImages(LabelledDataset):
             if least < 0 or most >= len(self.names):
                 raise ValueError(f"labels are {least} to {most}, expected 0 to {len(self.names) - 1}")
         except Exception as error:  # damaged files can raise any exception
-            reason = self.fault() or str(error).strip().partition("\n")[0]
             raise MissingDataError(
-                f"dataset.root: no {self.kind.__name__}, or a damaged one, in '{self.root}/{self.folder}'"
-                f"{f' ({reason})' if reason else ''}. Set dataset.root=<folder that holds {self.folder}>, fetch it "
+                f"dataset.root: no {self.kind.__name__}, or a damaged one, in '{self.root}/{self.folder}' "
+                f"({self.fault() or first_line(error)}). Set dataset.root=<folder that holds {self.folder}>, fetch it "
                 "with dataset.download=true, or try the embedded digits: dataset=digits"
             ) from error
         return Images(pixels, labels.to(torch.int64))

@@ -1,6 +1,7 @@
 """Read finished runs: the table, the settings and the draws of each."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -129,7 +130,18 @@ def experiment_of(run: StoredRun) -> str:
     return name.removesuffix(PUBLISHED)
 
 
+def started(run: StoredRun) -> str:
+    """When a run started, as a text that sorts by time. The authors' files do not say it; they come last."""
+    return str(run.record.get("started"))
+
+
+def oldest_first(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    """Runs sorted by when they started, so that a dictionary of them keeps the latest of each key."""
+    return sorted(runs, key=started)
+
+
 def sigma_of(run: StoredRun) -> float:
+    """Sigma of the noise of certification, in the units of the input. Raises KeyError if the noise has none."""
     return float(run.identity["noise"]["sigma"])
 
 

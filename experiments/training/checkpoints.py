@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,7 +24,7 @@ from hydra.core.hydra_config import HydraConfig
 from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
-from experiments.config.command_line import command
+from experiments.config.command_line import command, key_of
 from experiments.config.identity import NOT_SETTINGS, description, identity_hash
 from experiments.config.settings import Settings
 from experiments.config.user_code import code_hash
@@ -163,8 +164,8 @@ def _named_precision(metadata: dict[str, Any]) -> dict[str, Any]:
 def train_command(settings: Settings) -> str:
     """The command that trains the checkpoint for these settings, with the overrides as typed, if known."""
     if HydraConfig.initialized():
-        typed = [text for text in HydraConfig.get().overrides.task if _key(text) in TRAINING_KEYS]
-        return command("train", typed)
+        typed = HydraConfig.get().overrides.task
+        return command("train", (word for word in typed if re.split("[.@]", key_of(word))[0] in TRAINING_KEYS))
     arguments = settings.noise.arguments if settings.noise else {}
     noise = [f"noise.{key}={value}" for key, value in arguments.items()]
     return command("train", [f"experiment={settings.name}", *noise])
@@ -209,6 +210,7 @@ def state_hash(model: nn.Module) -> str:
 
 
 def weights_hash(file: Path) -> str:
+    """Hash of a file of weights. Raises OSError if it cannot be read."""
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
@@ -237,8 +239,3 @@ def written(described: dict[str, Any] | None) -> str:
         return "none"
     arguments = ", ".join(f"{key}={value}" for key, value in described.items() if key not in NOT_SETTINGS)
     return f"{described.get('type', '')}({arguments})"
-
-
-def _key(override: str) -> str:
-    """The first part of the key of `++key.more=value`."""
-    return override.lstrip("+~").partition("=")[0].partition(".")[0].partition("@")[0]

@@ -54,7 +54,7 @@ class DenoiserTrainer(Trainer):
         super().__post_init__()
         epochs = self.epochs - self.clean_epochs
         stability = self.loss == "stability"
-        for name, fits, expected in (
+        self.require_that(
             ("clean_epochs", 0 <= self.clean_epochs < self.epochs, f"0 to {self.epochs - 1} (trainer.epochs - 1)"),
             ("clean_epochs", self.clean_epochs or not self.retrained, "at least 1 with trainer.loss=mse_retrain"),
             ("mse_epochs", 0 <= self.mse_epochs < epochs, f"0 to {epochs - 1}, fewer than those of the denoiser"),
@@ -67,9 +67,7 @@ class DenoiserTrainer(Trainer):
             ("devices", self.devices == 1, "1, because a denoiser is trained by one process"),
             ("nodes", self.nodes == 1, "1, because a denoiser is trained by one process"),
             ("precision", self.precision in ("auto", "32-true", "16-mixed", "bf16-mixed"), "32-true or mixed"),
-        ):
-            if not fits:
-                raise SettingError(f"trainer.{name}: expected {expected}, got {getattr(self, name)}")
+        )
 
     def require(self, model: nn.Module) -> None:
         """Raises SettingError if the model is not a denoiser and a classifier, or `clean_epochs` does not fit."""

@@ -36,12 +36,12 @@ from experiments.training.base_function import input_of, new_model, new_noise, w
 from experiments.training.graphed import GraphedSteps, can_be_replayed, keep_state_on
 from experiments.training.step import Step, evaluated
 from experiments.training.step_noise import Purpose, StepNoise
+from experiments.training.testing import results_on_test_data
 from experiments.training.trainer import Trainer
 from smoothing import Noise, SettingError
 from smoothing.arithmetic import float32_products
 from smoothing.base_function import require_statistics
 from smoothing.fast_copy import computed_members
-from smoothing.streams import BlockSource
 
 
 @dataclass(frozen=True)
@@ -165,18 +165,10 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
     followed = job.settings.logger if fabric.is_global_zero else None
     logger = followed.build(config=job.settings.as_dict()) if followed else None
     for epoch in range(len(rows), trainer.epochs):
-        begun = time.perf_counter()
         phase = trainer.phase(epoch)
         for group in plain_optimizers[phase].param_groups:
             group["lr"] = trainer.learning_rate(epoch)
-        loss, judged = _epoch(fabric, job, model, optimizers[phase], epoch)
-        if not np.isfinite(loss):
-            raise SettingError(f"trainer.lr: expected a finite loss, got {loss} in epoch {epoch + 1}; use a lower lr")
-        seconds = round(time.perf_counter() - begun, 3)
-        figures = {"loss": loss, trainer.judged_by: judged}  # one entry if `judged_by` is the loss
-        rows.append({"epoch": epoch + 1, **figures, "seconds": seconds})
-        written = [f" {name} {value:.4g}" for name, value in figures.items()]
-        fabric.print(f"epoch {epoch + 1}/{trainer.epochs}", *written, f" {seconds:.1f} s")
+        rows.append(_timed_epoch(fabric, job, model, optimizers[phase], epoch))
         if fabric.is_global_zero:
             checkpoints.keep(job.folder, kept, plain_optimizers, rows, job.code, job.data)
             if logger:
@@ -185,26 +177,31 @@ def _fit_all(fabric: Fabric, job: Job) -> None:
             stopping.stop()
     final: nn.Module = average.module if average else plain_model
     if fabric.is_global_zero:
-        metadata = {
-            "trained_as": checkpoints.trained_as(job.settings, job.dataset),
-            "num_classes": len(job.dataset.classes),
-            "noise_state": job.noise.state() if job.noise else {},
-            "epochs": trainer.epochs,
-            "seed": trainer.seed,
-            "training_loss": rows[-1]["loss"],
-            **_test(final, job, fabric.device),
-            "seconds": round(sum(row["seconds"] for row in rows), 3),
-            "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "cpu",
-            "processes": fabric.world_size,
-            "trainer": asdict(trainer),
-            **{key: value for key, value in (("code", job.code), (training_data.KEY, job.data)) if value},
-            **provenance(targets(job.settings.as_dict())),
-        }
-        checkpoints.save(job.folder, final, metadata)
+        checkpoints.save(job.folder, final, _metadata(fabric, job, final, rows))
         (job.folder / checkpoints.RESUME).unlink()
         if logger:
             logger.finish()
     fabric.barrier()
+
+
+def _metadata(fabric: Fabric, job: Job, model: nn.Module, rows: checkpoints.Rows) -> dict[str, Any]:
+    """What checkpoint.json says of a trained model, from its test results and the log."""
+    trainer = job.trainer
+    return {
+        "trained_as": checkpoints.trained_as(job.settings, job.dataset),
+        "num_classes": len(job.dataset.classes),
+        "noise_state": job.noise.state() if job.noise else {},
+        "epochs": trainer.epochs,
+        "seed": trainer.seed,
+        "training_loss": rows[-1]["loss"],
+        **results_on_test_data(model, trainer, job.dataset, job.noise, fabric.device),
+        "seconds": round(sum(row["seconds"] for row in rows), 3),
+        "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "cpu",
+        "processes": fabric.world_size,
+        "trainer": asdict(trainer),
+        **{key: value for key, value in (("code", job.code), (training_data.KEY, job.data)) if value},
+        **provenance(targets(job.settings.as_dict())),
+    }
 
 
 def _average(trainer: Trainer, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> AveragedModel | None:
@@ -215,6 +212,19 @@ def _average(trainer: Trainer, model: nn.Module, optimizers: list[torch.optim.Op
     for optimizer in optimizers:
         optimizer.register_step_post_hook(lambda *_: average.update_parameters(model))
     return average
+
+
+def _timed_epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> dict[str, Any]:
+    """Run an epoch and print a line about it. Returns its row of the log. Raises SettingError if the loss diverged."""
+    begun, trainer = time.perf_counter(), job.trainer
+    loss, judged = _epoch(fabric, job, model, optimizer, epoch)
+    if not np.isfinite(loss):
+        raise SettingError(f"trainer.lr: expected a finite loss, got {loss} in epoch {epoch + 1}; use a lower lr")
+    seconds = round(time.perf_counter() - begun, 3)
+    figures = {"loss": loss, trainer.judged_by: judged}  # one entry if `judged_by` is the loss
+    written = [f" {name} {value:.4g}" for name, value in figures.items()]
+    fabric.print(f"epoch {epoch + 1}/{trainer.epochs}", *written, f" {seconds:.1f} s")
+    return {"epoch": epoch + 1, **figures, "seconds": seconds}
 
 
 def _epoch(fabric: Fabric, job: Job, model: Any, optimizer: Any, epoch: int) -> tuple[float, float]:
@@ -269,27 +279,3 @@ def _require_finite(fabric: Fabric, trainer: Trainer, loss: Tensor) -> None:
             f"trainer: {type(trainer).__name__}.objective: expected a finite loss, got {loss.item()} on the first "
             "batch, before any step; look for a division by zero or a logarithm of zero"
         )
-
-
-def _test(model: nn.Module, job: Job, device: torch.device) -> dict[str, Any]:
-    """Test results in float32: the mean of `judge` on clean images, and under one draw of training noise per image."""
-    testing, trainer = job.dataset.testing(), job.trainer
-    clean = noisy = 0.0
-    # After trainer.precision=bf16-true, weights are bfloat16.
-    model = copy.deepcopy(model, computed_members(model)).float().eval()
-    with torch.inference_mode():
-        positions = np.arange(len(testing))
-        chunks = [positions[first : first + trainer.batch_size] for first in positions[:: trainer.batch_size]]
-        key = trainer.key(Purpose.READING)
-        for step, (pixels, labels) in enumerate(testing.batches(chunks, device, key, workers=0)):
-            images = pixels.to(torch.float32) / (job.dataset.levels or 1)
-            x, targets = input_of(model, images), trainer.targets(images, labels)
-            clean += float(trainer.judge(model(x), targets).sum())
-            if job.noise:
-                source = BlockSource(trainer.key(Purpose.TEST, 0, step), device)
-                noisy += float(trainer.judge(model(job.noise.sample_each(x, source)), targets).sum())
-    return {
-        f"test_{trainer.judged_by}_under_noise": noisy / len(testing) if job.noise else None,
-        f"test_{trainer.judged_by}_clean": clean / len(testing),
-        "test_images": len(testing),
-    }

@@ -94,7 +94,7 @@ class Trainer:
         for name in ("seed", "momentum", "weight_decay", "crop_padding", "workers"):
             if getattr(self, name) < 0:
                 raise SettingError(f"trainer.{name}: expected at least 0, got {getattr(self, name)}")
-        for name, fits, expected in (
+        self.require_that(
             ("lr", 0 < self.lr < math.inf, "a positive number"),
             ("optimizer", self.optimizer in OPTIMIZERS, "sgd, adam or adamw"),
             ("schedule", self.schedule in ("step", "cosine"), "step or cosine"),
@@ -110,14 +110,18 @@ class Trainer:
             ),
             ("nesterov", not self.nesterov or self.momentum > 0, "false with trainer.momentum=0"),
             ("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS[:-1])}"),
-        ):
-            if not fits:
-                raise SettingError(f"trainer.{name}: expected {expected}, got {getattr(self, name)}")
+        )
         if self.batch_size % self.processes:
             raise SettingError(
                 f"trainer.batch_size: expected a multiple of {self.processes}, the number of processes, got "
                 f"{self.batch_size}"
             )
+
+    def require_that(self, *checks: tuple[str, object, str]) -> None:
+        """Raises SettingError for the first setting that does not fit: its name, whether it fits, what is expected."""
+        for name, fits, expected in checks:
+            if not fits:
+                raise SettingError(f"trainer.{name}: expected {expected}, got {getattr(self, name)}")
 
     def require_at_least(self, least: float, *names: str) -> None:
         """Raises SettingError if a setting is below `least` or not finite."""

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from models.classifiers.normalised import Normalisation
 from smoothing import SettingError
+from smoothing.user_code import first_line
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 PATIENCE = 5.0  # seconds in which the hub must answer
@@ -161,5 +162,5 @@ def _answers(address: str) -> bool:
 
 def reason(error: BaseException) -> str:
     """The first line of a package's message, or the error's name."""
-    line = str(error).strip().partition("\n")[0].strip() or type(error).__name__
+    line = first_line(error)
     return line if len(line) <= SHOWN else f"{line[:SHOWN].rstrip()} ..."

@@ -47,8 +47,8 @@ class Timm(NamedNetwork):
         (n, 3, H, W), float, nominally in [0, 1] -> (n, num_classes) scores.
 
     Raises:
-        SettingError: timm is not installed, there is no network or no weights of that name, the weights are missing or
-            do not fit, the outputs do not fit the data set's classes, or the images have no colours.
+        SettingError: timm is not installed; there is no network or no weights of that name; the weights are missing or
+            do not fit; the outputs do not fit the data set's classes; or the images have no colours.
     """
 
     identified_by_files: ClassVar[bool] = True

@@ -42,9 +42,9 @@ class Transformers(NamedNetwork):
         (n, 3, H, W), float, nominally in [0, 1] -> (n, num_classes) scores.
 
     Raises:
-        SettingError: transformers is not installed, there is no such folder or name, its network does not classify
-            images or its weights do not fit, its processor does more than resize and normalise, the outputs do not fit
-            the data set's classes, or the images have no colours.
+        SettingError: transformers is not installed; there is no such folder or name; its network does not classify
+            images, or its weights do not fit; its processor does more than resize and normalise; the outputs do not fit
+            the data set's classes; or the images have no colours.
     """
 
     def __init__(

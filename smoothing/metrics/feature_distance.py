@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from smoothing.arithmetic import fixed_arithmetic
 from smoothing.errors import SettingError
 from smoothing.metrics.base import UNIT, Metric
-from smoothing.user_code import is_out_of_memory
+from smoothing.user_code import first_line, is_out_of_memory
 
 NUMBERS_AT_ONCE = 2**20  # output numbers in one batch of the network; their features may be many times as many
 # Such batches whose features are kept; enough for the 30 candidates of Smooth-HD at 128 x 128 pixels.
@@ -125,9 +125,10 @@ class FeatureDistance(SquaredFeatureDistance):
             except (RuntimeError, ValueError, TypeError) as error:
                 if is_out_of_memory(error):
                     raise
-                said = str(error).strip().partition("\n")[0]
                 shape = tuple(outputs.shape[1:])
-                raise SettingError(f"metric.features: the network fails on outputs of shape {shape}: {said}") from error
+                raise SettingError(
+                    f"metric.features: the network fails on outputs of shape {shape}: {first_line(error)}"
+                ) from error
         _require_maps(maps, len(outputs))
         self._stages = len(maps)
         return [normalised(part).flatten(1) for part in maps]

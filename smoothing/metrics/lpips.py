@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from smoothing.arithmetic import fixed_arithmetic
 from smoothing.errors import SettingError
 from smoothing.metrics.feature_distance import SquaredFeatureDistance, normalised, rounding_of
+from smoothing.user_code import first_line
 
 FEATURES = 122  # for each pixel: 64 + 128 / 4 + 256 / 16 + 512 / 64 + 512 / 256
 LEAST_SIDE = 16  # pixels, because four poolings halve it
@@ -117,5 +118,6 @@ def _vgg16(weights: str) -> Mapping[str, Tensor]:
         return torch.load(Path(weights), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         what = f"cannot download {url}" if weights == "hub" else f"cannot read {weights}"
-        first = str(error).strip().partition("\n")[0]
-        raise SettingError(f"metric.weights: {what} ({first}); set it to the path of a copy of that file") from error
+        raise SettingError(
+            f"metric.weights: {what} ({first_line(error)}); set it to the path of a copy of that file"
+        ) from error

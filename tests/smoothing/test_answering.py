@@ -246,7 +246,7 @@ def test_f_hat_answers_where_it_surely_does():
     [
         ({"candidates": None}, r"certifier\.candidates: certifier\.alpha3 needs a number of candidates, such as 1000"),
         ({"center": "best"}, r"certifier\.center: certifier\.alpha3 needs medoid, got best"),
-        ({"alpha3": 0}, r"certifier\.alpha3: expected a number strictly between 0 and 1"),
+        ({"alpha3": 0}, r"certifier\.alpha3: expected a probability strictly between 0 and 1"),
         ({"alpha3": "no"}, r"certifier\.alpha3"),
         (
             {"candidates": 9},

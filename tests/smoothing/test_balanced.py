@@ -226,8 +226,8 @@ def test_nan_is_outside_every_ball():
     [
         ({"q": None}, "certifier.q: expected a number fixed before .* experiments.calibrate"),
         ({"rho": None}, "certifier.rho: expected a number fixed before .* experiments.calibrate"),
-        ({"q": 1.0}, "certifier.q: expected a number strictly between 0 and 1"),
-        ({"q": 0}, "certifier.q: expected a number strictly between 0 and 1"),
+        ({"q": 1.0}, "certifier.q: expected a probability strictly between 0 and 1"),
+        ({"q": 0}, "certifier.q: expected a probability strictly between 0 and 1"),
         ({"rho": 0}, "certifier.rho: expected a positive distance"),
         ({"rho": float("inf")}, "certifier.rho: expected a positive distance"),
         ({"alpha1": 0}, "certifier.alpha1"),

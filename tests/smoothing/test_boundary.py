@@ -27,8 +27,8 @@ from smoothing import (
     Uniform,
 )
 from smoothing.balanced_guarantee import BalancedSettings, balanced_certificate, rechecked
-from smoothing.center_guarantee import CenterDraws
 from smoothing.center_reach import answers_within
+from smoothing.center_results import CenterDraws
 from smoothing.exact_balanced import ExactBalancedCenterSmoothing
 from smoothing.exact_center import ExactCenterSmoothing
 from smoothing.mean_guarantee import exact_mean_certificate

@@ -18,7 +18,8 @@ from smoothing import (
     SettingError,
     certificate,
 )
-from smoothing.center_guarantee import BOUNDS, distances_needed, why_abstain
+from smoothing.center_bounds import BOUNDS, distances_needed
+from smoothing.center_guarantee import why_abstain
 from smoothing.medoid import best_center
 
 SIGMA = 0.5

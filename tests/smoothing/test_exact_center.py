@@ -18,7 +18,7 @@ from small_grid import (
 )
 
 from smoothing import L2, DeterministicSplitting, Gaussian, Jaccard, SettingError
-from smoothing.center_guarantee import CenterDraws
+from smoothing.center_results import CenterDraws
 from smoothing.exact_center import ExactCenterSmoothing, exact_center_certificate
 
 pytestmark = pytest.mark.long

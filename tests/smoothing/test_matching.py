@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from smoothing import CenterSettings, Gaussian, SettingError
-from smoothing.center_guarantee import BOUNDS, why_abstain
+from smoothing.center_bounds import BOUNDS
+from smoothing.center_guarantee import why_abstain
 from smoothing.matching import ACCEPTED, _work, least_center_samples, least_distances, matched_samples, matched_settings
 from smoothing.statistics import exact_order_statistic, hoeffding_margin
 

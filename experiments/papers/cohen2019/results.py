@@ -15,7 +15,7 @@ from experiments.papers.cohen2019.published import UNKNOWN, published_runs
 from experiments.report.certified_accuracy import Values
 from experiments.report.figure import Figure
 from experiments.report.left_out import OLDER, another, not_in, trained_otherwise
-from experiments.runs.reader import StoredRun, apart_from_noise, find_runs, sigma_of, training_sigma
+from experiments.runs.reader import StoredRun, apart_from_noise, find_runs, oldest_first, sigma_of, training_sigma
 from smoothing import Gaussian
 from smoothing.radii import cohen_radius, largest_radius, lecuyer_radius, li_radius
 from smoothing.statistics import clopper_pearson_lower
@@ -66,7 +66,7 @@ def of_the_paper(run: StoredRun) -> bool:
 def in_order(runs: list[StoredRun]) -> list[StoredRun]:
     """Runs sorted by sigma, training noise and samples. Of runs that differ only in weights, the latest is kept."""
     found: dict[tuple[float, float, int], StoredRun] = {}
-    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+    for run in oldest_first(runs):
         found[(sigma_of(run), training_sigma(run) or 0.0, run.identity["certifier"]["n"])] = run
     return [found[key] for key in sorted(found)]
 

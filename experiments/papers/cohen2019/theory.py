@@ -14,6 +14,7 @@ from experiments.report.figure import LINES, Drawing, TheoryFigure
 from experiments.report.layout import head, mosaic
 from experiments.report.symbols import ALPHA, BETA, NORMS, P_A, SIGMA
 from experiments.runs.reader import StoredRun
+from smoothing.bisection import MOST, least_above
 from smoothing.radii import (
     Values,
     largest_radius,
@@ -31,6 +32,7 @@ TITLES = (
     f"Lecuyer et al., against {BETA} (16c)",
     f"Li et al., against {ALPHA} (16d)",
 )
+Panel = tuple[str, str, Values, dict[str, Values]]  # its name in the table, the variable, its values, the curves
 XLABELS = {"p_a": f"{P_A}: probability of the top class", "beta": BETA, "alpha": ALPHA}
 
 
@@ -48,38 +50,25 @@ class Bounds(TheoryFigure):
         super().__init__()
         self.largest_p_a, self.betas, self.parameters, self.p_a = largest_p_a, betas, parameters, p_a
 
-    def draw(self, runs: list[StoredRun]) -> Drawing:
-        probabilities = np.linspace(0.5, self.largest_p_a, 201)[1:]
+    def panels(self) -> list[Panel]:
+        """The panels in the order of `TITLES`."""
+        p_a = np.linspace(0.5, self.largest_p_a, 201)[1:]
         orders, betas = 1 + np.geomspace(0.01, 50, 301), np.linspace(0, 1, 301)[1:]
-        panels = [
-            ("bounds", "p_a", probabilities, {name: _each(bound, probabilities) for name, bound in BOUNDS.items()}),
-            (
-                "Lecuyer et al.'s parameter beta (16a)",
-                "p_a",
-                probabilities,
-                {f"beta = {b:g}": np.array([_lecuyer_at(p, b) for p in probabilities]) for b in self.betas}
-                | {"best beta": _each(lecuyer_radius, probabilities)},
-            ),
-            (
-                "Li et al.'s parameter alpha (16b)",
-                "p_a",
-                probabilities,
-                {f"alpha = {a:g}": np.array([_li_at(p, a) for p in probabilities]) for a in self.parameters}
-                | {"best alpha": _each(li_radius, probabilities)},
-            ),
-            (
-                "Lecuyer et al.'s bound against beta (16c)",
-                "beta",
-                betas,
-                {f"p_A = {p:g}": _lecuyer_at(p, betas) for p in self.p_a},
-            ),
-            (
-                "Li et al.'s bound against alpha (16d)",
-                "alpha",
-                orders,
-                {f"p_A = {p:g}": _li_at(p, orders) for p in self.p_a},
-            ),
+        bounds = {name: _each(bound, p_a) for name, bound in BOUNDS.items()}
+        lecuyer = {f"beta = {b:g}": np.array([_lecuyer_at(p, b) for p in p_a]) for b in self.betas}
+        li = {f"alpha = {a:g}": np.array([_li_at(p, a) for p in p_a]) for a in self.parameters}
+        by_beta = {f"p_A = {p:g}": _lecuyer_at(p, betas) for p in self.p_a}
+        by_order = {f"p_A = {p:g}": _li_at(p, orders) for p in self.p_a}
+        return [
+            ("bounds", "p_a", p_a, bounds),
+            ("Lecuyer et al.'s parameter beta (16a)", "p_a", p_a, lecuyer | {"best beta": _each(lecuyer_radius, p_a)}),
+            ("Li et al.'s parameter alpha (16b)", "p_a", p_a, li | {"best alpha": _each(li_radius, p_a)}),
+            ("Lecuyer et al.'s bound against beta (16c)", "beta", betas, by_beta),
+            ("Li et al.'s bound against alpha (16d)", "alpha", orders, by_order),
         ]
+
+    def draw(self, runs: list[StoredRun]) -> Drawing:
+        panels = self.panels()
         figure, grid = mosaic(["AA", "BC", "DE"], 2.3)
         axes = list(grid.values())
         parts = []
@@ -102,8 +91,8 @@ class Bounds(TheoryFigure):
         axes[4].set_xscale("log")
         name_curves(figure, zip(axes, drawn, strict=True))
         table = pd.concat(parts, ignore_index=True)
-        ours = panels[0][3]
-        case = f"p_A from {probabilities[0]:g} to {self.largest_p_a:g}"
+        _, _, p_a, ours = panels[0]
+        case = f"p_A from {p_a[0]:g} to {self.largest_p_a:g}"
         quantities = {
             f"largest radius of {name} over Cohen et al.'s": {case: float((ours[name] / ours["Cohen et al."]).max())}
             for name in ("Lecuyer et al.", "Li et al.")
@@ -164,11 +153,7 @@ class Samples(TheoryFigure):
 
 
 def _samples_for(radius: float, alpha: float) -> int:
-    """The least n whose largest radius, for sigma = 1, is at least `radius`. Found by bisection."""
-    low, high = 0, least_samples(alpha)
-    while largest_radius(1.0, high, alpha) < radius:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if largest_radius(1.0, middle, alpha) >= radius else (middle, high)
-    return high
+    """The least n whose largest radius, for sigma = 1, is at least `radius`, which one sample does not reach."""
+    found = least_above(1, lambda n: largest_radius(1.0, n, alpha) >= radius, MOST)
+    assert found is not None
+    return found

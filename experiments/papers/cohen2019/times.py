@@ -75,6 +75,7 @@ class Times(CohenFigure):
 
 
 def published(run: StoredRun) -> bool:
+    """Whether a run is read from the authors' files."""
     return str(run.record["config"]["name"]).endswith(PUBLISHED)
 
 

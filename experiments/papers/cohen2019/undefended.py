@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.report.certified_accuracy import Values, certified_accuracy
-from experiments.runs.reader import StoredRun, find_runs, training_sigma
+from experiments.runs.reader import StoredRun, find_runs, started, training_sigma
 
 NAME = "undefended, upper bound (DeepFool)"
 
@@ -23,7 +23,7 @@ def undefended_beside(run: StoredRun) -> StoredRun | None:
         and all(other.identity.get(group) == run.identity.get(group) for group in ("dataset", "model"))
         and len(other.table)
     ]
-    return max(found, key=lambda other: str(other.record.get("started")), default=None)
+    return max(found, key=started, default=None)
 
 
 def upper_bound(run: StoredRun, at: Values) -> pd.DataFrame:

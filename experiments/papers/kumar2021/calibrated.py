@@ -84,4 +84,5 @@ def calibration_of(run: StoredRun) -> dict[str, Any]:
 
 
 def without_grid(noise: str) -> str:
+    """The text of a noise up to its grid, to compare with a calibration of another grid or of none."""
     return noise.partition(", grid=")[0].rstrip(")")

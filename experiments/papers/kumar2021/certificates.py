@@ -23,6 +23,7 @@ DIGITS = 3  # significant digits of eps_in, because users round sigma = eps_in /
 
 
 def certificate_of(run: StoredRun) -> str:
+    """Whose certificate a run has: `PAPERS` or `OURS`."""
     return CERTIFICATES[run.identity["certifier"]["type"]]
 
 

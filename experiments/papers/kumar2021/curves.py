@@ -25,8 +25,6 @@ from experiments.papers.kumar2021.medians import (
     CenterFigure,
     abstention_notes,
     by_panel,
-    image_shape,
-    largest_distance,
     medians_of,
     space_of,
     trend_quantities,
@@ -43,6 +41,7 @@ from experiments.report.figure import Drawing
 from experiments.report.left_out import not_in, trained_otherwise
 from experiments.report.measured import NOTHING, ratio_of_medians
 from experiments.report.symbols import IN, NORMS
+from experiments.runs.output_space import image_shape, largest_distance
 from experiments.runs.reader import StoredRun, sigma_of, training_sigma
 from smoothing import SettingError
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from experiments.config.identity import identity_hash
-from experiments.config.settings import Group
 from experiments.machine.words import counted
 from experiments.papers.kumar2021.certificates import split, with_ours
 from experiments.report.artefacts import SUBSTITUTES
@@ -24,6 +23,7 @@ from experiments.runs.reader import (
     StoredRun,
     apart_from_noise,
     median_with_abstentions,
+    oldest_first,
     sigma_of,
     training_sigma,
 )
@@ -185,7 +185,7 @@ def by_panel(runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
     the settings that differ are added to it.
     """
     found: dict[tuple[str, float, float, str], StoredRun] = {}
-    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+    for run in oldest_first(runs):
         certifier = run.identity["certifier"]["type"]
         found[(_base_function(run), sigma_of(run), training_sigma(run) or 0.0, certifier)] = run
     grouped: dict[str, list[StoredRun]] = {}
@@ -228,28 +228,6 @@ def stand_in(run: StoredRun) -> str:
     """That a run's base function is a stand-in for the paper's, for a heading. Empty if it is not."""
     substitute = SUBSTITUTES.get(run.identity["model"]["type"])
     return f"stand-in: {substitute}, not images by BigGAN" if substitute else ""
-
-
-def image_shape(run: StoredRun) -> tuple[int, int, int] | None:
-    """Shape (C, H, W) of the run's images, which is also the output shape. None if the data set does not state one.
-
-    It comes from the class of the data set, so the data is not needed.
-    """
-    shape = getattr(Group.from_dict(run.record["config"]["dataset"]).located, "shape", None)
-    return shape if isinstance(shape, tuple) else None
-
-
-def largest_distance(run: StoredRun) -> float | None:
-    """The largest possible distance between two of the run's images. Certificates at or above it are vacuous.
-
-    None if the distance or the images' shape is unknown.
-    """
-    shape = image_shape(run)
-    if shape is None:
-        return None
-    metric: Metric = Group.from_dict(run.record["config"]["metric"]).build()
-    largest = metric.largest_distance(shape)
-    return largest if largest < float("inf") else None
 
 
 def trend_quantities(table: pd.DataFrame) -> dict[str, dict[str, Measured | float]]:

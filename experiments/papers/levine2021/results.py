@@ -13,7 +13,7 @@ from experiments.report.claims import verdicts
 from experiments.report.figure import Figure
 from experiments.report.left_out import another, not_in
 from experiments.report.titles import numbers_text
-from experiments.runs.reader import StoredRun, apart_from_noise, experiment_of, find_runs, sigma_of
+from experiments.runs.reader import StoredRun, apart_from_noise, experiment_of, find_runs, sigma_of, started
 from smoothing import Uniform
 
 HERE = Path(__file__).parent
@@ -95,7 +95,7 @@ def denoiser_of(run: StoredRun) -> str:
 def classifiers(runs: list[StoredRun]) -> dict[Classifier, StoredRun]:
     """The run of each smoothed classifier, sorted. Of several, the one with the most samples; of those, the latest."""
     found: dict[Classifier, StoredRun] = {}
-    for run in sorted(runs, key=lambda run: (run.identity["certifier"].get("n", 0), str(run.record.get("started")))):
+    for run in sorted(runs, key=lambda run: (run.identity["certifier"].get("n", 0), started(run))):
         stability = run.identity.get("training", {}).get("stability", 0.0) > 0
         method = METHODS[run.identity["noise"]["type"]]
         found[Classifier(method, denoiser_of(run), stability, sigma_of(run))] = run

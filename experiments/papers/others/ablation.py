@@ -14,7 +14,7 @@ from experiments.report.layout import head, panels
 from experiments.report.left_out import another, not_in
 from experiments.report.symbols import NORMS
 from experiments.report.titles import examples_text, title_of
-from experiments.runs.reader import StoredRun
+from experiments.runs.reader import StoredRun, oldest_first
 from smoothing.classifier_guarantee import prediction
 
 CLAIMS = Path(__file__).with_name("claims.csv")
@@ -95,7 +95,7 @@ def predicted_right(table: pd.DataFrame, alpha: float) -> float:
 
 def _newest(runs: list[StoredRun]) -> list[StoredRun]:
     """The newest run of each number of kept pixels, the smallest numbers first."""
-    by_keep = {_keep(run): run for run in sorted(runs, key=lambda run: str(run.record.get("started")))}
+    by_keep = {_keep(run): run for run in oldest_first(runs)}
     return [by_keep[keep] for keep in sorted(by_keep)][:MOST]
 
 

@@ -15,7 +15,7 @@ from experiments.report.measured import Measured, measured
 from experiments.report.symbols import IN, NORMS, sigma_text
 from experiments.report.titles import examples_text, title_of
 from experiments.runs.input_space import input_space
-from experiments.runs.reader import StoredRun, sigma_of
+from experiments.runs.reader import StoredRun, sigma_of, started
 
 CLAIMS = Path(__file__).with_name("claims.csv")
 ATTACK, PLAIN = "ConformalAttack", "ConformalSets"
@@ -78,7 +78,7 @@ class ConformalCurves(Figure):
 
 def _newest(runs: list[StoredRun], certifier: str) -> StoredRun | None:
     kind = [run for run in runs if run.identity["certifier"]["type"] == certifier]
-    return max(kind, key=lambda run: str(run.record.get("started")), default=None)
+    return max(kind, key=started, default=None)
 
 
 def _with_coverage(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from experiments.config.settings import Group
 from experiments.report.certified_accuracy import average_radius, compared, mean_radii, rows_of
 from experiments.report.claims import verdicts
 from experiments.report.direct_labels import Curve, name_curves
@@ -19,7 +18,8 @@ from experiments.report.left_out import another, not_in
 from experiments.report.measured import Measured, Values, measured, medians
 from experiments.report.symbols import OUT
 from experiments.report.titles import examples_text, title_of
-from experiments.runs.reader import StoredRun, median_with_abstentions
+from experiments.runs.output_space import largest_distance
+from experiments.runs.reader import StoredRun, median_with_abstentions, oldest_first
 
 CLAIMS = Path(__file__).with_name("claims.csv")
 KINDS = {"BandAblation": "bands of columns", "BlockAblation": "blocks"}  # panels
@@ -83,7 +83,7 @@ class PatchCurves(Figure):
 def _by_kind(runs: list[StoredRun]) -> dict[str, dict[int, StoredRun]]:
     """The newest run of each size, the smallest first, by the kind of noise."""
     found: dict[str, dict[int, StoredRun]] = {}
-    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+    for run in oldest_first(runs):
         found.setdefault(run.identity["noise"]["type"], {})[int(run.identity["noise"]["size"])] = run
     return {kind: dict(sorted(found[kind].items())[:MOST]) for kind in KINDS if kind in found}
 
@@ -117,11 +117,8 @@ def _error(run: StoredRun) -> float:
 
 def _largest_distance(run: StoredRun) -> str:
     """How far apart two of the data set's images can be, for a heading; empty if it is not known."""
-    shape = getattr(Group.from_dict(run.record["config"]["dataset"]).located, "shape", None)
-    if not isinstance(shape, tuple):
-        return ""
-    largest = float(Group.from_dict(run.record["config"]["metric"]).build().largest_distance(shape))
-    return f"; two images are at most {largest:g} apart" if np.isfinite(largest) else ""
+    largest = largest_distance(run)
+    return "" if largest is None else f"; two images are at most {largest:g} apart"
 
 
 def _metric(run: StoredRun) -> str:

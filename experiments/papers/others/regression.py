@@ -14,7 +14,7 @@ from experiments.report.measured import Measured, ratio_of_medians
 from experiments.report.symbols import IN, NORMS, sigma_text
 from experiments.report.titles import data_title, examples_text
 from experiments.runs.input_space import input_space
-from experiments.runs.reader import StoredRun, apart_from_noise, median_with_abstentions, sigma_of
+from experiments.runs.reader import StoredRun, apart_from_noise, median_with_abstentions, oldest_first, sigma_of
 
 CLAIMS = Path(__file__).with_name("claims.csv")
 NAMES = ("median", "mean", "mean, band of the paper")
@@ -79,7 +79,7 @@ def _name(run: StoredRun) -> str:
 
 def _newest(runs: list[StoredRun]) -> dict[tuple[float, str], StoredRun]:
     """The newest run of each noise level and name."""
-    return {(sigma_of(run), _name(run)): run for run in sorted(runs, key=lambda run: str(run.record.get("started")))}
+    return {(sigma_of(run), _name(run)): run for run in oldest_first(runs)}
 
 
 def _medians(run: StoredRun) -> "pd.Series[float]":

@@ -24,7 +24,7 @@ from experiments.report.symbols import IN, NORMS
 from experiments.report.titles import data_title
 from experiments.runs.reader import StoredRun, sigma_of
 from smoothing import Gaussian
-from smoothing.center_guarantee import BOUNDS
+from smoothing.center_bounds import BOUNDS
 
 CLAIMS = Path(__file__).with_name("claims.csv")
 NO_BALANCED = "there is no run of balanced center smoothing to compare it with"

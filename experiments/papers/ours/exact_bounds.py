@@ -25,7 +25,7 @@ from experiments.report.left_out import NO_DRAWS, OLDER, another, not_in, traine
 from experiments.report.symbols import IN, NORMS, OUT, SIGMA, sigma_text
 from experiments.report.text_table import Table, texts
 from experiments.report.titles import examples_text, title_of
-from experiments.runs.reader import StoredRun, apart_from_noise, experiment_of, sigma_of
+from experiments.runs.reader import StoredRun, apart_from_noise, experiment_of, oldest_first, sigma_of
 from smoothing import reach
 
 CLAIMS = Path(__file__).with_name("claims.csv")
@@ -100,7 +100,7 @@ class ExactBounds(Figure):
 
 def _latest(runs: list[StoredRun]) -> dict[float, StoredRun]:
     """The latest run of each sigma."""
-    return {sigma_of(run): run for run in sorted(runs, key=lambda run: str(run.record.get("started")))}
+    return {sigma_of(run): run for run in oldest_first(runs)}
 
 
 def steps_of(draws: CalibratedDraws, h: list[float]) -> list[dict[str, Any]]:

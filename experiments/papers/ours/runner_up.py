@@ -18,7 +18,7 @@ from experiments.report.left_out import OLDER, another, not_in, trained_otherwis
 from experiments.report.symbols import NORMS, P_A, P_B, SIGMA
 from experiments.report.text_table import texts
 from experiments.report.titles import title_of, wrapped
-from experiments.runs.reader import StoredRun, sigma_of
+from experiments.runs.reader import StoredRun, oldest_first, sigma_of
 from smoothing import Certify, Gaussian, Noise, SettingError, Splitting, Uniform
 from smoothing.class_bounds import RUNNER_UP
 
@@ -139,7 +139,7 @@ class RunnerUp(Figure):
 def by_experiment(runs: list[StoredRun]) -> dict[str, list[StoredRun]]:
     """Runs by panel title, sorted by sigma. Of runs that differ only in their weights, the latest is kept."""
     latest: dict[str, StoredRun] = {}
-    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+    for run in oldest_first(runs):
         latest[identity_hash(_without_weights(run))] = run
     kept = sorted(latest.values(), key=lambda run: (list(NOISES).index(run.identity["noise"]["type"]), sigma_of(run)))
     grouped: dict[str, list[StoredRun]] = {}

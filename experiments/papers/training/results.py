@@ -20,7 +20,7 @@ from experiments.report.claims import all_rows, judged, number_rows, verdicts
 from experiments.report.figure import Figure
 from experiments.report.left_out import OLDER, another, not_in, trained_otherwise
 from experiments.report.measured import Measured
-from experiments.runs.reader import StoredRun, sigma_of
+from experiments.runs.reader import StoredRun, oldest_first, sigma_of
 
 HERE = Path(__file__).parent
 EXPECTED, CLAIMS = HERE / "expected.csv", HERE / "claims.csv"
@@ -66,7 +66,7 @@ def by_method(runs: list[StoredRun]) -> Runs:
     The first seed has the method's name, another one "MACER, seed 1".
     """
     found = {}
-    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+    for run in oldest_first(runs):
         found[TRAINERS[run.identity["training"]["type"]], seed_of(run), sigma_of(run)] = run
     order = list(TRAINERS.values())
     chosen: Runs = {}
@@ -82,6 +82,7 @@ def first_seeds(runs: Runs) -> Runs:
 
 
 def seed_of(run: StoredRun) -> int:
+    """The seed of the training; 0 if the run does not say."""
     return int(run.identity["training"].get("seed", 0))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.papers.yours.run_settings import told_apart
 from experiments.report.symbols import SIGMA
-from experiments.runs.reader import StoredRun, unfinished
+from experiments.runs.reader import StoredRun, oldest_first, unfinished
 
 MOST = 5  # series in a panel
 
@@ -49,7 +49,7 @@ def series_of(runs: Sequence[StoredRun], *, envelope: bool) -> list[Series]:
     if envelope:
         return [Series(label, None, "", tuple(some)) for label, some in by_source(runs).items()]
     groups: dict[tuple[str, float | None], list[StoredRun]] = {}
-    for run in sorted(runs, key=lambda run: str(run.record.get("started"))):
+    for run in oldest_first(runs):
         groups.setdefault((run.label, sigma_of_any(run)), []).append(run)
     found = [
         Series(*group, settings, (run,))
@@ -110,6 +110,7 @@ def joined(*words: str) -> str:
 
 
 def sigma_text(one: Series) -> str:
+    """Such as "sigma = 0.5", with the Greek letter; empty if its runs have none or several."""
     return "" if one.sigma is None else f"{SIGMA} = {one.sigma:g}"
 
 

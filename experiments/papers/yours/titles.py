@@ -11,6 +11,7 @@ ABBREVIATION = r"[A-Z\d]+(?![a-z])"
 
 
 def space_of(run: StoredRun) -> InputSpace:
+    """Norm and units of a run's input radii."""
     return input_space(run.record)
 
 
@@ -27,6 +28,7 @@ def input_radius_title(space: InputSpace) -> str:
 
 
 def norm_text(space: InputSpace) -> str:
+    """The norm as axes have it; a name of the user's own as it is."""
     return NORMS.get(space.norm, space.norm)
 
 

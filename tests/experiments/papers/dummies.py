@@ -13,7 +13,7 @@ from math import inf
 import numpy as np
 import torch
 
-from experiments.papers.kumar2021.medians import largest_distance
+from experiments.runs.output_space import largest_distance
 from experiments.runs.reader import StoredRun, sigma_of
 from smoothing import Ablation, CenterDraws, Uniform
 from smoothing.radii import largest_radius

@@ -1,14 +1,7 @@
-"""Training: it learns, it resumes, and its losses do not depend on the number of processes."""
+"""Training: it learns, it resumes, and what it reports is what it did."""
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,14 +13,13 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from experiments.config.identity import description
 from experiments.config.settings import Group
 from experiments.data import Digits, Images
-from experiments.training import loop, step_noise
+from experiments.training import loop
 from experiments.training.base_function import build_base_function, new_model
 from experiments.training.step_noise import StepNoise
 from experiments.training.trainer import Purpose, Trainer
-from smoothing import Gaussian, SettingError
-from smoothing.streams import BlockSource, Stage
+from smoothing import SettingError
+from smoothing.streams import Stage
 
-ROOT = Path(__file__).parents[3]
 QUICK = ("trainer.epochs=3", "trainer.lr_step=2", "device=cpu")
 
 
@@ -143,16 +135,6 @@ def test_the_network_sees_gaussian_noise_of_sigma(trained, monkeypatch):
     assert noise.mean().item() == pytest.approx(0, abs=0.01)
     assert seen[0][0].min() == 0
     assert seen[0][0].max() == 1
-
-
-def test_each_process_takes_its_slice_of_the_same_batch():
-    key = Trainer(1, 8, 0.1, 1).key(Purpose.NOISE, 2, 3)
-    x = torch.rand(8, 1, 4, 4)
-    whole = step_noise._noisy(x, Gaussian(0.3), BlockSource(key, torch.device("cpu")), 8, slice(0, 8))
-    for mine in (slice(0, 2), slice(2, 4), slice(4, 8)):
-        part = step_noise._noisy(x[mine], Gaussian(0.3), BlockSource(key, torch.device("cpu")), 8, mine)
-        assert torch.equal(part, whole[mine])
-    assert not torch.equal(whole[:2] - x[:2], whole[2:4] - x[2:4])
 
 
 def test_training_noise_is_none_of_the_certificates():
@@ -276,76 +258,6 @@ def test_labels_out_of_range(trained, monkeypatch):
     monkeypatch.setattr(Digits, "training", lambda self: Images(data.pixels, data.labels + 1))
     with pytest.raises(SettingError, match="expected labels 0 to 9, got 1 to 10"):
         trained()
-
-
-def command(root, *overrides):
-    return [sys.executable, str(ROOT / "train.py"), *QUICK, f"checkpoints.root={root}", *overrides]
-
-
-ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
-@pytest.mark.slow
-def test_two_processes_have_the_losses_of_one(tmp_path):
-    for devices in (1, 2):
-        root = tmp_path / str(devices)
-        subprocess.run(command(root, f"trainer.devices={devices}"), check=True, env=ONE_THREAD, cwd=tmp_path)
-    (one,), (two,) = ((tmp_path / str(devices)).glob("Digits*") for devices in (1, 2))
-    assert one.name == two.name
-    assert json.loads((two / "checkpoint.json").read_text())["processes"] == 2
-    for alone, together in zip(log(one), log(two), strict=True):
-        assert float(together["loss"]) == pytest.approx(float(alone["loss"]), rel=5e-6)
-        assert float(together["accuracy"]) == pytest.approx(float(alone["accuracy"]), abs=1e-3)
-    first, second = (load_file(folder / "weights.safetensors") for folder in (one, two))
-    assert all(torch.allclose(first[name], second[name], rtol=0, atol=1e-4) for name in first)
-
-
-@pytest.mark.slow
-def test_a_killed_process_resumes_to_the_same_losses(tmp_path):
-    more = ("trainer.epochs=30", "trainer.lr_step=10")
-    subprocess.run(command(tmp_path / "whole", *more), check=True, env=ONE_THREAD, cwd=tmp_path)
-    process = subprocess.Popen(command(tmp_path / "killed", *more), env=ONE_THREAD, cwd=tmp_path)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("killed/*/resume.pt")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    (killed,), (whole,) = tmp_path.glob("killed/Digits*"), tmp_path.glob("whole/Digits*")
-    assert not (killed / "checkpoint.json").exists()
-    assert 1 <= len(log(killed)) < 30
-    done = subprocess.run(
-        command(tmp_path / "killed", *more), check=True, env=ONE_THREAD, cwd=tmp_path, capture_output=True, text=True
-    )
-    assert "epoch 1/30" not in done.stdout
-    assert log(killed) == log(whole)
-    assert weights(killed) == weights(whole)
-
-
-@pytest.mark.parametrize("interface", ["old", "new"])
-def test_float32_is_not_tf32(trained, monkeypatch, request, interface):
-    """By default CUDA computes float32 convolutions in TF32. Training turns this off, and restores it afterwards.
-
-    After its new interface was used, torch's old one raises.
-    """
-    seen = []
-    judge, products = Trainer.judge, loop.float32_products
-    convolutions = torch.backends.cudnn.conv
-
-    def judged(self, *given):
-        seen.append((torch.backends.cuda.matmul.fp32_precision, convolutions.fp32_precision))
-        return judge(self, *given)
-
-    monkeypatch.setattr(Trainer, "judge", judged)
-    monkeypatch.setattr(loop, "float32_products", lambda device: products(torch.device("cuda")))
-    if interface == "old":
-        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    else:
-        request.addfinalizer(partial(setattr, convolutions, "fp32_precision", convolutions.fp32_precision))
-        convolutions.fp32_precision = "tf32"
-    trained("trainer.epochs=1")
-    assert len(set(seen)) == 1
-    assert "tf32" not in seen[0]
-    assert convolutions.fp32_precision == "tf32"
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
