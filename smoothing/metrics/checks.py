@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from smoothing.arithmetic import fixed_arithmetic
 from smoothing.errors import SettingError, SmoothingWarning
 from smoothing.user_code import shown
 
@@ -147,7 +148,7 @@ def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
         return
     tried[kind] = known, before, -1  # the metric's own calls below must not check again
     try:
-        with torch.no_grad():
+        with fixed_arithmetic(a.device):  # that of certificates, whatever the caller's is
             if before is not None:
                 _require_same(metric, known, before)
             if new:

@@ -457,3 +457,15 @@ def test_a_metric_that_is_changed_later_is_refused():
     weight *= 2
     with pytest.raises(SettingError, match="have changed by"):  # call 16
         metric(outputs, outputs[:1])
+
+
+def test_calls_at_a_lower_precision_are_not_taken_for_a_change():
+    """The check computes distances as certificates do."""
+    square = torch.randn(3, 3, generator=torch.Generator().manual_seed(2))
+    metric, outputs = own(lambda a, b: norm(a @ square, b @ square)), torch.rand(20, 3)
+    for _ in range(5):
+        with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+            metric(outputs, outputs[:1])
+    for _ in range(9):
+        metric(outputs, outputs[:1])
+    assert certified(metric).status == "certified"
