@@ -132,7 +132,7 @@ def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
     In calls number 2, 4, 8, ... their distances are computed again. On a GPU, where the host waits for each look at
     outputs, the outputs are sought in these calls alone.
     """
-    tried: dict[tuple[Any, ...], tuple[Tensor, Tensor | None, int]] = vars(metric).setdefault("_tried", {})
+    tried: dict[Any, tuple[Tensor, tuple[float, Tensor] | None, int]] = vars(metric).setdefault("_tried", {})
     kind = (tuple(a.shape[1:]), a.dtype, a.device)
     known, before, calls = tried.get(kind, (a[:0], None, 0))
     if calls < 0:
@@ -150,19 +150,23 @@ def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
     try:
         with fixed_arithmetic(a.device):  # that of certificates, whatever the caller's is
             if before is not None:
-                _require_same(metric, known, before)
+                _require_same(metric, known, *before)
             if new:
-                before = _require_distance(metric, points)
+                before = _require_distance(metric, points), _from_the_next(metric, points)
     except BaseException:
         tried[kind] = known, before, calls
         raise
     tried[kind] = points, before, calls + 1
 
 
-def _require_same(metric: "Metric", points: Tensor, before: Tensor) -> None:
-    """Raise SettingError if distances of the first outputs, (n, n), are others than before."""
-    now = _unchecked(type(metric), "pairwise")(metric, points, points).double()
-    if (gap := _gap(now, before)) > _slack(points, before):
+def _from_the_next(metric: "Metric", points: Tensor) -> Tensor:
+    """The distance of each of n outputs from another: (n,)."""
+    return _unchecked(type(metric), "__call__")(metric, points, points.roll(1, 0)).double()
+
+
+def _require_same(metric: "Metric", points: Tensor, slack: float, before: Tensor) -> None:
+    """Raise SettingError if distances of the first outputs, `_from_the_next`, are others than before."""
+    if (gap := _gap(_from_the_next(metric, points), before)) > slack:
         raise SettingError(
             f"metric: {metric}: distances of the same outputs have changed by {gap:.3g} since they were first "
             "computed; compute d(a, b) from a and b alone, not from earlier calls"
@@ -181,12 +185,8 @@ def _distinct(known: Tensor, outputs: Tensor) -> Tensor:
     return torch.stack(found) if found else known
 
 
-def _require_distance(metric: "Metric", points: Tensor) -> Tensor:
-    """The distances of n outputs, (n, n).
-
-    Raises SettingError unless d >= 0, d(a, a) = 0, d is symmetric, both methods agree, no distance depends on others
-    that are computed with it, and gamma is large enough.
-    """
+def _require_distance(metric: "Metric", points: Tensor) -> float:
+    """The accepted rounding error. Raises SettingError unless d is symmetric, of two outputs alone, and obeys gamma."""
     n, device = len(points), points.device
     by_row, by_pair = (_unchecked(type(metric), name) for name in ("__call__", "pairwise"))
     everything = by_pair(metric, points, points)
@@ -225,7 +225,7 @@ def _require_distance(metric: "Metric", points: Tensor) -> Tensor:
         refuse(f"d(a, c) is more than {metric.gamma:g} (d(a, b) + d(b, c)); set a larger gamma, one that always holds")
     _warn_of_means(metric, points, d, slack)
     _warn_of_unions(metric, points, slack)
-    return d
+    return slack
 
 
 def _warn_of_unions(metric: "Metric", points: Tensor, slack: float) -> None:
