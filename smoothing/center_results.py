@@ -10,7 +10,7 @@ from torch import Tensor
 from smoothing.as_dict import AsDict
 from smoothing.metrics import Metric
 from smoothing.metrics.checks import is_empty
-from smoothing.origin import Draws
+from smoothing.origin import Draws, require_sorted
 
 Status = Literal["certified", "abstained", "failed"]
 
@@ -33,6 +33,9 @@ class CenterDraws(Draws):
         held: for each candidate (deterministic: each output), how many of the n outputs lie within `held_within` of it,
             sorted, (candidates,); None if they were not counted. For `OutputCertificate.answers`.
         held_within: that distance, rho. For rounding errors, the counts are within a slightly smaller one.
+
+    Raises:
+        SettingError: the distances, or the numbers in `held`, are not sorted.
     """
 
     base_output: Tensor
@@ -44,6 +47,12 @@ class CenterDraws(Draws):
     smoothing_error: float
     held: NDArray[np.int64] | None = None
     held_within: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sorted("distances", self.distances)
+        if self.held is not None:
+            require_sorted("held", self.held)
 
 
 @dataclass(frozen=True, eq=False)

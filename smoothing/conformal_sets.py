@@ -170,11 +170,12 @@ class Conformal(Smoothed, Calibrated):
             SettingError: x is no input, eps no numbers of at least 0, or too large for any set; or not calibrated, or
                 calibrated with the same streams.
         """
-        if example in self._calibrated_with:
-            raise SettingError(f"example: expected another number than {example}, whose samples calibration has used")
+        number = None if example is None else whole_number("example", example)
+        if number in self._calibrated_with:
+            raise SettingError(f"example: expected another number than {number}, whose samples calibration has used")
         one, radii = not several(eps), self.cases(eps)
         self._require_same_f()
-        drawn = self.engine.run(self.procedure(self.input(x), self.number_of(example), -1))
+        drawn = self.engine.run(self.procedure(self.input(x), self.number_of(number), -1))
         found = self.statements(drawn, radii)
         return found[0] if one else found
 

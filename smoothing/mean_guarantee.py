@@ -145,7 +145,8 @@ def upper_mean(outputs: NDArray[np.float64], low: float, high: float, at_other: 
     ends = np.full((1, outputs.shape[1]), high)
     steps = np.diff(outputs[np.array(at_other.ranks) - 1], axis=0, append=ends)
     bound = high - np.array(at_other.levels) @ steps
-    error = 2 * UNIT * (len(steps) + 4) * (abs(low) + abs(high))  # of the differences, the products and the sums
+    # of the differences, the products and the sums
+    error = 2 * UNIT * (len(steps) + 4) * (abs(low) + abs(high)) + (len(steps) + 4) * TINY
     return np.minimum(high, bound + error)
 
 

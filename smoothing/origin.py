@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smoothing.as_dict import AsDict
@@ -91,15 +92,35 @@ class Origin:
 class Draws(AsDict):
     """Base class of what is drawn at one input.
 
+    Its arrays are read-only, also in a copy: a change in place, such as for a plot, would change later certificates.
+
     Attributes:
         origin: what was drawn from, see `Origin`; None if it is not known, as for stored draws: run.json says it.
     """
 
     origin: Origin | None = field(default=None, kw_only=True, repr=False)
 
+    def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            if isinstance(value, np.ndarray):
+                shown = value.view()  # an array of the caller's stays as it is
+                shown.flags.writeable = False
+                object.__setattr__(self, name, shown)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.__post_init__()
+
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, see `AsDict.as_dict`, without the origin."""
         return {name: value for name, value in super().as_dict().items() if name != "origin"}
+
+
+def require_sorted(name: str, values: NDArray[Any]) -> None:
+    """Raise SettingError unless an array increases along its first axis, with NaN last. Bounds are read by rank."""
+    one, other = values[:-1], values[1:]
+    if not ((one <= other) | np.isnan(other)).all():
+        raise SettingError(f"draws: expected sorted {name}, as np.sort({name}, axis=0) gives, got others")
 
 
 def _same(f: Any, other: Any) -> bool:

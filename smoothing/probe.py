@@ -146,6 +146,7 @@ class Probe:
             share = ROUGH_SHARE if self.f.unit(again.outputs.dtype) > SINGLE else SHARE
             if 2 * agree < rows or self.past.changed > JUMPS + share * self.past.checked:
                 self.past.checked = self.past.changed = 0
+                self.past.thorough = ()  # f may have been mended, or is only tried again
                 raise BaseFunctionError(OTHER_COPY if again.as_given else NOT_FIXED)
 
 

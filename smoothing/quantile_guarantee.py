@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from smoothing.as_dict import AsDict
 from smoothing.errors import SettingError
 from smoothing.noise import FiniteNoise, Noise
-from smoothing.origin import Draws
+from smoothing.origin import Draws, require_sorted
 from smoothing.rounding import up
 from smoothing.statistics import exact_least_samples, exact_order_statistic
 
@@ -44,10 +44,17 @@ class QuantileDraws(Draws):
     Attributes:
         outputs: sorted values of each coordinate, (n, k), with NaN last.
         base_output: f(x), (*output shape), of k numbers.
+
+    Raises:
+        SettingError: the outputs are not sorted.
     """
 
     outputs: NDArray[np.float64]
     base_output: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sorted("outputs", self.outputs)
 
 
 @dataclass(frozen=True, eq=False)

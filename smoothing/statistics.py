@@ -2,8 +2,8 @@
 
 Every `alpha` is an error probability: the function's one-sided statement is false with probability at most alpha.
 
-All functions raise `SettingError` if n or m is below 1, alpha is outside (0, 1), a count is outside 0, ..., n, or p is
-outside [0, 1].
+All functions raise `SettingError` if n or m is below 1, alpha is outside (0, 1) or below 10^-200, a count is outside
+0, ..., n, or p is outside [0, 1].
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ import scipy  # its parts are imported at their first use, which takes half a se
 from smoothing.errors import SettingError
 from smoothing.rounding import BETA_MARGIN, MANY, TAIL_MARGIN, TAIL_MARGIN_OF_MANY, down, up
 
+LEAST_ALPHA = 1e-200  # SciPy's smaller tails are not accurate: at 10^-300, some are too small by a factor of 100
 HALVINGS = 200  # of the interval between a bound that is wrong and the trivial one
 
 
@@ -206,11 +207,13 @@ def exact_least_samples(p: float, alpha: float) -> int | None:
 
 
 def require_counts(n: int, alpha: float, k: int = 0, p: float = 0.0) -> None:
-    """Raise SettingError unless n >= 1, 0 < alpha < 1, 0 <= k <= n and 0 <= p <= 1."""
+    """Raise SettingError unless n >= 1, 0 < alpha < 1 and not tiny, 0 <= k <= n and 0 <= p <= 1."""
     if n < 1:
         raise SettingError(f"number of samples: expected at least 1, got {n}")
     if not 0 < alpha < 1:
         raise SettingError(f"alpha: expected a probability strictly between 0 and 1, got {alpha}")
+    if alpha < LEAST_ALPHA:
+        raise SettingError(f"alpha: expected at least {LEAST_ALPHA:g}, for which tails are accurate, got {alpha:g}")
     if not 0 <= k <= n:
         raise SettingError(f"count: expected 0 to {n}, got {k}")
     if not 0 <= p <= 1:

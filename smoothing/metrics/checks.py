@@ -8,12 +8,14 @@ checks on the first outputs are cheap and find gross mistakes; they prove nothin
 import warnings
 from collections.abc import Callable
 from functools import wraps
+from itertools import pairwise
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from smoothing.arithmetic import fixed_arithmetic
 from smoothing.errors import SettingError, SmoothingWarning
 from smoothing.user_code import shown
 
@@ -127,28 +129,48 @@ def _require_comparable(metric: "Metric", a: Any, b: Any, pairs: bool) -> None:
 def _try_first_outputs(metric: "Metric", a: Tensor, b: Tensor) -> None:
     """Check the axioms of a distance on the first `POINTS` distinct outputs of each shape, dtype and device.
 
-    On a GPU, where the host waits for each look at outputs, they are sought in calls number 1, 2, 4, 8, ...
+    In calls number 2, 4, 8, ... their distances are computed again. On a GPU, where the host waits for each look at
+    outputs, the outputs are sought in these calls alone.
     """
-    tried: dict[tuple[Any, ...], tuple[Tensor, int]] = vars(metric).setdefault("_tried", {})
+    tried: dict[Any, tuple[Tensor, tuple[float, Tensor] | None, int]] = vars(metric).setdefault("_tried", {})
     kind = (tuple(a.shape[1:]), a.dtype, a.device)
-    known, calls = tried.get(kind, (a[:0], 0))
-    if len(known) == POINTS or calls < 0:
+    known, before, calls = tried.get(kind, (a[:0], None, 0))
+    if calls < 0:
         return
-    tried[kind] = known, calls + 1
-    if a.is_cuda and (calls + 1) & calls:
+    tried[kind] = known, before, calls + 1
+    complete, turn = len(known) == POINTS, not (calls + 1) & calls
+    if not turn and (complete or a.is_cuda):
         return
     outputs = a[:LOOKED_AT] if len(a) >= max(2, len(b)) else torch.cat([b[:LOOKED_AT], a[:1].to(b.dtype)])
-    points = _distinct(known, outputs.detach())
-    if len(points) == len(known):
+    points = known if complete else _distinct(known, outputs.detach())
+    new = len(points) > len(known)
+    if not new and (not turn or before is None):
         return
-    tried[kind] = known, -1  # the metric's own calls below must not check again
+    tried[kind] = known, before, -1  # the metric's own calls below must not check again
     try:
-        with torch.no_grad():
-            _require_distance(metric, points)
+        with fixed_arithmetic(a.device):  # that of certificates, whatever the caller's is
+            if before is not None:
+                _require_same(metric, known, *before)
+            if new:
+                before = _require_distance(metric, points), _from_the_next(metric, points)
     except BaseException:
-        tried[kind] = known, calls
+        tried[kind] = known, before, calls
         raise
-    tried[kind] = points, calls + 1
+    tried[kind] = points, before, calls + 1
+
+
+def _from_the_next(metric: "Metric", points: Tensor) -> Tensor:
+    """The distance of each of n outputs from another: (n,)."""
+    return _unchecked(type(metric), "__call__")(metric, points, points.roll(1, 0)).double()
+
+
+def _require_same(metric: "Metric", points: Tensor, slack: float, before: Tensor) -> None:
+    """Raise SettingError if distances of the first outputs, `_from_the_next`, are others than before."""
+    if (gap := _gap(_from_the_next(metric, points), before)) > slack:
+        raise SettingError(
+            f"metric: {metric}: distances of the same outputs have changed by {gap:.3g} since they were first "
+            "computed; compute d(a, b) from a and b alone, not from earlier calls"
+        )
 
 
 def _distinct(known: Tensor, outputs: Tensor) -> Tensor:
@@ -163,8 +185,8 @@ def _distinct(known: Tensor, outputs: Tensor) -> Tensor:
     return torch.stack(found) if found else known
 
 
-def _require_distance(metric: "Metric", points: Tensor) -> None:
-    """Raise SettingError unless d >= 0, d(a, a) = 0, d is symmetric, both methods agree, and gamma is large enough."""
+def _require_distance(metric: "Metric", points: Tensor) -> float:
+    """The accepted rounding error. Raises SettingError unless d is symmetric, of two outputs alone, and obeys gamma."""
     n, device = len(points), points.device
     by_row, by_pair = (_unchecked(type(metric), name) for name in ("__call__", "pairwise"))
     everything = by_pair(metric, points, points)
@@ -195,11 +217,15 @@ def _require_distance(metric: "Metric", points: Tensor) -> None:
     for found, expected in ((to_first, d[:, 0]), (to_same, d.diagonal())):
         if (gap := _gap(found.double(), expected)) > slack:
             refuse(f"row by row and pairwise they differ by {gap:.3g}; make _distance and _all_distances agree")
+    alone = [by_row(metric, one, other) for one, other in pairwise(points.split(1))]
+    if alone and (gap := _gap(torch.cat(alone).double(), d.diagonal(1))) > slack:
+        refuse(f"alone and among others they differ by {gap:.3g}; compute d(a, b) from a and b alone")
     detour = metric.gamma * (d[:, :, None] + d[None]).amin(dim=1)
     if bool(((d > detour + slack) & d.isfinite()).any()):
         refuse(f"d(a, c) is more than {metric.gamma:g} (d(a, b) + d(b, c)); set a larger gamma, one that always holds")
     _warn_of_means(metric, points, d, slack)
     _warn_of_unions(metric, points, slack)
+    return slack
 
 
 def _warn_of_unions(metric: "Metric", points: Tensor, slack: float) -> None:

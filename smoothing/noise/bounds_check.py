@@ -19,6 +19,7 @@ THREATS = ("l2", "l1", "l0", "patch")
 EPS = (0.0, 0.01, 0.1, 1.0, 10.0)
 WHOLE = (0.0, 1.0, 2.0, 10.0)  # numbers of pixels
 PROBABILITIES = (0.001, 0.1, 0.5, 0.9, 0.999)
+BOUNDS = ("shift", "mass", "radius")
 COUNTS = 16  # the first counts of changed noisy inputs, and as many up to the largest
 WITH = {"radius": "p_a", "reach": "count"}  # what a bound must not fall with, if not eps
 OF_CLASS_A = (0.6, 0.9, 0.999)
@@ -29,7 +30,8 @@ ROUNDING = 1e-9  # a bound without outward rounding is no gross mistake
 def require_bounds(noise: Noise) -> None:
     """Check a noise's threat norm, and its shift, mass and radius at a few numbers.
 
-    Warn if `shift` is less than `radius` or `mass` promises: at least 1/2 within the radius, and p0 from mass(p0, eps).
+    Warn if bounds are inherited that are for other copies or another threat norm. Warn if `shift` is less than `radius`
+    or `mass` promises: at least 1/2 within the radius, and p0 from mass(p0, eps).
     Of a finite noise, also check `steps`, `affected` and `reach`, and warn if `shift` is less, or `mass` more, than
     affected(eps) / steps promises.
 
@@ -51,6 +53,7 @@ def require_bounds(noise: Noise) -> None:
             f"noise.threat_norm: expected l2, l1, l0, patch or a name of your own, got {threat!r}; set it in "
             f"{_name(noise)}"
         )
+    _warn_of_inherited(noise)
     distances = WHOLE if threat in ("l0", "patch") else EPS
     if isinstance(noise, FiniteNoise):
         _require_finite(noise, distances)
@@ -62,6 +65,42 @@ def require_bounds(noise: Noise) -> None:
     radii = _values(noise, "radius", [(p,) for p in OF_CLASS_A], 0, inf)
     _require_order("radius", radii, 1)
     _warn_of_contradictions(noise, distances)
+
+
+def _warn_of_inherited(noise: Noise) -> None:
+    """Warn if bounds are inherited that are for other copies or another threat norm than the noise has.
+
+    A bound that the class itself names, such as `shift = Gaussian.shift`, is its own.
+    """
+    classes = type(noise).__mro__
+    places = {name: next(k for k, each in enumerate(classes) if name in vars(each)) for name in BOUNDS}
+    drawing = [k for k, each in enumerate(classes) if each not in (Noise, FiniteNoise) and _draws(each)]
+    inherited = [name for name in BOUNDS if len(drawing) > 1 and places[name] > drawing[0]]
+    norms = {name: getattr(classes[places[name]], "threat_norm", noise.threat_norm) for name in BOUNDS}
+    others = [name for name in BOUNDS if norms[name] != noise.threat_norm]
+    if inherited:
+        own, other = (classes[k].__name__ for k in drawing[:2])
+        warnings.warn(
+            f"noise: {own} draws copies of its own, but inherits bounds for copies of {other}: {', '.join(inherited)}. "
+            f"Certificates are false unless each copy is a function of a copy of {other}, such as a clamped one. If it "
+            f"is, name the bounds in {own}, as {inherited[0]} = {other}.{inherited[0]}; else define other ones",
+            SmoothingWarning,
+            stacklevel=4,
+        )
+    if others:
+        warnings.warn(
+            f"noise: {_name(noise)} has threat_norm = {noise.threat_norm!r}, but inherits bounds for "
+            f"{norms[others[0]]!r}: {', '.join(others)}. Certificates are false unless they hold for both; define them "
+            f"in {_name(noise)}",
+            SmoothingWarning,
+            stacklevel=4,
+        )
+
+
+def _draws(cls: type) -> bool:
+    """Whether a class defines how copies are drawn."""
+    methods = [vars(cls)[name] for name in ("sample", "around") if name in vars(cls)]
+    return any(not getattr(method, "__isabstractmethod__", False) for method in methods)
 
 
 def _warn_of_contradictions(noise: Noise, distances: Sequence[float]) -> None:

@@ -188,7 +188,7 @@ class TestConformal:
 
     def test_the_samples_of_calibration_are_not_used_again(self):
         g = self.calibrated(signs)
-        for number in (0, 99):
+        for number in (0, 99, np.int64(3), np.array(3), torch.tensor(3)):
             with pytest.raises(SettingError, match=f"example: expected another number than {number}"):
                 g.certify(torch.tensor([1.0]), eps=0.1, example=number)
         g.certify(torch.tensor([1.0]), eps=0.1, example=100)

@@ -60,7 +60,8 @@ def test_against_loops(metric, by_loops, shape):
 @pytest.mark.parametrize("metric", METRICS)
 def test_tiles_change_nothing_and_bound_the_memory(metric, monkeypatch):
     a, b = images(9), images(7)
-    whole = metric.pairwise(a, b)
+    vars(metric).pop("_tried", None)
+    whole, _ = metric.pairwise(a, b), metric.pairwise(a, b)  # the second call compares the first outputs again
     sizes, all_distances = [], type(metric)._all_distances
     monkeypatch.setattr("smoothing.metrics.base.NUMBERS_AT_ONCE", 60 * 4)
     monkeypatch.setattr(
@@ -231,7 +232,7 @@ def test_float32_features_move_the_root_of_lpips_by_less_than_1e_6(lpips, monkey
     exact._network = copy.deepcopy(lpips._network).double()
     scaled = lpips_module._scaled(some.double())
     monkeypatch.setattr(lpips_module, "_scaled", lambda batch: scaled.double()[: len(batch)])
-    theirs = exact.pairwise(some, some)
+    theirs = type(exact).pairwise.unchecked(exact, some, some)  # it is not a function of its arguments
     assert 0 < float((ours.sqrt() - theirs.sqrt()).abs().max()) < 1e-6
 
 

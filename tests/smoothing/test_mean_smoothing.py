@@ -1,6 +1,7 @@
 """The mean's certificate: its band, closed forms, coverage under known laws, planted mistakes, NaN."""
 
 import itertools
+from fractions import Fraction
 from math import inf, nan
 
 import numpy as np
@@ -295,3 +296,11 @@ def test_the_exact_mean_needs_a_finite_noise_and_a_range():
         ExactMeanSmoothing(lambda x: x, NOISE, low=0, high=1)
     with pytest.raises(SettingError, match=r"certifier\.high"):
         ExactMeanSmoothing(lambda x: x, DeterministicSplitting(0.5, 10, (1,)), low=0, high=0)
+
+
+def test_the_smallest_numbers_are_rounded_outward_too():
+    """Products of subnormal numbers have absolute errors of up to 2^-1075."""
+    levels = (0.7, 0.7, 0.7)
+    outputs, tiny = np.array([[1.0], [2.0], [3.0]]), 2.0**-1074
+    bound = upper_mean(outputs * tiny, 0.0, 4 * tiny, Band((1, 2, 3), levels))
+    assert Fraction(float(bound[0])) >= Fraction(tiny) * (4 - 3 * Fraction(levels[0]))

@@ -210,12 +210,12 @@ def test_distances_are_checked_in_every_call():
 
     def later(a, b):
         calls.append(len(a))
-        return norm(a, b) if len(calls) <= 30 else norm(a, b)[:1]
+        return norm(a, b) if len(calls) <= 40 else norm(a, b)[:1]
 
     metric = own(later)
     for _ in range(20):
         metric(torch.rand(9, 2), torch.rand(1, 2))
-    calls += [9] * 30
+    calls += [9] * 40
     with pytest.raises(SettingError, match="returned shape"):
         metric(torch.rand(9, 2), torch.rand(1, 2))
 
@@ -296,3 +296,56 @@ def test_equal_outputs_do_not_use_up_the_check(easy):
         metric(torch.tensor(easy), torch.tensor(easy[:1]))
     with pytest.raises(SettingError, match="is not a distance"):
         metric(torch.tensor([[1.0], [2.0], [0.0]]), torch.tensor([[0.0]]))
+
+
+def by_largest(a, b):
+    """Distances between 0 and 1, as a careless user makes them."""
+    return norm(a, b) / norm(a, b).max().clamp(min=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_distance_that_depends_on_the_others_is_refused(seed):
+    outputs = torch.rand(5, 2, generator=torch.Generator().manual_seed(seed))
+    farthest = int((outputs[:, None] - outputs).norm(dim=2).argmax()) // 5
+    outputs[[0, farthest]] = outputs[[farthest, 0]]  # row by row and pairwise, the largest distance is the same
+    with pytest.raises(SettingError, match="alone and among others they differ by"):
+        own(by_largest)(outputs, outputs[:1])
+
+
+class ByLargestSoFar(Metric):
+    largest_so_far = 0.0
+
+    def _distance(self, a, b):
+        found = norm(a, b)
+        self.largest_so_far = max(self.largest_so_far, float(found.max()))
+        return found / self.largest_so_far
+
+
+@pytest.mark.parametrize("certifier", [CenterSmoothing, CenterSmoothingHD])
+def test_a_distance_that_depends_on_earlier_calls_is_refused(certifier):
+    metric = ByLargestSoFar()
+    for _ in range(2):
+        with pytest.raises(SettingError, match="distances of the same outputs have changed by"):
+            certified(metric, certifier)
+
+
+def test_a_metric_that_is_changed_later_is_refused():
+    metric = own(lambda a, b: weight * norm(a, b))
+    weight, outputs = torch.ones(1), torch.rand(9, 2)
+    for _ in range(15):
+        metric(outputs, outputs[:1])
+    weight *= 2
+    with pytest.raises(SettingError, match="have changed by"):  # call 16
+        metric(outputs, outputs[:1])
+
+
+def test_calls_at_a_lower_precision_are_not_taken_for_a_change():
+    """The check computes distances as certificates do."""
+    square = torch.randn(3, 3, generator=torch.Generator().manual_seed(2))
+    metric, outputs = own(lambda a, b: norm(a @ square, b @ square)), torch.rand(20, 3)
+    for _ in range(5):
+        with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+            metric(outputs, outputs[:1])
+    for _ in range(9):
+        metric(outputs, outputs[:1])
+    assert certified(metric).status == "certified"

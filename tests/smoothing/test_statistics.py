@@ -57,7 +57,7 @@ def test_clopper_pearson_agrees_with_scipy_binomtest():
 @pytest.mark.parametrize(
     ("k", "n", "alpha"),
     [
-        *((1000, 10**8, 0.001), (1000, 10**9, 0.001), (999, 10**10, 0.001), (4, 2264, 1.02e-280), (10, 5000, 1e-100)),
+        *((1000, 10**8, 0.001), (1000, 10**9, 0.001), (999, 10**10, 0.001), (4, 2264, 1.02e-190), (10, 5000, 1e-100)),
         (5, 1_200_691_020, 0.6047533463130254),  # SciPy's tail is wrong too, by 4e-8
     ],
 )
@@ -155,6 +155,24 @@ def test_table_of_methods(h, p, q, exact, m_paper, m_exact):
 def test_alpha_is_a_probability(alpha):
     with pytest.raises(SettingError, match="alpha"):
         statistics.clopper_pearson_lower(1, 2, alpha)
+
+
+def test_an_alpha_whose_tails_scipy_does_not_compute_accurately_is_refused():
+    """At 10^-300, the tail of a rank was 100 times alpha, and that of a lower bound 1.2 times."""
+    with mpmath.workdps(50):
+        rank, q = 65, mpmath.mpf(1e-5)
+        tail = mpmath.fsum(mpmath.binomial(100, k) * q**k * (1 - q) ** (100 - k) for k in range(rank, 101))
+        assert tail > 100 * mpmath.mpf(1e-300)
+    for alpha in (5e-324, 1e-300, 9e-201):
+        for call in (
+            lambda alpha: exact_order_statistic(1e-5, 100, alpha),
+            lambda alpha: statistics.clopper_pearson_lower(41, 60, alpha),
+            lambda alpha: statistics.clopper_pearson_upper(41, 60, alpha),
+            lambda alpha: hoeffding_margin(100, alpha),
+        ):
+            with pytest.raises(SettingError, match="alpha: expected at least 1e-200"):
+                call(alpha)
+            call(1e-200)
 
 
 def test_counts_and_probabilities_are_checked():
