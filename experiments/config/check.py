@@ -56,6 +56,7 @@ def checked(cfg: DictConfig, kind: type[T], typed: Sequence[str] | None = None) 
         _require_values(cfg, kind)
         where = str(error.full_key or "configuration")
         raise SettingError(f"{where}: {worded(error, where)}") from error
+    values = _from_home(values)
     _refuse_huge_integers(values)
     _require_folder_name(values.get("name"))
     _require_seed(values.get("seed", 0))
@@ -118,6 +119,15 @@ def _require_values(cfg: DictConfig, kind: type) -> None:
             continue
         if isinstance(node, dict) and "_target_" in node:
             checked_group(group, node)
+
+
+def _from_home(value: Any) -> Any:
+    """A value with the home folder instead of ~ in its paths: no shell replaces it behind key= or in a file."""
+    if isinstance(value, dict):
+        return {key: _from_home(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_from_home(each) for each in value]
+    return str(Path(value).expanduser()) if isinstance(value, str) and value.startswith("~/") else value
 
 
 def _without_paths(value: Any) -> Any:
