@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.config.left_out import left_out, typed_words, without_others
 from experiments.config.schema import groups, keys
 from experiments.config.settings import Figures, Folder, Group, PlotSettings, Settings, Shard
-from experiments.config.targets import arguments
+from experiments.config.targets import arguments, parameters
 from experiments.config.wording import worded
 from smoothing import SettingError
 
@@ -85,6 +85,9 @@ def checked_group(group: str, node: dict[str, Any]) -> Group:
         raise SettingError(f"{group}._target_: expected a dotted name, such as my_models.Net, got {target}")
     taken = arguments(target, GIVEN.get(group, ()), group)
     written = {key: value for key, value in node.items() if key != "_target_"}
+    if own := [key for key in written if key in GIVEN.get(group, ()) and key in parameters(target, group)]:
+        giver = "data set" if group in ("model", "noise") else "run"
+        raise SettingError(f"{group}.{own[0]}: the {giver} provides it; leave it out")
     if unknown := [] if taken.others else [f"{group}.{key}" for key in written if key not in taken.known]:
         near = suggestion(unknown[0].partition(".")[2], taken.known, group)
         raise SettingError(f"{unknown[0]}: no such key{near}{_swept(unknown[0]) or _of_another_class(group, unknown)}")

@@ -261,7 +261,7 @@ def test_the_data_set_tells_the_model_what_it_needs(composed):
     x = torch.rand(2, 1, 8, 8)
     assert model(x).shape == (2, 10)
     assert model.layers[0].mean.flatten().tolist() == pytest.approx([0.3054])
-    with pytest.raises(SettingError, match=r"model\.num_classes: no such key"):
+    with pytest.raises(SettingError, match=r"model\.num_classes: the data set provides it; leave it out"):
         composed("+model.num_classes=3")
 
 
