@@ -56,6 +56,9 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
     own = contents_of(first, dataset, base)
     owns = [replace(own, metric=metric_hash(getattr(one, "metric", None))) for one in certifiers]
     folders = [_folder(settings, dataset, base, each) for settings, each in zip(several, owns, strict=True)]
+    paths = [folder.path for folder in folders]
+    if twice := next((path for path in paths if paths.count(path) > 1), None):
+        raise SettingError(f"also: {twice} would be computed twice; name each experiment once, with another metric")
     return [Certification(*each) for each in zip(certifiers, cases, folders, strict=True)]
 
 
