@@ -231,10 +231,12 @@ def test_what_needs_a_checkpoint(composed):
     assert isinstance(build_base_function(composed("experiment=faces_jaccard"), Digits()).model, FaceDetector)
     assert find(composed("experiment=faces_jaccard"), Digits()) is None
     plain = replace(composed(), trainer=None)
-    with pytest.raises(SettingError, match=r"SmallCNN needs weights.*pretrained = True"):
+    with pytest.raises(SettingError, match=r"SmallCNN needs weights.*file of weights>; if.*pretrained = True"):
         needs_checkpoint(plain)
     function = replace(plain, model=Group("torchvision.models.resnet18"))
-    with pytest.raises(SettingError, match=r"resnet18 needs weights.*below the function, set resnet18\.pretrained = "):
+    with pytest.raises(
+        SettingError, match=r"or \+model\.weights=DEFAULT; if it.*below the function, set resnet18\.pretrained = "
+    ):
         needs_checkpoint(function)
 
 
