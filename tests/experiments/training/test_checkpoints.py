@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -256,6 +257,16 @@ def test_a_classifier_needs_labels(composed):
     plain = composed("dataset=faces")
     with pytest.raises(SettingError, match="Faces has no labels"):
         new_model(plain, plain.dataset.build())
+
+
+def test_weights_that_cannot_be_downloaded_are_one_line(composed, monkeypatch):
+    def offline(*arguments, **settings):
+        raise URLError("no route")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    plain = replace(composed(), model=Group("torchvision.models.resnet18", {"weights": "DEFAULT"}))
+    with pytest.raises(SettingError, match=r"the weights of resnet18 cannot be downloaded \(no route\); download the"):
+        new_model(plain, Digits())
 
 
 def test_the_data_set_tells_the_model_what_it_needs(composed):
