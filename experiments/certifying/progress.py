@@ -84,7 +84,8 @@ class Progress:
     def __exit__(self, *error: object) -> None:
         self._bar.close()
         if self._lines:
-            self._print(f"{duration(time.perf_counter() - self._started)} in all")
+            spent = duration(time.perf_counter() - self._started)
+            self._print(f"stopped after {spent}" if any(error) else f"{spent} in all")
 
 
 def announcement(certifier: Certifier, x: Tensor, device: str, folder: Path, examples: int) -> str:

@@ -1,5 +1,7 @@
 """Output without a terminal: a line at the start, occasional lines, and a line at the end."""
 
+from contextlib import suppress
+
 import pytest
 from torch import nn, zeros
 
@@ -99,3 +101,11 @@ def test_empty_outputs_are_counted_beside_the_certified_ones(clock, capsys):
         for empty in (True, False):
             bar.example([{"status": "certified", "eps_in": 0.2, "eps_out": 0.0, "empty": empty}] * 2)
     assert "2 certified, 1 with an empty output, median eps_out at eps_in = 0.2: 0;" in capsys.readouterr().err
+
+
+def test_a_run_that_stops_says_so(clock, capsys):
+    with suppress(KeyboardInterrupt), Progress(2, 1, lines=True) as bar:
+        bar.example([CERTIFIED])
+        clock.seconds += 7
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == "example 1 of 2 done, 1 certified; stopped after 7 s\n"
