@@ -91,6 +91,8 @@ def _folder(settings: Settings, dataset: Dataset, base: BaseFunction, own: Conte
 def _without_unused_metric(settings: Settings) -> Settings:
     """The settings, without a metric if the certifier accepts none. Raises SettingError if it needs one."""
     if "metric" not in accepted_arguments(settings.certifier):
+        if settings.metric and any(_key(word).partition(".")[0] == "metric" for word in typed_words()):
+            print(f"left out: metric ({settings.certifier.name} takes none)", file=sys.stderr)
         return replace(settings, metric=None)
     if not settings.metric:
         raise SettingError(f"metric: {settings.certifier.name} needs a metric, such as metric=l2")
