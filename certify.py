@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from experiments.certifying import certification
 from experiments.config.check import checked
+from experiments.config.command_line import FOLDERS
 from experiments.config.entry import one_line_errors, run, with_experiment
 from experiments.config.schema import register
 from experiments.config.settings import Settings
@@ -34,4 +35,4 @@ def main(cfg: DictConfig) -> list[Path]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, texts=FOLDERS)

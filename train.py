@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments.config.check import checked
-from experiments.config.command_line import command, key_of
+from experiments.config.command_line import FOLDERS, command, key_of
 from experiments.config.entry import one_line_errors, run
 from experiments.config.left_out import typed_words
 from experiments.config.schema import register
@@ -61,4 +61,4 @@ def _certify() -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, texts=FOLDERS)

@@ -150,8 +150,7 @@ def _code(code: CodeType) -> tuple[Any, ...]:
 
 def _named(made: Noise | Metric) -> str:
     """Name and hash of a noise or a metric."""
-    plain = type(made).__repr__ is object.__repr__  # which shows an address
-    return f"{type(made).__name__ if plain else made} #{_hash(made)}"
+    return f"{made} #{_hash(made)}"
 
 
 def _hash(value: Any) -> str:

@@ -57,6 +57,9 @@ def assembled(several: Sequence[Settings], dataset: Dataset, device: torch.devic
     own = contents_of(first, dataset, base)
     owns = [replace(own, metric=metric_hash(getattr(one, "metric", None))) for one in certifiers]
     folders = [_folder(settings, dataset, base, each) for settings, each in zip(several, owns, strict=True)]
+    paths = [folder.path for folder in folders]
+    if twice := next((path for path in paths if paths.count(path) > 1), None):
+        raise SettingError(f"also: {twice} would be computed twice; name each experiment once, with another metric")
     return [Certification(*each) for each in zip(certifiers, cases, folders, strict=True)]
 
 
@@ -85,6 +88,8 @@ def _folder(settings: Settings, dataset: Dataset, base: BaseFunction, own: Conte
 def _without_unused_metric(settings: Settings) -> Settings:
     """The settings, without a metric if the certifier accepts none. Raises SettingError if it needs one."""
     if "metric" not in accepted_arguments(settings.certifier):
+        if settings.metric and any(key_of(word).partition(".")[0] == "metric" for word in typed_words()):
+            print(f"left out: metric ({settings.certifier.name} takes none)", file=sys.stderr)
         return replace(settings, metric=None)
     if not settings.metric:
         raise SettingError(f"metric: {settings.certifier.name} needs a metric, such as metric=l2")

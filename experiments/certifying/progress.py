@@ -29,7 +29,7 @@ class Progress:
 
     def __init__(self, examples: int, samples_each: int, lines: bool | None = None) -> None:
         self._examples, self._each = examples, max(1, samples_each)  # without samples, an example counts as one
-        self._done = self._samples = self._certified = 0
+        self._done = self._samples = self._certified = self._empty = 0
         self._rows: list[Mapping[str, Any]] = []
         self._summed, self._summary = -inf, dict[str, float]()
         self._lines = not sys.stderr.isatty() if lines is None else lines
@@ -47,13 +47,12 @@ class Progress:
         self._done += 1
         rows = list(rows)
         self._rows += rows
+        self._empty += any(row.get("empty") for row in rows)
         self._certified += all(row.get("status") == "certified" for row in rows)
         missing = max(0, self._done * self._each - self._samples)
         self._samples += missing
         if not self._lines:
-            self._bar.set_description(
-                f"example {self._done}/{self._examples}, {self._certified} certified{self._found()}"
-            )
+            self._bar.set_description(f"example {self._done}/{self._examples}, {self._found()}")
         self._bar.update(missing)
         self._say_now_and_then()
 
@@ -68,16 +67,16 @@ class Progress:
         self._print(f"{self._samples:,} samples, about {duration(left)} left")
 
     def _found(self) -> str:
-        """The running summary of the rows, without the certified share, which is shown as a count."""
+        """The running summary of the rows, with counts instead of the certified share."""
         now = time.perf_counter()
         if self._rows and (now - self._summed > 1 or self._done == self._examples):  # it takes milliseconds
             self._summed, self._summary = now, so_far(self._rows)
         found = self._summary
-        return "".join(f", {name}: {value:.3g}" for name, value in found.items() if name != "certified")
+        counts = f"{self._certified} certified{f', {self._empty} with an empty output' if self._empty else ''}"
+        return counts + "".join(f", {name}: {value:.3g}" for name, value in found.items() if name != "certified")
 
     def _print(self, rest: str) -> None:
-        done = f"example {self._done} of {self._examples} done, {self._certified} certified{self._found()}"
-        print(f"{done}; {rest}", file=sys.stderr, flush=True)
+        print(f"example {self._done} of {self._examples} done, {self._found()}; {rest}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> "Progress":
         return self
@@ -85,7 +84,8 @@ class Progress:
     def __exit__(self, *error: object) -> None:
         self._bar.close()
         if self._lines:
-            self._print(f"{duration(time.perf_counter() - self._started)} in all")
+            spent = duration(time.perf_counter() - self._started)
+            self._print(f"stopped after {spent}" if any(error) else f"{spent} in all")
 
 
 def announcement(certifier: Certifier, x: Tensor, device: str, folder: Path, examples: int) -> str:

@@ -19,7 +19,7 @@ from experiments.config.command_line import key_of
 from experiments.config.left_out import left_out, typed_words, without_others
 from experiments.config.schema import groups, keys
 from experiments.config.settings import Figures, Folder, Group, PlotSettings, Settings, Shard
-from experiments.config.targets import arguments
+from experiments.config.targets import arguments, parameters
 from experiments.config.wording import worded
 from smoothing import SettingError
 
@@ -57,6 +57,7 @@ def checked(cfg: DictConfig, kind: type[T], typed: Sequence[str] | None = None) 
         _require_values(cfg, kind)
         where = str(error.full_key or "configuration")
         raise SettingError(f"{where}: {worded(error, where)}") from error
+    values = _from_home(values)
     _refuse_huge_integers(values)
     _require_folder_name(values.get("name"))
     _require_seed(values.get("seed", 0))
@@ -85,6 +86,9 @@ def checked_group(group: str, node: dict[str, Any]) -> Group:
         raise SettingError(f"{group}._target_: expected a dotted name, such as my_models.Net, got {target}")
     taken = arguments(target, GIVEN.get(group, ()), group)
     written = {key: value for key, value in node.items() if key != "_target_"}
+    if own := [key for key in written if key in GIVEN.get(group, ()) and key in parameters(target, group)]:
+        giver = "data set" if group in ("model", "noise") else "run"
+        raise SettingError(f"{group}.{own[0]}: the {giver} provides it; leave it out")
     if unknown := [] if taken.others else [f"{group}.{key}" for key in written if key not in taken.known]:
         near = suggestion(unknown[0].partition(".")[2], taken.known, group)
         raise SettingError(f"{unknown[0]}: no such key{near}{_swept(unknown[0]) or _of_another_class(group, unknown)}")
@@ -119,6 +123,15 @@ def _require_values(cfg: DictConfig, kind: type) -> None:
             continue
         if isinstance(node, dict) and "_target_" in node:
             checked_group(group, node)
+
+
+def _from_home(value: Any) -> Any:
+    """A value with the home folder instead of ~ in its paths: no shell replaces it behind key= or in a file."""
+    if isinstance(value, dict):
+        return {key: _from_home(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_from_home(each) for each in value]
+    return str(Path(value).expanduser()) if isinstance(value, str) and value.startswith("~/") else value
 
 
 def _without_paths(value: Any) -> Any:

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 SUITE = Path(__file__).resolve().parents[2]
 CONF = SUITE / "conf"
 SCRIPT = re.compile(r"\bpython (certify|train|plot)\.py")
+FOLDERS = ("dataset.root", "checkpoint", "results.root", "checkpoints.root")  # keys whose values are paths
 
 CONFIG_OF = {"calibrate": "certify"}  # commands whose primary configuration has another name
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import yaml
@@ -10,6 +11,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from experiments.config import settings
 from experiments.config.check import suggestion
 from experiments.config.command_line import config_folders
 from experiments.config.experiment import file_of
@@ -48,13 +50,25 @@ def explained(error: Exception, typed: Sequence[str], folders: Sequence[Path] = 
 
 
 def _experiments_file(text: str, typed: Sequence[str], folders: tuple[Path, ...]) -> str:
-    """The message if an experiment's file lacks its first line or the word override; empty for another error."""
+    """The message if an experiment's file lacks its first line or the word override, or has an unknown key or group.
+
+    Empty for another error.
+    """
     inside = re.match(r"In '(experiment/[^']*)': ", text)
     if inside and ("Key 'experiment' not in" in text or "@experiment." in text):
         file = file_of(inside[1], folders)
         empty = file is not None and not OmegaConf.load(file)
         wanted = "the file is empty" if empty else "its first line must be # @package _global_"
         return f"{inside[1]}.yaml: {wanted}"
+    if inside and (found := re.search(r"Key '(.*)' not in '(\w+)'", text)):
+        kind = getattr(settings, found[2], None)
+        known = [field.name for field in fields(kind)] if is_dataclass(kind) else []
+        return f"{inside[1]}.yaml: {found[1]}: no such key{suggestion(found[1], known)}"
+    if inside and (found := re.search(r"Could not override '([\w/]+)'\.\s+No match", text)):
+        known = sorted(path.name for folder in folders for path in folder.iterdir() if path.is_dir())
+        return f"{inside[1]}.yaml: override /{found[1]}: no such group{suggestion(found[1], known)}"
+    if found := re.match(r"In (\S+): Override .* is defined before '(?:experiment/)?([\w/]+)(?:@\w+)?: (.*)'\.", text):
+        return f"{found[1]}.yaml: write '- override /{found[2]}: {found[3]}' in the defaults"
     if found := re.match(r"Multiple values for ([\w/]+)\. To override a value use 'override [\w/]+: (.*)'", text):
         name = next((word.partition("=")[2] for word in typed if word.startswith("experiment=")), "")
         where = f"experiment/{name}.yaml: " if name else ""
@@ -67,6 +81,8 @@ def _missing_file(error: MissingConfigException, folders: Sequence[Path]) -> str
     if not asked_by:
         return f"--config-name {file}: no file {file}.yaml in {', '.join(map(str, config_folders()))}"
     group, _, name = str(file).rpartition("/")
+    if group.startswith("experiment/"):
+        return f"{asked_by[1]}.yaml: write '- override /{group.removeprefix('experiment/')}: {name}' in the defaults"
     options = error.options or sorted(p.stem for folder in config_folders() for p in (folder / group).glob("*.yaml"))
     by = "" if asked_by[1] in PRIMARY else f", which {asked_by[1]}.yaml names"
     own = "" if len(folders) > 1 or group.startswith("hydra") else " (a file of your own needs --config-dir)"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import torch
@@ -144,13 +145,26 @@ class Classes(LabelledDataset):
         return Images(pixels[: len(labels)], torch.tensor(labels, dtype=torch.int64))
 
 
+def _advice(root: Path) -> str:
+    """What to do if there is no folder test/ in the root."""
+    inside = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    if other := next((name for name in inside if name.lower() in ("test", "val", "valid", "validation")), ""):
+        return f"Rename '{root / other}' to test, or link it: ln -s {quote(other)} {quote(str(root / 'test'))}"
+    if root.name in ("train", "test") and inside:
+        return f"Set dataset.root={quote(str(root.parent))}, the folder that holds {root.name}/"
+    classes = [name for name in inside if any(file.suffix.lower() in EXTENSIONS for file in (root / name).iterdir())]
+    if classes and "train" not in inside:
+        return f"Put the folders of the classes, such as '{classes[0]}', into '{root}/test'"
+    return (
+        "Set dataset.root=<folder that holds train/<class>/ and test/<class>/>, or try the embedded digits: "
+        "dataset=digits"
+    )
+
+
 def _class_names(root: Path, train: dict[str, list[Path]], test: dict[str, list[Path]]) -> list[str]:
     """The classes, in order of their labels. Raises the errors of `Classes`."""
     if not (root / "test").is_dir():
-        raise MissingDataError(
-            f"dataset.root: no folder '{root}/test'. Set dataset.root=<folder that holds train/<class>/ and "
-            "test/<class>/>, or try the embedded digits: dataset=digits"
-        )
+        raise MissingDataError(f"dataset.root: no folder '{root}/test'. {_advice(root)}")
     part = "train" if (root / "train").is_dir() else "test"
     names = list(train if part == "train" else test)
     if not names or not test:
@@ -159,7 +173,7 @@ def _class_names(root: Path, train: dict[str, list[Path]], test: dict[str, list[
             f"{', '.join(EXTENSIONS)})"
         )
     if len(names) < 2:
-        raise SettingError(f"dataset.root: '{root}/{part}' has {len(names)} class folders, expected at least 2")
+        raise SettingError(f"dataset.root: '{root}/{part}' has the images of one class, expected at least 2 classes")
     for name in test:
         if name not in names:
             raise SettingError(

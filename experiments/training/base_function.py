@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 from typing import Any
+from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -130,6 +131,11 @@ def new_model(settings: Settings, dataset: Dataset) -> nn.Module:
         if isinstance(error, SmoothingError):
             raise
         raise SettingError(f"model: {model.name} cannot be made with these settings ({error})") from error
+    except URLError as error:
+        raise SettingError(
+            f"model: the weights of {model.name} cannot be downloaded ({error.reason}); download the file "
+            "elsewhere and set checkpoint=<file>"
+        ) from error
     if not callable(made):
         raise SettingError(f"model: expected {model.name} to return a torch.nn.Module, got a {type(made).__name__}")
     return made

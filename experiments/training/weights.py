@@ -14,6 +14,7 @@ from torch import nn
 
 from experiments.config.identity import description
 from experiments.config.settings import Group, Settings
+from experiments.config.targets import parameters
 from experiments.config.user_code import is_suites
 from experiments.data import Dataset
 from experiments.training.checkpoints import (
@@ -176,9 +177,9 @@ def needs_checkpoint(settings: Settings) -> bool:
         return True
     if model.get("weights") or model.get("pretrained") is True:
         return False
+    own = ", or +model.weights=DEFAULT" if "weights" in parameters(model.target, "model") else ""
     place = "in the class, set " if isinstance(model.located, type) else f"below the function, set {model.name}."
     raise SettingError(
-        f"model: {model.name} needs weights. Set the trainer that made them (trainer=digits or sgd_step), "
-        "checkpoint=<folder of train.py, or a file of weights>, or model.weights; if it brings its own weights: "
-        f"{place}pretrained = True"
+        f"model: {model.name} needs weights. Set the trainer=... of its training, or checkpoint=<folder of train.py, "
+        f"or a file of weights>{own}; if it brings its own weights: {place}pretrained = True"
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from safetensors.torch import load_file
@@ -49,6 +50,11 @@ def _prefix(weights: dict[str, Tensor]) -> str:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
+    if _is_torchscript(path):
+        raise SettingError(
+            f"checkpoint: '{path}' is a TorchScript file, a network with its code; save model.state_dict() instead, or "
+            "let model._target_ be a function of your own that returns torch.jit.load(...), with pretrained = True"
+        )
     try:
         found: Any = _loaded(path)
     except Exception as error:  # torch's reader raises many kinds for a file of another kind, such as IndexError
@@ -67,6 +73,13 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         raise SettingError(f"checkpoint: expected a state dictionary in '{path}'; save model.state_dict()")
     return found
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not is_zipfile(path):
+        return False
+    with ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _loaded(path: Path) -> Any:

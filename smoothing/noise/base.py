@@ -120,6 +120,10 @@ class Noise(Fixed):
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a `state`. Raises SettingError if it belongs to another noise."""
 
+    def __repr__(self) -> str:
+        sigma = getattr(self, "sigma", None)
+        return f"{type(self).__name__}({'' if sigma is None else f'sigma={sigma}'})"
+
 
 class FiniteNoise(Noise):
     """A smoothing distribution on finitely many, equally probable noisy inputs: probabilities are computed exactly.

@@ -12,6 +12,7 @@ from smoothing import (
     BlockAblation,
     DeterministicSplitting,
     Gaussian,
+    Noise,
     SettingError,
     Splitting,
     Uniform,
@@ -110,6 +111,17 @@ def test_extremes():
 def test_sigma_is_positive(sigma):
     with pytest.raises(SettingError, match=r"noise\.sigma"):
         Gaussian(sigma)
+
+
+def test_messages_name_a_noise_of_ones_own_without_its_address():
+    class Own(Noise):
+        threat_norm = "l2"
+        sample = shift = mass = radius = lambda self, *arguments: None
+
+    assert str(Own()) == "Own()"
+    noise = Own()
+    noise.sigma = 0.5
+    assert str(noise) == "Own(sigma=0.5)"
 
 
 @pytest.mark.gpu

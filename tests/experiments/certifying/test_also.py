@@ -111,6 +111,12 @@ def test_runs_of_another_noise_or_function_are_refused(settings, other):
         certify_together(both)
 
 
+def test_the_same_run_twice_is_refused(plain_of):
+    alone = plain_of("digits_l2", "twice")
+    with pytest.raises(SettingError, match=r"also: .*digits_l2/.* would be computed twice; name each experiment once"):
+        certify_together([alone, alone])
+
+
 def test_what_is_not_center_smoothing_is_refused(trained, settings, tmp_path):
     root = trained("trainer.epochs=1", "trainer.lr_step=1").parent
     typed = ("trainer.epochs=1", "trainer.lr_step=1", f"checkpoints.root={root}", f"results.root={tmp_path}")

@@ -252,6 +252,7 @@ def test_weights_of_another_content_under_the_same_name_are_another_run(run):
     assert run("limit=1", "+model.weights=pre.pt") != one
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
 def test_a_file_of_weights_is_a_checkpoint_by_its_content(run):
     classes = ("certifier=certify", "~certifier.m", "~certifier.delta", "~metric", "certifier.n=200")
     given = ("model._target_=own_module.Trained", "checkpoint=pre.pt", "limit=1")
@@ -275,6 +276,9 @@ def test_a_file_of_weights_is_a_checkpoint_by_its_content(run):
         run(*classes, *given)
     torch.save(torch.nn.Linear(2, 2), "pre.pt")
     with pytest.raises(SettingError, match=r"'pre\.pt' holds more than tensors"):
+        run(*classes, *given)
+    torch.jit.script(torch.nn.Linear(2, 2)).save("pre.pt")
+    with pytest.raises(SettingError, match=r"'pre\.pt' is a TorchScript file, a network with its code; save model\."):
         run(*classes, *given)
     for text in ("<html>", "alcohol,malic\n13.2,1.78\n", "label\n1\n", ""):
         Path("pre.pt").write_text(text)

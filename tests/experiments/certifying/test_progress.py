@@ -1,5 +1,7 @@
 """Output without a terminal: a line at the start, occasional lines, and a line at the end."""
 
+from contextlib import suppress
+
 import pytest
 from torch import nn, zeros
 
@@ -92,3 +94,18 @@ def test_the_summary_of_outputs_counts_abstentions_as_infinite(clock, capsys):
         for eps_out in (0.5, float("inf"), 0.1):
             bar.example([{"status": "certified" if eps_out < 1 else "abstained", "eps_in": 0.2, "eps_out": eps_out}])
     assert ", 2 certified, median eps_out at eps_in = 0.2: 0.5;" in capsys.readouterr().err
+
+
+def test_empty_outputs_are_counted_beside_the_certified_ones(clock, capsys):
+    with Progress(2, 1, lines=True) as bar:
+        for empty in (True, False):
+            bar.example([{"status": "certified", "eps_in": 0.2, "eps_out": 0.0, "empty": empty}] * 2)
+    assert "2 certified, 1 with an empty output, median eps_out at eps_in = 0.2: 0;" in capsys.readouterr().err
+
+
+def test_a_run_that_stops_says_so(clock, capsys):
+    with suppress(KeyboardInterrupt), Progress(2, 1, lines=True) as bar:
+        bar.example([CERTIFIED])
+        clock.seconds += 7
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == "example 1 of 2 done, 1 certified; stopped after 7 s\n"

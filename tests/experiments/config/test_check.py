@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from experiments.config.check import checked, checked_group
 from experiments.config.experiment import experiment as read
-from experiments.config.identity import GROUPS
+from experiments.config.identity import GROUPS, flattened
 from experiments.config.schema import register, schema
 from experiments.config.settings import Settings
 from smoothing import Gaussian, SettingError
@@ -37,6 +37,13 @@ def test_every_option_of_every_group_is_a_class_with_those_arguments(group):
         node = OmegaConf.to_container(OmegaConf.merge(beside, {group: OmegaConf.load(file)}), resolve=True)[group]
         filled = {key: "1" if value == "???" else value for key, value in node.items()}
         assert checked_group(group, filled).as_dict().keys() >= filled.keys()
+
+
+@pytest.mark.parametrize("key", ["results.root", "checkpoint", "dataset.root"])
+def test_a_path_may_begin_with_the_home_folder(settings, monkeypatch, key):
+    monkeypatch.setenv("HOME", "/of/mine")
+    found = settings("dataset=folder", "dataset.root=photos", f"{key}='~/a b'")
+    assert flattened(found.as_dict())[key] == "/of/mine/a b"
 
 
 def test_eps_follows_sigma(settings):

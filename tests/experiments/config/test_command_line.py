@@ -163,13 +163,14 @@ def test_the_rows_that_were_asked_for_are_printed(typed):
     assert table == whole.splitlines()[-1]
 
 
-def test_input_radii_of_a_certifier_that_takes_none_are_named(typed):
+def test_input_radii_and_a_metric_of_a_certifier_that_takes_none_are_named(typed):
     words = ["experiment=digits_gaussian", "trainer.epochs=1"]
     assert typed("train.py", *words)[0] == 0
     small = ("limit=1", "certifier.n=200", "eps=[0.1]")
     code, _, err = typed("certify.py", *words, *small)
     assert code == 0, err
     assert "left out: eps (Certify takes no input radii)\n" in err
+    assert "left out: metric (Certify takes none)\n" in typed("certify.py", *words, *small[:-1], "metric=l2")[2]
     assert "left out" not in typed("certify.py", *words, *small[:-1])[2]
 
 

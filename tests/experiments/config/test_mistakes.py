@@ -97,6 +97,20 @@ def test_yaml_that_cannot_be_read_is_named_with_its_line(typed, tmp_path):
             "# @package _global_\ndefaults:\n  - /dataset: digits\nname: a\n",
             "experiment/broken.yaml: dataset has a choice already; write '- override /dataset: digits' in the defaults",
         ),
+        (
+            "# @package _global_\ndefaults:\n  - metric: l2\n",
+            "experiment/broken.yaml: write '- override /metric: l2' in the defaults",
+        ),
+        (
+            "# @package _global_\ndefaults:\n  - override /dataset: digits\n  - metric: l2\n",
+            "experiment/broken.yaml: write '- override /metric: l2' in the defaults",
+        ),
+        (
+            "# @package _global_\ndefaults:\n  - override /metrics: l2\n",
+            "experiment/broken.yaml: override /metrics: no such group; did you mean metric?",
+        ),
+        ("# @package _global_\nlimt: 3\n", "experiment/broken.yaml: limt: no such key; did you mean limit?"),
+        ("# @package _global_\nresults: {rot: x}\n", "experiment/broken.yaml: rot: no such key; did you mean root?"),
         ("# @package _global_\nnoise:\n\tsigma: 1\n", "cannot start any token; indent with spaces"),
     ],
 )

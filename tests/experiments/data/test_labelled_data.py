@@ -3,6 +3,7 @@
 import csv
 import gzip
 import pickle
+import re
 import tarfile
 from pathlib import Path
 
@@ -181,7 +182,7 @@ def test_wrong_folders_of_classes(classes_root, tmp_path_factory):
     one = tmp_path_factory.mktemp("one")
     save(one / "train" / "ant" / "0.png")
     save(one / "test" / "ant" / "0.png")
-    with pytest.raises(SettingError, match="has 1 class folders, expected at least 2"):
+    with pytest.raises(SettingError, match="has the images of one class, expected at least 2 classes"):
         own_classes(one)
     (one / "train" / "bee").mkdir()
     (one / "train" / "ant" / "0.png").unlink()
@@ -189,6 +190,21 @@ def test_wrong_folders_of_classes(classes_root, tmp_path_factory):
         own_classes(one)
     with pytest.raises(SettingError, match=r"dataset\.std"):
         Classes(str(classes_root), [0.5], [0.25])
+
+
+def test_a_folder_without_test_says_where_the_images_seem_to_be(tmp_path):
+    for name in ("up/Test/ant", "up/train/ant", "flat/ant", "flat/bee", "whole/test/ant", "whole/test/bee"):
+        save(tmp_path / name / "0.png")
+    (tmp_path / "other" / "empty").mkdir(parents=True)
+    wanted = {
+        "up": "Rename '{0}/up/Test' to test, or link it: ln -s Test {0}/up/test",
+        "flat": "Put the folders of the classes, such as 'ant', into '{0}/flat/test'",
+        "whole/test": "Set dataset.root={0}/whole, the folder that holds test/",
+        "other": "try the embedded digits: dataset=digits",
+    }
+    for root, advice in wanted.items():
+        with pytest.raises(MissingDataError, match=re.escape(advice.format(tmp_path))):
+            own_classes(tmp_path / root)
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep
 
+from experiments.config.command_line import FOLDERS
 from experiments.config.quoting import quoted
 from experiments.report.sources import sources_of
 from smoothing import SettingError
@@ -26,6 +28,21 @@ TEXTS = ("source", "table", "labels")
 )
 def test_folders_and_labels_need_no_quotes_for_hydra(word, value):
     assert OverridesParser.create().parse_override(quoted(word, TEXTS)).value() == value
+
+
+@pytest.mark.parametrize(
+    ("word", "parsed"),
+    [
+        ("dataset.root=~/my photos", "~/my photos"),
+        ("dataset.root=~/a,~/b", ["~/a", "~/b"]),
+        ("dataset.file=~/rows.csv", "~/rows.csv"),
+        ("+indices=[~/a, ~/b]", ["~/a", "~/b"]),
+        ("dataset.root=photos (2), old", "photos (2), old"),
+    ],
+)
+def test_a_folder_needs_no_quotes_for_hydra(word, parsed):
+    found = OverridesParser.create().parse_override(quoted(word, FOLDERS)).value()
+    assert ([each.text for each in found.list] if isinstance(found, ChoiceSweep) else found) == parsed
 
 
 def test_other_keys_stay_as_typed():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -38,10 +39,12 @@ def test_what_needs_a_checkpoint(composed):
     assert isinstance(build_base_function(composed("experiment=faces_jaccard"), Digits()).model, FaceDetector)
     assert find(composed("experiment=faces_jaccard"), Digits()) is None
     plain = replace(composed(), trainer=None)
-    with pytest.raises(SettingError, match=r"SmallCNN needs weights.*pretrained = True"):
+    with pytest.raises(SettingError, match=r"SmallCNN needs weights.*file of weights>; if.*pretrained = True"):
         needs_checkpoint(plain)
     function = replace(plain, model=Group("torchvision.models.resnet18"))
-    with pytest.raises(SettingError, match=r"resnet18 needs weights.*below the function, set resnet18\.pretrained = "):
+    with pytest.raises(
+        SettingError, match=r"or \+model\.weights=DEFAULT; if it.*below the function, set resnet18\.pretrained = "
+    ):
         needs_checkpoint(function)
 
 
@@ -63,10 +66,20 @@ def test_a_classifier_needs_labels(composed):
         new_model(plain, plain.dataset.build())
 
 
+def test_weights_that_cannot_be_downloaded_are_one_line(composed, monkeypatch):
+    def offline(*arguments, **settings):
+        raise URLError("no route")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    plain = replace(composed(), model=Group("torchvision.models.resnet18", {"weights": "DEFAULT"}))
+    with pytest.raises(SettingError, match=r"the weights of resnet18 cannot be downloaded \(no route\); download the"):
+        new_model(plain, Digits())
+
+
 def test_the_data_set_tells_the_model_what_it_needs(composed):
     model = new_model(composed(), Digits())
     x = torch.rand(2, 1, 8, 8)
     assert model(x).shape == (2, 10)
     assert model.layers[0].mean.flatten().tolist() == pytest.approx([0.3054])
-    with pytest.raises(SettingError, match=r"model\.num_classes: no such key"):
+    with pytest.raises(SettingError, match=r"model\.num_classes: the data set provides it; leave it out"):
         composed("+model.num_classes=3")
