@@ -99,8 +99,7 @@ def _set_products(stack: ExitStack, device: torch.device, wanted: str) -> None:
                 stack.callback(_restore, backend, backend.fp32_precision)
             stack.callback(torch.set_float32_matmul_precision, old)
             torch.set_float32_matmul_precision("highest" if wanted == "ieee" else "high")
-    for backend in ON_CPU:
-        _set(stack, backend, "ieee")
+    _set_cpu(stack)
     if device.type == "cuda":
         for backend in CUDNN:
             stack.callback(_restore, backend, backend.fp32_precision)
@@ -116,6 +115,14 @@ def _set_products(stack: ExitStack, device: torch.device, wanted: str) -> None:
         _set(stack, torch.backends.cuda.matmul, wanted)
 
 
+def _set_cpu(stack: ExitStack) -> None:
+    before = {backend: backend.fp32_precision for backend in (*ON_CPU, torch.backends)}
+    stack.callback(_restore_all, before)  # also what is right: user code inside may change it
+    for backend in ON_CPU:
+        if before[backend] not in ("none", "ieee"):
+            backend.fp32_precision = "ieee"
+
+
 def _answers() -> bool:
     """Whether torch's old interface to cuDNN's precision agrees with the new one."""
     try:
@@ -126,13 +133,19 @@ def _answers() -> bool:
 
 def _set(stack: ExitStack, backend: Any, wanted: str) -> None:
     before = backend.fp32_precision
+    stack.callback(_restore, backend, before)
     if before != wanted and not (before == "none" and wanted == "ieee"):
-        stack.callback(_restore, backend, before)
         backend.fp32_precision = wanted
 
 
+def _restore_all(before: dict[Any, str]) -> None:
+    for backend, precision in before.items():
+        _restore(backend, precision)
+
+
 def _restore(backend: Any, before: str) -> None:
-    """Make the setting again what it was. If it was inherited, as "none" is, it is inherited again."""
-    backend.fp32_precision = "none"
+    """Make a setting what it was. If it was inherited, it is inherited again."""
+    if backend.fp32_precision != before:
+        backend.fp32_precision = "none"
     if backend.fp32_precision != before:
         backend.fp32_precision = before

@@ -169,6 +169,24 @@ def test_f_and_metrics_see_none_of_it(name):
         assert told[15:] == [False, torch.float32, torch.device("cpu")]
 
 
+@pytest.mark.parametrize("backend", [torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul, torch.backends.mkldnn])
+def test_a_precision_that_f_sets_ends_with_f(backend):
+    seen, outside = [], state()
+
+    class Spy(L2):
+        def _distance(self, a, b):
+            seen.append(state())
+            return super()._distance(a, b)
+
+    def f(batch):
+        backend.fp32_precision = "bf16"
+        return batch * torch.ones(6)
+
+    CenterSmoothing(f, Gaussian(0.5), Spy(), n=300, m=100, delta=0.2).certify(torch.zeros(6), 0.1)
+    assert all(not {"bf16", "tf32"} & {told[8], told[9]} for told in seen)
+    assert state() == outside
+
+
 def test_precision_is_of_f_alone():
     f = FrozenFunction(lambda b: b @ b.T, "bfloat16")
     with fixed_arithmetic(torch.device("cpu")):
