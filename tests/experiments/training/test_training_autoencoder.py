@@ -241,7 +241,7 @@ def test_the_papers_settings_of_the_generator():
         (("trainer=digits",), r"trainer: Trainer expected a vector of scores .*\(1, 8, 8\).*trainer=autoencoder"),
         (("trainer.devices=2",), r"trainer\.devices: expected 1 on a CPU"),
         (("dataset=faces",), r"model: Autoencoder needs labelled images of one size.*Faces has no labels"),
-        (("+model.shape=[1,8,8]",), r"model\.shape: no such key"),
+        (("+model.shape=[1,8,8]",), r"model\.shape: the data set provides it"),
     ],
 )
 def test_refused_with_one_line(trained, tmp_path, overrides, message):
