@@ -101,7 +101,7 @@ def _set_products(stack: ExitStack, device: torch.device, wanted: str) -> None:
             torch.set_float32_matmul_precision("highest" if wanted == "ieee" else "high")
     _set_cpu(stack)
     if device.type == "cuda":
-        for backend in CUDNN:
+        for backend in (*CUDNN, torch.backends.cudnn):  # the last, of which the others inherit, is restored first
             stack.callback(_restore, backend, backend.fp32_precision)
         for agreed in ("tf32", "none"):
             if not _answers():
@@ -140,12 +140,15 @@ def _set(stack: ExitStack, backend: Any, wanted: str) -> None:
 
 def _restore_all(before: dict[Any, str]) -> None:
     for backend, precision in before.items():
-        _restore(backend, precision)
+        if backend.fp32_precision != precision:
+            _restore(backend, precision)
 
 
 def _restore(backend: Any, before: str) -> None:
-    """Make a setting what it was. If it was inherited, it is inherited again."""
-    if backend.fp32_precision != before:
-        backend.fp32_precision = "none"
+    """Make a setting what it was. If it was inherited, it is inherited again.
+
+    cuDNN's own default is TF32, and torch has no way back to it. If the caller's precision hid it, it is float32 later.
+    """
+    backend.fp32_precision = "none"
     if backend.fp32_precision != before:
         backend.fp32_precision = before

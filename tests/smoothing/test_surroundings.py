@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from smoothing import L2, Angular, CenterSmoothing, Certify, ExactCenterSmoothing, Gaussian
-from smoothing.arithmetic import fixed_arithmetic
+from smoothing.arithmetic import fixed_arithmetic, float32_products
 from smoothing.base_function import FrozenFunction
 from smoothing.noise import DeterministicSplitting
 
@@ -185,6 +185,25 @@ def test_a_precision_that_f_sets_ends_with_f(backend):
     CenterSmoothing(f, Gaussian(0.5), Spy(), n=300, m=100, delta=0.2).certify(torch.zeros(6), 0.1)
     assert all(not {"bf16", "tf32"} & {told[8], told[9]} for told in seen)
     assert state() == outside
+
+
+@pytest.mark.parametrize("precision", ["tf32", "ieee"])
+def test_what_cuda_inherits_it_inherits_again(precision):
+    """torch's own `cudnn.flags` restores it as an explicit setting."""
+
+    def of_cuda():
+        backends = torch.backends
+        return [b.fp32_precision for b in (backends.cudnn, backends.cuda.matmul, backends.mkldnn.matmul)]
+
+    before = of_cuda()
+    torch.backends.fp32_precision = precision
+    with float32_products(torch.device("cuda")):
+        assert torch.backends.cudnn.conv.fp32_precision == torch.backends.cuda.matmul.fp32_precision == "ieee"
+    assert of_cuda() == [precision] * 3
+    torch.backends.fp32_precision = "none"
+    assert of_cuda() == before
+    for backend in (torch.backends.cudnn.conv, torch.backends.cudnn.rnn):  # its default, to which torch has no way back
+        backend.fp32_precision = "tf32"
 
 
 def test_precision_is_of_f_alone():
