@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from by_name import NAMES, by_transformers, pixels, scores
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -20,25 +21,11 @@ from smoothing import SettingError
 from smoothing.base_function import FrozenFunction
 
 NETWORK = "test_resnet.r160_in1k"  # timm's smallest; 160 x 160 pixels
-NAMES = ["ant", "bee", "cat"]
 MEAN, STD = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)  # of the data set, which the networks' own replace
 
 
 def by_timm(name=NETWORK, classes=NAMES, **given):
     return Timm(len(classes), 3, MEAN, STD, classes, name, **{"weights": "random"} | given).eval()
-
-
-def by_transformers(folder, classes=NAMES, **given):
-    return Transformers(len(classes), 3, classes, str(folder), **given).eval()
-
-
-@torch.inference_mode()
-def scores(model, images):
-    return model(images)
-
-
-def pixels(height, width, count=2):
-    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8)
 
 
 def test_timm_normalises_as_the_package_does(timm):

@@ -5,25 +5,10 @@ import time
 import numpy as np
 import pytest
 import torch
+from by_name import NAMES, by_transformers, pixels, scores
 from PIL import Image
 
-from models.classifiers import Transformers
 from smoothing import SettingError
-
-NAMES = ["ant", "bee", "cat"]
-
-
-def by_transformers(folder, classes=NAMES, **given):
-    return Transformers(len(classes), 3, classes, str(folder), **given).eval()
-
-
-@torch.inference_mode()
-def scores(model, images):
-    return model(images)
-
-
-def pixels(height, width, count=2):
-    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8)
 
 
 def test_without_a_network_transformers_says_what_to_type(transformers, offline):

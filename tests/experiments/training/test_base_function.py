@@ -7,11 +7,8 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from experiments.config.check import checked
-from experiments.config.schema import register
-from experiments.config.settings import Group, Settings
+from experiments.config.settings import Group
 from experiments.data import Digits
 from experiments.training.base_function import _has_numbers, build_base_function, new_model
 from experiments.training.weights import find, needs_checkpoint
@@ -19,19 +16,6 @@ from models.face_detector import FaceDetector
 from smoothing import SettingError
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def composed(tmp_path):
-    """Checked settings of a command: composed("noise.sigma=0.5")."""
-    register()
-
-    def settings(*overrides):
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            cfg = compose("train", [f"checkpoints.root={tmp_path}", *overrides])
-        return checked(cfg, Settings)
-
-    return settings
 
 
 def test_what_needs_a_checkpoint(composed):

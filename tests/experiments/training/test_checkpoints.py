@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
 from experiments.certifying.certification import certify
-from experiments.config.check import checked, checked_group
+from experiments.config.check import checked_group
 from experiments.config.identity import description, identity, identity_hash
-from experiments.config.schema import register
-from experiments.config.settings import Group, Settings
+from experiments.config.settings import Group
 from experiments.data import Digits
 from experiments.training import checkpoints, loop, weights
 from experiments.training.base_function import build_base_function, new_model
@@ -24,16 +22,9 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def composed(tmp_path):
-    """Checked settings of a command: composed("noise.sigma=0.5")."""
-    register()
-
-    def settings(*overrides):
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            cfg = compose("train", [f"checkpoints.root={tmp_path}", *overrides])
-        return checked(cfg, Settings)
-
-    return settings
+def composed(composed, tmp_path):
+    """Checked settings of a train command, with a root of checkpoints of the test's own."""
+    return lambda *overrides: composed(f"checkpoints.root={tmp_path}", *overrides)
 
 
 @pytest.fixture
